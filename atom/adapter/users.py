@@ -1,0 +1,124 @@
+"""Users, remembered in this process and forgotten as soon as the database says so."""
+
+import asyncio
+from collections import OrderedDict
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+from atom.adapter.postgres import UserSource
+from atom.port import UserState
+
+
+class Seen(Mapping[int, Any]):
+    """Shows one thing about each remembered user, by id."""
+
+    def __init__(
+        self,
+        known: Mapping[int, UserState | None],
+        show: Callable[[UserState], Any],
+    ) -> None:
+        self._known = known
+        self._show = show
+
+    def __getitem__(self, user_id: int) -> Any:
+        state = self._known[user_id]
+        if state is None:
+            raise KeyError(user_id)
+        return self._show(state)
+
+    def __iter__(self) -> Iterator[int]:
+        return iter([key for key, state in self._known.items() if state is not None])
+
+    def __len__(self) -> int:
+        return sum(state is not None for state in self._known.values())
+
+
+def _access(state: UserState) -> str | None:
+    return ",".join(str(one) for one in sorted(state.api_access)) or None
+
+
+def _active(state: UserState) -> int:
+    return int(state.is_active)
+
+
+class CachedUsers:
+    """Remembers the state of at most `limit` users, the missing ones too.
+
+    `coherent` says whether changes reach this worker (the bus is up). Until then every
+    call asks the database. A read that began before a `forget` is not remembered, nor
+    joined by a call that came after it.
+    """
+
+    def __init__(self, database: Any, limit: int, *, seconds: float = 86_400) -> None:
+        self._source = UserSource(database, seconds=seconds)
+        self._limit = max(1, limit)
+        self._known: OrderedDict[int, UserState | None] = OrderedDict()
+        self._reading: dict[int, asyncio.Task[UserState | None]] = {}
+        self._forgotten = 0  # how many times anything was forgotten
+        self._coherent = False
+        self.api_access_view: Mapping[int, str | None] = Seen(self._known, _access)
+        self.is_active_view: Mapping[int, int] = Seen(self._known, _active)
+
+    @property
+    def coherent(self) -> bool:
+        """Whether what is remembered may be relied on."""
+        return self._coherent
+
+    @coherent.setter
+    def coherent(self, value: bool) -> None:
+        self.forget()
+        self._coherent = value
+
+    async def state(self, user_id: int) -> UserState | None:
+        """Return the user's state; None for a missing or deleted user.
+
+        Raises:
+            Unavailable: `client.silent` when it is not known and cannot be asked.
+        """
+        if not self._coherent:
+            return await self._source.read(user_id)
+        try:
+            state = self._known[user_id]
+        except KeyError:
+            return await self._join(user_id)
+        self._known.move_to_end(user_id)
+        return state
+
+    async def fresh(self, user_id: int) -> UserState | None:
+        """Return the same, asked of the database now."""
+        return await self._read(user_id)
+
+    def forget(self, user_id: int | None = None) -> None:
+        """Forget one user, or all."""
+        self._forgotten += 1
+        if user_id is None:
+            self._known.clear()
+            self._reading.clear()
+            return
+        self._known.pop(user_id, None)
+        self._reading.pop(user_id, None)
+
+    async def _join(self, user_id: int) -> UserState | None:
+        """Wait for the one read of this user, which no caller's end cancels."""
+        task = self._reading.get(user_id)
+        if task is None:
+            task = asyncio.create_task(self._read(user_id), name="user")
+            self._reading[user_id] = task
+            task.add_done_callback(lambda done: self._finished(user_id, done))
+        return await asyncio.shield(task)
+
+    def _finished(self, user_id: int, task: asyncio.Task[UserState | None]) -> None:
+        if self._reading.get(user_id) is task:
+            del self._reading[user_id]
+        if not task.cancelled():
+            task.exception()  # its callers raise it; without any left, nobody asks
+
+    async def _read(self, user_id: int) -> UserState | None:
+        forgotten = self._forgotten
+        state = await self._source.read(user_id)
+        if self._coherent and forgotten == self._forgotten:
+            self._known[user_id] = state
+            self._known.move_to_end(user_id)
+            if len(self._known) > self._limit:
+                self._known.popitem(last=False)
+        return state

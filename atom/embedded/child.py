@@ -1,0 +1,84 @@
+"""Becomes a server: takes its identity, ties its life to its parent's, executes.
+
+A program of its own (`python -I -S child.py …`), so that the application's threads and
+locks cannot disturb what happens between fork and exec.
+
+Arguments: way uid gid parent signal folder program… (`probe` as program only checks
+that the folder and the paths after it can be entered and read).
+"""
+
+import ctypes
+import os
+import sys
+
+CLONE_NEWUSER = 0x10000000
+PR_SET_PDEATHSIG = 1
+REFUSED = 97
+UNREACHABLE = 98
+
+
+def enter_namespace(uid: int) -> None:
+    """Become another user in name only: to the file system we stay who we are.
+
+    Source: user_namespaces(7), "Defining user and group ID mappings".
+    """
+    outside = os.geteuid(), os.getegid()
+    if ctypes.CDLL(None, use_errno=True).unshare(CLONE_NEWUSER):
+        raise PermissionError("user namespaces are not permitted")
+    maps = {
+        "setgroups": "deny",
+        "uid_map": f"{uid} {outside[0]} 1",
+        "gid_map": f"{uid} {outside[1]} 1",
+    }
+    for name, text in maps.items():
+        with open(f"/proc/self/{name}", "w") as file:
+            file.write(text)
+
+
+def take_identity(way: str, uid: int, gid: int) -> None:
+    """Stop being root, in one of two ways; an ordinary user stays who it is."""
+    if way == "namespace":
+        enter_namespace(uid)
+    if way == "user":
+        os.setgroups([])
+        os.setgid(gid)
+        os.setuid(uid)
+
+
+def end_with(parent: int, signal: int) -> None:
+    """Have the kernel send a signal when the thread that started us ends.
+
+    Set last, because a change of credentials clears it. Source: prctl(2).
+    """
+    if not sys.platform.startswith("linux"):
+        return
+    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal)
+    if os.getppid() != parent:
+        os._exit(0)
+
+
+def main(way: str, uid: str, gid: str, parent: str, signal: str, *rest: str) -> None:
+    """Do all of it; does not return."""
+    folder, program = rest[0], rest[1:]
+    try:
+        take_identity(way, int(uid), int(gid))
+    except OSError as error:
+        print(f"{way}: {error}", file=sys.stderr)
+        os._exit(REFUSED)
+    try:
+        os.chdir(folder)
+        for path in program[1:] if program[0] == "probe" else program[:1]:
+            os.stat(path)
+            if not os.access(path, os.R_OK | os.X_OK, effective_ids=True):
+                raise PermissionError(f"{path} may not be used")
+    except OSError as error:
+        print(error, file=sys.stderr)
+        os._exit(UNREACHABLE)
+    if program[0] == "probe":
+        os._exit(0)
+    end_with(int(parent), int(signal))
+    os.execv(program[0], program)
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

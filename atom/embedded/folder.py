@@ -1,0 +1,118 @@
+"""The folder `.atom`: what only its owner may read, and the keys of development."""
+
+import json
+import os
+import secrets
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from atom.errors import ConfigError
+
+NAME = ".atom"
+
+
+def private(root: Path) -> Path:
+    """Make `.atom` in the project's folder, for its owner only, and return it.
+
+    Raises:
+        ConfigError: when it belongs to somebody else or cannot be made.
+    """
+    folder = root.resolve() / NAME
+    try:
+        folder.mkdir(mode=0o700, exist_ok=True)
+        state = folder.stat()
+        # x alone may stand: without it user nobody, who runs PostgreSQL where root has
+        # no user namespaces, could not reach its own folder inside.
+        if state.st_mode & 0o066:
+            folder.chmod(0o700)
+        ignore = folder / ".gitignore"
+        if not ignore.exists():
+            ignore.write_text("*\n")
+    except OSError as error:
+        raise ConfigError([_closed(folder, error)]) from error
+    if os.geteuid() not in (0, state.st_uid):
+        raise ConfigError([_closed(folder, "it belongs to another user")])
+    return folder
+
+
+def _closed(folder: Path, why: Any) -> str:
+    return (
+        f"The folder {folder} cannot be used: {why}. Give it to the user who runs the "
+        "application (chown -R), or set config_postgres_url."
+    )
+
+
+def write(path: Path, content: Mapping[str, Any], *, once: bool = False) -> None:
+    """Write a file only its owner may read, all of it or nothing.
+
+    Raises:
+        FileExistsError: with `once`, when somebody was first.
+    """
+    draft = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
+    flags = os.O_CREAT | os.O_EXCL | os.O_WRONLY
+    with os.fdopen(os.open(draft, flags, 0o600), "w") as file:
+        json.dump(content, file, indent=1)
+        file.flush()
+        os.fsync(file.fileno())
+        if os.geteuid() == 0:
+            owner = path.parent.stat()
+            os.fchown(file.fileno(), owner.st_uid, owner.st_gid)
+    try:
+        if not once:
+            draft.replace(path)
+            return
+        os.link(draft, path)
+    finally:
+        draft.unlink(missing_ok=True)
+
+
+def read(path: Path) -> dict[str, Any] | None:
+    """Read such a file; None when there is none.
+
+    Raises:
+        ConfigError: when it cannot be read or is not what was written.
+    """
+    try:
+        content = json.loads(path.read_text())
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError) as error:
+        raise ConfigError([f"{path} cannot be read: {error}"]) from error
+    if not isinstance(content, dict):
+        raise ConfigError([f"{path} does not hold what Atom wrote into it."])
+    return content
+
+
+def keys(root: Path) -> dict[str, str]:
+    """Return this project's own `config_key_jwt` and `config_key_root`.
+
+    Made once, from the system's randomness; for development only. Processes that ask
+    at the same time get the same.
+
+    Raises:
+        ConfigError: when the file that keeps them was damaged.
+    """
+    path = private(root) / "keys.json"
+    kept = read(path)
+    if kept is None:
+        made = {
+            "config_key_jwt": secrets.token_urlsafe(48),
+            "config_key_root": secrets.token_urlsafe(24),
+        }
+        try:
+            write(path, made, once=True)
+        except FileExistsError:
+            return keys(root)
+        return made
+    for name, least in (("config_key_jwt", 32), ("config_key_root", 16)):
+        if not isinstance(kept.get(name), str) or len(kept[name]) < least:
+            raise ConfigError(
+                [
+                    f"{path} holds no usable {name}. Remove the file: new keys are "
+                    "made at the next start, and everybody logs in again."
+                ]
+            )
+    if path.stat().st_mode & 0o077:
+        path.chmod(0o600)
+    return {name: kept[name] for name in ("config_key_jwt", "config_key_root")}

@@ -1,0 +1,1 @@
+"""What routes offer: a noun a file, its verbs the functions."""

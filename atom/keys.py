@@ -1,0 +1,328 @@
+"""KEYS: every `config_` key of Atom with its default and its meaning; and their rules.
+
+One tuple drives the reading of config, `.env.example`, the table in docs/config.md and
+the test that each key is documented.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+from atom.settings import Key, flag, integers, names, one_of, seconds, text, whole
+
+CHECK = one_of("token", "cache", "database")
+
+KEYS = (
+    # the application
+    Key("config_app_name", text, "atom", "Name told by GET / and /docs."),
+    Key("config_app_version", text, "0.1.0", "Version told by GET / and /docs."),
+    Key(
+        "config_env",
+        one_of("development", "test", "production"),
+        "development",
+        "production refuses defaults, generated keys and placeholders.",
+    ),
+    Key("config_host", text, "0.0.0.0", "Address to serve on."),  # noqa: S104
+    Key("config_port", whole(0, 65535), 8000, "Port to serve on. PORT means the same."),
+    Key("config_workers", whole(1, 256), 1, "Number of server processes."),
+    Key(
+        "config_graceful_timeout_sec",
+        whole(1, 3600),
+        25,
+        "Seconds that requests in flight have when the server stops.",
+    ),
+    Key(
+        "config_atom_folder",
+        text,
+        ".atom",
+        "Folder of the embedded databases and generated keys.",
+    ),
+    Key("config_is_docs", flag, False, "Whether /docs is open in production too."),
+    Key(
+        "config_log_level",
+        one_of("debug", "info", "warning", "error"),
+        "info",
+        "Lowest level that is logged.",
+    ),
+    # keys and tokens
+    Key(
+        "config_key_root",
+        text,
+        None,
+        "Bearer token of /root routes, 16 characters or more.",
+        secret=True,
+    ),
+    Key(
+        "config_key_jwt",
+        text,
+        None,
+        "Key that signs tokens, 32 bytes or more. Two, comma between: sign with the "
+        "first, accept both.",
+        secret=True,
+    ),
+    Key(
+        "config_token_expire_sec",
+        whole(1, 31_536_000),
+        86_400,
+        "Lifetime of an access token, in seconds.",
+    ),
+    Key(
+        "config_token_refresh_expire_sec",
+        whole(1, 315_360_000),
+        2_592_000,
+        "Lifetime of a refresh token, in seconds.",
+    ),
+    Key(
+        "config_token_key_list",
+        names,
+        ("id", "is_active", "api_access"),
+        "Columns of users that a token carries.",
+    ),
+    Key(
+        "config_mode_check_api_access",
+        CHECK,
+        "cache",
+        "Where /admin rights are read: token, cache (coherent), database.",
+    ),
+    Key(
+        "config_mode_check_is_active",
+        CHECK,
+        "cache",
+        "Where is_active is read: token, cache (coherent), database.",
+    ),
+    Key(
+        "config_limit_cache_users_api_access",
+        whole(1),
+        1000,
+        "Most users whose rights are cached.",
+    ),
+    Key(
+        "config_limit_cache_users_is_active",
+        whole(1),
+        1000,
+        "Most users whose is_active is cached.",
+    ),
+    # accounts
+    Key("config_is_signup", flag, True, "Whether unknown people may sign up."),
+    Key("config_signup_type_list", integers, (1,), "User types a client may choose."),
+    Key("config_password_min_length", whole(1, 1000), 8, "Shortest password."),
+    Key(
+        "config_is_password_old_check",
+        flag,
+        True,
+        "Whether a change of password needs password_old.",
+    ),
+    Key(
+        "config_is_otp_verify",
+        flag,
+        True,
+        "Whether a change of e-mail or mobile needs an OTP.",
+    ),
+    Key("config_root_username", text, "root", "Name of the root user made once."),
+    Key(
+        "config_root_password",
+        text,
+        None,
+        "Its password. Unset: generated, printed once.",
+        secret=True,
+    ),
+    # PostgreSQL
+    Key(
+        "config_postgres_url",
+        text,
+        None,
+        "Primary PostgreSQL. Unset: an embedded one is started.",
+        secret=True,
+    ),
+    Key(
+        "config_postgres_url_read",
+        text,
+        None,
+        "Replica for /my/object-read and /public/object-read.",
+        secret=True,
+    ),
+    Key(
+        "config_is_postgres_init",
+        flag,
+        False,
+        "Whether the schema is applied at start also on an external database.",
+    ),
+    Key("config_postgres_min_connection", whole(0, 1000), 1, "Smallest pool."),
+    Key("config_postgres_max_connection", whole(1, 1000), 20, "Largest pool."),
+    Key(
+        "config_postgres_acquire_timeout_sec",
+        seconds,
+        5.0,
+        "Seconds a request waits for a connection before 503.",
+    ),
+    Key(
+        "config_postgres_command_timeout_sec",
+        seconds,
+        30.0,
+        "Seconds one statement may take.",
+    ),
+    Key(
+        "config_postgres_connect_timeout_sec",
+        seconds,
+        5.0,
+        "Seconds to connect.",
+    ),
+    Key(
+        "config_postgres_idle_transaction_timeout_sec",
+        seconds,
+        60.0,
+        "Seconds a transaction may stand idle before PostgreSQL ends it.",
+    ),
+    Key(
+        "config_postgres_statement_cache_size",
+        whole(0, 10_000),
+        1024,
+        "Prepared statements kept by a connection; 0 behind a transaction pooler.",
+    ),
+    # Redis
+    Key("config_redis_url", text, None, "Redis for cached answers.", secret=True),
+    Key(
+        "config_redis_url_ratelimiter",
+        text,
+        None,
+        "Redis for rate limits. Unset: each process counts for itself.",
+        secret=True,
+    ),
+    Key("config_redis_pubsub_url", text, None, "Redis for messages.", secret=True),
+    # rows
+    Key("config_limit_read_max", whole(1, 1_000_000), 1000, "Most rows of one read."),
+    Key(
+        "config_table_allowed_public_create_list",
+        names,
+        ("test",),
+        "Tables anybody may add a row to.",
+    ),
+    Key(
+        "config_table_allowed_public_read_list",
+        names,
+        ("test",),
+        "Tables anybody may read.",
+    ),
+    Key(
+        "config_column_disabled_list",
+        names,
+        ("is_active", "is_verified", "api_access"),
+        "Columns a user may not write, besides the managed ones.",
+    ),
+    Key(
+        "config_column_secret_list",
+        names,
+        ("password", "password_bigint", "google_data", "otp"),
+        "Columns that never leave the server.",
+    ),
+    # requests
+    Key(
+        "config_api_default",
+        lambda value: _mapping(value),
+        {},
+        "Merged under every entry of config_api.",
+    ),
+    Key("config_body_max_kb", whole(1), 1024, "Largest body of a request, in KiB."),
+    Key(
+        "config_trusted_proxy_list",
+        names,
+        (),
+        "Addresses or networks whose X-Forwarded-For is believed.",
+    ),
+    Key(
+        "config_cache_memory_max_mb",
+        whole(1, 65_536),
+        64,
+        "Memory for cached answers in each process, in MiB.",
+    ),
+    Key("config_batch_log_api", whole(1), 10, "Rows of log_api that wake the writer."),
+    Key(
+        "config_batch_log_api_sec",
+        seconds,
+        1.0,
+        "Seconds after which log_api is written in any case.",
+    ),
+    Key("config_batch_object_create", whole(1), 10, "Rows that make a batch."),
+    Key("config_cors_origin_list", names, ("*",), "Origins a browser may call from."),
+    Key("config_cors_method_list", names, ("*",), "Methods a browser may use."),
+    Key("config_cors_headers_list", names, ("*",), "Headers a browser may send."),
+    Key(
+        "config_cors_allow_credentials",
+        flag,
+        False,
+        "Whether a browser may send cookies. Not with origin *.",
+    ),
+    # optional clients
+    Key("config_mongodb_url", text, None, "MongoDB.", secret=True),
+    Key("config_celery_broker_url", text, None, "Celery's broker.", secret=True),
+    Key("config_rabbitmq_url", text, None, "RabbitMQ.", secret=True),
+    Key("config_kafka_url", text, None, "Kafka bootstrap servers."),
+    Key("config_kafka_username", text, None, "Kafka user; switches SASL on."),
+    Key("config_kafka_password", text, None, "Kafka password.", secret=True),
+    Key("config_aws_access_key_id", text, None, "AWS key id.", secret=True),
+    Key("config_aws_secret_access_key", text, None, "AWS secret.", secret=True),
+    Key("config_aws_endpoint_url", text, None, "Another address than AWS's own."),
+    Key("config_s3_region_name", text, None, "Region; switches S3 on."),
+    Key("config_sns_region_name", text, None, "Region; switches SNS on."),
+    Key("config_ses_region_name", text, None, "Region; switches SES on."),
+    Key("config_posthog_project_host", text, None, "PostHog's address."),
+    Key("config_posthog_project_key", text, None, "PostHog's key.", secret=True),
+    Key("config_openai_key", text, None, "OpenAI's key.", secret=True),
+    Key("config_openai_base_url", text, None, "Another address than OpenAI's own."),
+)
+
+PLACEHOLDERS = ("change", "example", "secret", "placeholder", "password", "xxxx")
+
+
+def _mapping(value: Any) -> Mapping[str, Any]:
+    if not isinstance(value, Mapping):
+        raise ValueError("expected a dict")
+    return value
+
+
+def faults(config: Mapping[str, Any]) -> list[str]:
+    """Return what two or more values together make impossible or unsafe."""
+    problems = []
+    root, signing = config["config_key_root"] or "", config["config_key_jwt"] or ""
+    if len(root) < 16:
+        problems.append("config_key_root: set it to 16 characters or more")
+    parts = [part.strip() for part in signing.split(",")]
+    if min(len(part.encode()) for part in parts) < 32:
+        problems.append("config_key_jwt: set it to 32 bytes or more")
+    if len(parts) > 2:
+        problems.append("config_key_jwt: at most two keys, the new one first")
+    if root and root in parts:
+        problems.append("config_key_root: must differ from config_key_jwt")
+    if config["config_cors_allow_credentials"] and (
+        "*" in config["config_cors_origin_list"]
+    ):
+        problems.append(
+            "config_cors_allow_credentials: not with origin *; list the origins in "
+            "config_cors_origin_list"
+        )
+    if config["config_postgres_min_connection"] > (
+        config["config_postgres_max_connection"]
+    ):
+        problems.append(
+            "config_postgres_min_connection: larger than config_postgres_max_connection"
+        )
+    if "id" not in config["config_token_key_list"]:
+        problems.append("config_token_key_list: must hold id")
+    secret = set(config["config_column_secret_list"])
+    if shown := secret.intersection(config["config_token_key_list"]):
+        problems.append(f"config_token_key_list: {', '.join(sorted(shown))} is secret")
+    if config["config_env"] == "production":
+        problems += unfit_for_production(config)
+    return problems
+
+
+def unfit_for_production(config: Mapping[str, Any]) -> list[str]:
+    """Return what production needs to have set by a person."""
+    problems = []
+    for name in ("config_postgres_url", "config_root_password"):
+        if not config[name]:
+            problems.append(f"{name}: must be set when config_env=production")
+    for name in ("config_key_root", "config_key_jwt", "config_root_password"):
+        value = (config[name] or "").lower()
+        if any(word in value for word in PLACEHOLDERS):
+            problems.append(f"{name}: looks like a placeholder; set a random value")
+    return problems

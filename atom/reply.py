@@ -1,0 +1,61 @@
+"""The two JSON shapes of every answer, made in one place."""
+
+from typing import Any
+
+import orjson
+from starlette.responses import Response
+
+from atom.errors import ApiError
+
+JSON = "application/json"
+OPTIONS = orjson.OPT_NON_STR_KEYS | orjson.OPT_UTC_Z
+
+
+def _plain(value: Any) -> Any:
+    """Read what orjson does not know: Decimal as a number, sets as lists."""
+    if isinstance(value, set | frozenset | tuple):
+        return list(value)
+    if hasattr(value, "model_dump"):
+        return value.model_dump()
+    if type(value).__name__ == "Decimal":
+        return float(value)
+    return str(value)
+
+
+def dump(value: Any) -> bytes:
+    """Write a value as JSON."""
+    return orjson.dumps(value, default=_plain, option=OPTIONS)
+
+
+def success(message: Any, **beside: Any) -> Response:
+    """Answer 200 `{"status":1,"message":…}` with whatever stands beside the message."""
+    return Response(dump({"status": 1, "message": message, **beside}), media_type=JSON)
+
+
+def rows(body: bytes, **beside: Any) -> Response:
+    """Answer rows that are JSON already, as PostgreSQL wrote them."""
+    tail = b"," + dump(beside)[1:] if beside else b"}"
+    return Response(b'{"status":1,"message":' + body + tail, media_type=JSON)
+
+
+def failure(error: ApiError, request_id: str = "") -> Response:
+    """Answer an error: its true status, a message safe to show, a code, a hint."""
+    body = {
+        "status": 0,
+        "message": error.message,
+        "code": error.code,
+        "hint": error.hint,
+        "request_id": request_id,
+    }
+    if error.detail is not None:
+        body["detail"] = error.detail
+    return Response(dump(body), error.status, error.headers, JSON)
+
+
+def documented(example: Any) -> dict[str, Any]:
+    """Describe a 200 answer by an example, for routes that return bytes."""
+    return {
+        "responses": {
+            "200": {"content": {JSON: {"example": example}}, "description": "OK"}
+        }
+    }

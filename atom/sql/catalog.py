@@ -1,0 +1,131 @@
+"""The tables and columns of schema `public`, as the database has them now."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import Any
+
+from atom.errors import ApiError, NotFound, nearest
+
+# Tables that belong to an extension (spatial_ref_sys) are nobody's rows.
+LIVE = """
+select c.relname as "table", a.attname as "column",
+       format_type(a.atttypid, a.atttypmod) as datatype, a.attnotnull as not_null,
+       pg_get_expr(d.adbin, d.adrelid) as default,
+       exists (select 1 from pg_index i where i.indrelid = c.oid and i.indisvalid
+               and a.attnum = any (i.indkey)) as indexed,
+       a.attgenerated <> '' or a.attidentity = 'a' as generated
+from pg_class c
+join pg_namespace n on n.oid = c.relnamespace and n.nspname = 'public'
+join pg_attribute a on a.attrelid = c.oid and a.attnum > 0 and not a.attisdropped
+left join pg_attrdef d on d.adrelid = c.oid and d.adnum = a.attnum
+where c.relkind in ('r', 'p')
+  and not exists (select 1 from pg_depend e
+                  where e.classid = 'pg_class'::regclass and e.objid = c.oid
+                    and e.deptype = 'e')
+order by c.relname, a.attnum
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class LiveColumn:
+    """A column as it is; `datatype` in the words of PostgreSQL's format_type."""
+
+    name: str
+    datatype: str
+    not_null: bool = False
+    default: str | None = None
+    indexed: bool = False
+    generated: bool = False  # always computed by PostgreSQL, so never written
+
+
+@dataclass(frozen=True, eq=False)
+class Table:
+    """A table and its columns, in their order; equal only to itself, so a cheap key."""
+
+    name: str
+    columns: Mapping[str, LiveColumn]
+
+
+@dataclass(frozen=True, eq=False)
+class Catalog:
+    """Every table a row route may ever name; equal only to itself."""
+
+    tables: Mapping[str, Table] = field(default_factory=lambda: MappingProxyType({}))
+
+    def table(self, name: str) -> Table:
+        """Return a table by its exact name.
+
+        Raises:
+            NotFound: `sql.unknown_table`, with the nearest name as its hint.
+        """
+        found = self.tables.get(name)
+        if found is None:
+            raise unknown_table(name, self.tables)
+        return found
+
+    def column(self, table: str, name: str) -> LiveColumn:
+        """Return a column of a table, both by their exact names.
+
+        Raises:
+            NotFound: when there is no such table.
+            ApiError: `sql.unknown_column`, with the nearest name as its hint.
+        """
+        columns = self.table(table).columns
+        found = columns.get(name)
+        if found is None:
+            raise unknown_column(table, name, columns)
+        return found
+
+
+def shown(word: str) -> str:
+    """Cut a caller's word to a length an error message can carry, without controls."""
+    plain = "".join(c if c.isprintable() else "?" for c in word[:60])
+    return plain if len(word) <= 60 else plain + "…"
+
+
+def unknown_table(name: str, choices: Iterable[str]) -> NotFound:
+    """Say that there is no such table."""
+    return NotFound(
+        f"There is no table '{shown(name)}'.",
+        code="sql.unknown_table",
+        hint=nearest(name[:60], choices),
+    )
+
+
+def unknown_column(table: str, name: str, choices: Iterable[str]) -> ApiError:
+    """Say that a table has no such column; secret ones are called the same."""
+    return ApiError(
+        f"Table '{table}' has no column '{shown(name)}'.",
+        code="sql.unknown_column",
+        hint=nearest(name[:60], choices),
+    )
+
+
+def build(rows: Iterable[Mapping[str, Any]]) -> Catalog:
+    """Make a catalog of rows that name table, column, datatype and the rest."""
+    tables: dict[str, dict[str, LiveColumn]] = {}
+    for row in rows:
+        column = LiveColumn(
+            row["column"],
+            row["datatype"],
+            row["not_null"],
+            row["default"],
+            row["indexed"],
+            row["generated"],
+        )
+        tables.setdefault(row["table"], {})[column.name] = column
+    return Catalog(
+        MappingProxyType(
+            {
+                name: Table(name, MappingProxyType(columns))
+                for name, columns in tables.items()
+            }
+        )
+    )
+
+
+async def read(connection: Any) -> Catalog:
+    """Read the catalog; takes an asyncpg connection or pool, or one of `run.py`."""
+    source = getattr(connection, "raw", None) or getattr(connection, "pool", connection)
+    return build(await source.fetch(LIVE))

@@ -1,0 +1,215 @@
+"""One line of a schema declaration: `title-text-1-btree,gin`."""
+
+import re
+from dataclasses import dataclass
+from typing import Self
+
+from atom.errors import nearest
+
+INDEX_METHODS = ("btree", "gin", "gist", "brin", "hash")
+NAME = re.compile(r"[a-z_][a-z0-9_]*")
+MAX_BYTES = 63
+
+# Every PostgreSQL table has these; a column of that name cannot be added.
+SYSTEM_COLUMNS = frozenset({"tableoid", "xmin", "cmin", "xmax", "cmax", "ctid"})
+
+
+def words(text: str) -> frozenset[str]:
+    """Split a comma list into a set."""
+    return frozenset(text.split(","))
+
+
+ALIASES = {
+    "int": "integer",
+    "int2": "smallint",
+    "int4": "integer",
+    "int8": "bigint",
+    "float": "double precision",
+    "float4": "real",
+    "float8": "double precision",
+    "decimal": "numeric",
+    "dec": "numeric",
+    "bool": "boolean",
+    "varchar": "character varying",
+    "char varying": "character varying",
+    "char": "character",
+    "bpchar": "character",
+    "varbit": "bit varying",
+}
+PLAIN = words(
+    "smallint,integer,bigint,real,double precision,money,text,bytea,boolean,date,uuid,"
+    "json,jsonb,xml,inet,cidr,macaddr,macaddr8,tsvector,tsquery,"
+    "point,line,lseg,box,path,polygon,circle,"
+    "int4range,int8range,numrange,tsrange,tstzrange,daterange,"
+    "int4multirange,int8multirange,nummultirange,"
+    "tsmultirange,tstzmultirange,datemultirange,"
+    "citext,hstore,ltree,cube"
+)
+# What may stand in parentheses: the least and the most of each number.
+SIZED = {
+    "numeric": ((1, 1000), (0, 1000)),
+    "character varying": ((1, 10_485_760),),
+    "character": ((1, 10_485_760),),
+    "bit": ((1, 83_886_080),),
+    "bit varying": ((1, 83_886_080),),
+    "interval": ((0, 6),),
+    "vector": ((1, 16_000),),
+    "halfvec": ((1, 16_000),),
+}
+PRECISION = ((0, 6),)
+FLOAT = re.compile(r"float ?\(")
+SPATIAL = frozenset({"geography", "geometry"})
+TIMES = {
+    "timestamptz": "timestamp{} with time zone",
+    "timestamp with time zone": "timestamp{} with time zone",
+    "timestamp": "timestamp{} without time zone",
+    "timestamp without time zone": "timestamp{} without time zone",
+    "timetz": "time{} with time zone",
+    "time with time zone": "time{} with time zone",
+    "time": "time{} without time zone",
+    "time without time zone": "time{} without time zone",
+}
+SERIAL = words("serial,smallserial,bigserial,serial2,serial4,serial8")
+KNOWN = {*ALIASES, *PLAIN, *SIZED, *SPATIAL, *TIMES}
+
+SHAPE = re.compile(
+    r"(?P<head>[a-z0-9_ ]+?) ?(?:\((?P<inside>[^()]*)\))?(?P<tail>[a-z ]*)"
+)
+DIMENSION = re.compile(r"( ?\[\d*\])+$")
+
+
+def canonical(datatype: str) -> str:
+    """Say a datatype in the words of PostgreSQL's format_type.
+
+    Raises:
+        ValueError: when it is not a datatype a column may be declared with.
+
+    Source: PostgreSQL manual, chapter 8, Data Types.
+
+    >>> canonical("timestamptz"), canonical("numeric( 10, 2 )"), canonical("int[]")
+    ('timestamp with time zone', 'numeric(10,2)', 'integer[]')
+    """
+    text = " ".join(datatype.lower().split())
+    element = DIMENSION.sub("", text)
+    suffix = "[]" if element != text else ""
+    shape = SHAPE.fullmatch(element)
+    if shape is None:
+        raise ValueError(f"{datatype!r} cannot be read as a datatype")
+    head = (shape["head"] + shape["tail"]).strip()
+    inside = shape["inside"]
+    arguments = [] if inside is None else [a.strip() for a in inside.split(",")]
+    return _spell(ALIASES.get(head, head), arguments, datatype) + suffix
+
+
+def _spell(head: str, arguments: list[str], written: str) -> str:
+    if head in SERIAL:
+        raise ValueError(f"{written!r} numbers rows, which id does; use bigint")
+    if head not in KNOWN:
+        hint = nearest(head, KNOWN)
+        raise ValueError(f"{written!r} is no datatype. {hint}".rstrip())
+    if head in SPATIAL:
+        return _spatial(head, arguments, written)
+    bounds = PRECISION if head in TIMES else SIZED.get(head, ())
+    if FLOAT.match(written.lower()):
+        bounds = ((1, 53),)
+    if len(arguments) > len(bounds) or not all(
+        a.isdecimal() and least <= int(a) <= most
+        for a, (least, most) in zip(arguments, bounds, strict=False)
+    ):
+        raise ValueError(f"{written!r}: what stands in parentheses cannot be used")
+    if head in TIMES:
+        precision = f"({int(arguments[0])})" if arguments else ""
+        return TIMES[head].format(precision)
+    if head == "double precision" and arguments:
+        return "real" if int(arguments[0]) <= 24 else head
+    if head in {"character", "bit"} and not arguments:
+        return f"{head}(1)"
+    if head == "numeric" and len(arguments) == 1:
+        return f"numeric({int(arguments[0])},0)"
+    if not arguments:
+        return head
+    return f"{head}({','.join(str(int(a)) for a in arguments)})"
+
+
+def _spatial(head: str, arguments: list[str], written: str) -> str:
+    """Spell a PostGIS type; a geography without a reference system is WGS 84."""
+    if not arguments:
+        return head
+    kind, *reference = arguments
+    if (
+        not re.fullmatch(r"[a-z]+", kind)
+        or len(reference) > 1
+        or not all(r.isdecimal() for r in reference)
+    ):
+        raise ValueError(f"{written!r}: what stands in parentheses cannot be read")
+    if head == "geography" and not reference:
+        reference = ["4326"]
+    return f"{head}({','.join([kind, *reference])})"
+
+
+def element(datatype: str) -> str:
+    """Return the bare word of a canonical datatype, without size and dimensions.
+
+    >>> element("numeric(10,2)"), element("timestamp(3) with time zone[]")
+    ('numeric', 'timestamp with time zone')
+    """
+    return re.sub(r"\([^)]*\)|\[\]", "", datatype).strip()
+
+
+def check_name(name: str) -> str:
+    """Return a table's or column's name when it is one that needs no quotes.
+
+    Raises:
+        ValueError: saying what is wrong with it.
+    """
+    if not NAME.fullmatch(name):
+        raise ValueError(f"{name!r}: a name is made of a-z, 0-9 and _, no digit first")
+    if len(name) > MAX_BYTES:
+        raise ValueError(f"{name!r}: a name has at most {MAX_BYTES} characters")
+    return name
+
+
+@dataclass(frozen=True)
+class Column:
+    """A column as declared: its name, its datatype, and what is asked of it."""
+
+    name: str
+    datatype: str
+    not_null: bool
+    indexes: tuple[str, ...]
+
+    @classmethod
+    def parse(cls, line: str) -> Self:
+        """Read `<name>-<datatype>-<0|1>-<0 or index methods>`.
+
+        Raises:
+            ValueError: saying which of the four parts cannot be read.
+
+        >>> Column.parse("title-text-1-btree,gin")
+        Column(name='title', datatype='text', not_null=True, indexes=('btree', 'gin'))
+        """
+        name, dash, rest = line.partition("-")
+        parts = rest.rsplit("-", 2)
+        if not dash or len(parts) != 3:
+            raise ValueError("expected name-datatype-mandatory-index, joined by -")
+        datatype, mandatory, index = (part.strip() for part in parts)
+        name = check_name(name.strip())
+        if name in SYSTEM_COLUMNS:
+            raise ValueError(f"{name!r} is a column PostgreSQL keeps for itself")
+        spelled = canonical(datatype)
+        if mandatory not in {"0", "1"}:
+            raise ValueError(f"mandatory is 0 or 1, not {mandatory!r}")
+        return cls(name, spelled, mandatory == "1", _methods(index))
+
+
+def _methods(text: str) -> tuple[str, ...]:
+    if text == "0":
+        return ()
+    methods = tuple(method.strip() for method in text.split(","))
+    for method in methods:
+        if method not in INDEX_METHODS:
+            hint = nearest(method, INDEX_METHODS) or f"Use {', '.join(INDEX_METHODS)}."
+            raise ValueError(f"{method!r} is no index method. {hint}")
+    if len(set(methods)) != len(methods):
+        raise ValueError(f"index {text!r} names a method twice")
+    return methods

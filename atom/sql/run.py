@@ -1,0 +1,197 @@
+"""Runs statements on one asyncpg pool. Never builds one."""
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager
+from typing import Any
+
+from atom.sql.catalog import Catalog
+from atom.sql.told import told, unavailable
+
+log = logging.getLogger(__name__)
+
+__all__ = ["Connection", "Database", "reset", "told"]
+
+# Connections that run one statement of ours and nothing else. Known by their
+# settings object, which a connection and the pool's proxy of it share.
+_lent: set[int] = set()
+
+
+async def reset(connection: Any) -> None:
+    """Clean a connection on its way back to the pool (`create_pool(reset=…)`).
+
+    One that was only lent for a single statement of ours has nothing to clean; that
+    saves a round trip for every statement.
+    """
+    if id(connection.get_settings()) in _lent:
+        return
+    query = connection.get_reset_query()
+    if query:
+        await connection.execute(query)
+
+
+def affected(status: str) -> int:
+    """Read the number of rows from a command tag.
+
+    >>> affected("INSERT 0 3")
+    3
+    >>> affected("CREATE TABLE")
+    0
+    """
+    last = status.rpartition(" ")[2]
+    return int(last) if last.isdigit() else 0
+
+
+class Connection:
+    """One connection, held for several statements; `raw` is asyncpg's own."""
+
+    __slots__ = ("raw",)
+
+    def __init__(self, raw: Any) -> None:
+        self.raw = raw
+
+    async def value(self, text: str, *values: Any) -> Any:
+        """Return the first column of the first row, or None."""
+        try:
+            return await self.raw.fetchval(text, *values)
+        except Exception as error:
+            raise told(error) from error
+
+    async def row(self, text: str, *values: Any) -> Mapping[str, Any] | None:
+        """Return the first row, or None."""
+        try:
+            found: Mapping[str, Any] | None = await self.raw.fetchrow(text, *values)
+        except Exception as error:
+            raise told(error) from error
+        return found
+
+    async def rows(self, text: str, *values: Any) -> list[Mapping[str, Any]]:
+        """Return every row."""
+        try:
+            found: list[Mapping[str, Any]] = await self.raw.fetch(text, *values)
+        except Exception as error:
+            raise told(error) from error
+        return found
+
+    async def run(self, text: str, *values: Any) -> int:
+        """Run a statement. Return how many rows it affected."""
+        try:
+            return affected(await self.raw.execute(text, *values))
+        except Exception as error:
+            raise told(error) from error
+
+
+def _nobody(table: str) -> None:
+    """Stand for a listener that is not there."""
+
+
+class Database:
+    """Runs statements on one asyncpg pool; every driver error leaves as an ApiError.
+
+    `value`, `row`, `rows` and `run` take a connection for one statement. That statement
+    must leave nothing behind in its session (no SET, LISTEN or session lock): the
+    connection goes back uncleaned. Use `connection` for those.
+    """
+
+    def __init__(
+        self,
+        pool: Any,
+        *,
+        acquire_seconds: float = 5.0,
+        written: Callable[[str], None] | None = None,
+    ) -> None:
+        self.pool = pool
+        self.acquire_seconds = acquire_seconds
+        self.written: Callable[[str], None] = written or _nobody
+        self.catalog = Catalog()
+
+    async def _acquire(self) -> Any:
+        try:
+            async with asyncio.timeout(self.acquire_seconds):
+                return await self.pool.acquire()
+        except TimeoutError as error:
+            raise unavailable() from error
+        except Exception as error:
+            raise told(error) from error
+
+    async def _release(self, raw: Any) -> None:
+        try:
+            await self.pool.release(raw)
+        except Exception:
+            # asyncpg has closed it already; what was asked for is done or was raised.
+            log.warning("a connection could not be cleaned", exc_info=True)
+
+    async def _once(self, verb: str, text: str, values: tuple[Any, ...]) -> Any:
+        raw = await self._acquire()
+        mark = id(raw.get_settings())
+        _lent.add(mark)
+        try:
+            return await getattr(raw, verb)(text, *values)
+        except Exception as error:
+            raise told(error) from error
+        finally:
+            await self._release(raw)
+            _lent.discard(mark)
+
+    async def value(self, text: str, *values: Any) -> Any:
+        """Return the first column of the first row, or None."""
+        return await self._once("fetchval", text, values)
+
+    async def row(self, text: str, *values: Any) -> Mapping[str, Any] | None:
+        """Return the first row, or None."""
+        found: Mapping[str, Any] | None = await self._once("fetchrow", text, values)
+        return found
+
+    async def rows(self, text: str, *values: Any) -> list[Mapping[str, Any]]:
+        """Return every row."""
+        found: list[Mapping[str, Any]] = await self._once("fetch", text, values)
+        return found
+
+    async def run(self, text: str, *values: Any) -> int:
+        """Run a statement. Return how many rows it affected."""
+        return affected(await self._once("execute", text, values))
+
+    @asynccontextmanager
+    async def connection(self) -> AsyncIterator[Connection]:
+        """Hold a connection for several statements."""
+        raw = await self._acquire()
+        try:
+            yield Connection(raw)
+        finally:
+            await self._release(raw)
+
+    @asynccontextmanager
+    async def transaction(
+        self, *, readonly: bool = False, timeout_ms: int | None = None
+    ) -> AsyncIterator[Connection]:
+        """Hold a connection in a transaction: committed at the end, or rolled back."""
+        async with self.connection() as held:
+            transaction = held.raw.transaction(readonly=readonly)
+            try:
+                await transaction.start()
+            except Exception as error:
+                raise told(error) from error
+            try:
+                if timeout_ms is not None:
+                    await held.value(
+                        "select set_config('statement_timeout', $1, true)",
+                        str(timeout_ms),
+                    )
+                yield held
+            except BaseException:
+                await _roll_back(transaction)
+                raise
+            try:
+                await transaction.commit()
+            except Exception as error:
+                raise told(error) from error
+
+
+async def _roll_back(transaction: Any) -> None:
+    """Roll back; what went wrong before is what the caller hears."""
+    try:
+        await transaction.rollback()
+    except Exception:
+        # A connection that is lost has rolled back by itself.
+        log.warning("rollback failed; the connection is given up", exc_info=True)

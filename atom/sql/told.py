@@ -1,0 +1,165 @@
+"""What a driver's error means to a caller: never SQL, never DETAIL, never a trace."""
+
+import logging
+import re
+from collections.abc import Callable
+from typing import Any
+
+from atom.errors import (
+    ApiError,
+    Conflict,
+    Forbidden,
+    TimedOut,
+    Unavailable,
+    Unexpected,
+    Unprocessable,
+)
+
+log = logging.getLogger(__name__)
+
+# DETAIL of a unique violation reads `Key (a, b)=(1, 2) already exists.` in any
+# language; only the names before the equals sign are taken.
+KEY_COLUMNS = re.compile(r'\(([\w", ]+)\)=\(')
+# The C function of PL/pgSQL that carries out RAISE: the text is a trigger's own.
+RAISED = "exec_stmt_raise"
+
+LOST = ("08", "57P")
+STALE = {"42P01", "42703", "0A000", "42P05", "26000"}
+SILENT = (
+    "ConnectionDoesNotExistError",
+    "InterfaceError",
+    "InternalClientError",
+    "ProtocolError",
+)
+
+
+def unavailable() -> Unavailable:
+    """Say that the database does not answer now."""
+    return Unavailable(
+        "The database does not answer at the moment.",
+        code="client.silent",
+        hint="Try again in a moment.",
+    )
+
+
+def told(error: Exception) -> ApiError:
+    """Return the error a caller may see for one that a driver raised."""
+    if isinstance(error, ApiError):
+        return error
+    state = getattr(error, "sqlstate", None)
+    if state is not None:
+        return _by_state(error, str(state))
+    if isinstance(error, TimeoutError):
+        return TimedOut("The database took too long to answer.")
+    if isinstance(error, OSError):
+        log.warning("database lost: %s", error)
+        return unavailable()
+    kinds = {kind.__name__ for kind in type(error).__mro__}
+    if "DataError" in kinds:
+        return ApiError(
+            "A value does not fit the datatype of its column.", code="value.unreadable"
+        )
+    if kinds & set(SILENT):
+        log.warning("database lost: %s", error)
+        return unavailable()
+    log.error("unexpected database error", exc_info=error)
+    return Unexpected("Something went wrong on our side.")
+
+
+def _by_state(error: Any, state: str) -> ApiError:
+    if state == "25006":
+        return Forbidden("This statement may only read.", code="row.readonly")
+    if getattr(error, "server_source_function", "") == RAISED:
+        return _raised(error, state)
+    known = RULES.get(state)
+    if known is not None:
+        return known(error)
+    if state.startswith("22"):
+        return ApiError(
+            "A value does not fit the datatype of its column.", code="value.unreadable"
+        )
+    if state == "57014":
+        return TimedOut("The database took too long to answer.")
+    if state.startswith(LOST) or state in {"53300", "53400"}:
+        log.warning("database lost: %s", error)
+        return unavailable()
+    if state in STALE:
+        log.warning("statement does not fit the schema", exc_info=error)
+        return Unavailable(
+            "The tables have just been changed.",
+            code="sql.changed",
+            hint="Try again in a moment.",
+        )
+    log.error("unexpected database error", exc_info=error)
+    return Unexpected("Something went wrong on our side.")
+
+
+def _raised(error: Any, state: str) -> ApiError:
+    text = str(error.message).split("\n", 1)[0][:200]
+    if state == "42501":
+        return Forbidden(text, code="row.refused")
+    return Conflict(text, code="row.refused")
+
+
+def _exists(error: Any) -> ApiError:
+    found = KEY_COLUMNS.search(getattr(error, "detail", None) or "")
+    if found is None:
+        return Conflict("Such a row already exists.")
+    columns = found[1].replace('"', "")
+    return Conflict(f"A row with the same {columns} already exists.")
+
+
+def _missing(error: Any) -> ApiError:
+    return Unprocessable(f"Column '{error.column_name}' is mandatory.")
+
+
+def _checked(error: Any) -> ApiError:
+    return Unprocessable(
+        f"A value breaks the rule '{error.constraint_name}'"
+        f" of table '{error.table_name}'."
+    )
+
+
+def _referenced(error: Any) -> ApiError:
+    return Conflict(
+        f"The rule '{error.constraint_name}' ties rows of two tables together:"
+        " the other row is missing, or still refers to this one.",
+        code="row.referenced",
+    )
+
+
+def _overlapping(error: Any) -> ApiError:
+    return Conflict(
+        f"The rule '{error.constraint_name}' of table '{error.table_name}'"
+        " forbids this beside the rows that exist."
+    )
+
+
+def _busy(error: Any) -> ApiError:
+    return Conflict(
+        "Another request is changing the same rows.",
+        code="row.busy",
+        hint="Try again.",
+    )
+
+
+RULES: dict[str, Callable[[Any], ApiError]] = {
+    "23505": _exists,
+    "23502": _missing,
+    "23514": _checked,
+    "23503": _referenced,
+    "23001": _referenced,
+    "23P01": _overlapping,
+    "40001": _busy,
+    "40P01": _busy,
+    "55P03": _busy,
+    "22001": lambda error: Unprocessable("A text is longer than its column takes."),
+    "22003": lambda error: Unprocessable("A number is larger than its column takes."),
+    "2201B": lambda error: ApiError(
+        "The regular expression cannot be read.", code="filter.unreadable"
+    ),
+    "22025": lambda error: ApiError(
+        "The pattern may not end with a backslash.", code="filter.unreadable"
+    ),
+    "42501": lambda error: Forbidden("The database does not permit this."),
+}

@@ -1,0 +1,75 @@
+"""Who is at the door: one pass over the headers, the request id, the client's address."""
+
+import re
+from ipaddress import ip_address, ip_network
+from functools import lru_cache
+from secrets import token_hex
+
+from atom.exchange import Exchange, Proceed, websocket_too
+from atom.trace import REQUEST_ID
+
+ACCEPTED = re.compile(rb"[A-Za-z0-9._-]{1,64}").fullmatch
+
+
+@lru_cache(maxsize=4096)
+def trusted(address: str, proxies: tuple[str, ...]) -> bool:
+    """Tell whether an address is one of the proxies we believe."""
+    try:
+        host = ip_address(address)
+    except ValueError:
+        return address in proxies
+    for proxy in proxies:
+        try:
+            if host in ip_network(proxy, strict=False):
+                return True
+        except ValueError:
+            continue
+    return False
+
+
+def client_address(direct: str, forwarded: str, proxies: tuple[str, ...]) -> str:
+    """Return the address the request came from, through proxies we believe and no other.
+
+    >>> client_address("10.0.0.9", "6.6.6.6, 1.2.3.4", ("10.0.0.0/8",))
+    '1.2.3.4'
+    >>> client_address("8.8.8.8", "1.2.3.4", ("10.0.0.0/8",))
+    '8.8.8.8'
+    """
+    hops = [part.strip() for part in forwarded.split(",") if part.strip()]
+    seen = direct
+    while hops and trusted(seen, proxies):
+        seen = hops.pop()[:64]
+    return seen
+
+
+@websocket_too
+async def open_context(exchange: Exchange, proceed: Proceed) -> None:
+    """Name the request, and note what the later steps ask of its headers."""
+    scope = exchange.scope
+    forwarded: list[bytes] = []
+    for name, value in scope["headers"]:
+        if name == b"authorization":
+            exchange.authorization = value
+        elif name == b"content-length":
+            exchange.content_length = value
+        elif name == b"x-request-id" and ACCEPTED(value):
+            exchange.request_id = value.decode()
+        elif name == b"x-forwarded-for":
+            forwarded.append(value)
+    if not exchange.request_id:
+        exchange.request_id = token_hex(8)
+    client = scope.get("client")
+    address = client[0] if client else "unknown"
+    if forwarded and (proxies := exchange.ports.config["config_trusted_proxy_list"]):
+        chain = b",".join(forwarded).decode("latin-1")
+        address = client_address(address, chain, proxies)
+    exchange.address = address
+    scope["state"] = state = scope.get("state") or {}
+    state["user"] = exchange.user
+    state["request_id"] = exchange.request_id
+    state["client_address"] = address
+    token = REQUEST_ID.set(exchange.request_id)
+    try:
+        await proceed(exchange)
+    finally:
+        REQUEST_ID.reset(token)

@@ -1,0 +1,96 @@
+"""The application, top to bottom: config, clients, one middleware, routers, server."""
+
+import gc
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from fastapi import FastAPI
+from fastapi.middleware.cors import CORSMiddleware
+
+from atom import discover, embedded, keys, log, openapi, serve, welcome, wire
+from atom.client import opened
+from atom.client.all import CLIENTS
+from atom.errors import ConfigError
+from atom.exchange import ConfigApiMiddleware
+from atom.policy import PolicyTable
+from atom.route import routes
+from atom.step.access import require_access
+from atom.step.active import require_active
+from atom.step.background import run_in_background
+from atom.step.body import limit_body
+from atom.step.cache import answer_from_cache
+from atom.step.context import open_context
+from atom.step.error import HANDLERS, answer_errors
+from atom.step.rate import limit_rate
+from atom.step.record import record
+from atom.step.shed import limit_concurrency
+from atom.step.timeout import limit_time
+from atom.step.token import authenticate
+from function import ROOT, function_config_read
+
+config = function_config_read()
+log.configure(config["config_log_level"])
+
+# What happens to a request, in order. Each step reads one key of config_api, and is
+# left out where the route's policy does not need it.
+STEPS = (
+    open_context,  # request id, client address
+    record,  # is_log
+    answer_errors,  # one shape for every error
+    limit_concurrency,  # concurrency_max
+    limit_body,  # body_max_kb
+    authenticate,  # is_token, tier
+    require_access,  # id, for /admin
+    require_active,  # is_active_check
+    limit_rate,  # ratelimiter_times_sec
+    run_in_background,  # is_background
+    answer_from_cache,  # cache_sec
+    limit_time,  # timeout_sec
+)
+
+
+@asynccontextmanager
+async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+    """Open what is configured, serve, then close it again in reverse order."""
+    with embedded.provided(config, ROOT, join=True, workers=1) as found:
+        config.update(found)
+        async with (
+            opened(CLIENTS, config) as clients,
+            wire.connected(config, clients) as ports,
+        ):
+            wire.publish(app, config, clients, ports)
+            login = await wire.prepare(ports, config)
+            welcome.tell(config, login)
+            gc.freeze()
+            serve.started()
+            yield
+
+
+app = FastAPI(
+    title=config["config_app_name"],
+    version=config["config_app_version"],
+    lifespan=lifespan,
+    exception_handlers=HANDLERS,
+    redirect_slashes=False,
+)
+for router in discover.routers(ROOT, config.problems):
+    app.include_router(router)
+
+app.state.ports = wire.closed(config)
+app.state.policies = PolicyTable(config, routes(app), config.problems)
+app.add_middleware(ConfigApiMiddleware, steps=STEPS, policies=app.state.policies)
+app.add_middleware(
+    CORSMiddleware,
+    allow_origins=config["config_cors_origin_list"],
+    allow_methods=config["config_cors_method_list"],
+    allow_headers=config["config_cors_headers_list"],
+    allow_credentials=config["config_cors_allow_credentials"],
+    expose_headers=["x-request-id", "ratelimit", "ratelimit-policy", "retry-after"],
+)
+openapi.install(app)
+
+if config.problems:
+    raise ConfigError(config.problems + keys.faults(config))
+
+if __name__ == "__main__":
+    serve.run(app, config, ROOT)

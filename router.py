@@ -1,0 +1,41 @@
+"""A sample: your own routes. Copy it to router_<name>.py and change it."""
+
+from extend import *
+
+from atom import reply
+
+router = APIRouter(tags=["Sample"])
+
+
+@router.get("/test")
+async def route_test():
+    return {"status": 1, "message": "welcome to test"}
+
+
+@router.post("/postgres-create")
+async def route_postgres_create(request: Request):
+    ports = request.app.state.ports
+    row = {"title": "sample", "type": 1}
+    made = await function_object_create_postgres(ports, "test", row)
+    return {"status": 1, "message": made}
+
+
+@router.put("/postgres-update")
+async def route_postgres_update(request: Request):
+    ports = request.app.state.ports
+    made = await function_object_create_postgres(ports, "test", {"title": "sample"})
+    row = {"id": made, "title": "sample, changed"}
+    return {
+        "status": 1,
+        "message": await function_object_update_postgres(ports, "test", row),
+    }
+
+
+@router.websocket("/ws")
+async def route_ws(websocket: WebSocket):
+    await websocket.accept()
+    try:
+        while True:
+            await websocket.send_text(await websocket.receive_text())
+    except WebSocketDisconnect:
+        return

@@ -1,0 +1,32 @@
+"""The front door: who we are, and whether everything answers."""
+
+from extend import *
+
+from atom import reply
+
+router = APIRouter(tags=["Healthcheck"])
+FRONT = reply.dump(
+    {
+        "status": "ok",
+        "name": config["config_app_name"],
+        "version": config["config_app_version"],
+        "env": config["config_env"],
+    }
+)
+
+
+@router.get("/", openapi_extra=reply.documented({"status": "ok", "name": "atom"}))
+async def route_index(request: Request) -> responses.Response:
+    """Say who answers."""
+    return responses.Response(FRONT, media_type=reply.JSON)
+
+
+@router.get("/health")
+async def route_health(request: Request) -> responses.Response:
+    """Say whether this process and its primary database answer (503 if not)."""
+    ports = request.app.state.ports
+    report = {"postgres": "off"}
+    if ports.database is not None:
+        await ports.database.value("select 1")
+        report["postgres"] = "ok"
+    return reply.success(report)

@@ -1,0 +1,60 @@
+"""What only the operator may do: schema, caches, explanations. Gate: the root key."""
+
+from typing import Annotated, Literal
+
+from fastapi import Query
+
+from extend import *
+
+from atom import reply
+from atom.errors import NotFound, nearest
+from atom.feature import operator
+from atom.policy import described, explain
+
+router = APIRouter(tags=["Root"])
+
+
+@router.get("/root/postgres-init")
+@router.post("/root/postgres-init", include_in_schema=False)
+async def route_root_postgres_init(
+    request: Request,
+    mode: Literal["apply", "plan"] = "apply",
+    is_destructive: Annotated[bool, Query(description="Also drop and retype")] = False,
+) -> responses.Response:
+    """Apply the declared schema, or show what would be done."""
+    ports = request.app.state.ports
+    if mode == "plan":
+        return reply.success(await operator.schema_plan(ports, is_destructive))
+    await operator.schema_apply(ports, is_destructive)
+    return reply.success("done")
+
+
+@router.get("/root/reset-global")
+@router.post("/root/reset-global", include_in_schema=False)
+async def route_root_reset_global(request: Request) -> responses.Response:
+    """Have every worker read the schema again and forget what it cached."""
+    await operator.reset(request.app.state.ports)
+    return reply.success("done")
+
+
+@router.get("/root/explain")
+async def route_root_explain(
+    request: Request,
+    path: Annotated[str | None, Query(description="A path, such as /my/profile")] = None,
+    method: str = "GET",
+    user_id: Annotated[int | None, Query(ge=1)] = None,
+) -> responses.Response:
+    """Say what holds for a route and which rule, if any, would refuse this user."""
+    policies = request.app.state.policies
+    if path is None:
+        return reply.success([described(policy) for policy in policies.policies()])
+    matched = policies.match("http", method.upper(), path)
+    if matched.route is None:
+        known = [route.path for route in policies.table.routes]
+        raise NotFound(
+            f"No route has {method.upper()} {path}.",
+            code="route.unknown",
+            hint=nearest(path, known),
+        )
+    asked = await operator.asked(request.app.state.ports, user_id)
+    return reply.success(explain(matched.policy, asked))

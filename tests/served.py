@@ -1,0 +1,158 @@
+"""Starts `python main.py` of this checkout with keys and data of its own, and stops it.
+
+Nothing here needs more than Python: the smoke test and the bench use it as well.
+"""
+
+import os
+import secrets
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from atom.keys import KEYS
+
+ROOT = Path(__file__).parents[1]
+DEADLINE_SECONDS = 60.0
+STOP_SECONDS = 30.0
+
+
+@dataclass(frozen=True)
+class Served:
+    """A running server, and what one needs to talk to it as its operator."""
+
+    url: str
+    config: Mapping[str, str]  # what it was started with, secrets included
+    process: subprocess.Popen[bytes]
+    log: Path
+    seconds_to_first_answer: float
+
+
+def free_port() -> int:
+    """Return a port of the loopback address that nobody listens on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def is_open(host: str, port: int) -> bool:
+    """Say whether anything at all listens there."""
+    with socket.socket() as probe:
+        probe.settimeout(1)
+        return probe.connect_ex((host, port)) == 0
+
+
+def environment(values: Mapping[str, str]) -> dict[str, str]:
+    """Return an environment in which only these values configure the server.
+
+    Every key that is unset by default (services, secrets) is emptied, so that neither
+    the caller's shell nor a `.env` lends the server a real database.
+    """
+    kept = {
+        name: value
+        for name, value in os.environ.items()
+        if not name.lower().startswith("config_") and name != "PORT"
+    }
+    unset = {key.name: "" for key in KEYS if key.default is None}
+    return {**kept, **unset, "config_env": "development", **values}
+
+
+def answers(url: str, seconds: float = 2.0) -> bool:
+    """Say whether GET answers 200 there."""
+    try:
+        with urllib.request.urlopen(url, timeout=seconds) as answer:
+            return bool(answer.status == 200)
+    except (OSError, urllib.error.URLError):
+        return False
+
+
+def wait(process: subprocess.Popen[bytes], url: str, log: Path) -> None:
+    """Wait for the first 200.
+
+    Raises:
+        RuntimeError: when the server ended or stayed silent; with the end of its log.
+    """
+    deadline = time.monotonic() + DEADLINE_SECONDS
+    while not answers(url):
+        if (code := process.poll()) is not None or time.monotonic() > deadline:
+            said = f"ended with {code}" if code is not None else "did not answer"
+            tail = "\n".join(log.read_text(errors="replace").splitlines()[-30:])
+            raise RuntimeError(f"the server {said}:\n{tail}")
+        time.sleep(0.02)
+
+
+def stop(process: subprocess.Popen[bytes], sign: int = signal.SIGTERM) -> int:
+    """Ask a server to stop, by its own id. Return its exit code.
+
+    Raises:
+        RuntimeError: when it had to be killed.
+    """
+    if process.poll() is None:
+        process.send_signal(sign)
+    try:
+        return process.wait(STOP_SECONDS)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
+        raise RuntimeError(f"the server did not stop in {STOP_SECONDS} s") from None
+
+
+@contextmanager
+def serve(
+    values: Mapping[str, str] | None = None,
+    *,
+    folder: Path | None = None,
+    port: int | None = None,
+    command: tuple[str, ...] = (sys.executable, "main.py"),
+) -> Iterator[Served]:
+    """Serve this checkout until the block ends, by default on a fresh database.
+
+    `folder` keeps the data beyond the block; without it everything is thrown away.
+    """
+    own = Path(tempfile.mkdtemp(prefix="atom-"))
+    port = port or free_port()
+    keys = {
+        "config_key_root": secrets.token_hex(16),
+        "config_key_jwt": secrets.token_hex(32),
+        "config_root_username": "root",
+        "config_root_password": secrets.token_hex(12),
+        "config_host": "127.0.0.1",
+        "config_port": str(port),
+        "config_atom_folder": str(folder or own / "atom"),
+        **(values or {}),
+    }
+    log = own / "server.log"
+    url = f"http://127.0.0.1:{port}"
+    started = time.monotonic()
+    with log.open("wb") as out:
+        process = subprocess.Popen(
+            command,
+            cwd=ROOT,
+            env=environment(keys),
+            stdin=subprocess.DEVNULL,
+            stdout=out,
+            stderr=subprocess.STDOUT,
+        )
+    try:
+        wait(process, f"{url}/", log)
+        yield Served(
+            url=url,
+            config=keys,
+            process=process,
+            log=log,
+            seconds_to_first_answer=time.monotonic() - started,
+        )
+    finally:
+        try:
+            stop(process)
+        finally:
+            shutil.rmtree(own, ignore_errors=True)
