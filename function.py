@@ -7,10 +7,17 @@ so on: take off function_, and the first word left is the file.
 import os
 from functools import cache
 from pathlib import Path
+from urllib.parse import urlencode
 
 from dotenv import dotenv_values
 
-from atom import discover, embedded, keys, settings
+from atom import discover, embedded, errors, keys, reply, settings
+from atom.feature import operator, row
+from atom.feature.password import hash_password as function_password_hash
+from atom.feature.password import verify_password as function_password_verify
+from atom.feature.token import decode as function_token_decode
+from atom.feature.token import encode as function_token_encode
+from atom.sql import catalog
 
 ROOT = Path(__file__).parent
 
@@ -25,9 +32,53 @@ def function_config_read() -> settings.Config:
     config = settings.resolve(keys.KEYS, layers)
     config.problems = problems + config.problems
     if config["config_env"] != "production":
-        made = embedded.keys(ROOT / config["config_atom_folder"])
+        made = embedded.keys(ROOT, config["config_atom_folder"])
         config.update({name: config[name] or key for name, key in made.items()})
     return config
+
+
+# Names users know. Each works on `request.app.state.ports`, as trusted code: no owner is
+# checked and every table is open, so say yourself whose rows they are.
+
+
+async def function_object_create_postgres(ports, table, object, user_id=None):
+    """Add a row, or a list of rows in one statement. Return the id or ids."""
+    reach = ports.rules.trusted(user_id)
+    return await row.create(ports.database, reach, table, object)
+
+
+async def function_object_update_postgres(ports, table, object, user_id=None):
+    """Change the row whose `id` stands in the object. Return that id."""
+    reach = ports.rules.trusted(user_id)
+    return await row.update(ports.database, reach, table, object)
+
+
+async def function_object_delete_postgres(ports, table, ids):
+    """Delete rows by id. Return how many there were."""
+    reach = ports.rules.trusted(None)
+    return await row.delete_ids(ports.database, reach, table, ids)
+
+
+async def function_object_read_postgres(ports, table, parameters=()):
+    """Read rows as JSON bytes; parameters are those of /public/object-read, as pairs."""
+    query = urlencode([("table", table), *parameters])
+    answer = await row.read(ports.database_read, ports.rules.trusted(None), query)
+    return answer.body
+
+
+async def function_postgres_schema_read(ports):
+    """Return the live schema in the form of cache_postgres_schema."""
+    return operator.shown(await catalog.read(ports.database))
+
+
+async def function_postgres_schema_init(ports):
+    """Apply config_postgres_schema, as /root/postgres-init does."""
+    await operator.schema_apply(ports, destructive=False)
+
+
+def function_return_error(status, message):
+    """Answer an error in the one shape, from anywhere."""
+    return reply.failure(errors.of_status(status, message))
 
 
 __all__ = [name for name in globals() if name.startswith("function_")]

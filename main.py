@@ -1,13 +1,14 @@
 """The application, top to bottom: config, clients, one middleware, routers, server."""
 
 import gc
+import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from fastapi import FastAPI
 from fastapi.middleware.cors import CORSMiddleware
 
-from atom import discover, embedded, keys, log, openapi, serve, welcome, wire
+from atom import discover, embedded, keys, log, serve, welcome, wire
 from atom.client import opened
 from atom.client.all import CLIENTS
 from atom.errors import ConfigError
@@ -28,6 +29,7 @@ from atom.step.timeout import limit_time
 from atom.step.token import authenticate
 from function import ROOT, function_config_read
 
+sys.excepthook = serve.told_plainly
 config = function_config_read()
 log.configure(config["config_log_level"])
 
@@ -53,7 +55,7 @@ STEPS = (
 async def lifespan(app: FastAPI) -> AsyncIterator[None]:
     """Open what is configured, serve, then close it again in reverse order."""
     with embedded.provided(config, ROOT, join=True, workers=1) as found:
-        config.update(found)
+        serve.adopt(config, found)
         async with (
             opened(CLIENTS, config) as clients,
             wire.connected(config, clients) as ports,
@@ -87,7 +89,6 @@ app.add_middleware(
     allow_credentials=config["config_cors_allow_credentials"],
     expose_headers=["x-request-id", "ratelimit", "ratelimit-policy", "retry-after"],
 )
-openapi.install(app)
 
 if config.problems:
     raise ConfigError(config.problems + keys.faults(config))

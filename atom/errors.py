@@ -108,6 +108,13 @@ class TimedOut(ApiError):
     code = "timeout.exceeded"
 
 
+def of_status(status: int, message: str, *, code: str = "") -> ApiError:
+    """Return an error of any status, for code that knows only numbers."""
+    error = ApiError(message, code=code or f"http.{status}")
+    error.status = status
+    return error
+
+
 class ConfigError(Exception):
     """Config that cannot be served. Raised before the first request, never after."""
 

@@ -4,11 +4,12 @@ Everything a user can get wrong in `config_api` is told here, before the first r
 """
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, fields, replace
 from typing import Any
 
 from atom.errors import nearest
 from atom.exchange import Proceed
+from atom.port import UserState
 from atom.route import Route, RouteTable
 from atom.step.cache import CacheRule
 from atom.step.rate import RateRule
@@ -221,16 +222,6 @@ class PolicyTable:
         return list(self._policies.values())
 
 
-@dataclass(frozen=True)
-class Asked:
-    """What is known of the user that `explain` is asked about."""
-
-    id: int | None = None
-    known: bool = False
-    is_active: bool = False
-    api_access: frozenset[int] = field(default_factory=frozenset)
-
-
 def described(policy: RoutePolicy) -> dict[str, Any]:
     """Return a policy as plain data: what `GET /root/explain` lists."""
     shown = {f.name: getattr(policy, f.name) for f in fields(policy)}
@@ -239,7 +230,7 @@ def described(policy: RoutePolicy) -> dict[str, Any]:
     return shown
 
 
-def explain(policy: RoutePolicy, asked: Asked) -> dict[str, Any]:
+def explain(policy: RoutePolicy, user: UserState | None) -> dict[str, Any]:
     """Say what holds for a route, in order, and the first rule that refuses this user."""
     root = policy.tier == "root"
     checks = [
@@ -247,20 +238,20 @@ def explain(policy: RoutePolicy, asked: Asked) -> dict[str, Any]:
         _check(
             "token",
             "needed" if policy.token_required else "not needed",
-            "no such user" if policy.token_required and not asked.known else "",
+            "no such user" if policy.token_required and user is None else "",
         ),
         _check(
             "access",
             f"id {policy.id}" if policy.tier == "admin" else "not checked",
             "api access denied"
-            if policy.tier == "admin" and policy.id not in asked.api_access
+            if policy.tier == "admin" and (user is None or policy.id not in user.api_access)
             else "",
         ),
         _check(
             "active",
             "checked" if policy.active_required else "not checked",
             "user not active"
-            if policy.active_required and asked.known and not asked.is_active
+            if policy.active_required and user is not None and not user.is_active
             else "",
         ),
         _check("owner", "created_by_id" if policy.tier == "my" else "none", ""),

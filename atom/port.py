@@ -4,7 +4,7 @@ Adapters in `atom/adapter/` answer; `atom/wire.py` picks them. A port that is No
 not configured: a gate then closes its route (503), a comfort steps aside.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -97,6 +97,14 @@ class Users(Protocol):
 class Journal(Protocol):
     """Takes one row for each request; never makes the request wait."""
 
+    def enable(self, columns: Iterable[str] | None = None) -> None:
+        """Take rows from now on, and write these of their columns."""
+        ...
+
+    def disable(self) -> None:
+        """Take no rows: there is nowhere to write them."""
+        ...
+
     def append(self, row: tuple[Any, ...]) -> None:
         """Take a row in the order of `atom.step.record.COLUMNS`."""
         ...
@@ -118,5 +126,5 @@ class Ports:
     database_read: Any = None  # the same on the replica, or on the primary
     rules: Any = None  # atom.feature.reach.Rules, from config
     bus: Any = None  # atom.bus.Bus
-    keys_jwt: tuple[str, ...] = ()
     key_root: str = ""
+    schema_read: Callable[[Any], None] | None = None  # called with each new catalog

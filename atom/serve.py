@@ -18,7 +18,7 @@ from fastapi import FastAPI
 
 from atom import embedded
 from atom.errors import ConfigError
-from atom.settings import Config
+from atom.settings import Config, flag
 
 log = logging.getLogger(__name__)
 
@@ -100,6 +100,14 @@ def started() -> None:
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
 
 
+def adopt(config: Config, found: dict[str, str]) -> None:
+    """Take over what the embedded servers are called; their schema is ours to apply."""
+    if found.get("config_postgres_url"):
+        found |= {"config_is_postgres_init": "1", "config_is_embedded": "1"}
+    config.update(found)
+    config["config_is_postgres_init"] = flag(config["config_is_postgres_init"])
+
+
 def run(app: FastAPI, config: Config, root: Path) -> None:
     """Serve until told to stop. Exit 0 when asked to, non-zero when it never served."""
     workers = config["config_workers"]
@@ -107,7 +115,7 @@ def run(app: FastAPI, config: Config, root: Path) -> None:
         try:
             bound(config["config_host"], config["config_port"])
             with embedded.provided(config, root, join=False, workers=workers) as found:
-                config.update(found)
+                adopt(config, found)
                 url = config["config_postgres_url"]
                 seconds = config["config_postgres_connect_timeout_sec"]
                 asyncio.run(reachable(url, seconds))
@@ -119,7 +127,7 @@ def run(app: FastAPI, config: Config, root: Path) -> None:
     sys.exit(0 if served else FAILED)
 
 
-def _serve(app: FastAPI, config: Config, workers: int, found: dict[str, Any]) -> bool:
+def _serve(app: FastAPI, config: Config, workers: int, found: dict[str, str]) -> bool:
     """Run uvicorn; tell whether any worker has served."""
     import uvicorn
 
@@ -127,7 +135,7 @@ def _serve(app: FastAPI, config: Config, workers: int, found: dict[str, Any]) ->
         report = Path(folder) / "started"
         if workers > 1:
             os.environ[STARTED] = str(report)
-            os.environ.update({name: str(value) for name, value in found.items()})
+            os.environ.update(found)
         try:
             uvicorn.run(
                 "main:app" if workers > 1 else app,

@@ -5,6 +5,8 @@ import sys
 from collections.abc import Mapping
 from typing import Any
 
+from atom.feature.account_root import RootLogin
+
 CURLS = """\
   curl -X POST {url}/auth/signup -H 'content-type: application/json' \\
     -d '{{"type":1,"username":"ada","password":"correct horse"}}'
@@ -22,12 +24,12 @@ def address(config: Mapping[str, Any]) -> str:
     return f"http://{host}:{config['config_port']}"
 
 
-def text(config: Mapping[str, Any], login: tuple[str, str] | None) -> str:
+def text(config: Mapping[str, Any], login: RootLogin | None) -> str:
     """Write the welcome; with the root login when it was made just now."""
     url = address(config)
     lines = ["", f"{config['config_app_name']} serves {url}", f"  docs  {url}/docs"]
     if login is not None:
-        username, password = map(shlex.quote, login)
+        username, password = shlex.quote(login.username), shlex.quote(login.password)
         lines += [
             f"  root user  {username}  password  {password}   (told this once)",
             f"  root key   in {config['config_atom_folder']}/keys.json"
@@ -40,7 +42,7 @@ def text(config: Mapping[str, Any], login: tuple[str, str] | None) -> str:
     return "\n".join(lines) + "\n"
 
 
-def tell(config: Mapping[str, Any], login: tuple[str, str] | None) -> None:
+def tell(config: Mapping[str, Any], login: RootLogin | None) -> None:
     """Print the welcome."""
     sys.stdout.write(text(config, login))
     sys.stdout.flush()

@@ -56,5 +56,5 @@ async def route_root_explain(
             code="route.unknown",
             hint=nearest(path, known),
         )
-    asked = await operator.asked(request.app.state.ports, user_id)
-    return reply.success(explain(matched.policy, asked))
+    user = await operator.known_user(request.app.state.ports, user_id)
+    return reply.success(explain(matched.policy, user))

@@ -112,11 +112,13 @@ def serve(
     *,
     folder: Path | None = None,
     port: int | None = None,
+    code: Path = ROOT,
     command: tuple[str, ...] = (sys.executable, "main.py"),
 ) -> Iterator[Served]:
     """Serve this checkout until the block ends, by default on a fresh database.
 
     `folder` keeps the data beyond the block; without it everything is thrown away.
+    `code` is where the command is run, for a copy of the checkout.
     """
     own = Path(tempfile.mkdtemp(prefix="atom-"))
     port = port or free_port()
@@ -136,7 +138,7 @@ def serve(
     with log.open("wb") as out:
         process = subprocess.Popen(
             command,
-            cwd=ROOT,
+            cwd=code,
             env=environment(keys),
             stdin=subprocess.DEVNULL,
             stdout=out,

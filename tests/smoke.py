@@ -2,8 +2,8 @@
 
 A line of curl.txt is a comment (`#`), a request (`curl …`) or one that is skipped
 (`0 curl …`). `$name` stands for a value; ` #> name` at the end of a request keeps its
-`message` under that name for the lines that follow. Lines are split as a shell would
-split them, and never handed to one.
+`message` under that name for the lines that follow; ` #> name=field` keeps what stands
+beside it. Lines are split as a shell would split them, and never handed to one.
 """
 
 import csv
@@ -16,6 +16,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import urllib.request
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -24,12 +25,12 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from tests.served import ROOT, answers, free_port, is_open, serve
+from tests.served import ROOT, free_port, is_open, serve
 
 BASEURL = "http://127.0.0.1:8000"
 API_ACCESS = ",".join(str(number) for number in range(1, 100))
 PLACEHOLDER = re.compile(r"\$([a-z][a-z0-9_]*)")
-KEEP = re.compile(r"\s#>\s*([a-z][a-z0-9_]*)\s*$")
+KEEP = re.compile(r"\s#>\s*([a-z][a-z0-9_]*)(?:=([a-z_]+))?\s*$")
 CURL = ("curl", "-q", "-sS", "--max-time", "60", "--noproxy", "127.0.0.1,localhost")
 JSON = "Content-Type: application/json"
 BODY = {"-d", "--data", "--data-binary", "--json", "-F", "--form"}
@@ -46,7 +47,8 @@ class Line:
 
     number: int
     words: tuple[str, ...]  # after `curl`, placeholders still in place
-    keep: str = ""
+    keep: str = ""  # name under which a field of the answer is kept
+    field: str = "message"
     skipped: bool = False
 
 
@@ -76,16 +78,15 @@ def parse(text: str) -> list[Line]:
             continue
         skipped = line.startswith("0 ")
         line = line.removeprefix("0 ").strip()
-        kept = KEEP.search(line)
+        found = KEEP.search(line)
+        name, field = (found.group(1), found.group(2)) if found else ("", None)
         try:
             words = shlex.split(KEEP.sub("", line))
         except ValueError as error:
             raise SmokeError(f"curl.txt, line {number}: {error}") from None
         if words[0] != "curl":
             raise SmokeError(f"curl.txt, line {number}: expected #, curl or 0 curl")
-        lines.append(
-            Line(number, tuple(words[1:]), kept.group(1) if kept else "", skipped)
-        )
+        lines.append(Line(number, tuple(words[1:]), name, field or "message", skipped))
     return lines
 
 
@@ -133,9 +134,9 @@ def read_answer(output: str) -> tuple[str, int, float]:
     return body, int(status), round(float(seconds) * 1000, 1)
 
 
-def message(body: str) -> str:
-    """Return the `message` of an answer as text; a list is joined by commas."""
-    found: Any = json.loads(body)["message"]
+def kept(body: str, field: str = "message") -> str:
+    """Return a field of an answer as text; a list is joined by commas."""
+    found: Any = json.loads(body)[field]
     if isinstance(found, list):
         return ",".join(str(item) for item in found)
     return str(found)
@@ -170,7 +171,7 @@ def run(lines: list[Line], values: dict[str, str]) -> Iterator[Outcome]:
         except SmokeError as error:
             outcome = Outcome(f"line {line.number}", 0, 0.0, str(error))
         if line.keep and outcome.status == 200:
-            values[line.keep] = message(outcome.body)
+            values[line.keep] = kept(outcome.body, line.field)
         yield outcome
 
 
@@ -256,11 +257,21 @@ def prepare(values: dict[str, str], known: Mapping[str, str], stack: ExitStack) 
     values["token_admin"] = account(values, "login-password", name, word)
 
 
+def is_atom(url: str) -> bool:
+    """Say whether it is Atom that answers there."""
+    try:
+        with urllib.request.urlopen(f"{url}/", timeout=5) as answer:
+            fields: dict[str, Any] = json.load(answer)
+            return fields.keys() == {"status", "name", "version", "env"}
+    except (OSError, ValueError, AttributeError):
+        return False
+
+
 def server(environ: Mapping[str, str], stack: ExitStack) -> dict[str, str]:
     """Find the server at `baseurl`, or start one. Return the values to begin with."""
     baseurl = environ.get("baseurl", BASEURL).rstrip("/")
     known: Mapping[str, str] = operator(environ)
-    if not answers(f"{baseurl}/"):
+    if not is_atom(baseurl):
         port = urlsplit(baseurl).port or 80
         if is_open("127.0.0.1", port):
             port = free_port()

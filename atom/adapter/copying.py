@@ -83,18 +83,34 @@ async def copy_rows(
     Raises:
         Unreachable: when nothing more can be written; then none counts as written.
     """
-    kept = [tuple(clean(row[at]) for at in picked) for row in rows]
     dropped: list[Dropped] = []
+    last = max(picked)
+    kept = [tuple(clean(row[at]) for at in picked) for row in rows if len(row) > last]
+    if len(kept) < len(rows):
+        dropped.append(Dropped(len(rows) - len(kept), "too few values"))
     try:
         async with (
             pool.acquire(timeout=ACQUIRE) as connection,
             asyncio.timeout(COPY),
-            connection.transaction(),
         ):
-            await _halve(connection, table, columns, kept, dropped)
+            try:
+                await _copy(connection, table, columns, kept)
+            except Exception as error:
+                if not about_a_row(error):
+                    raise
+                async with connection.transaction():
+                    await _halve(connection, table, columns, kept, dropped)
     except Exception as error:
         raise Unreachable(error) from error
     return dropped
+
+
+async def _copy(
+    connection: Any, table: str, columns: Sequence[str], rows: list[Row]
+) -> None:
+    await connection.copy_records_to_table(
+        table, schema_name="public", columns=columns, records=rows
+    )
 
 
 async def _halve(
@@ -111,9 +127,7 @@ async def _halve(
         part = waiting.pop()
         try:
             async with connection.transaction():
-                await connection.copy_records_to_table(
-                    table, schema_name="public", columns=columns, records=part
-                )
+                await _copy(connection, table, columns, part)
         except Exception as error:
             if not about_a_row(error):
                 raise
@@ -132,9 +146,7 @@ def about_a_row(error: Exception) -> bool:
         return str(state).startswith(BAD_ROW)
     if any(kind.__module__.startswith("asyncpg") for kind in type(error).__mro__):
         return "DataError" in {kind.__name__ for kind in type(error).__mro__}
-    return isinstance(
-        error, TypeError | ValueError | ArithmeticError | IndexError | AttributeError
-    )
+    return isinstance(error, TypeError | ValueError | ArithmeticError | AttributeError)
 
 
 def reason(error: Exception) -> str:

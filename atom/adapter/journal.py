@@ -103,30 +103,27 @@ class PostgresJournal:
         while True:
             await self._rest()
             self._wake.clear()
-            while self._rows:
-                await self._write()
+            left = len(self._rows)  # what comes meanwhile waits for the next batch
+            while left > 0:
+                left -= await self._write(min(left, ROWS_PER_COPY))
                 if self._pause:
                     break
+            self._tell_lost()
             if self._closing.is_set() and not self._rows:
                 return
-            self._tell_lost()
 
     async def _rest(self) -> None:
         """Wait for a full batch or the timer; after a write, at least for the pause."""
-        least = self._pause or PAUSE
-        await _within(self._closing.wait(), 0.05 if self._closing.is_set() else least)
         if self._closing.is_set():
-            if self._pause:
-                await asyncio.sleep(min(self._pause, PAUSE))
+            await asyncio.sleep(min(self._pause, PAUSE))
             return
+        await _within(self._closing.wait(), self._pause or PAUSE)
         if not self._pause:
-            await _within(self._wake.wait(), max(0.0, self._seconds - PAUSE))
+            await _within(self._wake.wait(), self._seconds - PAUSE)
 
-    async def _write(self) -> None:
+    async def _write(self, count: int) -> int:
         """Write the oldest rows; put them back when the database is away."""
-        rows = [
-            self._rows.popleft() for _ in range(min(len(self._rows), ROWS_PER_COPY))
-        ]
+        rows = [self._rows.popleft() for _ in range(min(count, len(self._rows)))]
         written = False
         try:
             if self._picked is None:
@@ -135,11 +132,15 @@ class PostgresJournal:
                 log.warning("%s is not there: requests are not recorded", TABLE)
                 written = True
                 self.disable()
-                return
+                return count
             names = [self._columns[at] for at in self._picked]
             dropped = await copy_rows(self._pool, TABLE, names, self._picked, rows)
         except Unreachable as error:
             self._failed(error)
+        except Exception:
+            # Ours to mend; the rows after these must still be written.
+            log.exception("%s: %s row(s) dropped", TABLE, len(rows))
+            written = True
         else:
             written = True
             self._told(dropped)
@@ -147,6 +148,7 @@ class PostgresJournal:
         finally:
             if not written:  # also when cancelled: `close` counts them as lost
                 self._put_back(rows)
+        return count
 
     def _pick(self, columns: Iterable[str]) -> tuple[int, ...]:
         live = set(columns)

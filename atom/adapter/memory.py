@@ -111,6 +111,7 @@ class MemoryStore:
         self._dropped: dict[str, int] = {}  # tag: sequence at its last drop
         self._locks: dict[str, float] = {}
         self.size = 0  # bytes
+        self.coherent = True  # False: writes elsewhere are missed, so keep nothing
 
     def __len__(self) -> int:
         return len(self._kept)
@@ -135,7 +136,7 @@ class MemoryStore:
     ) -> bool:
         """Keep an answer, unless one of its tags was dropped after `mark`."""
         named = tuple(dict.fromkeys(tags))
-        if seconds <= 0 or mark < self._floor:
+        if seconds <= 0 or mark < self._floor or not self.coherent:
             return False
         if any(self._dropped.get(tag, 0) > mark for tag in named):
             return False
@@ -153,6 +154,10 @@ class MemoryStore:
 
     async def drop(self, tag: str) -> None:
         """Forget every answer made from this, also those being made now."""
+        self.forget_tag(tag)
+
+    def forget_tag(self, tag: str) -> None:
+        """Do so at once, without a turn of the event loop in between."""
         self._sequence += 1
         if len(self._dropped) >= self._tags_max and tag not in self._dropped:
             self._dropped.clear()

@@ -4,7 +4,7 @@ import asyncio
 from hashlib import sha1
 from typing import Any
 
-SECONDS = 0.5  # the longest one request waits for Redis
+SECONDS = 0.3  # the longest one request waits for Redis
 
 # A count beyond `times` is answered but not stored. A key that lost its end gets one.
 HIT = """

@@ -12,15 +12,15 @@ from atom.errors import ConfigError
 NAME = ".atom"
 
 
-def private(root: Path) -> Path:
-    """Make `.atom` in the project's folder, for its owner only, and return it.
+def private(root: Path, name: str = NAME) -> Path:
+    """Make `.atom` (or `name`) in the project's folder, for its owner only; return it.
 
     Raises:
         ConfigError: when it belongs to somebody else or cannot be made.
     """
-    folder = root.resolve() / NAME
+    folder = root.resolve() / name
     try:
-        folder.mkdir(mode=0o700, exist_ok=True)
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         state = folder.stat()
         # x alone may stand: without it user nobody, who runs PostgreSQL where root has
         # no user namespaces, could not reach its own folder inside.
@@ -50,21 +50,43 @@ def write(path: Path, content: Mapping[str, Any], *, once: bool = False) -> None
         FileExistsError: with `once`, when somebody was first.
     """
     draft = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
-    flags = os.O_CREAT | os.O_EXCL | os.O_WRONLY
-    with os.fdopen(os.open(draft, flags, 0o600), "w") as file:
-        json.dump(content, file, indent=1)
-        file.flush()
-        os.fsync(file.fileno())
-        if os.geteuid() == 0:
-            owner = path.parent.stat()
-            os.fchown(file.fileno(), owner.st_uid, owner.st_gid)
+    owner = path.parent.stat()
+    put(draft, json.dumps(content, indent=1), (owner.st_uid, owner.st_gid))
     try:
         if not once:
             draft.replace(path)
             return
-        os.link(draft, path)
+        _link(draft, path)
     finally:
         draft.unlink(missing_ok=True)
+
+
+def _link(draft: Path, path: Path) -> None:
+    try:
+        os.link(draft, path)
+    except FileExistsError:
+        raise
+    except OSError:
+        # A file system without hard links: two first starts at once are not told apart.
+        if path.exists():
+            raise FileExistsError(path) from None
+        draft.replace(path)
+
+
+def put(path: Path, text: str, owner: tuple[int, int]) -> None:
+    """Put a new file there that only its owner may read.
+
+    What stood there is removed, never written to: it may be another's link to a file
+    that root must not touch.
+    """
+    path.unlink(missing_ok=True)
+    flags = os.O_CREAT | os.O_EXCL | os.O_WRONLY
+    with os.fdopen(os.open(path, flags, 0o600), "w") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
+        if os.geteuid() == 0:
+            os.fchown(file.fileno(), *owner)
 
 
 def read(path: Path) -> dict[str, Any] | None:
@@ -84,7 +106,7 @@ def read(path: Path) -> dict[str, Any] | None:
     return content
 
 
-def keys(root: Path) -> dict[str, str]:
+def keys(root: Path, name: str = NAME) -> dict[str, str]:
     """Return this project's own `config_key_jwt` and `config_key_root`.
 
     Made once, from the system's randomness; for development only. Processes that ask
@@ -93,7 +115,7 @@ def keys(root: Path) -> dict[str, str]:
     Raises:
         ConfigError: when the file that keeps them was damaged.
     """
-    path = private(root) / "keys.json"
+    path = private(root, name) / "keys.json"
     kept = read(path)
     if kept is None:
         made = {
@@ -103,16 +125,22 @@ def keys(root: Path) -> dict[str, str]:
         try:
             write(path, made, once=True)
         except FileExistsError:
-            return keys(root)
+            return keys(root, name)
         return made
-    for name, least in (("config_key_jwt", 32), ("config_key_root", 16)):
-        if not isinstance(kept.get(name), str) or len(kept[name]) < least:
+    for key, least in (("config_key_jwt", 32), ("config_key_root", 16)):
+        if not isinstance(kept.get(key), str) or len(kept[key]) < least:
             raise ConfigError(
                 [
-                    f"{path} holds no usable {name}. Remove the file: new keys are "
+                    f"{path} holds no usable {key}. Remove the file: new keys are "
                     "made at the next start, and everybody logs in again."
                 ]
             )
     if path.stat().st_mode & 0o077:
         path.chmod(0o600)
-    return {name: kept[name] for name in ("config_key_jwt", "config_key_root")}
+    return {key: kept[key] for key in ("config_key_jwt", "config_key_root")}
+
+
+def urls(folder: Path | str) -> dict[str, str]:
+    """Return where the servers of a folder are, as their holder has published it."""
+    published = (read(Path(folder) / "run.json") or {}).get("urls", {})
+    return {str(name): str(url) for name, url in published.items()}

@@ -20,7 +20,7 @@ from atom.errors import ConfigError
 
 SCRIPT = str(Path(child.__file__).resolve())
 NOBODY = 65534
-CACHE = Path("/var/tmp")
+CACHE = Path("/var/tmp")  # what is found there must be root's
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +35,7 @@ class Identity:
         self, program: Sequence[str | Path], *, folder: Path, signal: int
     ) -> list[str]:
         """Return what to execute so that `program` runs in `folder` as this."""
-        who = (self.way, self.uid, self.gid, os.getpid(), signal, folder)
+        who = (self.way, self.uid, self.gid, os.getpid(), int(signal), folder)
         return [
             sys.executable,
             *("-I", "-S", SCRIPT),
@@ -65,7 +65,7 @@ class Identity:
             folder.chmod(0o700)
 
 
-def choose(folder: Path, programs: Sequence[Path], tree: Sequence[Path]) -> Identity:
+def choose(folder: Path, programs: Sequence[Path]) -> Identity:
     """Return the first identity that may run the programs on a folder.
 
     Raises:
@@ -77,15 +77,15 @@ def choose(folder: Path, programs: Sequence[Path], tree: Sequence[Path]) -> Iden
             return identity
         if identity.way == "user" and folder.stat().st_uid == 0:
             folder.chmod(0o711)
-        problem = _probe(identity, folder, ())
-        if not problem and identity.way == "namespace":
-            problem = _probe(identity, folder, programs)
+        # Programs another user cannot reach are copied; a namespace needs them as is.
+        needed = programs if identity.way == "namespace" else ()
+        problem = _probe(identity, folder, needed)
         if not problem:
             return identity
         reasons.append(f"as {identity.way} {identity.uid}: {problem}")
     raise ConfigError(
         [
-            "PostgreSQL does not run as root, and no other identity can enter "
+            "PostgreSQL does not run as root, and nobody else can use "
             f"{folder} ({'; '.join(reasons)}). Start the application as an ordinary "
             "user, or move the project to a folder that others may enter, or permit "
             "user namespaces, or set config_postgres_url."

@@ -30,7 +30,7 @@ update otp set
   used_at = case when otp = any ($3::text[]) then now() end
 where id = (
     select id from otp
-    where ($1::text is not null and email = $1) or ($2::text is not null and mobile = $2)
+    where email = $1::text or mobile = $2::text  -- one of them is null
     order by id desc limit 1
   )
   and used_at is null
@@ -54,6 +54,15 @@ def spelled(kind: str, text: str) -> str:
     if kind == "mobile":
         return MOBILE_DECORATION.sub("", plain)
     return plain
+
+
+def storable(text: str) -> bool:
+    """Tell whether PostgreSQL can hold a text: no NUL, no half of a surrogate pair.
+
+    >>> storable("ada"), storable("a\\0b"), storable("a\\ud800b")
+    (True, False, False)
+    """
+    return "\0" not in text and not any("\ud800" <= c <= "\udfff" for c in text)
 
 
 def checked(kind: str, text: str) -> str:
@@ -86,7 +95,7 @@ def _unreadable(message: str) -> ApiError:
 
 
 def sealed(otp: str, address: str, key: str) -> str:
-    """Return what is stored of a code: useless without the key, bound to its address."""
+    """Return what is stored of a code: bound to an address, useless without the key."""
     return hmac.new(
         key.encode(), f"otp\0{address}\0{otp}".encode(), hashlib.sha256
     ).hexdigest()
@@ -110,7 +119,7 @@ async def verify_otp(
     address = spelled("email", email) if email else spelled("mobile", mobile or "")
     code = otp.strip()
     right = None
-    if address and code and "\0" not in address:
+    if address and code and storable(address + code):
         right = await database.value(
             CONSUME,
             address if email else None,

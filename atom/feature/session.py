@@ -2,8 +2,8 @@
 
 A session is a family of refresh tokens, each good for one rotation. Only their SHA-256
 is stored: they are long and random, so a slow hash would add nothing. A family one of
-whose tokens was revoked is dead as a whole. Access tokens carry the family as `sid`; the
-first token of a family has the family's id, so that either column names the session.
+whose tokens was revoked is dead as a whole. Access tokens carry the family as `sid`;
+the first token of a family has its id, so that either column names the session.
 """
 
 import hashlib
@@ -60,10 +60,16 @@ REVOKE_USER = """
 update atom.session set revoked_at = now() where user_id = $1 and revoked_at is null
 """
 
-# A revoked session must be known for as long as its last access token may live.
+REMOVE_USER = "delete from atom.session where user_id = $1"
+
+# A revoked session must be known for as long as its last access token may live, and the
+# first token of a family, whose id is the session's, for as long as any of the family.
 PRUNE = """
-delete from atom.session
-where user_id = $1 and expires_at < now() - make_interval(secs => $2)
+delete from atom.session s
+where s.user_id = $1 and s.expires_at < now() - make_interval(secs => $2)
+  and (s.id <> s.family or not exists (
+        select from atom.session o where o.family = s.family
+          and o.expires_at >= now() - make_interval(secs => $2)))
 """
 
 
@@ -126,7 +132,7 @@ def access_token(person: Person, session: str, config: Mapping[str, Any]) -> str
     """Sign an access token for a session, with the first of the keys."""
     return token.encode(
         person.claims,
-        key=config["config_key_jwt"].split(",")[0].strip(),
+        key=token.signing_keys(config["config_key_jwt"])[0],
         now=int(time.time()),
         seconds=config["config_token_expire_sec"],
         subject=person.id,
@@ -140,7 +146,6 @@ async def open_session(
     database: Any, user_row: Person, config: Mapping[str, Any]
 ) -> TokenPair:
     """Begin a session: a new family with its first pair of tokens."""
-    await database.run(PRUNE, user_row.id, float(config["config_token_expire_sec"]))
     return await _issue(database, user_row, None, config)
 
 
@@ -148,6 +153,7 @@ async def _issue(
     database: Any, person: Person, family: uuid.UUID | None, config: Mapping[str, Any]
 ) -> TokenPair:
     """Add a token to a family, or begin one. The token names the version it is for."""
+    await database.run(PRUNE, person.id, float(config["config_token_expire_sec"]))
     made = uuid.uuid4()
     family = family or made
     refresh = f"{person.version}.{secrets.token_urlsafe(32)}"
@@ -215,6 +221,11 @@ async def revoke(database: Any, session: uuid.UUID | str, user_id: int) -> None:
 async def revoke_all(database: Any, user_id: int) -> None:
     """End every session of a user."""
     await database.run(REVOKE_USER, user_id)
+
+
+async def remove_all(database: Any, user_id: int) -> None:
+    """Forget every session of a user who is gone."""
+    await database.run(REMOVE_USER, user_id)
 
 
 def _digest(refresh: str) -> bytes:

@@ -93,6 +93,15 @@ def decode(token: str, keys: Sequence[str], now: int) -> Claims:
     return claims
 
 
+def signing_keys(text: str) -> tuple[str, ...]:
+    """Split `config_key_jwt`: the key to sign with first, then one still accepted.
+
+    >>> signing_keys("new, old")
+    ('new', 'old')
+    """
+    return tuple(part.strip() for part in text.split(",") if part.strip())
+
+
 def invalid() -> Unauthenticated:
     """Say that a token does not verify, and nothing of why."""
     return Unauthenticated(

@@ -7,6 +7,7 @@ from typing import Any
 EXCLUSIVE = "ACCESS EXCLUSIVE"
 ROW_EXCLUSIVE = "SHARE ROW EXCLUSIVE"
 UPDATE_EXCLUSIVE = "SHARE UPDATE EXCLUSIVE"
+INNER = ("undo", "mark")
 
 
 @dataclass(frozen=True)
@@ -24,6 +25,8 @@ class Step:
     destructive: bool = False
     reversible: bool = True
     transactional: bool = True
+    undo: str = ""  # what clears up when the step fails halfway
+    mark: str = ""  # which text of a query of the user's this is
 
 
 @dataclass(frozen=True)
@@ -48,4 +51,7 @@ class Plan:
 
 def described(plan: Plan) -> list[dict[str, Any]]:
     """Return the steps as plain dicts, for `mode=plan`."""
-    return [asdict(step) for step in plan.steps]
+    return [
+        {key: value for key, value in asdict(step).items() if key not in INNER}
+        for step in plan.steps
+    ]

@@ -156,6 +156,17 @@ def element(datatype: str) -> str:
     return re.sub(r"\([^)]*\)|\[\]", "", datatype).strip()
 
 
+def is_time(datatype: str) -> bool:
+    """Say whether a canonical datatype is a moment or a day.
+
+    >>> is_time("timestamp(3) with time zone"), is_time("date"), is_time("daterange")
+    (True, True, False)
+    """
+    return datatype == "date" or (
+        datatype.startswith("timestamp") and not datatype.endswith("[]")
+    )
+
+
 def check_name(name: str) -> str:
     """Return a table's or column's name when it is one that needs no quotes.
 

@@ -14,6 +14,10 @@ KEY = "config_postgres_schema"
 PARTS = ("table", "query")
 
 CONSTRAINT = re.compile(r'\badd\s+constraint\s+"?(\w+)"?', re.IGNORECASE)
+TABLE = re.compile(
+    r'\balter\s+table\s+(?:if\s+exists\s+)?(?:only\s+)?(?:"?public"?\.)?"?(\w+)"?',
+    re.IGNORECASE,
+)
 # PostgreSQL lets COLUMN be left out: `alter table t drop x` drops a column.
 DESTRUCTIVE = re.compile(
     r"\bdrop\s+(table|schema|database|column|owned)\b|\btruncate\b|\bdelete\s+from\b"
@@ -52,9 +56,20 @@ class Query:
         return STRING.sub("''", COMMENT.sub(" ", self.text))
 
     @property
-    def constraints(self) -> tuple[str, ...]:
-        """Name the constraints it adds."""
-        return tuple(CONSTRAINT.findall(self.bare))
+    def table(self) -> str:
+        """Name the first table it alters, or ""."""
+        found = TABLE.search(self.bare)
+        return found[1] if found else ""
+
+    @property
+    def constraints(self) -> tuple[tuple[str, str], ...]:
+        """Name the constraints it adds, each with its table."""
+        return tuple(
+            (table[1], name)
+            for part in self.bare.split(";")
+            if (table := TABLE.search(part)) is not None
+            for name in CONSTRAINT.findall(part)
+        )
 
     @property
     def destructive(self) -> bool:

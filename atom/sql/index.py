@@ -12,7 +12,7 @@ MULTIRANGES = words(
     "tsmultirange,tstzmultirange,datemultirange"
 )
 TEXTS = frozenset({"text", "character varying", "citext"})
-UNORDERED = GEOMETRIC | {"json", "xml"}
+UNORDERED = GEOMETRIC | {"json", "xml", "geography"}
 UNHASHED = UNORDERED | words(
     "bit,bit varying,money,tsvector,tsquery,cube,ltree,vector,halfvec,geography"
 )

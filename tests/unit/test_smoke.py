@@ -12,7 +12,7 @@ from tests.smoke import (
     SmokeError,
     api,
     fill,
-    message,
+    kept,
     parse,
     read_answer,
 )
@@ -42,6 +42,14 @@ def test_a_message_can_be_kept_for_later_lines():
 
     assert "row_id" == line.keep
     assert ("$baseurl/a", "--json", "{}") == line.words
+
+
+def test_what_stands_beside_the_message_can_be_kept():
+    """` #> name=field` takes another field of the answer."""
+    (line,) = parse("curl $baseurl/a #> refresh=refresh_token")
+
+    assert ("refresh", "refresh_token") == (line.keep, line.field)
+    assert "r1" == kept('{"message":"a","refresh_token":"r1"}', line.field)
 
 
 def test_quotes_hold_as_in_a_shell():
@@ -93,7 +101,7 @@ def test_time_is_in_milliseconds():
 
 def test_a_kept_list_is_joined_by_commas():
     """Ids of a bulk create can be handed to `ids`."""
-    assert "1,2" == message('{"status":1,"message":[1,2]}')
+    assert "1,2" == kept('{"status":1,"message":[1,2]}')
 
 
 class TestShippedCurlTxt:

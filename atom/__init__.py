@@ -1,0 +1,20 @@
+"""The inside of the house. Nothing here is named config_, client_, cache_ or function_.
+
+Read in this order; each line needs only the lines above it:
+
+    errors      what can go wrong, and how it is told to a caller
+    reply       the two JSON shapes of every answer
+    settings    how layers of config become one dict; keys: every key, as data
+    discover    the files a user dropped in
+    route       the routes of the application, as a table
+    exchange    one request and its response as the steps see them; the one middleware
+    step/       the pipeline, one config_api key to a file
+    policy      one config_api entry, parsed into a RoutePolicy; explain
+    port        what steps and features ask of the world; adapter/ answers
+    client/     the optional services, one to a file; embedded/ brings two of them
+    sql/        requests and schema declarations turned into statements
+    feature/    what routes offer, one noun to a file
+    bus         what one worker tells the others
+    wire        ports and adapters, joined
+    serve       `python main.py`
+"""

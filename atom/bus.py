@@ -1,0 +1,256 @@
+"""What one worker tells the others: PostgreSQL's LISTEN and NOTIFY on channel `atom`.
+
+It has a connection of its own, never one of the pool, and needs a direct address: a
+pooler in transaction mode delivers nothing.
+"""
+
+import asyncio
+import logging
+from collections.abc import Callable
+from typing import Any
+
+import orjson
+
+log = logging.getLogger(__name__)
+
+CHANNEL = "atom"
+PAYLOAD_MAX = 7_900  # bytes; PostgreSQL takes fewer than 8,000
+SURELY_SHORT = 1_000  # characters that fit, however they are escaped
+NOTED_MAX = 10_000  # distinct items waiting; beyond that a topic is told as a whole
+GATHER = 0.005  # seconds in which notes are gathered
+ALIVE = 5.0  # seconds between two proofs that the connection lives
+ANSWER = 2.0  # seconds it has to answer
+PAUSES = (0.1, 2.0)  # seconds until the next try to connect: the first, the longest
+
+NOTIFY = "select pg_notify('atom', payload) from unnest($1::text[]) as payload"
+
+Listener = Callable[[str], Any]
+Item = tuple[str, str]
+
+
+class Bus:
+    """Delivers (topic, value) to the listeners of every worker, this one included.
+
+    `lost` and `regained` are lists of callbacks. While the bus is lost, what others say
+    is missed: whoever caches must drop everything at both moments and rely on nothing
+    between them. `regained` is also called at the first connection.
+    """
+
+    def __init__(self, url: str, *, connect_seconds: float = 5.0) -> None:
+        self._url = url
+        self._connect_seconds = connect_seconds
+        self._listeners: dict[str, list[Listener]] = {}
+        self.lost: list[Callable[[], Any]] = []
+        self.regained: list[Callable[[], Any]] = []
+        self._connection: Any = None
+        self._gone = asyncio.Event()
+        self._speaking = asyncio.Lock()
+        self._noted: dict[Item, None] = {}  # in the order they were noted
+        self._unsaid: dict[Item, None] = {}  # what could not be said, until it can
+        self._flushing = False
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._tasks: set[asyncio.Task[Any]] = set()
+
+    @property
+    def connected(self) -> bool:
+        """Whether this worker hears the others."""
+        return self._connection is not None
+
+    def on(self, topic: str, listener: Listener) -> None:
+        """Call a plain function with the value of each item of a topic."""
+        self._listeners.setdefault(topic, []).append(listener)
+
+    async def start(self) -> None:
+        """Connect, and keep connecting until `close`; a failure now is not raised."""
+        self._loop = asyncio.get_running_loop()
+        pause = 0.0 if await self._connect() else PAUSES[0]
+        self._spawn(self._run(pause))
+
+    async def close(self) -> None:
+        """Say what is noted and hang up."""
+        if self._noted and self.connected:
+            await self._flush()
+        for task in list(self._tasks):
+            task.cancel()
+        if self._tasks:
+            await asyncio.wait(self._tasks, timeout=1)
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            await _hang_up(connection)
+
+    async def tell(self, topic: str, value: str = "") -> bool:
+        """Tell every worker. False: the bus is lost; it is said when it is back.
+
+        Raises:
+            ValueError: when the item is larger than a notification may be.
+        """
+        self.note(topic, value)
+        await self._flush()
+        return (topic, value) not in self._unsaid
+
+    def note(self, topic: str, value: str = "") -> None:
+        """Tell every worker within a few milliseconds; the same item only once.
+
+        Raises:
+            ValueError: when the item is larger than a notification may be.
+        """
+        if len(value) > SURELY_SHORT:
+            payload((topic, value))
+        self._noted[topic, value] = None
+        if not self._flushing and self._loop is not None:
+            self._flushing = True
+            self._loop.call_later(GATHER, self._begin_flush)
+
+    def _begin_flush(self) -> None:
+        self._flushing = False
+        self._spawn(self._flush())
+
+    async def _flush(self) -> None:
+        async with self._speaking:
+            items, self._noted = self._noted, {}
+            if not items or (self.connected and await self._say(items)):
+                return
+        # Nobody hears it now, but this worker must not miss its own writes.
+        for topic, value in items:
+            self._deliver(topic, value)
+        self._unsaid.update(items)
+        if len(self._unsaid) > NOTED_MAX:
+            self._unsaid = dict.fromkeys((topic, "") for topic, _ in self._unsaid)
+
+    async def _say(self, items: dict[Item, None]) -> bool:
+        texts = [payload(item) for item in items]
+        try:
+            await self._connection.execute(NOTIFY, texts, timeout=ANSWER)
+        except Exception as error:
+            log.warning("bus: could not speak (%s)", type(error).__name__)
+            self._gone.set()
+            return False
+        return True
+
+    async def _connect(self) -> bool:
+        from asyncpg import connect
+
+        self._gone = asyncio.Event()
+        try:
+            connection = await connect(
+                self._url,
+                timeout=self._connect_seconds,
+                command_timeout=ANSWER,
+                server_settings={"application_name": "atom bus", "jit": "off"},
+            )
+        except Exception as error:
+            log.debug("bus: cannot connect (%s)", type(error).__name__)
+            return False
+        connection.add_termination_listener(self._terminated(self._gone))
+        try:
+            await connection.add_listener(CHANNEL, self._heard)
+        except Exception as error:
+            log.debug("bus: cannot listen (%s)", type(error).__name__)
+            await _hang_up(connection)
+            return False
+        self._connection = connection
+        self._call(self.regained)
+        if self._unsaid:
+            self._noted, self._unsaid = {**self._unsaid, **self._noted}, {}
+            self._spawn(self._flush())
+        return True
+
+    @staticmethod
+    def _terminated(gone: asyncio.Event) -> Callable[[Any], None]:
+        def set_gone(connection: Any) -> None:
+            gone.set()
+
+        return set_gone
+
+    async def _run(self, pause: float) -> None:
+        first, longest = PAUSES
+        if pause:
+            log.warning("bus: the database does not answer; nothing is cached")
+        while True:
+            while not self.connected:
+                await asyncio.sleep(pause)
+                if not await self._connect():
+                    pause = min(pause * 2, longest)
+                    continue
+                log.info("bus: connected")
+            await self._watch()
+            connection, self._connection = self._connection, None
+            log.warning("bus: connection lost; nothing is cached until it is back")
+            self._call(self.lost)
+            connection.terminate()
+            pause = first
+
+    async def _watch(self) -> None:
+        """Return when the connection is gone, or gives no sign of life."""
+        while True:
+            try:
+                async with asyncio.timeout(ALIVE):
+                    await self._gone.wait()
+                return
+            except TimeoutError:
+                pass  # no news: ask
+            async with self._speaking:
+                try:
+                    await self._connection.execute("select 1", timeout=ANSWER)
+                except Exception as error:
+                    log.warning("bus: no sign of life (%s)", type(error).__name__)
+                    return
+
+    def _heard(self, connection: Any, pid: int, channel: str, text: str) -> None:
+        try:
+            item = orjson.loads(text)
+            topic, value = item["topic"], item["value"]
+        except (ValueError, TypeError, KeyError):
+            log.warning("bus: unreadable notification on channel %s", channel)
+            return
+        self._deliver(str(topic), str(value))
+
+    def _deliver(self, topic: str, value: str) -> None:
+        for listener in self._listeners.get(topic, ()):
+            try:
+                result = listener(value)
+            except Exception:
+                log.exception("bus: listener of %s failed", topic)
+                continue
+            if asyncio.iscoroutine(result):
+                self._spawn(result)
+
+    def _call(self, callbacks: list[Callable[[], Any]]) -> None:
+        for callback in callbacks:
+            try:
+                result = callback()
+            except Exception:
+                log.exception("bus: callback failed")
+                continue
+            if asyncio.iscoroutine(result):
+                self._spawn(result)
+
+    def _spawn(self, work: Any) -> None:
+        task = asyncio.create_task(work, name="bus")
+        self._tasks.add(task)
+        task.add_done_callback(self._finished)
+
+    def _finished(self, task: asyncio.Task[Any]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            log.error("bus: failed", exc_info=error)
+
+
+def payload(item: Item) -> str:
+    """Write an item as a notification carries it.
+
+    Raises:
+        ValueError: when that is larger than 7,900 bytes.
+    """
+    text = orjson.dumps({"topic": item[0], "value": item[1]})
+    if len(text) > PAYLOAD_MAX:
+        raise ValueError(f"{len(text)} bytes do not fit into one notification")
+    return text.decode()
+
+
+async def _hang_up(connection: Any) -> None:
+    try:
+        await connection.close(timeout=1)
+    except Exception as error:
+        log.debug("bus: hung up (%s)", type(error).__name__)
+        connection.terminate()

@@ -1,0 +1,248 @@
+"""The optional services, declared as data: what each needs, how it opens and closes."""
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from atom.client.secret import without_secrets
+from atom.errors import ConfigError, Unavailable
+
+log = logging.getLogger(__name__)
+
+Config = Mapping[str, Any]
+
+OPEN, PROBE, CLOSE = 10.0, 2.0, 5.0  # seconds each may take
+AGAIN = 5.0  # seconds between two tries to open what did not answer
+
+MISSING, SILENT = "client.missing", "client.silent"
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """Why a client that somebody configured is not there."""
+
+    code: str
+    message: str
+    hint: str
+
+
+class Live(dict[str, Any]):
+    """What is open, by name; None what is not. `problems` says why."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.problems: dict[str, Problem] = {}
+
+
+async def _nothing(handle: Any) -> None:
+    """Close or ask what needs neither."""
+
+
+@dataclass(frozen=True)
+class Client:
+    """One service a user may switch on by setting its keys.
+
+    `name` is where routes find it, on `request.app.state`. Any key of `switch` (by
+    default of `needs`) switches it on; then all of `needs` must be set, while
+    `optional` only names what it reads besides. One made from another client names it
+    in `after` and is there when that one is.
+    """
+
+    name: str
+    needs: tuple[str, ...]
+    package: str
+    open: Callable[[Config, Live], Awaitable[Any]]
+    close: Callable[[Any], Awaitable[Any]] = _nothing
+    probe: Callable[[Any], Awaitable[Any]] = _nothing
+    switch: tuple[str, ...] = ()
+    optional: tuple[str, ...] = ()
+    after: str = ""
+    required: bool = False  # without it the server does not start
+
+    def wanted(self, config: Config) -> bool:
+        """Return whether config switches it on."""
+        return any(config.get(key) for key in self.switch or self.needs)
+
+
+Opened = Callable[[str, Any], Any]
+
+
+@asynccontextmanager
+async def opened(
+    clients: tuple[Client, ...],
+    config: Config,
+    *,
+    on_open: Opened | None = None,
+    again: float = AGAIN,
+) -> AsyncIterator[Live]:
+    """Open every client that is switched on; close them in reverse, whatever happens.
+
+    One that cannot be opened stays None, with a warning and an entry in `problems`.
+    One that did not answer is tried again every few seconds; `on_open(name, handle)`
+    is called when it comes.
+
+    Raises:
+        ConfigError: when a required one cannot be opened.
+    """
+    live = Live()
+    retrying: asyncio.Task[None] | None = None
+    try:
+        for client in clients:
+            live[client.name] = None
+        await _open_all(clients, config, live)
+        if any(problem.code == SILENT for problem in live.problems.values()):
+            work = _retry(clients, config, live, on_open, again)
+            retrying = asyncio.create_task(work, name="clients")
+        yield live
+    finally:
+        if retrying is not None:
+            retrying.cancel()
+            await asyncio.wait({retrying})
+        for client in reversed(clients):
+            await _close(client, live)
+
+
+async def _open_all(clients: tuple[Client, ...], config: Config, live: Live) -> None:
+    """Open the required ones in order, then all others at once, then their children."""
+    for client in clients:
+        if client.required:
+            await _open(client, config, live)
+    others = [client for client in clients if not client.required]
+    for children in (False, True):
+        layer = [client for client in others if bool(client.after) is children]
+        await asyncio.gather(*(_open(client, config, live) for client in layer))
+
+
+async def _open(client: Client, config: Config, live: Live) -> None:
+    """Open one client, or note why it is not there."""
+    if not client.wanted(config):
+        return
+    parent = live.problems.get(client.after)
+    if parent is not None:
+        live.problems[client.name] = parent
+        return
+    lacking = [key for key in client.needs if not config.get(key)]
+    if lacking:
+        hint = f"Set {', '.join(lacking)}."
+        _note(
+            client, live, Problem(MISSING, f"{client.name} is half configured.", hint)
+        )
+        return
+    keys = ", ".join(client.needs)
+    try:
+        async with asyncio.timeout(OPEN):
+            live[client.name] = await client.open(config, live)
+    except ImportError as error:
+        hint = f"Run: pip install {client.package}"
+        text = f"{client.name} needs the package {client.package}."
+        _note(client, live, Problem(MISSING, text, hint), error)
+    except ConfigError as error:
+        hint = "; ".join(error.problems)
+        text = f"{client.name} is not configured rightly."
+        _note(client, live, Problem(MISSING, text, hint), error)
+    except Exception as error:
+        cause = without_secrets(
+            f"{type(error).__name__}: {error}",
+            [config.get(key) for key in (*client.needs, *client.optional)],
+        )
+        log.debug("%s: %s", client.name, cause)
+        hint = f"Check {keys} and that the service runs."
+        if client.required:
+            raise ConfigError(
+                [f"{keys}: {client.name} cannot be opened: {cause}. {hint}"]
+            ) from None
+        text = f"{client.name} does not answer."
+        _note(client, live, Problem(SILENT, text, hint))
+    else:
+        live.problems.pop(client.name, None)
+
+
+def _note(
+    client: Client, live: Live, problem: Problem, error: Exception | None = None
+) -> None:
+    if client.required:
+        raise ConfigError([f"{problem.message} {problem.hint}"]) from error
+    if live.problems.get(client.name) != problem:
+        log.warning("%s %s", problem.message, problem.hint)
+    live.problems[client.name] = problem
+
+
+async def _retry(
+    clients: tuple[Client, ...],
+    config: Config,
+    live: Live,
+    on_open: Opened | None,
+    again: float,
+) -> None:
+    while any(problem.code == SILENT for problem in live.problems.values()):
+        await asyncio.sleep(again)
+        for client in clients:
+            problem = live.problems.get(client.name)
+            if problem is None or problem.code != SILENT:
+                continue
+            await _open(client, config, live)
+            handle = live[client.name]
+            if handle is None:
+                continue
+            live.problems.pop(client.name, None)
+            log.info("%s answers now", client.name)
+            if on_open is not None:
+                try:
+                    on_open(client.name, handle)
+                except Exception:
+                    log.exception("%s is open, but was not taken up", client.name)
+
+
+async def _close(client: Client, live: Live) -> None:
+    handle = live.get(client.name)
+    if handle is None:
+        return
+    live[client.name] = None
+    try:
+        async with asyncio.timeout(CLOSE):
+            await client.close(handle)
+    except Exception as error:
+        log.warning("%s did not close cleanly: %s", client.name, type(error).__name__)
+
+
+def needed(live: Mapping[str, Any], name: str, keys: str = "") -> Any:
+    """Return an open client for a route that cannot do without.
+
+    Raises:
+        Unavailable: `client.missing` or `client.silent`, saying why it is not there.
+    """
+    handle = live.get(name)
+    if handle is not None:
+        return handle
+    problem = getattr(live, "problems", {}).get(name)
+    if problem is None:
+        hint = f"Set {keys}." if keys else "See the config keys in docs/config.md."
+        raise Unavailable(f"{name} is not configured.", code=MISSING, hint=hint)
+    seconds = 5 if problem.code == SILENT else 60
+    raise Unavailable(
+        problem.message, code=problem.code, hint=problem.hint, seconds=seconds
+    )
+
+
+async def health(
+    clients: tuple[Client, ...], live: Mapping[str, Any]
+) -> dict[str, str]:
+    """Ask each client at once whether it answers: "ok", "off" or "silent"."""
+    answers = await asyncio.gather(*(_health(client, live) for client in clients))
+    return {client.name: word for client, word in zip(clients, answers, strict=True)}
+
+
+async def _health(client: Client, live: Mapping[str, Any]) -> str:
+    handle = live.get(client.name)
+    if handle is None:
+        return "silent" if client.name in getattr(live, "problems", {}) else "off"
+    try:
+        async with asyncio.timeout(PROBE):
+            await client.probe(handle)
+    except Exception as error:
+        log.info("%s is silent: %s", client.name, type(error).__name__)
+        return "silent"
+    return "ok"

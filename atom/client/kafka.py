@@ -1,0 +1,65 @@
+"""Kafka as a producer: a message counts as sent when every replica has it."""
+
+import ssl
+from typing import Any
+
+from atom.client import Client, Config, Live
+from atom.errors import ConfigError
+
+
+def security(config: Config) -> dict[str, Any]:
+    """Return how to sign on; without a username not at all.
+
+    Raises:
+        ConfigError: when the password is missing.
+    """
+    username = config.get("config_kafka_username")
+    if not username:
+        return {}
+    if not config.get("config_kafka_password"):
+        raise ConfigError(["set config_kafka_password, or unset config_kafka_username"])
+    protocol = config.get("config_kafka_security_protocol") or "SASL_SSL"
+    return {
+        "security_protocol": protocol,
+        "sasl_mechanism": config.get("config_kafka_sasl_mechanism") or "PLAIN",
+        "sasl_plain_username": username,
+        "sasl_plain_password": config["config_kafka_password"],
+        "ssl_context": ssl.create_default_context() if "SSL" in protocol[4:] else None,
+    }
+
+
+async def connect(config: Config, live: Live) -> Any:
+    """Start a producer; it waits for the brokers' answer."""
+    from aiokafka import AIOKafkaProducer
+
+    servers = [part.strip() for part in config["config_kafka_url"].split(",")]
+    producer = AIOKafkaProducer(
+        bootstrap_servers=[part for part in servers if part],
+        acks="all",
+        enable_idempotence=True,
+        request_timeout_ms=10_000,
+        **security(config),
+    )
+    try:
+        await producer.start()
+    except BaseException:
+        await producer.stop()
+        raise
+    return producer
+
+
+async def probe(producer: Any) -> None:
+    """Ask the cluster for its metadata."""
+    if not await producer.client.force_metadata_update():
+        raise ConnectionError("no broker answers")
+
+
+KAFKA = Client(
+    name="client_kafka_producer",
+    needs=("config_kafka_url",),
+    package="aiokafka",
+    open=connect,
+    close=lambda producer: producer.stop(),
+    probe=probe,
+    optional=("config_kafka_username", "config_kafka_password"),
+)

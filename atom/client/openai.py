@@ -1,0 +1,27 @@
+"""OpenAI, or what speaks like it."""
+
+from typing import Any
+
+from atom.client import Client, Config, Live
+
+
+async def connect(config: Config, live: Live) -> Any:
+    """Make the client; asking whether it answers would cost money."""
+    from openai import AsyncOpenAI
+
+    return AsyncOpenAI(
+        api_key=config["config_openai_key"],
+        base_url=config.get("config_openai_base_url") or None,
+        timeout=60.0,
+        max_retries=1,
+    )
+
+
+OPENAI = Client(
+    name="client_openai",
+    needs=("config_openai_key",),
+    package="openai",
+    open=connect,
+    close=lambda openai: openai.close(),
+    optional=("config_openai_base_url",),
+)

@@ -1,0 +1,28 @@
+"""PostHog: events leave by a thread of its own, so `capture` does not wait."""
+
+import asyncio
+from typing import Any
+
+from atom.client import Client, Config, Live
+
+
+async def connect(config: Config, live: Live) -> Any:
+    """Make the client; it speaks to the server only when there is something to say."""
+    from posthog import Posthog
+
+    return Posthog(
+        config["config_posthog_project_key"],
+        host=config["config_posthog_project_host"],
+        timeout=3,
+        max_retries=1,
+    )
+
+
+POSTHOG = Client(
+    name="client_posthog",
+    needs=("config_posthog_project_host", "config_posthog_project_key"),
+    package="posthog",
+    open=connect,
+    close=lambda posthog: asyncio.to_thread(posthog.shutdown),
+    switch=("config_posthog_project_key",),
+)

@@ -1,0 +1,45 @@
+"""RabbitMQ: a connection that mends itself, a channel that confirms each message."""
+
+from typing import Any
+
+from atom.client import Client, Config, Live
+
+
+async def connect(config: Config, live: Live) -> Any:
+    """Connect; later losses are mended by the driver."""
+    from aio_pika import connect_robust
+
+    return await connect_robust(config["config_rabbitmq_url"], timeout=5)
+
+
+async def open_channel(config: Config, live: Live) -> Any:
+    """Open a channel on which a message nobody would get is an error."""
+    return await live["client_rabbitmq"].channel(
+        publisher_confirms=True, on_return_raises=True
+    )
+
+
+async def probe(handle: Any) -> None:
+    """Wait until it is open; the driver's heartbeat does the asking."""
+    if handle.is_closed:
+        raise ConnectionError("closed")
+    await handle.ready()
+
+
+RABBITMQ = Client(
+    name="client_rabbitmq",
+    needs=("config_rabbitmq_url",),
+    package="aio-pika",
+    open=connect,
+    close=lambda connection: connection.close(),
+    probe=probe,
+)
+CHANNEL = Client(
+    name="client_rabbitmq_channel",
+    needs=("config_rabbitmq_url",),
+    package="aio-pika",
+    open=open_channel,
+    close=lambda channel: channel.close(),
+    probe=probe,
+    after=RABBITMQ.name,
+)

@@ -1,0 +1,54 @@
+"""Redis, once for each purpose: the same server may serve them all."""
+
+from typing import Any
+
+from atom.client import Client, Config, Live
+
+CONNECTIONS = 50  # of one purpose in one process
+WAIT = 1.0  # seconds to wait for one of them to come free
+CONNECT = 0.3  # seconds to connect
+
+
+def declare(name: str, key: str, *, answer_seconds: float) -> Client:
+    """Declare a Redis client that is switched on by one key holding its URL."""
+
+    async def connect(config: Config, live: Live) -> Any:
+        from redis.asyncio import BlockingConnectionPool, Redis
+        from redis.asyncio.retry import Retry
+        from redis.backoff import NoBackoff
+
+        # A command whose answer was lost must not run again: it may count.
+        pool = BlockingConnectionPool.from_url(
+            config[key],
+            max_connections=CONNECTIONS,
+            timeout=WAIT,
+            socket_timeout=answer_seconds,
+            socket_connect_timeout=CONNECT,
+            retry=Retry(NoBackoff(), 0),
+            retry_on_error=[],
+        )
+        redis = Redis.from_pool(pool)
+        try:
+            await redis.ping()
+        except BaseException:
+            await redis.aclose()
+            raise
+        return redis
+
+    return Client(
+        name=name,
+        needs=(key,),
+        package="redis",
+        open=connect,
+        close=lambda redis: redis.aclose(),
+        probe=lambda redis: redis.ping(),
+    )
+
+
+CACHE = declare("client_redis", "config_redis_url", answer_seconds=2.0)
+RATELIMITER = declare(
+    "client_redis_ratelimiter", "config_redis_url_ratelimiter", answer_seconds=0.3
+)
+PRODUCER = declare(
+    "client_redis_producer", "config_redis_pubsub_url", answer_seconds=2.0
+)

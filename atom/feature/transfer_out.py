@@ -1,0 +1,131 @@
+"""The rows of a query as CSV, streamed at the speed of COPY.
+
+CSV is that of RFC 4180: lines end with CR LF, a cell with a comma, a quote or a line
+break is quoted. NULL is an empty cell, the empty text is `""`.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator
+from typing import Any
+
+from atom.feature import transfer_sql as write
+from atom.feature.transfer_proof import Bounds, prove, unreadable
+from atom.sql.run import Database
+
+# Chunks on their way to a slow caller. COPY waits while there are that many.
+WAITING_MAX = 8
+
+
+class LineEnds:
+    """Turns the line feeds that end records into CR LF, and leaves those in quotes."""
+
+    def __init__(self) -> None:
+        self._quoted = 0
+
+    def convert(self, chunk: bytes) -> bytes:
+        """Convert the next part of the stream, cut anywhere.
+
+        >>> LineEnds().convert(b'a\\n"x\\ny"\\n')
+        b'a\\r\\n"x\\ny"\\r\\n'
+        """
+        if b'"' not in chunk:
+            return chunk if self._quoted else chunk.replace(b"\n", b"\r\n")
+        # Every other part stands in quotes; a doubled quote only makes an empty part.
+        parts = chunk.split(b'"')
+        parts[self._quoted :: 2] = [
+            part.replace(b"\n", b"\r\n") for part in parts[self._quoted :: 2]
+        ]
+        self._quoted = (self._quoted + len(parts) - 1) % 2
+        return b'"'.join(parts)
+
+
+class Export:
+    """One query on its way out. Call `start`, then iterate, then always `close`."""
+
+    def __init__(
+        self,
+        database: Database,
+        query: str,
+        *,
+        secret: frozenset[str] = frozenset(),
+        seconds: float = 600.0,
+        is_formula_safe: bool = False,
+    ) -> None:
+        self._database = database
+        self._query = query
+        self._bounds = Bounds(secret, every_schema=True)
+        self._seconds = seconds
+        self._is_formula_safe = is_formula_safe
+        self._chunks: asyncio.Queue[bytes | None] = asyncio.Queue(WAITING_MAX)
+        self._first: bytes | None = None
+        self._work: asyncio.Task[None] | None = None
+
+    async def start(self) -> None:
+        """Return once there is a first chunk to send.
+
+        Raises:
+            ApiError: what `prove` raises, and all that goes wrong before that.
+        """
+        self._work = asyncio.create_task(self._copy(), name="export")
+        try:
+            self._first = await self._next()
+        except BaseException:
+            await self.close()
+            raise
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        """Give the chunks. What goes wrong in the middle is raised in the middle."""
+        while self._first is not None:
+            yield self._first
+            self._first = await self._next()
+
+    async def close(self) -> None:
+        """Stop the query if it still runs, and give its connection back."""
+        if self._work is None:
+            return
+        self._work.cancel()
+        await asyncio.wait([self._work])
+        if not self._work.cancelled():
+            self._work.exception()  # told already, or nobody is there to hear it
+
+    async def _next(self) -> bytes | None:
+        assert self._work is not None
+        got = asyncio.ensure_future(self._chunks.get())
+        try:
+            await asyncio.wait((got, self._work), return_when=asyncio.FIRST_COMPLETED)
+            if not got.done():
+                # Ended without a word: it has failed, and says why.
+                self._work.result()
+            return await got
+        finally:
+            got.cancel()
+
+    async def _copy(self) -> None:
+        milliseconds = int(self._seconds * 1000)
+        async with self._database.transaction(timeout_ms=milliseconds) as connection:
+            proven = await prove(connection, self._query, self._bounds)
+            await connection.run("set transaction read only")
+            text = proven.text
+            if self._is_formula_safe:
+                text = write.formula_safe(text, proven.columns)
+            await self._stream(connection.raw, text)
+        await self._chunks.put(None)
+
+    async def _stream(self, raw: Any, text: str) -> None:
+        ends = LineEnds()
+
+        async def take(chunk: bytes) -> None:
+            await self._chunks.put(ends.convert(chunk))
+
+        try:
+            await raw.copy_from_query(
+                # A line comment at the end must not swallow what COPY adds.
+                f"\n{text}\n",
+                output=take,
+                format="csv",
+                header=True,
+                encoding="utf8",
+                timeout=self._seconds,
+            )
+        except Exception as error:
+            raise unreadable(error) from error

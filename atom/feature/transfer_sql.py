@@ -1,0 +1,165 @@
+"""The statements of import, export and the runner, as text. Pure."""
+
+from collections.abc import Iterable, Sequence
+
+from atom.sql.geography import as_geojson
+from atom.sql.identifier import public, quote
+
+STAGE = quote("atom_import")
+ORDINAL = quote("#")  # in the stage: which row of the file it was
+
+# What a spreadsheet would take for a formula.
+# Source: OWASP, CSV Injection.
+FORMULA = "'^[=+@\\t\\r\\n-]'"
+PLAIN = frozenset(
+    {"int2", "int4", "int8", "float4", "float8", "numeric", "bool", "uuid", "oid"}
+    | {"date", "time", "timetz", "timestamp", "timestamptz"}
+)
+
+
+def proof(text: str) -> str:
+    """Make the statement the body of a temporary function, for PostgreSQL to read."""
+    return (
+        "create function pg_temp.atom_proof() returns void language sql"
+        f" begin atomic\n{text}\n;\nend"
+    )
+
+
+def _numbered(columns: Sequence[tuple[str, str]]) -> str:
+    names = ", ".join(f"c{n}" for n in range(len(columns)))
+    return f"({names})" if columns else ""
+
+
+def once(names: Iterable[str]) -> list[str]:
+    """Return names that are all different, as an object needs them.
+
+    >>> once(["id", "id", "title"])
+    ['id', 'id_2', 'title']
+    """
+    made: list[str] = []
+    for name in names:
+        number, word = 1, name
+        while word in made:
+            number += 1
+            word = f"{name[:50]}_{number}"
+        made.append(word)
+    return made
+
+
+def as_json(
+    text: str, columns: Sequence[tuple[str, str]], *, reads: bool, limit: int, most: int
+) -> str:
+    """Write the statement whose rows are those of `text`, each as one JSON object.
+
+    From the row on with which the answer would pass `most` bytes, rows are null.
+    """
+    names = once(name for name, _ in columns)
+    shown = ", ".join(
+        f"{_json(datatype, f'q.c{n}')} as {quote(name)}"
+        for n, (name, (_, datatype)) in enumerate(zip(names, columns, strict=True))
+    )
+    head, source = "", f"(\n{text}\n) as q{_numbered(columns)}"
+    if not reads:
+        head, source = f"with q{_numbered(columns)} as (\n{text}\n) ", "q"
+    return (
+        f"{head}select case when sum(octet_length(j)) over (rows unbounded preceding)"
+        f" <= {most:d} then j end from (select row_to_json(r)::text as j from"
+        f" (select {shown} from {source}) as r limit {limit:d}) as s"
+    )
+
+
+def _json(datatype: str, column: str) -> str:
+    if datatype in {"point", "geography"}:
+        return as_geojson(datatype, column)
+    return column
+
+
+def formula_safe(text: str, columns: Sequence[tuple[str, str]]) -> str:
+    """Write the statement whose cells a spreadsheet takes for text, never a formula."""
+    shown = ", ".join(
+        f"{_text(datatype, f'q.c{n}')} as {quote(_inert(name))}"
+        for n, (name, datatype) in enumerate(columns)
+    )
+    return f"select {shown} from (\n{text}\n) as q{_numbered(columns)}"
+
+
+def _inert(name: str) -> str:
+    return f"'{name[:60]}" if name[:1] in tuple("=+-@\t\r\n") else name
+
+
+def _text(datatype: str, column: str) -> str:
+    if datatype in PLAIN:
+        return column
+    return (
+        f"case when {column}::text ~ {FORMULA} then '''' || {column}::text"
+        f" else {column}::text end"
+    )
+
+
+def stage(table: str, columns: Sequence[str]) -> str:
+    """Write the temporary table that holds a file while it is applied."""
+    listed = ", ".join(quote(name) for name in columns)
+    return (
+        f"create temporary table {STAGE} on commit drop as"
+        f" select 0::bigint as {ORDINAL}, {listed} from {public(table)} with no data"
+    )
+
+
+def number_stage() -> str:
+    """Write the statement that has the stage count its rows from 1."""
+    return (
+        f"alter table pg_temp.{STAGE} alter column {ORDINAL} set not null,"
+        f" alter column {ORDINAL} add generated always as identity"
+    )
+
+
+def repeated() -> str:
+    """Write the question which row of the stage has an id that came before."""
+    return (
+        f"select {ORDINAL} as again, first, id from (select {ORDINAL}, id,"
+        f" min({ORDINAL}) over (partition by id) as first from pg_temp.{STAGE}) as s"
+        f" where {ORDINAL} > first order by {ORDINAL} limit 1"
+    )
+
+
+def absent(table: str) -> str:
+    """Write the question which row of the stage has an id the table has not."""
+    return (
+        f"select s.{ORDINAL} as ordinal, s.id from pg_temp.{STAGE} as s"
+        f" where not exists (select from {public(table)} as t where t.id = s.id)"
+        f" order by s.{ORDINAL} limit 1"
+    )
+
+
+BETWEEN = f"s.{ORDINAL} between $1 and $2"
+
+
+def update(table: str, columns: Sequence[str]) -> str:
+    """Write the update of the rows that stand in a part of the stage."""
+    listed = ", ".join(f"{quote(n)} = s.{quote(n)}" for n in columns if n != "id")
+    return (
+        f"update {public(table)} as t set {listed} from pg_temp.{STAGE} as s"
+        f" where t.id = s.id and {BETWEEN}"
+    )
+
+
+def delete(table: str) -> str:
+    """Write the deletion of the rows that stand in a part of the stage."""
+    return (
+        f"delete from {public(table)} as t using pg_temp.{STAGE} as s"
+        f" where t.id = s.id and {BETWEEN}"
+    )
+
+
+def advance(table: str) -> str:
+    """Write the statement that lifts the counter of ids over the largest id.
+
+    Never lowers it. $1 is the table's name as `pg_get_serial_sequence` takes it.
+    """
+    return (
+        "select setval(s.name::regclass, m.most)"
+        " from (select pg_get_serial_sequence($1, 'id') as name) as s,"
+        f" (select max(id) as most from {public(table)}) as m"
+        " where s.name is not null"
+        " and m.most > coalesce(pg_sequence_last_value(s.name::regclass), 0)"
+    )

@@ -1,0 +1,54 @@
+"""A plan in the making: what is compared, and what has come of it so far."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from atom.sql.change import Step
+from atom.sql.column import Column
+from atom.sql.declaration import Declaration
+from atom.sql.live import Live, TableState
+from atom.sql.target import Target
+
+
+@dataclass
+class Draft:
+    """What `plan` gathers while it goes through the phases."""
+
+    declared: Declaration
+    live: Live
+    target: Target
+    destructive: bool
+    steps: list[Step] = field(default_factory=list)
+    drift: list[str] = field(default_factory=list)
+    refusals: list[str] = field(default_factory=list)
+    # Tables whose triggers, and indexes which, an earlier step took away.
+    untriggered: set[str] = field(default_factory=set)
+    unindexed: set[str] = field(default_factory=set)
+
+    def add(self, sql: str, kind: str, table: str = "", **cost: Any) -> None:
+        """Add a step; the row estimate is that of its table."""
+        state = self.live.tables.get(table)
+        rows = state.rows if state is not None else 0
+        self.steps.append(Step(sql, kind, table, rows=rows, **cost))
+
+    def state(self, table: str) -> TableState | None:
+        """Return a table as it is, or None."""
+        return self.live.tables.get(table)
+
+    def new_tables(self) -> list[str]:
+        """Name the tables this plan makes."""
+        return [name for name in self.declared.tables if name not in self.live.tables]
+
+    def declared_columns(self, table: str) -> Mapping[str, Column]:
+        """Return a table's columns as declared."""
+        return self.declared.tables[table]
+
+    def datatypes(self, table: str) -> dict[str, str]:
+        """Return a table's columns as they will be, undeclared ones included."""
+        state = self.state(table)
+        if state is None or self.destructive:
+            return self.target.tables[table]
+        # What is there stays as it is unless the plan says otherwise.
+        kept = {name: column.datatype for name, column in state.columns.items()}
+        return {**self.target.tables[table], **kept}

@@ -1,0 +1,83 @@
+"""What the planner knows of a database: `public` and Atom's own schema, as they are."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True)
+class ColumnState:
+    """A column as it is; `datatype` in the words of format_type."""
+
+    name: str
+    datatype: str
+    not_null: bool = False
+    default: str | None = None
+    identity: bool = False
+    primary: bool = False
+
+
+@dataclass(frozen=True)
+class TableState:
+    """A table as it is; `rows` is an estimate, 0 when nothing was ever stored."""
+
+    name: str
+    columns: Mapping[str, ColumnState]
+    rows: int = 0
+    partitioned: bool = False
+
+
+@dataclass(frozen=True)
+class IndexState:
+    """An index as it is; `constraint` when one needs it."""
+
+    name: str
+    table: str
+    method: str
+    keys: tuple[str, ...]
+    classes: tuple[str, ...] = ()
+    valid: bool = True
+    unique: bool = False
+    partial: bool = False
+    constraint: bool = False
+
+
+@dataclass(frozen=True)
+class TriggerState:
+    """A trigger as it is; the comment says which version it was made from."""
+
+    comment: str = ""
+    enabled: bool = True
+
+
+@dataclass(frozen=True)
+class FunctionState:
+    """A function of Atom's schema as it is."""
+
+    comment: str = ""
+    source: str = ""
+
+
+@dataclass(frozen=True)
+class ExtensionState:
+    """An extension this server has; `schema` is None while it is not installed."""
+
+    schema: str | None = None
+    creatable: bool = False
+
+
+@dataclass(frozen=True)
+class Live:
+    """Everything the planner compares a declaration with."""
+
+    tables: Mapping[str, TableState] = field(default_factory=dict)
+    house: Mapping[str, TableState] = field(default_factory=dict)
+    others: frozenset[str] = frozenset()  # views and the like: names that are taken
+    indexes: Mapping[str, IndexState] = field(default_factory=dict)
+    house_indexes: frozenset[str] = frozenset()
+    constraints: Mapping[tuple[str, str], bool] = field(default_factory=dict)
+    triggers: Mapping[tuple[str, str, str], TriggerState] = field(default_factory=dict)
+    functions: Mapping[str, FunctionState] = field(default_factory=dict)
+    extensions: Mapping[str, ExtensionState] = field(default_factory=dict)
+    applied: Mapping[str, str] = field(default_factory=dict)
+    lacking: frozenset[tuple[str, str]] = frozenset()  # mandatory, and rows without it
+    started: bool = False  # whether Atom's own schema exists

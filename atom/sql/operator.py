@@ -1,0 +1,72 @@
+"""The operators a filter may use: a closed set, each with the datatypes it suits."""
+
+from dataclasses import dataclass
+
+ORDERED = frozenset(
+    {"integer", "number", "float", "text", "boolean", "moment", "date", "time", "uuid"}
+    | {"other"}
+)
+COMPARED = ORDERED | {"json", "array"}
+TEXT = frozenset({"text"})
+ANY = COMPARED | {"point", "geography"}
+
+
+@dataclass(frozen=True, slots=True)
+class Operator:
+    """One word of the grammar: whom it suits, what it takes, how PostgreSQL says it."""
+
+    name: str
+    families: frozenset[str]
+    takes: str  # one, two, many, items, item, key, words or nothing
+    sql: str  # {c} the column, {v} and {w} the values
+
+
+def _compare(name: str, sql: str = "") -> Operator:
+    return Operator(name, ORDERED, "one", "{c} " + (sql or name) + " {v}")
+
+
+def _match(name: str) -> Operator:
+    return Operator(name, TEXT, "one", "{c} " + name + " {v}")
+
+
+OPERATORS: dict[str, tuple[Operator, ...]] = {
+    "=": (Operator("=", COMPARED, "one", "{c} = {v}"),),
+    "!=": (Operator("!=", COMPARED, "one", "{c} <> {v}"),),
+    "<>": (Operator("<>", COMPARED, "one", "{c} <> {v}"),),
+    ">": (_compare(">"),),
+    "<": (_compare("<"),),
+    ">=": (_compare(">="),),
+    "<=": (_compare("<="),),
+    "like": (_match("like"),),
+    "ilike": (_match("ilike"),),
+    "~": (_match("~"),),
+    "~*": (_match("~*"),),
+    "in": (Operator("in", ORDERED, "many", "{c} = any({v})"),),
+    "not in": (Operator("not in", ORDERED, "many", "{c} <> all({v})"),),
+    "between": (Operator("between", ORDERED, "two", "{c} between {v} and {w}"),),
+    "is": (Operator("is", ANY, "nothing", ""),),
+    "is distinct from": (
+        Operator("is distinct from", COMPARED, "one", "{c} is distinct from {v}"),
+    ),
+    "contains": (
+        Operator("contains", frozenset({"array"}), "items", "{c} @> {v}"),
+        Operator("contains", frozenset({"json"}), "one", "{c} @> {v}"),
+    ),
+    "overlap": (Operator("overlap", frozenset({"array"}), "items", "{c} && {v}"),),
+    "any": (Operator("any", frozenset({"array"}), "item", "{v} = any({c})"),),
+    "exists": (Operator("exists", frozenset({"json"}), "key", "{c} ? {v}"),),
+    "fts": (
+        Operator(
+            "fts",
+            TEXT,
+            "words",
+            "to_tsvector('simple', {c}) @@ websearch_to_tsquery('simple', {v})",
+        ),
+    ),
+}
+IS = {
+    "null": Operator("is", ANY, "nothing", "{c} is null"),
+    "not null": Operator("is", ANY, "nothing", "{c} is not null"),
+    "true": Operator("is", frozenset({"boolean"}), "nothing", "{c} is true"),
+    "false": Operator("is", frozenset({"boolean"}), "nothing", "{c} is false"),
+}

@@ -1,0 +1,84 @@
+"""Parent rows of the caller's own rows: what may be asked, and its statement."""
+
+# ruff: noqa: S608 - SQL is written here, of quoted names and parameters alone.
+
+from dataclasses import dataclass
+from functools import lru_cache
+
+from atom.errors import ApiError
+from atom.sql import plan, query, statement
+from atom.sql.asked import LIMIT_DEFAULT, Order
+from atom.sql.catalog import Table, unknown_column
+from atom.sql.datatype import datatype
+from atom.sql.identifier import public, quote
+from atom.sql.statement import KEY, Statement, Target
+
+FIXED = ("table", "parent_table", "parent_column", "order", "limit", "page")
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """Whose parents, by which column, and which of them."""
+
+    table: str
+    parent_table: str
+    parent_column: str
+    order: tuple[Order, ...]
+    limit: int
+    page: int
+
+
+def parse(raw: str, limit_max: int) -> Asked:
+    """Read the query string.
+
+    Raises:
+        ApiError: naming the parameter that is missing, unknown or cannot be read.
+    """
+    named, filters = query.split(raw, FIXED)
+    if filters:
+        raise ApiError(
+            "This route takes no filters.", hint="It takes " + ", ".join(FIXED)
+        )
+    for name in ("parent_table", "parent_column"):
+        if not named.get(name):
+            raise query.invalid(name, f"the name of a {name.partition('_')[2]}")
+    return Asked(
+        named["table"],
+        named["parent_table"],
+        named["parent_column"],
+        query.order(named["order"]) if "order" in named else (),
+        query.whole(named, "limit", LIMIT_DEFAULT, limit_max),
+        query.whole(named, "page", 1, query.PAGE_MAX),
+    )
+
+
+def read(asked: Asked, target: Target, child: Table, parent: Table) -> Statement:
+    """Make the statement; `child` and `parent` hold the columns that may be used.
+
+    Raises:
+        ApiError: when a column is unknown or does not hold ids.
+    """
+    column = plan.column(child, asked.parent_column)
+    if datatype(column.datatype).family != "integer":
+        raise ApiError(f"Column '{column.name}' does not hold ids.")
+    if KEY not in parent.columns:
+        raise unknown_column(parent.name, KEY, ())
+    text = _text(target, column.name, parent, plan.order(parent, asked.order))
+    values = (asked.limit, (asked.page - 1) * asked.limit)
+    return Statement(text, values, target.owned)
+
+
+@lru_cache(256)
+def _text(target: Target, column: str, parent: Table, order: tuple[Order, ...]) -> str:
+    taken = statement.marks()
+    mine = (
+        f"select c.{quote(column)} from {public(target.table.name)} c"
+        f"{statement.where(statement.reached(target, 'c', taken))}"
+    )
+    rows = (
+        f"select {statement.shown(parent, tuple(parent.columns))}"
+        f" from {public(parent.name)} t where t.{quote(KEY)} in ({mine})"
+        f"{statement.ordered(order)} limit {next(taken)}::bigint"
+        f" offset {next(taken)}::bigint"
+    )
+    return f"select {statement.array(rows)}"

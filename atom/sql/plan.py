@@ -1,0 +1,183 @@
+"""A read fitted to the catalog: every name looked up, every value read."""
+
+from collections.abc import Iterable
+from dataclasses import replace
+from typing import Any
+
+from atom.errors import ApiError
+from atom.sql import cursor, statement
+from atom.sql.asked import Aggregate, Order, Query
+from atom.sql.catalog import LiveColumn, Table, unknown_column
+from atom.sql.datatype import datatype
+from atom.sql.filter import AnyOf, Condition, Either, Filter, check
+from atom.sql.statement import (
+    GEOGRAPHIC,
+    KEY,
+    OWNER,
+    USUAL_LIMITS,
+    Select,
+    Statement,
+    Target,
+)
+
+SUMMED = frozenset({"integer", "number", "float"})
+UNSORTED = GEOGRAPHIC | {"json", "bytes"}
+
+
+def column(view: Table, name: str) -> LiveColumn:
+    """Return a column of a table, one that may be shown.
+
+    Raises:
+        ApiError: `sql.unknown_column`.
+    """
+    found = view.columns.get(name)
+    if found is None:
+        raise unknown_column(view.name, name, view.columns)
+    return found
+
+
+def conditions(
+    view: Table, asked: Iterable[Filter | AnyOf]
+) -> tuple[tuple[Condition | Either, ...], tuple[Any, ...]]:
+    """Fit filters to a table: what decides the text, and all values in order."""
+    shapes: list[Condition | Either] = []
+    values: list[Any] = []
+    for each in asked:
+        if isinstance(each, Filter):
+            shape, read = check(view, each)
+            shapes.append(shape)
+            values += read
+            continue
+        checked = [check(view, alternative) for alternative in each.filters]
+        shapes.append(Either(tuple(shape for shape, _ in checked)))
+        values += [value for _, read in checked for value in read]
+    return tuple(shapes), tuple(values)
+
+
+def order(view: Table, asked: tuple[Order, ...]) -> tuple[Order, ...]:
+    """Fit an order to a table: `id desc` by default, `id` to settle what is equal."""
+    for by in asked:
+        family = datatype(column(view, by.column).datatype).family
+        if family in UNSORTED:
+            raise ApiError(f"Rows cannot be ordered by column '{by.column}'.")
+    if not asked:
+        return (Order(KEY, descending=True),) if KEY in view.columns else ()
+    if KEY not in view.columns or any(by.column == KEY for by in asked):
+        return asked
+    return (*asked, Order(KEY, descending=asked[-1].descending))
+
+
+def read(
+    query: Query, target: Target, view: Table, users: Table | None = None
+) -> tuple[Statement, str]:
+    """Make the statement of a read. Return it, and the order a cursor belongs to.
+
+    `users` holds the columns of creators that may be shown.
+
+    Raises:
+        ApiError: naming the column, value or parameter that does not fit.
+    """
+    shapes, values = conditions(view, query.filters)
+    near, place = _near(query, view)
+    plan = Select(
+        target,
+        view,
+        tuple(column(view, name).name for name in query.columns) or tuple(view.columns),
+        shapes,
+        limit=query.limit if query.limit in USUAL_LIMITS else None,
+        offset=query.page > 1,
+        counted=query.is_count,
+        creators=_creators(query, view, users),
+        near=near,
+    )
+    plan = _groups(plan, query) if query.aggregates else _sorted(plan, query)
+    belongs = f"{view.name}:{statement.ordered(plan.order)}"
+    after: tuple[Any, ...] = ()
+    if query.cursor:
+        keys = cursor.decode(query.cursor, belongs)
+        if len(keys) != len(plan.order):
+            raise ApiError("'cursor' cannot be read.", code="filter.unreadable")
+        plan = replace(plan, after=tuple(key is None for key in keys))
+        after = tuple(key for key in keys if key is not None)
+    tail: tuple[int, ...] = () if plan.limit is not None else (query.limit,)
+    if plan.offset:
+        tail += ((query.page - 1) * query.limit,)
+    bound = (*place, *values, *after, *tail)
+    return Statement(statement.select(plan), bound, target.owned), belongs
+
+
+def _sorted(plan: Select, query: Query) -> Select:
+    keyed = query.cursor is not None
+    if keyed and KEY not in plan.view.columns:
+        raise ApiError(f"'cursor' needs column '{KEY}'.")
+    return replace(plan, order=order(plan.view, query.order), keyed=keyed)
+
+
+def _groups(plan: Select, query: Query) -> Select:
+    for name in query.groups:
+        if datatype(column(plan.view, name).datatype).family in UNSORTED:
+            raise ApiError(f"Rows cannot be grouped by column '{name}'.")
+    for by in query.order:
+        if by.column not in query.groups:
+            name = column(plan.view, by.column).name
+            raise ApiError(
+                f"Grouped rows cannot be ordered by '{name}'.",
+                hint="Order by columns of 'group_by'.",
+            )
+    for aggregate in query.aggregates:
+        _suits(plan.view, aggregate)
+    return replace(
+        plan,
+        columns=query.groups,
+        order=query.order or tuple(Order(name) for name in query.groups),
+        aggregates=query.aggregates,
+    )
+
+
+def _suits(view: Table, aggregate: Aggregate) -> None:
+    """Check that a function can be applied to its column."""
+    if not aggregate.column:
+        return
+    family = datatype(column(view, aggregate.column).datatype).family
+    fits = {
+        "count": True,
+        "sum": family in SUMMED,
+        "avg": family in SUMMED,
+        "min": family in {*SUMMED, "text", "moment", "date", "time"},
+        "max": family in {*SUMMED, "text", "moment", "date", "time"},
+    }
+    if not fits[aggregate.function]:
+        raise ApiError(
+            f"'{aggregate.function}' does not suit column '{aggregate.column}'."
+        )
+
+
+def _creators(query: Query, view: Table, users: Table | None) -> tuple[str, ...]:
+    if not query.creator_keys:
+        return ()
+    if users is None or OWNER not in view.columns:
+        raise ApiError(f"Rows of table '{view.name}' have no creator.")
+    names = tuple(column(users, name).name for name in query.creator_keys)
+    for name in names:
+        if f"creator_{name}" in view.columns:
+            raise ApiError(f"Table '{view.name}' has its own 'creator_{name}'.")
+        if datatype(users.columns[name].datatype).family in GEOGRAPHIC:
+            raise unknown_column(users.name, name, ())
+    return names
+
+
+def _near(query: Query, view: Table) -> tuple[str | None, tuple[float, ...]]:
+    if query.near is None:
+        return None, ()
+    places = [
+        name
+        for name, found in view.columns.items()
+        if datatype(found.datatype).family in GEOGRAPHIC
+    ]
+    if not places:
+        raise ApiError(f"Table '{view.name}' has no column that holds a place.")
+    if "distance_meter" in view.columns:
+        raise ApiError(f"Table '{view.name}' has its own 'distance_meter'.")
+    near = query.near
+    place = (near.longitude, near.latitude, near.least_meters, near.most_meters)
+    return ("location" if "location" in places else places[0]), place

@@ -1,0 +1,172 @@
+"""A declaration as this server can store it: datatypes, indexes, extensions."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from atom.sql.column import Column, element
+from atom.sql.declaration import Declaration
+from atom.sql.identifier import quote
+from atom.sql.index import Index, index_name, other_name, trigram
+from atom.sql.live import ColumnState, Live
+
+EXTENSION_OF = {
+    "citext": "citext",
+    "hstore": "hstore",
+    "ltree": "ltree",
+    "cube": "cube",
+    "vector": "vector",
+    "halfvec": "vector",
+    "geography": "postgis",
+    "geometry": "postgis",
+}
+EARTH = ("cube", "earthdistance")
+
+
+@dataclass
+class Target:
+    """What the database should come to; filled by `resolve`."""
+
+    live: Live
+    tables: dict[str, dict[str, str]] = field(default_factory=dict)
+    indexes: dict[str, Index] = field(default_factory=dict)
+    extensions: list[str] = field(default_factory=list)
+    drift: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+    refusals: list[str] = field(default_factory=list)
+
+    def usable(self, extension: str) -> bool:
+        """Say whether an extension is installed or this role may install it."""
+        state = self.live.extensions.get(extension)
+        return state is not None and (state.schema is not None or state.creatable)
+
+    def use(self, *extensions: str) -> bool:
+        """Have extensions installed, all or none. Return whether they can be."""
+        if not all(map(self.usable, extensions)):
+            return False
+        for extension in extensions:
+            missing = self.live.extensions[extension].schema is None
+            if missing and extension not in self.extensions:
+                self.extensions.append(extension)
+        return True
+
+    def within(self, extension: str, name: str) -> str:
+        """Qualify a name of an extension by the schema it is installed in."""
+        return f"{quote(self.live.extensions[extension].schema or 'public')}.{name}"
+
+    def note(self, text: str) -> None:
+        """Say once what this server or role cannot do."""
+        if text not in self.notes:
+            self.notes.append(text)
+
+
+def cure(target: Target, *extensions: str) -> str:
+    """Say what would have to be done for extensions to be there."""
+    lacking = [name for name in extensions if name not in target.live.extensions]
+    if lacking:
+        return f"Install {' and '.join(lacking)} on the database server."
+    commands = "; ".join(f"create extension {name}" for name in extensions)
+    return f"Let a superuser run: {commands}"
+
+
+def resolve(declared: Declaration, live: Live, *, convert: bool) -> Target:
+    """Choose datatypes and indexes; with `convert`, points become geography."""
+    target = Target(live)
+    for table, columns in declared.tables.items():
+        state = live.tables.get(table)
+        found = state.columns if state is not None else {}
+        target.tables[table] = {
+            name: _datatype(target, table, column, found.get(name), convert)
+            for name, column in columns.items()
+        }
+    for table, columns in declared.tables.items():
+        for column in columns.values():
+            for method in column.indexes:
+                _add_index(target, table, column, method)
+    return target
+
+
+def _datatype(
+    target: Target,
+    table: str,
+    column: Column,
+    state: ColumnState | None,
+    convert: bool,
+) -> str:
+    extension = EXTENSION_OF.get(element(column.datatype))
+    if extension is None:
+        return column.datatype
+    point = is_point(column)
+    if point and state is not None and state.datatype == "point":
+        if not target.usable(extension):
+            _note_points(target)
+            return "point"
+        if not convert:
+            target.drift.append(
+                f"{table}.{column.name} is a point and PostGIS is here now:"
+                " is_destructive=1 turns it into geography and keeps every row."
+            )
+            return "point"
+    if target.use(extension):
+        return column.datatype
+    if point:
+        _note_points(target)
+        return "point"
+    target.refusals.append(
+        f"{table}.{column.name}: {column.datatype} needs the extension {extension}."
+        f" {cure(target, extension)}"
+    )
+    return column.datatype
+
+
+def is_point(column: Column) -> bool:
+    """Say whether a column is a place on earth, which Atom stores without PostGIS."""
+    return column.datatype == "geography(point,4326)"
+
+
+def _note_points(target: Target) -> None:
+    target.note(
+        "geography(POINT) is stored as point (longitude, latitude), because PostGIS"
+        f" cannot be used here. {cure(target, 'postgis')}"
+    )
+
+
+def _add_index(target: Target, table: str, column: Column, method: str) -> None:
+    datatype = target.tables[table][column.name]
+    key, operator_class = quote(column.name), ""
+    if is_point(column) and datatype == "point":
+        if target.use(*EARTH):
+            earth = target.within("earthdistance", "ll_to_earth")
+            key = f"{earth}({key}[1], {key}[0])"
+        else:
+            target.note(
+                "Distances are searched by a plain index on point, because"
+                f" earthdistance cannot be used here. {cure(target, *EARTH)}"
+            )
+    elif lent := trigram(method, datatype):
+        if not target.use("pg_trgm"):
+            target.note(
+                f"A {method} index on text needs pg_trgm, which cannot be used here;"
+                f" it is left out. {cure(target, 'pg_trgm')}"
+            )
+            return
+        operator_class = target.within("pg_trgm", lent)
+    name = _free_name(target, table, column.name, method)
+    target.indexes[name] = Index(name, table, column.name, method, key, operator_class)
+
+
+def _free_name(target: Target, table: str, column: str, method: str) -> str:
+    name = index_name(table, column, method)
+    state = target.live.indexes.get(name)
+    if name in target.indexes or (state is not None and state.table != table):
+        return other_name(table, column, method)
+    return name
+
+
+def own_names(table: str, columns: Mapping[str, object]) -> set[str]:
+    """Return every name Atom may have given to an index on these columns."""
+    return {
+        make(table, column, method)
+        for column in columns
+        for method in ("btree", "gin", "gist", "brin", "hash")
+        for make in (index_name, other_name)
+    }

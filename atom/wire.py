@@ -1,0 +1,148 @@
+"""Joins ports and adapters: what is open, what was configured, who hears whom."""
+
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from typing import Any
+
+from fastapi import FastAPI
+
+from atom.adapter.journal import PostgresJournal
+from atom.adapter.memory import MemoryCounter, MemoryStore
+from atom.adapter.redis import RedisCounter, RedisStore
+from atom.adapter.users import CachedUsers
+from atom.bus import Bus
+from atom.feature import operator
+from atom.feature.account_root import RootLogin
+from atom.feature.reach import Rules
+from atom.feature.token import Decoder
+from atom.port import Ports
+from atom.sql.catalog import Catalog
+from atom.sql.run import Database
+from atom.step.record import COLUMNS
+from atom.task import Tasks
+
+DRAIN_SECONDS = 10.0
+
+
+def closed(config: Mapping[str, Any]) -> Ports:
+    """Return the ports of an application that has not started: no database, no users."""
+    size = config["config_cache_memory_max_mb"] * 1024 * 1024
+    keys = (config["config_key_jwt"] or "").split(",")
+    return Ports(
+        config=config,
+        clients={},
+        tasks=Tasks(),
+        counter=MemoryCounter(),
+        stores={"inmemory": MemoryStore(bytes_max=size)},
+        tokens=Decoder(tuple(key.strip() for key in keys)),
+        rules=Rules(config),
+        key_root=config["config_key_root"] or "",
+    )
+
+
+@asynccontextmanager
+async def connected(
+    config: Mapping[str, Any], clients: Mapping[str, Any]
+) -> AsyncIterator[Ports]:
+    """Give every port its adapter; at the end finish what was begun and write the log."""
+    ports = closed(config)
+    ports.clients = clients
+    if (redis := clients.get("client_redis_ratelimiter")) is not None:
+        ports.counter = RedisCounter(redis)
+    if (redis := clients.get("client_redis")) is not None:
+        ports.stores = {**ports.stores, "redis": RedisStore(redis)}
+    ports.database = _database(config, clients["client_postgres_asyncpg_pool"])
+    ports.database_read = ports.database
+    if (replica := clients.get("client_postgres_read")) is not None:
+        ports.database_read = _database(config, replica)
+    ports.users = users = CachedUsers(
+        ports.database,
+        max(
+            config["config_limit_cache_users_api_access"],
+            config["config_limit_cache_users_is_active"],
+        ),
+        seconds=config["config_token_expire_sec"],
+    )
+    ports.journal = journal = PostgresJournal(
+        ports.database.pool,
+        COLUMNS,
+        batch=config["config_batch_log_api"],
+        seconds=config["config_batch_log_api_sec"],
+    )
+    ports.bus = bus = Bus(config["config_postgres_url"])
+    _listen(ports, bus, users)
+    journal.start()
+    await bus.start()
+    try:
+        yield ports
+    finally:
+        await ports.tasks.drain(seconds=DRAIN_SECONDS)
+        await journal.close(DRAIN_SECONDS)
+        await bus.close()
+
+
+def _database(config: Mapping[str, Any], pool: Any) -> Database:
+    return Database(
+        pool, acquire_seconds=config["config_postgres_acquire_timeout_sec"]
+    )
+
+
+def _listen(ports: Ports, bus: Bus, users: CachedUsers) -> None:
+    """Say who hears what: writes, users, schema, resets, and the bus's own silence."""
+    memory = ports.stores["inmemory"]
+    assert isinstance(memory, MemoryStore)
+
+    def user_changed(value: str) -> None:
+        users.forget(int(value) if value else None)
+
+    async def coherent(known: bool) -> None:
+        users.coherent = memory.coherent = known
+        await memory.clear()
+
+    def written(table: str) -> None:
+        memory.forget_tag(table)
+        if (shared := ports.stores.get("redis")) is not None:
+            ports.tasks.spawn(shared.drop(table), name=f"stale {table}")
+        bus.note("table", table)
+
+    ports.database.written = written
+    bus.on("user", user_changed)
+    bus.on("table", memory.forget_tag)
+    bus.on("schema", lambda _: operator.read_schema(ports))
+    bus.on("reset", lambda _: operator.start_over(ports))
+    bus.lost.append(lambda: coherent(False))
+    bus.regained.append(lambda: coherent(True))
+
+
+def publish(
+    app: FastAPI, config: Mapping[str, Any], clients: Mapping[str, Any], ports: Ports
+) -> None:
+    """Put what users know by name on `app.state`."""
+    app.state.ports = ports
+    for name, value in {**config, **clients}.items():
+        setattr(app.state, name, value)
+
+    def show(catalog: Catalog) -> None:
+        app.state.cache_postgres_schema = operator.shown(catalog)
+        app.state.cache_postgres_column_datatype = {
+            name: column.datatype
+            for table in catalog.tables.values()
+            for name, column in table.columns.items()
+        }
+        app.openapi_schema = None
+
+    ports.schema_read = show
+    assert isinstance(ports.users, CachedUsers)
+    app.state.cache_users_api_access = ports.users.api_access_view
+    app.state.cache_users_is_active = ports.users.is_active_view
+
+
+async def prepare(ports: Ports, config: Mapping[str, Any]) -> RootLogin | None:
+    """Bring the database up to the declaration if that is ours to do; read it.
+
+    Returns the root login when the root user was made just now.
+    """
+    if config["config_is_postgres_init"]:
+        return await operator.schema_apply(ports, destructive=False)
+    await operator.read_schema(ports)
+    return None

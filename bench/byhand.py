@@ -1,0 +1,137 @@
+"""The reference: the same five routes written by hand on FastAPI, asyncpg and orjson.
+
+What a good engineer writes in an afternoon, with nothing that costs time and nothing
+that Atom gives beside the answer: no log, no rate limit, no cache, no revocation.
+"""
+
+import os
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from decimal import Decimal
+from typing import Annotated, Any, Literal
+
+import asyncpg
+import jwt
+import orjson
+import uvicorn
+from fastapi import Depends, FastAPI, HTTPException, Query, Request, Response
+from pydantic import BaseModel
+
+KEY = os.environ.get("config_key_jwt", "")
+READ = {"test": "select * from test order by id desc limit $1"}
+CREATE = {
+    "test": "insert into test (created_by_id, title, description) values ($1, $2, $3)"
+    " returning id"
+}
+PROFILE = """
+    select id, created_at, updated_at, created_by_id, updated_by_id, is_active,
+        is_verified, is_deleted, is_protected, type, username, username_bigint, email,
+        mobile, api_access, google_id, last_active_at, name, country, metadata, location
+    from users where id = $1
+"""
+
+
+class NewTest(BaseModel):
+    """A row of the table `test`, as a client sends it."""
+
+    title: str
+    description: str | None = None
+
+
+async def prepare(connection: asyncpg.Connection) -> None:
+    """Have jsonb arrive as objects."""
+    await connection.set_type_codec(
+        "jsonb", schema="pg_catalog", encoder=orjson.dumps, decoder=orjson.loads
+    )
+
+
+@asynccontextmanager
+async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+    """Open the pool, serve, close it."""
+    async with asyncpg.create_pool(
+        os.environ["config_postgres_url"], min_size=1, max_size=20, init=prepare
+    ) as pool:
+        app.state.pool = pool
+        yield
+
+
+app = FastAPI(lifespan=lifespan)
+
+
+def plain(value: Any) -> Any:
+    """Write what orjson does not know."""
+    if isinstance(value, Decimal):
+        return float(value)
+    if isinstance(value, asyncpg.Point):
+        return {"type": "Point", "coordinates": [value.x, value.y]}
+    return str(value)
+
+
+def answer(message: Any) -> Response:
+    """Answer in the shape that Atom has."""
+    body = orjson.dumps({"status": 1, "message": message}, default=plain)
+    return Response(body, media_type="application/json")
+
+
+async def caller(request: Request) -> int:
+    """Return the id of the user whose token this is."""
+    scheme, _, token = request.headers.get("authorization", "").partition(" ")
+    if scheme.lower() != "bearer":
+        raise HTTPException(401, "token missing")
+    try:
+        claims = jwt.decode(token, KEY, algorithms=["HS256"])
+    except jwt.InvalidTokenError:
+        raise HTTPException(401, "token invalid") from None
+    return int(claims["sub"])
+
+
+Caller = Annotated[int, Depends(caller)]
+Limit = Annotated[int, Query(ge=1, le=1000)]
+
+
+@app.get("/")
+async def index():
+    """Answer as an empty route does: with a dict."""
+    return {"status": "ok", "name": "atom", "version": "0.1.0", "env": "development"}
+
+
+@app.get("/public/object-read")
+async def read(request: Request, table: Literal["test"], limit: Limit = 100):
+    """Read the newest rows."""
+    rows = await request.app.state.pool.fetch(READ[table], limit)
+    return answer([dict(row) for row in rows])
+
+
+@app.get("/my/profile")
+async def profile(request: Request, user_id: Caller):
+    """Read the caller's own row."""
+    row = await request.app.state.pool.fetchrow(PROFILE, user_id)
+    if row is None:
+        raise HTTPException(404, "user not found")
+    return answer(dict(row))
+
+
+@app.post("/my/object-create")
+async def create(
+    request: Request, table: Literal["test"], row: NewTest, user_id: Caller
+):
+    """Add a row; its id is the answer."""
+    return answer(
+        await request.app.state.pool.fetchval(
+            CREATE[table], user_id, row.title, row.description
+        )
+    )
+
+
+if __name__ == "__main__":
+    uvicorn.run(
+        app,
+        host="127.0.0.1",
+        port=int(os.environ["config_port"]),
+        loop="uvloop",
+        http="httptools",
+        log_level="warning",
+        access_log=False,
+        server_header=False,
+        proxy_headers=False,
+    )

@@ -1,0 +1,80 @@
+"""Any row of any table, for callers with a listed api id: /admin/…"""
+
+from typing import Annotated, Any
+
+from extend import *
+from fastapi import Body, Query, Response
+
+from atom import openapi, reply
+from atom.feature import row, row_value
+from atom.openapi import documented, failures
+from atom.sql import query
+
+router = APIRouter(tags=["Admin rows"])
+
+FAILS = (400, 401, 403, 404, 409, 422, 503)
+
+
+@router.post(
+    "/admin/object-create",
+    openapi_extra=documented(
+        openapi.Table, message=openapi.ID, body=openapi.ROWS, fails=FAILS
+    ),
+)
+async def route_admin_object_create(request: Request) -> Response:
+    """Add a row to any table, or a list of them. Answers the id, or the ids."""
+    ports, raw = request.app.state.ports, request.scope["query_string"]
+    asked = query.named(query.decoded(raw), ("table",))
+    body = row_value.parsed(await request.body())
+    reach = ports.rules.admin(request.state.user["id"])
+    made = await row.create(ports.database, reach, asked.get("table", ""), body)
+    return reply.success(made)
+
+
+@router.put("/admin/object-update", responses=failures(*FAILS))
+async def route_admin_object_update(
+    request: Request,
+    table: Annotated[str, Query(examples=["test"])],
+    body: Annotated[dict[str, Any], Body(examples=[{"id": 1, "title": "x"}])],
+):
+    """Change one row of any table. Answers its id."""
+    ports = request.app.state.ports
+    reach = ports.rules.admin(request.state.user["id"])
+    return reply.success(await row.update(ports.database, reach, table, body))
+
+
+@router.put("/admin/ids-update", responses=failures(*FAILS))
+async def route_admin_ids_update(request: Request, body: openapi.IdsUpdate):
+    """Write one value into a column of several rows. Answers how many there were."""
+    ports = request.app.state.ports
+    reach = ports.rules.admin(request.state.user["id"])
+    count = await row.update_ids(
+        ports.database, reach, body.table, body.ids, body.column, body.value
+    )
+    return reply.success(count)
+
+
+@router.delete("/admin/ids-delete", responses=failures(*FAILS))
+async def route_admin_ids_delete(request: Request, body: openapi.IdsDelete):
+    """Delete rows of any table by id. Answers how many there were."""
+    ports = request.app.state.ports
+    reach = ports.rules.admin(request.state.user["id"])
+    count = await row.delete_ids(ports.database, reach, body.table, body.ids)
+    return reply.success(count)
+
+
+@router.get(
+    "/admin/object-read",
+    openapi_extra=documented(
+        openapi.Read,
+        message=openapi.LIST,
+        filters=True,
+        fails=(400, 401, 403, 404, 503),
+    ),
+)
+async def route_admin_object_read(request: Request) -> Response:
+    """Read rows of any table; secret columns stay out of sight here too."""
+    ports = request.app.state.ports
+    reach = ports.rules.admin(request.state.user["id"])
+    answer = await row.read(ports.database, reach, request.scope["query_string"])
+    return reply.rows(answer.body, **answer.beside)

@@ -1,0 +1,183 @@
+"""Signing up, logging in, refreshing and ending a session: /auth/…"""
+
+from typing import Annotated, Any
+
+from extend import *
+from pydantic import BaseModel, ConfigDict, Field
+
+from atom import reply
+from atom.errors import Unauthenticated
+from atom.feature import account, session
+
+router = APIRouter(tags=["Auth"])
+
+Type = Annotated[int, Field(ge=-32768, le=32767, description="Kind of user.")]
+Username = Annotated[str, Field(min_length=1, max_length=200, examples=["ada"])]
+Password = Annotated[
+    str, Field(min_length=1, max_length=1000, examples=["correct horse battery"])
+]
+Number = Annotated[int, Field(ge=0, le=2**63 - 1)]
+
+
+class Body(BaseModel):
+    """What every body here keeps to: exact types, no other fields."""
+
+    model_config = ConfigDict(strict=True, extra="forbid")
+
+
+class ByUsername(Body):
+    type: Type = Field(examples=[1])
+    username: Username
+    password: Password
+
+
+class ByNumber(Body):
+    type: Type = Field(examples=[1])
+    username_bigint: Number = Field(examples=[9876543210])
+    password_bigint: Number = Field(examples=[1234567890])
+
+
+class ByEmail(Body):
+    type: Type = Field(examples=[1])
+    email: str = Field(min_length=1, max_length=320, examples=["ada@example.com"])
+    password: Password
+
+
+class ByMobile(Body):
+    type: Type = Field(examples=[1])
+    mobile: str = Field(min_length=1, max_length=40, examples=["+919876543210"])
+    password: Password
+
+
+class Refresh(Body):
+    refresh_token: str = Field(min_length=1, max_length=200, examples=["0.Zx3…"])
+
+
+class Tokens(BaseModel):
+    """An access token, the refresh token of its session, and its seconds to live."""
+
+    status: int = Field(1, examples=[1])
+    message: str = Field(description="Access token.", examples=["eyJhbGciOi…"])
+    refresh_token: str = Field(examples=["0.Zx3…"])
+    expires_in: int = Field(description="Seconds.", examples=[86400])
+
+
+class Done(BaseModel):
+    status: int = Field(1, examples=[1])
+    message: str = Field(examples=["done"])
+
+
+def refused(*statuses: int) -> dict[int | str, dict[str, Any]]:
+    """Describe the refusals of a route for /docs."""
+    words = {
+        400: "A value is against a rule: type, username or password.",
+        401: "wrong login or password; or the token is missing, invalid or expired.",
+        403: "signup disabled; or user not active.",
+        409: "username already exists.",
+        429: "Too many failed logins; `Retry-After` says when to try again.",
+    }
+    return {status: {"description": words[status]} for status in statuses}
+
+
+def tokens(pair: session.TokenPair):
+    return reply.success(
+        pair.access, refresh_token=pair.refresh, expires_in=pair.expires_in
+    )
+
+
+def address(request: Request) -> str:
+    """Return where a request comes from, as the middleware has found out."""
+    client = request.client.host if request.client else ""
+    return str(getattr(request.state, "client_address", "") or client)
+
+
+@router.post("/auth/signup", response_model=Tokens, responses=refused(400, 403, 409))
+async def route_auth_signup(request: Request, body: ByUsername):
+    """Make a user with a name and a password."""
+    return tokens(await account.signup(request.app.state.ports, **body.model_dump()))
+
+
+@router.post(
+    "/auth/signup-bigint", response_model=Tokens, responses=refused(400, 403, 409)
+)
+async def route_auth_signup_bigint(request: Request, body: ByNumber):
+    """Make a user whose name and password are numbers."""
+    ports = request.app.state.ports
+    return tokens(await account.signup_bigint(ports, **body.model_dump()))
+
+
+async def logged_in(
+    request: Request, kind: str, type: int, name: str | int, password: str
+):
+    pair = await account.login(
+        request.app.state.ports,
+        kind=kind,
+        type=type,
+        name=name,
+        password=password,
+        address=address(request),
+    )
+    return tokens(pair)
+
+
+@router.post(
+    "/auth/login-password", response_model=Tokens, responses=refused(401, 403, 429)
+)
+async def route_auth_login_password(request: Request, body: ByUsername):
+    """Log in with a username and a password."""
+    return await logged_in(request, "username", body.type, body.username, body.password)
+
+
+@router.post(
+    "/auth/login-password-bigint",
+    response_model=Tokens,
+    responses=refused(401, 403, 429),
+)
+async def route_auth_login_password_bigint(request: Request, body: ByNumber):
+    """Log in with a name and a password that are numbers."""
+    password = str(body.password_bigint)
+    return await logged_in(
+        request, "username_bigint", body.type, body.username_bigint, password
+    )
+
+
+@router.post(
+    "/auth/login-password-email",
+    response_model=Tokens,
+    responses=refused(401, 403, 429),
+)
+async def route_auth_login_password_email(request: Request, body: ByEmail):
+    """Log in with an e-mail address and a password."""
+    return await logged_in(request, "email", body.type, body.email, body.password)
+
+
+@router.post(
+    "/auth/login-password-mobile",
+    response_model=Tokens,
+    responses=refused(401, 403, 429),
+)
+async def route_auth_login_password_mobile(request: Request, body: ByMobile):
+    """Log in with a mobile number and a password."""
+    return await logged_in(request, "mobile", body.type, body.mobile, body.password)
+
+
+@router.post("/auth/token-refresh", response_model=Tokens, responses=refused(401, 403))
+async def route_auth_token_refresh(request: Request, body: Refresh):
+    """Exchange a refresh token for the next pair; it is good once.
+
+    A refresh token that comes back after its use ends the session for everybody who
+    holds a token of it.
+    """
+    ports = request.app.state.ports
+    pair = await session.rotate(ports.database, body.refresh_token, ports.config)
+    return tokens(pair)
+
+
+@router.post("/auth/logout", response_model=Done, responses=refused(401))
+async def route_auth_logout(request: Request):
+    """End the session of this token: it and its refresh token stop at once."""
+    ports, state = request.app.state.ports, request.state
+    if not state.user:
+        raise Unauthenticated("token missing", code="token.missing")
+    await account.logout(ports, state.user["id"], state.session)
+    return reply.success("done")

@@ -1,0 +1,67 @@
+"""The caller's own account: /my/profile, /my/token-refresh, /my/account-delete."""
+
+from typing import Annotated
+
+from extend import *
+from fastapi import Query, Response
+
+from atom import reply
+from atom.feature import account
+
+router = APIRouter(tags=["My account"])
+
+GONE = {401: {"description": "The token is missing, invalid or expired."}}
+PROFILE = {
+    "responses": {
+        "200": {
+            "description": "The caller's own row, without secret columns.",
+            "content": {
+                "application/json": {
+                    "example": {"status": 1, "message": {"id": 7, "username": "ada"}}
+                }
+            },
+        },
+        "401": {"description": "The token is missing, invalid or expired."},
+        "404": {"description": "user not found"},
+    }
+}
+
+
+@router.get("/my/profile", openapi_extra=PROFILE)
+async def route_my_profile(request: Request) -> Response:
+    """Return one's own row, and note the visit in `last_active_at`."""
+    ports = request.app.state.ports
+    return reply.rows(await account.profile(ports, request.state.user["id"]))
+
+
+@router.get("/my/token-refresh", responses=GONE)
+async def route_my_token_refresh(request: Request):
+    """Return a token made from the row as it is now; the session stays the same."""
+    ports, state = request.app.state.ports, request.state
+    access, seconds = await account.refresh(ports, state.user["id"], state.session)
+    return reply.success(access, expires_in=seconds)
+
+
+@router.delete(
+    "/my/account-delete",
+    responses={
+        **GONE,
+        400: {"description": "mode must be soft or hard"},
+        403: {"description": "The user has api_access, or is protected."},
+    },
+)
+async def route_my_account_delete(
+    request: Request,
+    mode: Annotated[
+        str,
+        Query(
+            description="soft: marked as deleted and logged out. hard: gone.",
+            json_schema_extra={"enum": ["soft", "hard"]},
+            examples=["soft"],
+        ),
+    ],
+):
+    """Delete one's own account."""
+    user_id = request.state.user["id"]
+    await account.delete(request.app.state.ports, user_id, mode)
+    return reply.success("done")

@@ -1,0 +1,42 @@
+"""Rows of the tables that are open to anybody: /public/object-…"""
+
+from extend import *
+from fastapi import Response
+
+from atom import openapi, reply
+from atom.feature import row, row_value
+from atom.openapi import documented
+from atom.sql import query
+
+router = APIRouter(tags=["Public rows"])
+
+
+@router.post(
+    "/public/object-create",
+    openapi_extra=documented(
+        openapi.Table,
+        message=openapi.ID,
+        body=openapi.ROWS,
+        fails=(400, 403, 404, 409, 422, 503),
+    ),
+)
+async def route_public_object_create(request: Request) -> Response:
+    """Add a row that belongs to nobody, or a list of them. Answers the id, or ids."""
+    ports, raw = request.app.state.ports, request.scope["query_string"]
+    asked = query.named(query.decoded(raw), ("table",))
+    body = row_value.parsed(await request.body())
+    reach = ports.rules.public()
+    made = await row.create(ports.database, reach, asked.get("table", ""), body)
+    return reply.success(made)
+
+
+@router.get(
+    "/public/object-read",
+    openapi_extra=documented(openapi.Read, message=openapi.LIST, filters=True),
+)
+async def route_public_object_read(request: Request) -> Response:
+    """Read rows of a listed table: filtered, ordered, paged, counted, grouped."""
+    ports = request.app.state.ports
+    raw = request.scope["query_string"]
+    answer = await row.read(ports.database_read, ports.rules.public(), raw)
+    return reply.rows(answer.body, **answer.beside)

@@ -1,0 +1,124 @@
+"""One running server for the acceptance tests, on an embedded database of its own."""
+
+import secrets
+from dataclasses import dataclass, field
+from typing import Any
+
+import asyncpg
+import httpx2
+import pytest
+
+from tests.served import serve
+
+
+@dataclass
+class Person:
+    """A user of the running server."""
+
+    id: int
+    username: str
+    password: str
+    token: str
+    refresh: str
+
+    @property
+    def headers(self):
+        return {"Authorization": f"Bearer {self.token}"}
+
+
+@dataclass
+class Api:
+    """The running server over HTTP, and the database behind it for looking."""
+
+    url: str
+    config: dict[str, Any]
+    http: httpx2.Client
+    database: str
+    log: Any
+    process: Any
+    people: dict[str, Person] = field(default_factory=dict)
+
+    @property
+    def root(self):
+        return {"Authorization": f"Bearer {self.config['config_key_root']}"}
+
+    def call(self, method, path, who=None, **options):
+        """Ask, as a person, as "root", or as nobody."""
+        headers = dict(options.pop("headers", {}))
+        if who == "root":
+            headers |= self.root
+        elif who is not None:
+            headers |= who.headers
+        return self.http.request(method, self.url + path, headers=headers, **options)
+
+    def message(self, method, path, who=None, **options):
+        """Ask, expect 200, and return the message."""
+        answer = self.call(method, path, who, **options)
+        assert 200 == answer.status_code, answer.text
+        return answer.json()["message"]
+
+    def person(self, **columns):
+        """Sign somebody up; give them columns a user may not write, by SQL."""
+        username, password = f"u{secrets.token_hex(6)}", secrets.token_hex(8)
+        body = {"type": 1, "username": username, "password": password}
+        answer = self.call("POST", "/auth/signup", json=body)
+        assert 200 == answer.status_code, answer.text
+        pair = answer.json()
+        made = Person(0, username, password, pair["message"], pair["refresh_token"])
+        made.id = self.message("GET", "/my/profile", made)["id"]
+        for column, value in columns.items():
+            self.sql(f"update users set {column} = $1 where id = $2", value, made.id)
+        return made
+
+    def sql(self, text, *values):
+        """Run one statement past the server; return its rows as dicts."""
+        import asyncio
+
+        async def run():
+            connection = await asyncpg.connect(self.database)
+            try:
+                return [dict(row) for row in await connection.fetch(text, *values)]
+            finally:
+                await connection.close()
+
+        return asyncio.run(run())
+
+
+def opened(served):
+    """Return the Api of a server that was started."""
+    from atom.embedded.folder import urls
+
+    found = served.config.get("config_postgres_url") or (
+        urls(served.config["config_atom_folder"])["config_postgres_url"]
+    )
+    client = httpx2.Client(timeout=20)
+    return Api(
+        served.url, dict(served.config), client, found, served.log, served.process
+    )
+
+
+@pytest.fixture(scope="session")
+def api():
+    """The server most tests talk to."""
+    with serve() as served:
+        running = opened(served)
+        yield running
+        running.http.close()
+
+
+@pytest.fixture(scope="session")
+def ada(api):
+    """A user."""
+    return api.person()
+
+
+@pytest.fixture(scope="session")
+def bob(api):
+    """Another user."""
+    return api.person()
+
+
+@pytest.fixture(scope="session")
+def admin(api):
+    """A user with every api id."""
+    return api.person(api_access="1,2,3,4,5,6")

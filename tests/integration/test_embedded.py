@@ -1,0 +1,749 @@
+"""A private PostgreSQL and Valkey, started, shared, killed and started again."""
+
+import asyncio
+import json
+import os
+import shutil
+import signal
+import stat
+import subprocess
+import sys
+import tempfile
+import time
+from contextlib import contextmanager
+from pathlib import Path
+from urllib.parse import parse_qs, urlsplit
+
+import asyncpg
+import pytest
+import redis
+
+from atom.embedded import binaries, keys, provided
+from atom.embedded.leftover import inhabitants
+from atom.errors import ConfigError
+
+ROOT = Path(__file__).resolve().parents[2]
+URL = "config_postgres_url"
+REDIS = ("config_redis_url", "config_redis_url_ratelimiter", "config_redis_pubsub_url")
+AS_ROOT = pytest.mark.skipif(os.geteuid() != 0, reason="is about being root")
+
+# An application: says where its servers are, then writes rows or waits for its end.
+APP = """
+import asyncio, json, logging, sys, time
+from pathlib import Path
+sys.path[:0] = json.loads(sys.argv[1])["path"]
+from atom.embedded import provided
+from atom.errors import ConfigError
+how = json.loads(sys.argv[1])
+logging.basicConfig()
+async def write(url):
+    import asyncpg
+    c = await asyncpg.connect(url)
+    await c.execute("create table if not exists t (id bigint primary key)")
+    for number in range(10**9):
+        await c.execute("insert into t values ($1)", number)
+        print(number, flush=True)
+async def ask(url):
+    import asyncpg
+    c = await asyncpg.connect(url)
+    return await c.fetchval("select current_user::text")
+try:
+    with provided(how["config"], Path(how["root"]), join=how["join"],
+                  workers=how["workers"]) as urls:
+        url = urls["config_postgres_url"]
+        if not how["write"]:
+            urls["user"] = asyncio.run(ask(url))
+        print(json.dumps(urls), flush=True)
+        if how["write"]:
+            asyncio.run(write(url))
+        sys.stdin.read()
+except ConfigError as error:
+    print(json.dumps({"error": str(error)}), flush=True)
+"""
+
+
+class App:
+    """One application process."""
+
+    def __init__(self, root, *, join=False, workers=1, write=False, before=(), path=()):
+        how = {
+            "config": {},
+            "root": str(root),
+            "join": join,
+            "workers": workers,
+            "write": write,
+            "path": [*map(str, path), str(ROOT)],
+        }
+        self.process = subprocess.Popen(
+            [*before, sys.executable, "-c", APP, json.dumps(how)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        self.said = None
+
+    def ready(self):
+        line = self.process.stdout.readline()
+        assert line, self.process.stderr.read()
+        self.said = json.loads(line)
+        return self.said
+
+    def end(self, signal_number=signal.SIGTERM):
+        if self.process.poll() is None:
+            self.process.send_signal(signal_number)
+        return self.process.communicate(timeout=30)
+
+
+@pytest.fixture
+def app():
+    """Start applications; none outlives its test."""
+    apps = []
+
+    def start(*arguments, **named):
+        apps.append(App(*arguments, **named))
+        return apps[-1]
+
+    yield start
+    for each in apps:
+        each.end(signal.SIGKILL)
+
+
+def ask(url, text, *values):
+    async def run():
+        connection = await asyncpg.connect(url, timeout=5)
+        try:
+            return await connection.fetchval(text, *values)
+        finally:
+            await connection.close()
+
+    return asyncio.run(run())
+
+
+def ask_until(url, text, seconds):
+    """Ask again while nobody answers; the time limit is the test."""
+    end = time.monotonic() + seconds
+    while True:
+        try:
+            return ask(url, text)
+        except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError):
+            if time.monotonic() > end:
+                raise
+            time.sleep(0.05)
+
+
+def postgres_of(root):
+    return inhabitants(root / ".atom" / "postgres", "postgres")
+
+
+def postmaster(root):
+    return int((root / ".atom/postgres/postmaster.pid").read_text().split()[0])
+
+
+def gone(root, seconds):
+    end = time.monotonic() + seconds
+    while postgres_of(root) and time.monotonic() < end:
+        time.sleep(0.02)
+    return not postgres_of(root)
+
+
+def mode(path):
+    return stat.S_IMODE(path.stat().st_mode)
+
+
+@contextmanager
+def running(root, *, join=False, workers=1, **config):
+    with provided(config, root, join=join, workers=workers) as urls:
+        yield urls
+
+
+class TestStart:
+    def test_first_start_answers_within_a_second_or_so(self, tmp_path):
+        """From nothing to the first answer; the machine may be busy, hence 5 s."""
+        begun = time.monotonic()
+        with running(tmp_path) as urls:
+            assert 1 == ask(urls[URL], "select 1")
+        assert time.monotonic() - begun < 5
+
+    def test_rows_are_there_after_a_stop_and_a_start(self, tmp_path):
+        """A second start is quick, uses the same URL and finds what was written."""
+        with running(tmp_path) as first:
+            ask(first[URL], "create table t as select 7 as a")
+        begun = time.monotonic()
+        with running(tmp_path) as second:
+            assert 7 == ask(second[URL], "select a from t")
+        assert time.monotonic() - begun < 2
+        assert first == second
+
+    def test_nothing_is_started_when_everything_is_configured(self, tmp_path):
+        """With a database of your own there is no `.atom`."""
+        with running(tmp_path, config_postgres_url="postgresql://x/y") as urls:
+            assert {} == urls
+        assert [] == os.listdir(tmp_path)
+
+    def test_works_inside_an_event_loop(self, tmp_path):
+        """`uvicorn main:app` imports the application while a loop runs."""
+
+        async def start():
+            with running(tmp_path) as urls:
+                connection = await asyncpg.connect(urls[URL])
+                try:
+                    return await connection.fetchval("select 1")
+                finally:
+                    await connection.close()
+
+        assert 1 == asyncio.run(start())
+
+    @pytest.mark.parametrize("name", ["with spaces, é and 'quotes'", "x" * 120])
+    def test_any_path_will_do(self, tmp_path, name):
+        """Spaces, other letters and long paths: the socket moves to a short one."""
+        root = tmp_path / name
+        root.mkdir()
+        with running(root) as urls:
+            assert 1 == ask(urls[URL], "select 1")
+            place = Path(parse_qs(urlsplit(urls[URL]).query)["host"][0])
+            assert 0o700 == mode(place)
+        assert not place.exists()
+
+    def test_a_start_cut_short_is_made_good(self, tmp_path):
+        """What a first start that was killed left behind is in nobody's way."""
+        folder = tmp_path / ".atom"
+        (folder / "postgres.new-1234" / "base").mkdir(parents=True)
+        (folder / "postgres.password").write_text("old")
+        with running(tmp_path) as urls:
+            assert 1 == ask(urls[URL], "select 1")
+            assert not (folder / "postgres.new-1234").exists()
+            assert not (folder / "postgres.password").exists()
+
+    def test_files_of_another_version_are_told(self, tmp_path):
+        """A folder made by a PostgreSQL this machine lacks: said in words."""
+        place = tmp_path / ".atom" / "postgres"
+        place.mkdir(parents=True)
+        (place / "PG_VERSION").write_text("11\n")
+        with (
+            pytest.raises(ConfigError, match="made by PostgreSQL 11"),
+            running(tmp_path),
+        ):
+            pass
+
+    def test_a_server_that_cannot_start_shows_its_log(self, tmp_path):
+        """A broken database stops the start with PostgreSQL's own words."""
+        with running(tmp_path):
+            pass
+        (tmp_path / ".atom/postgres/global/pg_control").unlink()
+        with pytest.raises(ConfigError, match="pg_control"), running(tmp_path):
+            pass
+        assert gone(tmp_path, 1)
+
+    def test_the_log_does_not_grow_for_ever(self, tmp_path):
+        """A log beyond 10 MB is emptied at the next start."""
+        (tmp_path / ".atom").mkdir(mode=0o700)
+        journal = tmp_path / ".atom" / "postgres.log"
+        journal.write_bytes(b"x" * (10 * 1024 * 1024 + 1))
+        with running(tmp_path):
+            assert journal.stat().st_size < 100_000
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory):
+    """One server for questions that change nothing."""
+    root = tmp_path_factory.mktemp("access")
+    with running(root) as urls:
+        yield root, urls[URL]
+
+
+class TestAccess:
+    def test_the_application_is_no_superuser(self, server):
+        """The role of the application may not do what only operators may."""
+        rights = ask(
+            server[1],
+            "select array[rolsuper, rolcreaterole, rolcreatedb, rolbypassrls, "
+            "rolreplication] from pg_roles where rolname = current_user",
+        )
+        assert [False] * 5 == rights
+
+    def test_the_application_owns_its_database(self, server):
+        """It may make tables, and extensions that PostgreSQL trusts."""
+        ask(server[1], "create extension if not exists citext")
+        assert "atom" == ask(
+            server[1],
+            "select datdba::regrole::text from pg_database "
+            "where datname = current_database()",
+        )
+
+    def test_programs_cannot_be_run_from_sql(self, server):
+        """What makes a superuser dangerous is refused."""
+        with pytest.raises(asyncpg.InsufficientPrivilegeError):
+            ask(server[1], "copy (select 1) to program 'true'")
+
+    def test_extensions_it_may_not_make_are_there(self, server):
+        """Distances on the globe work, though earthdistance is not trusted."""
+        metres = ask(
+            server[1],
+            "select earth_distance(ll_to_earth(28.6, 77.2), ll_to_earth(28.5, 77.4))",
+        )
+        assert 22_000 < metres < 23_000
+
+    def test_a_wrong_password_is_refused(self, server):
+        """The socket alone lets nobody in."""
+        password = urlsplit(server[1]).password
+        with pytest.raises(asyncpg.InvalidPasswordError):
+            ask(server[1].replace(password, "wrong"), "select 1")
+
+    def test_the_superuser_is_refused_without_its_password(self, server):
+        """The application's password does not open the superuser's door."""
+        with pytest.raises(asyncpg.InvalidPasswordError):
+            ask(server[1].replace("//atom:", "//postgres:"), "select 1")
+
+    def test_nobody_listens_on_the_network(self, server):
+        """Only the socket in the private folder leads to the server."""
+        assert "" == ask(server[1], "show listen_addresses")
+
+    def test_durability_is_on(self, server):
+        """What is acknowledged is on disk, and its pages are checked."""
+        for setting in ("fsync", "synchronous_commit", "full_page_writes"):
+            assert "on" == ask(server[1], "select current_setting($1)", setting)
+        assert "on" == ask(server[1], "show data_checksums")
+
+    def test_upper_case_is_known_beyond_ascii(self, server):
+        """Comparing without case works for É, as users expect."""
+        assert ask(server[1], "select 'É' ilike 'é'")
+
+    def test_only_the_owner_reads_the_files(self, server):
+        """Folders are 0700, files with passwords 0600."""
+        folder = server[0] / ".atom"
+        assert [0o700] * 3 == [
+            mode(place) for place in (folder, folder / "postgres", folder / "socket")
+        ]
+        assert [0o600] * 4 == [
+            mode(folder / name)
+            for name in ("postgres.json", "run.json", "lock", "postgres.log")
+        ]
+
+    def test_no_password_stands_on_a_command_line(self, server):
+        """`ps` shows nothing that opens the database."""
+        words = Path(f"/proc/{postmaster(server[0])}/cmdline").read_text()
+        kept = json.loads((server[0] / ".atom/postgres.json").read_text())
+        assert kept["superuser"] not in words
+        assert kept["application"] not in words
+
+    def test_the_server_has_a_session_of_its_own(self, server):
+        """Ctrl-C in the terminal reaches the application, not the database."""
+        assert os.getsid(postmaster(server[0])) != os.getsid(0)
+
+    def test_the_secrets_of_the_application_stay_with_it(self, server):
+        """The server is not told the environment of the application."""
+        told = Path(f"/proc/{postmaster(server[0])}/environ").read_bytes()
+        assert {b"LC_ALL", b"PATH"} >= {
+            pair.split(b"=")[0] for pair in told.split(b"\0") if pair
+        } - {b"LD_LIBRARY_PATH", b"TMPDIR"}
+
+
+class TestHolder:
+    def test_a_second_application_is_told_who_holds_it(self, tmp_path, app):
+        """The message names process, command and time, and what to do."""
+        first = app(tmp_path)
+        first.ready()
+        second = app(tmp_path).ready()
+
+        assert f"process {first.process.pid}" in second["error"]
+        assert "running since 20" in second["error"]
+        assert f"kill {first.process.pid}" in second["error"]
+        assert "config_postgres_url" in second["error"]
+
+    def test_others_join(self, tmp_path, app):
+        """Workers and consumers of the project use the server that runs."""
+        with running(tmp_path) as urls:
+            joined = app(tmp_path, join=True)
+            assert urls[URL] == joined.ready()[URL]
+            joined.end()
+            assert 1 == ask(urls[URL], "select 1")
+
+    def test_all_who_start_at_once_share_one_server(self, tmp_path, app):
+        """Four workers on an empty folder: one makes the database, all use it."""
+        apps = [app(tmp_path, join=True) for _ in range(4)]
+
+        urls = {each.ready()[URL] for each in apps}
+
+        assert 1 == len(urls)
+        assert ["atom"] * 4 == [each.said["user"] for each in apps]
+
+    def test_a_worker_that_replaces_a_killed_holder_serves_the_same_url(
+        self, tmp_path, app
+    ):
+        """The pools of the other workers heal: nothing they know has changed."""
+        holder = app(tmp_path, join=True, workers=2)
+        holder.ready()
+        other = app(tmp_path, join=True, workers=2)
+        other.ready()
+        holder.end(signal.SIGKILL)
+
+        assert other.said == app(tmp_path, join=True, workers=2).ready()
+        assert 1 == ask(other.said[URL], "select 1")
+
+    def test_a_holder_that_stops_makes_room(self, tmp_path, app):
+        """An application started while the old one stops waits for it."""
+        first = app(tmp_path)
+        first.ready()
+        first.process.terminate()
+        assert "error" not in app(tmp_path).ready()
+
+
+class TestEnd:
+    @pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGINT, signal.SIGKILL])
+    def test_the_server_ends_with_the_application(self, tmp_path, app, how):
+        """However the application ends, PostgreSQL shuts down and writes its log."""
+        each = app(tmp_path)
+        each.ready()
+
+        each.end(how)
+
+        assert gone(tmp_path, 5)
+        journal = (tmp_path / ".atom/postgres.log").read_text()
+        assert journal.strip().endswith("database system is shut down")
+
+    def test_an_exception_ends_the_server(self, tmp_path):
+        """An application that fails leaves nothing running."""
+        with pytest.raises(ZeroDivisionError), running(tmp_path):
+            raise ZeroDivisionError
+        assert [] == postgres_of(tmp_path)
+        assert not (tmp_path / ".atom/run.json").exists()
+
+    @pytest.mark.parametrize("kill", ["application", "postmaster", "both"])
+    def test_no_acknowledged_row_is_lost(self, tmp_path, app, kill):
+        """Whatever is killed in the middle of writing: what was answered is there."""
+        writer = app(tmp_path, write=True)
+        writer.ready()
+        for _ in range(200):
+            last = writer.process.stdout.readline()
+        if kill != "application":
+            os.kill(postmaster(tmp_path), signal.SIGKILL)
+        if kill != "postmaster":
+            writer.process.kill()
+        rest, _ = writer.process.communicate(timeout=30)
+        acknowledged = int((last + rest).split()[-1])
+
+        with running(tmp_path) as urls:
+            assert acknowledged + 1 <= ask(urls[URL], "select count(*) from t")
+            assert acknowledged <= ask(urls[URL], "select max(id) from t")
+
+    def test_a_killed_postmaster_comes_back_on_the_same_url(self, tmp_path):
+        """The application goes on; its next query within seconds is answered."""
+        with running(tmp_path) as urls:
+            ask(urls[URL], "create table t as select 7 as a")
+            for _ in range(2):
+                old = postmaster(tmp_path)
+                os.kill(old, signal.SIGKILL)
+                begun = time.monotonic()
+                assert 7 == ask_until(urls[URL], "select a from t", 5)
+                assert time.monotonic() - begun < 3
+                assert old != postmaster(tmp_path)
+        assert [] == postgres_of(tmp_path)
+
+    def test_a_server_that_came_back_ends_with_the_application(self, tmp_path, app):
+        """The tie to the application holds for every start, not for the first only."""
+        each = app(tmp_path)
+        url = each.ready()[URL]
+        os.kill(postmaster(tmp_path), signal.SIGKILL)
+        assert 1 == ask_until(url, "select 1", 5)
+
+        each.end(signal.SIGKILL)
+
+        assert gone(tmp_path, 5)
+
+    def test_a_busy_backend_does_not_hold_up_the_return(self, tmp_path):
+        """A query that runs on after its postmaster died is ended."""
+
+        async def compute(url):
+            connection = await asyncpg.connect(url)
+            task = asyncio.create_task(
+                connection.execute("select count(*) from generate_series(1, 1e10)")
+            )
+            await asyncio.sleep(0.3)
+            os.kill(postmaster(tmp_path), signal.SIGKILL)
+            with pytest.raises((asyncpg.PostgresError, OSError)):
+                await asyncio.wait_for(task, 5)
+
+        with running(tmp_path) as urls:
+            asyncio.run(compute(urls[URL]))
+            assert 1 == ask_until(urls[URL], "select 1", 5)
+
+    def test_the_kill_of_a_backend_is_healed_by_postgres(self, tmp_path):
+        """One killed connection restarts the server, not its master."""
+        with running(tmp_path) as urls:
+            old = postmaster(tmp_path)
+            victim = (set(postgres_of(tmp_path)) - {old}).pop()
+            os.kill(victim, signal.SIGKILL)
+            assert 1 == ask_until(urls[URL], "select 1", 5)
+            assert old == postmaster(tmp_path)
+
+
+class TestOldTraces:
+    def test_a_number_given_to_another_process_is_no_postmaster(self, tmp_path):
+        """A pid file that names a living stranger does not stop the start."""
+        with running(tmp_path):
+            state = (tmp_path / ".atom/postgres/postmaster.pid").read_text()
+        lines = [str(os.getpid()), *state.split("\n")[1:]]
+        (tmp_path / ".atom/postgres/postmaster.pid").write_text("\n".join(lines))
+        lock = tmp_path / ".atom/socket/.s.PGSQL.5432.lock"
+        lock.write_text("\n".join(lines))
+
+        with running(tmp_path) as urls:
+            assert 1 == ask(urls[URL], "select 1")
+
+    def test_an_old_note_misleads_nobody(self, tmp_path, app):
+        """A `run.json` a killed holder left is not taken for a running server."""
+        first = app(tmp_path)
+        first.ready()
+        first.end(signal.SIGKILL)
+        assert (tmp_path / ".atom/run.json").exists()
+
+        assert "atom" == app(tmp_path, join=True).ready()["user"]
+
+    def test_a_server_started_by_hand_is_left_alone(self, tmp_path):
+        """A PostgreSQL that is not Atom's is named, not ended."""
+        with running(tmp_path):
+            pass
+        place = tmp_path / ".atom/postgres"
+        program = tmp_path / "postgres"
+        shutil.copy(shutil.which("sleep"), program)
+        stranger = subprocess.Popen([program, "30"], cwd=place)
+        try:
+            (place / "postmaster.pid").write_text(f"{stranger.pid}\n")
+            told = f"Process {stranger.pid}, not"
+            with pytest.raises(ConfigError, match=told), running(tmp_path):
+                pass
+            assert stranger.poll() is None
+        finally:
+            stranger.kill()
+            stranger.wait()
+
+
+class TestIdentity:
+    @AS_ROOT
+    def test_root_keeps_its_files_below_a_closed_folder(self, tmp_path, app):
+        """As root nothing is given away: folder and files stay root's, 0700."""
+        tmp_path.chmod(0o700)
+        assert "atom" == app(tmp_path).ready()["user"]
+
+        place = tmp_path / ".atom/postgres"
+        assert {0} == {path.stat().st_uid for path in (place, *place.iterdir())}
+        assert 0o700 == mode(tmp_path)
+
+    @AS_ROOT
+    def test_root_without_user_namespaces_becomes_nobody(self, app):
+        """Where namespaces are refused the server runs as nobody; so do its files."""
+        with open_folder() as root:
+            each = app(root, workers=2, before=NO_NAMESPACES)
+            assert "atom" == each.ready()["user"]
+            assert redis.from_url(each.said[REDIS[0]]).ping()
+            place = root / ".atom/postgres"
+            assert 65534 == place.stat().st_uid
+            assert 65534 == Path(f"/proc/{postmaster(root)}").stat().st_uid
+            assert 0o600 == mode(root / ".atom/postgres.json")
+            assert 0 == (root / ".atom/postgres.json").stat().st_uid
+            each.end(signal.SIGKILL)
+            assert gone(root, 5)
+
+            again = app(root)
+            assert "atom" == again.ready()["user"]
+            assert 0 == (place / "PG_VERSION").stat().st_uid
+            again.end()
+
+    @AS_ROOT
+    def test_root_without_any_way_is_told_the_cure(self, tmp_path, app):
+        """Namespaces refused and a folder nobody can enter: said, with what to do."""
+        said = app(tmp_path, before=NO_NAMESPACES).ready()
+
+        assert str(tmp_path) in said["error"]
+        assert "ordinary user" in said["error"]
+
+    @AS_ROOT
+    def test_programs_nobody_can_reach_are_copied(self, tmp_path, app):
+        """Binaries below a closed folder run from a copy in a folder of root's."""
+        for part in binaries.postgres().tree:
+            shutil.copytree(part, tmp_path / part.name)
+        tmp_path.chmod(0o700)
+        with open_folder() as root:
+            each = app(root, before=NO_NAMESPACES, path=[tmp_path])
+            assert "atom" == each.ready()["user"]
+            program = os.readlink(f"/proc/{postmaster(root)}/exe")
+            assert program.startswith("/var/tmp/atom-")
+            each.end()
+            assert gone(root, 5)
+
+    def test_an_ordinary_user_runs_it_as_itself(self, tmp_path, app):
+        """Without being root nothing special is done."""
+        project = tmp_path / "project"
+        project.mkdir(mode=0o700)
+        before, seen = as_ordinary_user(project, tmp_path)
+        each = app(seen, workers=2, before=before)
+
+        assert "atom" == each.ready()["user"]
+
+        owner = (project / ".atom/postgres").stat().st_uid
+        assert owner == project.stat().st_uid != 0
+        assert 0o700 == mode(project / ".atom")
+
+
+class TestProduction:
+    def test_production_is_refused(self, tmp_path):
+        """In production the keys to set are named, and nothing is made."""
+        config = {"config_env": "production"}
+        with (
+            pytest.raises(ConfigError) as caught,
+            running(tmp_path, workers=3, **config),
+        ):
+            pass
+        for key in (URL, *REDIS[:2]):
+            assert key in str(caught.value)
+        assert [] == os.listdir(tmp_path)
+
+    def test_production_with_a_database_starts_nothing(self, tmp_path):
+        """Redis is the operator's choice: nothing private is started beside."""
+        config = {URL: "postgresql://x/y", "config_env": "production"}
+        with running(tmp_path, workers=3, **config) as urls:
+            assert {} == urls
+        assert [] == os.listdir(tmp_path)
+
+
+class TestValkey:
+    def test_several_workers_get_a_redis(self, tmp_path):
+        """Limits, cache and messages share one server when there are workers."""
+        with running(tmp_path, workers=2) as urls:
+            assert {URL, *REDIS} == set(urls)
+            assert redis.from_url(urls[REDIS[1]]).ping()
+
+    def test_one_worker_needs_none(self, tmp_path):
+        """A single worker keeps limits in its own memory."""
+        with running(tmp_path) as urls:
+            assert {URL} == set(urls)
+
+    def test_a_redis_that_is_set_is_not_replaced(self, tmp_path):
+        """What the config names is left as it is."""
+        config = {URL: "postgresql://x/y", REDIS[2]: "redis://mine"}
+        with running(tmp_path, workers=2, **config) as urls:
+            assert set(REDIS[:2]) == set(urls)
+
+    def test_it_is_closed_without_the_password(self, tmp_path):
+        """Another user of the machine finds the port and cannot use it."""
+        config = {URL: "postgresql://x/y"}
+        with running(tmp_path, workers=2, **config) as urls:
+            port = urlsplit(urls[REDIS[0]]).port
+            with pytest.raises(redis.AuthenticationError):
+                redis.Redis(port=port, retry=None).ping()
+            assert 0o600 == mode(tmp_path / ".atom/valkey/valkey.conf")
+
+    def test_it_comes_back_with_its_data(self, tmp_path):
+        """Killed, it answers on the same port again; so it does after a restart."""
+        config = {URL: "postgresql://x/y"}
+        with running(tmp_path, workers=2, **config) as first:
+            client = redis.from_url(first[REDIS[0]])
+            client.set("a", "1")
+            (pid,) = inhabitants(tmp_path / ".atom/valkey", "valkey-server")
+            os.kill(pid, signal.SIGKILL)
+            end = time.monotonic() + 5
+            while True:
+                try:
+                    assert b"1" == client.get("a")
+                    break
+                except redis.ConnectionError:
+                    assert time.monotonic() < end
+                    time.sleep(0.05)
+        assert [] == inhabitants(tmp_path / ".atom/valkey", "valkey-server")
+        with running(tmp_path, workers=2, **config) as second:
+            assert b"1" == redis.from_url(second[REDIS[0]]).get("a")
+        assert first == second
+
+    def test_it_ends_with_a_killed_application(self, tmp_path, app):
+        """kill -9 of the application leaves no Valkey behind, and loses nothing."""
+        each = app(tmp_path, workers=2)
+        each.ready()
+        redis.from_url(each.said[REDIS[0]]).set("a", "1")
+        each.end(signal.SIGKILL)
+        with running(tmp_path, workers=2) as urls:
+            assert b"1" == redis.from_url(urls[REDIS[0]]).get("a")
+        assert [] == inhabitants(tmp_path / ".atom/valkey", "valkey-server")
+
+    def test_those_who_join_get_it_too(self, tmp_path, app):
+        """A consumer beside several workers hears of their Redis."""
+        with running(tmp_path, workers=2) as urls:
+            joined = app(tmp_path, join=True).ready()
+            assert urls[REDIS[2]] == joined[REDIS[2]]
+
+
+def test_keys_survive_the_servers(tmp_path):
+    """Keys and database live in one folder and do not disturb each other."""
+    made = keys(tmp_path)
+    with running(tmp_path):
+        assert made == keys(tmp_path)
+
+
+@contextmanager
+def open_folder():
+    """A folder other users may pass through; pytest's own is closed.
+
+    Programs that had to be copied for them are removed with it.
+    """
+    before = set(Path("/var/tmp").glob("atom-*"))
+    root = Path(tempfile.mkdtemp(prefix="atom-test-", dir="/tmp"))
+    root.chmod(0o755)
+    try:
+        yield root
+    finally:
+        assert gone(root, 10)
+        for place in {root, *Path("/var/tmp").glob("atom-*")} - before:
+            shutil.rmtree(place)
+
+
+# Root as in a container that refuses user namespaces: a namespace in which root has
+# everything and whose own limit of further namespaces is zero.
+NO_NAMESPACES = (
+    sys.executable,
+    "-c",
+    """
+import ctypes, os, signal, sys
+told, tell = os.pipe(); made, make = os.pipe()
+child = os.fork()
+if child == 0:
+    ctypes.CDLL(None).unshare(0x10000000)
+    os.write(tell, b"x"); os.read(made, 1)
+    with open("/proc/sys/user/max_user_namespaces", "w") as file: file.write("0")
+    ctypes.CDLL(None).prctl(1, signal.SIGKILL)
+    os.execv(sys.argv[1], sys.argv[1:])
+os.read(told, 1)
+for name in ("uid_map", "gid_map"):
+    with open(f"/proc/{child}/{name}", "w") as file: file.write("0 0 4294967295")
+os.write(make, b"x")
+signal.signal(signal.SIGTERM, lambda *_: os.kill(child, signal.SIGTERM))
+os.waitpid(child, 0)
+""",
+)
+
+
+def as_ordinary_user(project, stage):
+    """How to run as nobody, and where nobody then finds the project.
+
+    The interpreter may be in root's closed home. In a private view of the file system
+    it is put where others can reach it; the machine itself is not changed.
+    """
+    if os.geteuid() != 0:
+        return (), project
+    os.chown(project, 65534, 65534)
+    commands = ["set -e"]
+    needed = [Path(sys.base_prefix), Path(sys.prefix), ROOT]
+    hidden = {
+        next((p for p in reversed(n.parents) if not p.stat().st_mode & 0o001), None)
+        for n in needed
+    } - {None}
+    below = [n for n in needed if any(n.is_relative_to(h) for h in hidden)]
+    for number, path in enumerate(below):
+        (stage / f"stage{number}").mkdir()
+        commands.append(f"mount --bind '{path}' '{stage}/stage{number}'")
+    commands.append(f"mount --bind '{project}' /mnt")
+    commands += [f"mount -t tmpfs -o mode=755 tmpfs '{place}'" for place in hidden]
+    for number, path in enumerate(below):
+        commands.append(f"mkdir -p '{path}'")
+        commands.append(f"mount --bind '{stage}/stage{number}' '{path}'")
+    commands.append('exec setpriv --reuid=65534 --regid=65534 --clear-groups "$@"')
+    return ("unshare", "-m", "sh", "-c", "\n".join(commands), "sh"), Path("/mnt")

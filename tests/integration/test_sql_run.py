@@ -1,0 +1,285 @@
+"""The one place that sends statements: what it returns, how it fails, what it cleans."""
+
+import asyncio
+
+import asyncpg
+import pytest
+
+from atom.errors import (
+    ApiError,
+    Conflict,
+    Forbidden,
+    TimedOut,
+    Unavailable,
+    Unprocessable,
+)
+from atom.sql.run import Database, reset
+from tests.integration.near import Wire, connected, database_url
+
+__all__ = ["database_url"]
+
+
+@pytest.fixture
+async def pool(database_url):
+    """A pool as the server makes it, with the table `thing`."""
+    await (await connected(database_url)).close()  # it may still be starting
+    made = await asyncpg.create_pool(
+        database_url, min_size=1, max_size=2, reset=reset, command_timeout=5
+    )
+    await made.execute(
+        """
+        drop table if exists thing_part; drop table if exists thing;
+        create table thing (
+          id int primary key, name text not null unique, small smallint
+          constraint small_is_small check (small < 10), short varchar(3));
+        create table thing_part (
+          thing_id int references thing deferrable initially deferred);
+        create or replace function refuse() returns trigger language plpgsql as
+          $$ begin raise exception 'thing % stays', old.id; end $$;
+        create trigger keep before delete on thing for each row
+          when (old.name = 'kept') execute function refuse();
+        """
+    )
+    yield made
+    made.terminate()
+
+
+@pytest.fixture
+def database(pool):
+    return Database(pool, acquire_seconds=0.3)
+
+
+class TestOneStatement:
+    async def test_value_row_rows_and_run(self, database):
+        """Each verb returns what its name says."""
+        assert 2 == await database.run("insert into thing values (1, 'a'), (2, 'b')")
+        assert 2 == await database.value("select count(*) from thing")
+        assert (
+            "b" == (await database.row("select * from thing where id = $1", 2))["name"]
+        )
+        assert [1, 2] == [r["id"] for r in await database.rows("select * from thing")]
+
+    async def test_nothing_is_none(self, database):
+        """No row is None, no rows an empty list, no change 0."""
+        assert await database.value("select 1 where false") is None
+        assert await database.row("select 1 where false") is None
+        assert [] == await database.rows("select 1 where false")
+        assert 0 == await database.run("update thing set small = 1")
+
+    async def test_connections_come_back(self, database):
+        """More statements at once than connections are all answered."""
+        found = await asyncio.gather(
+            *(database.value("select $1::int", n) for n in range(20))
+        )
+
+        assert list(range(20)) == found
+        assert 2 >= database.pool.get_size()
+
+    async def test_a_cancelled_statement_gives_its_connection_back(self, database):
+        """Whoever stops waiting does not take a connection along."""
+        for _ in range(5):
+            with pytest.raises(TimeoutError):
+                async with asyncio.timeout(0.05):
+                    await database.value("select pg_sleep(30)")
+        assert [1, 1] == await asyncio.gather(
+            database.value("select 1"), database.value("select 1")
+        )
+
+
+class TestReset:
+    async def test_our_own_statement_costs_no_reset(self, database):
+        """A connection lent for one statement goes back without another round trip."""
+        sent = []
+        connection_class = asyncpg.connection.Connection
+        original = connection_class.execute
+
+        async def execute(self, query, *arguments, **options):
+            sent.append(query)
+            return await original(self, query, *arguments, **options)
+
+        connection_class.execute = execute
+        try:
+            await database.value("select 1")
+            await database.rows("select 1")
+            assert [] == sent
+            async with database.pool.acquire():
+                pass
+            assert 1 == len(sent)
+            assert "RESET ALL" in sent[0]
+        finally:
+            connection_class.execute = original
+
+    async def test_what_others_set_is_gone(self, database):
+        """A setting made on a borrowed connection does not reach the next borrower."""
+        async with database.connection() as first, database.connection() as second:
+            for each in (first, second):
+                await each.raw.execute("set application_name = 'left behind'")
+        names = [await database.value("show application_name") for _ in range(4)]
+
+        assert "left behind" not in names
+
+    async def test_a_pool_used_directly_is_reset(self, database):
+        """Users' code that takes the pool itself is cleaned up after as ever."""
+        async with database.pool.acquire() as connection:
+            await connection.execute("set application_name = 'left behind'")
+
+        assert "left behind" != await database.value("show application_name")
+
+
+class TestTransaction:
+    async def test_commits_at_the_end(self, database):
+        """What was done stays."""
+        async with database.transaction() as transaction:
+            await transaction.run("insert into thing values (1, 'a')")
+
+        assert 1 == await database.value("select count(*) from thing")
+
+    async def test_rolls_back_on_any_error(self, database):
+        """An error of the block undoes it, and reaches the caller as it was."""
+        with pytest.raises(KeyError):
+            async with database.transaction() as transaction:
+                await transaction.run("insert into thing values (1, 'a')")
+                raise KeyError("mine")
+
+        assert 0 == await database.value("select count(*) from thing")
+
+    async def test_rolls_back_when_cancelled(self, database):
+        """A route that runs out of time leaves nothing behind."""
+
+        async def work():
+            async with database.transaction() as transaction:
+                await transaction.run("insert into thing values (1, 'a')")
+                await transaction.value("select pg_sleep(30)")
+
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(0.2):
+                await work()
+        assert 0 == await database.value("select count(*) from thing")
+
+    async def test_readonly_cannot_write(self, database):
+        """A transaction that only reads refuses everything else."""
+        with pytest.raises(Forbidden):
+            async with database.transaction(readonly=True) as transaction:
+                await transaction.run("insert into thing values (1, 'a')")
+
+    async def test_timeout_ends_a_statement_and_the_setting(self, database):
+        """`timeout_ms` holds inside, and not for the next borrower."""
+        with pytest.raises(TimedOut):
+            async with database.transaction(timeout_ms=50) as transaction:
+                await transaction.value("select pg_sleep(3)")
+        assert "0" == await database.value("show statement_timeout")
+
+    async def test_commit_that_fails_is_told(self, database):
+        """A deferred rule that breaks at commit is the caller's error."""
+        with pytest.raises(Conflict) as caught:
+            async with database.transaction() as transaction:
+                await transaction.run("insert into thing_part values (99)")
+        assert "row.referenced" == caught.value.code
+
+
+TOLD = [
+    ("insert into thing values (1, 'a'), (2, 'a')", Conflict, "row.exists", "name"),
+    ("insert into thing values (1, null)", Unprocessable, "value.refused", "name"),
+    ("insert into thing values (1,'a',10)", Unprocessable, "value.refused", "small_is"),
+    (
+        "insert into thing values (1,'a',1,'long')",
+        Unprocessable,
+        "value.refused",
+        "text",
+    ),
+    ("select 'x'::int", ApiError, "value.unreadable", "value"),
+    ("select 99999::smallint", Unprocessable, "value.refused", "number"),
+    ("select 'a' ~ '('", ApiError, "filter.unreadable", "regular"),
+    ("insert into thing_part values (9); ", Conflict, "row.referenced", "thing_part"),
+    ("select nope from thing", Unavailable, "sql.changed", "tables"),
+    (
+        "select pg_cancel_backend(pg_backend_pid())",
+        TimedOut,
+        "timeout.exceeded",
+        "long",
+    ),
+    (
+        "do $$ begin raise exception 'no' using errcode = '42501'; end $$",
+        Forbidden,
+        "row.refused",
+        "no",
+    ),
+    (
+        "with a as (insert into thing values (5,'kept')) select 1; delete from thing",
+        Conflict,
+        "row.refused",
+        "thing 5 stays",
+    ),
+]
+
+
+@pytest.mark.parametrize(
+    ("text", "kind", "code", "word"), TOLD, ids=[t[0] for t in TOLD]
+)
+async def test_errors_are_told_without_sql(database, text, kind, code, word):
+    """Each error has its status and code, names the thing, shows no SQL or value."""
+    with pytest.raises(ApiError) as caught:
+        await database.run(text)
+
+    assert kind is type(caught.value)
+    assert code == caught.value.code
+    assert word in caught.value.message
+    for leak in ("select", "insert", "DETAIL", "Key (", "Failing row", "\n"):
+        assert leak not in caught.value.message
+
+
+async def test_a_value_of_the_wrong_python_type_is_told(database):
+    """What asyncpg refuses before it is sent is the same 400."""
+    with pytest.raises(ApiError) as caught:
+        await database.value("select $1::int", "x")
+
+    assert "value.unreadable" == caught.value.code
+    assert "$1" not in caught.value.message
+
+
+class TestSilence:
+    async def test_no_free_connection_in_time(self, database):
+        """A caller waits for a connection so long and no longer."""
+        async with database.connection(), database.connection():
+            with pytest.raises(Unavailable) as caught:
+                await database.value("select 1")
+        assert "client.silent" == caught.value.code
+        assert 1 == await database.value("select 1")
+
+    async def test_a_lost_server_is_told_and_found_again(self, database_url, pool):
+        """While the wire is cut: 503. Once it is mended: answers."""
+        host, _, name = database_url.rpartition("@")[2].rpartition("/")
+        wire = Wire(int(host.rpartition(":")[2]))
+        user = database_url.partition("://")[2].partition("@")[0]
+        await wire.mend()
+        async with asyncpg.create_pool(
+            f"postgresql://{user}@127.0.0.1:{wire.port}/{name}",
+            min_size=1,
+            max_size=2,
+            reset=reset,
+            ssl=False,
+        ) as far:
+            database = Database(far, acquire_seconds=1)
+            assert 1 == await database.value("select 1")
+            await wire.cut()
+            for _ in range(3):
+                with pytest.raises(Unavailable) as caught:
+                    await database.value("select 1")
+                assert "client.silent" == caught.value.code
+            await wire.mend()
+            assert 1 == await database.value("select 1")
+            await wire.cut()
+
+    async def test_a_backend_killed_in_a_transaction_is_told(self, database):
+        """Who loses the connection inside a transaction hears 503, once."""
+        with pytest.raises(Unavailable):
+            async with database.transaction() as transaction:
+                await transaction.value("select pg_terminate_backend(pg_backend_pid())")
+        assert 1 == await database.value("select 1")
+
+    async def test_a_closed_pool_is_told(self, database):
+        """After the pool is closed callers hear 503."""
+        await database.pool.close()
+
+        with pytest.raises(Unavailable):
+            await database.value("select 1")

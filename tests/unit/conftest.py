@@ -1,0 +1,111 @@
+"""What unit tests share: a clock that stands still, and an exchange to step through."""
+
+from types import SimpleNamespace
+
+import pytest
+
+from atom import keys, settings
+from atom.adapter.memory import MemoryCounter, MemoryStore
+from atom.exchange import Exchange
+from atom.policy import Matched, RoutePolicy
+from atom.port import Ports, UserState
+from atom.task import Tasks
+
+
+class Clock:
+    """A clock that stands still until a test moves it."""
+
+    def __init__(self):
+        self.now = 1_000.0
+
+    def __call__(self):
+        return self.now
+
+
+class KnownUsers:
+    """Users as the database would have them: everybody it was made with."""
+
+    def __init__(self, **known):
+        self.known = {int(key[1:]): state for key, state in known.items()}
+
+    async def state(self, user_id):
+        return self.known.get(user_id)
+
+    fresh = state
+
+
+class Rows:
+    """A journal that keeps its rows."""
+
+    def __init__(self):
+        self.rows = []
+
+    def append(self, row):
+        self.rows.append(row)
+
+
+@pytest.fixture
+def clock():
+    return Clock()
+
+
+@pytest.fixture
+def state():
+    return UserState(is_active=True, api_access=frozenset({5}), token_version=0)
+
+
+@pytest.fixture
+def exchange(clock):
+    """Make an exchange with memory adapters ; what it sent is in scope["sent"]."""
+
+    def make(
+        path="/test",
+        query="",
+        *,
+        method="GET",
+        headers=(),
+        ip="10.0.0.1",
+        body=b"",
+        policy=None,
+        config=None,
+        **ports,
+    ):
+        defaults = dict(
+            config=settings.resolve(keys.KEYS, []) | (config or {}),
+            clients={},
+            tasks=Tasks(),
+            counter=MemoryCounter(clock=clock),
+            stores={"inmemory": MemoryStore(clock=clock)},
+            users=KnownUsers(),
+            journal=Rows(),
+            key_root="r" * 16,
+        )
+        sent = []
+        scope = {
+            "type": "http",
+            "method": method,
+            "path": path,
+            "query_string": query.encode(),
+            "headers": list(headers),
+            "client": (ip, 1),
+            "server": ("t", 80),
+            "scheme": "http",
+            "state": {},
+            "app": SimpleNamespace(),
+            "sent": sent,
+        }
+        async def receive():
+            return {"type": "http.request", "body": body, "more_body": False}
+
+        async def send(message):
+            sent.append(message)
+
+        matched = Matched(
+            None, policy or RoutePolicy(name="GET /test"), {}, frozenset(), path, ("", 0)
+        )
+        made = Exchange(scope, receive, send, matched, Ports(**(defaults | ports)))
+        made.address = ip
+        return made
+
+    return make
+

