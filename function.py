@@ -61,7 +61,7 @@ async def function_object_delete_postgres(ports, table, ids):
 
 async def function_object_read_postgres(ports, table, parameters=()):
     """Read rows as JSON bytes; parameters are those of /public/object-read, as pairs."""
-    query = urlencode([("table", table), *parameters])
+    query = urlencode([("table", table), *parameters]).encode()
     answer = await row.read(ports.database_read, ports.rules.trusted(None), query)
     return answer.body
 

@@ -90,8 +90,8 @@ app.add_middleware(
     expose_headers=["x-request-id", "ratelimit", "ratelimit-policy", "retry-after"],
 )
 
-if config.problems:
-    raise ConfigError(config.problems + keys.faults(config))
+if problems := config.problems + keys.faults(config):
+    raise ConfigError(problems)
 
 if __name__ == "__main__":
     serve.run(app, config, ROOT)

@@ -29,9 +29,12 @@ def text(config: Mapping[str, Any], login: RootLogin | None) -> str:
     url = address(config)
     lines = ["", f"{config['config_app_name']} serves {url}", f"  docs  {url}/docs"]
     if login is not None:
-        username, password = shlex.quote(login.username), shlex.quote(login.password)
+        username = shlex.quote(login.username)
+        password = f"{shlex.quote(login.password)}   (told this once)"
+        if config["config_root_password"]:
+            password = "as set in config_root_password"
         lines += [
-            f"  root user  {username}  password  {password}   (told this once)",
+            f"  root user  {username}  password  {password}",
             f"  root key   in {config['config_atom_folder']}/keys.json"
             if config.get("config_is_embedded")
             else "",

@@ -15,6 +15,7 @@ from atom.errors import ApiError
 
 BLOCK_BYTES = 256 * 1024
 ROW_MAX = 16 * 1024 * 1024  # characters of one row
+GAPS_MAX = 10_000  # places where lines are empty
 # Stands for `""`, which is a text where an empty cell is NULL. No file may hold a NUL,
 # so no cell can look like it.
 EMPTY = "\0"
@@ -53,7 +54,27 @@ class Reader:
         self._rest = ""
         self._line = 0  # lines that have been read, those of the rest not counted
         self._ended = False
+        self._gaps: list[list[int]] = []  # first empty line, how many there are
         self.header = self._read_header()
+        self._header_line = self._line
+
+    def line(self, copied: int) -> int:
+        """Return the line of the file for one counted without header and empty lines."""
+        line = copied + self._header_line
+        for first, count in self._gaps:
+            if first > line:
+                break
+            line += count
+        return line
+
+    def _skip(self, line: int) -> None:
+        """Note an empty line."""
+        if self._gaps and sum(self._gaps[-1]) == line:
+            self._gaps[-1][1] += 1
+            return
+        if len(self._gaps) == GAPS_MAX:
+            raise fault(line, "there are too many empty lines.")
+        self._gaps.append([line, 1])
 
     def _read_header(self) -> list[str]:
         while True:
@@ -128,9 +149,13 @@ class Reader:
             text = text.replace("\r", "\n")
             lines = _split(text)
         if "\n\n" in text or text[0] == "\n":
-            kept = [(n, line) for n, line in zip(numbers, lines, strict=True)]
-            kept = [(n, line) for n, line in kept if line != "\n"]
-            numbers, lines = [n for n, _ in kept], [line for _, line in kept]
+            for number, line in zip(numbers, lines, strict=True):
+                if line == "\n":
+                    self._skip(number)
+            numbers = [
+                n for n, line in zip(numbers, lines, strict=True) if line != "\n"
+            ]
+            lines = [line for line in lines if line != "\n"]
             text = "".join(lines)
         if not lines:
             return
@@ -150,6 +175,7 @@ class Reader:
             for row in reader:
                 start, done = done, reader.line_num
                 if not row:
+                    self._skip(self._line + done)
                     continue
                 if "" in row and '""' in (raw := "".join(lines[start:done])):
                     row = _marked(row, raw)

@@ -1,5 +1,7 @@
 """The statements of import, export and the runner, as text. Pure."""
 
+# ruff: noqa: S608 - SQL is written here, of quoted names, parameters and proven text.
+
 from collections.abc import Iterable, Sequence
 
 from atom.sql.geography import as_geojson
@@ -111,6 +113,9 @@ def number_stage() -> str:
         f"alter table pg_temp.{STAGE} alter column {ORDINAL} set not null,"
         f" alter column {ORDINAL} add generated always as identity"
     )
+
+
+ANALYZE = f"analyze pg_temp.{STAGE}"
 
 
 def repeated() -> str:

@@ -237,7 +237,7 @@ async def test_what_is_not_in_the_grammar_is_refused(three, query, word):
     ],
 )
 async def test_only_tables_of_the_catalog_exist(world, table):
-    """A name that is not exactly a table's is unknown, whatever SQL would make of it."""
+    """A name that is not exactly a table's is unknown, whatever SQL made of it."""
     with pytest.raises(NotFound):
         await world.ask(f"table={table}", ("admin", 1))
     with pytest.raises(Forbidden):

@@ -1,4 +1,4 @@
-"""The one place that sends statements: what it returns, how it fails, what it cleans."""
+"""The one place that sends statements: its answers, its errors, what it cleans up."""
 
 import asyncio
 

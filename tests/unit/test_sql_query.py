@@ -1,0 +1,154 @@
+"""Reads fitted to a table: any request becomes one harmless statement, or a 400."""
+
+import re
+from urllib.parse import urlencode
+
+import pytest
+import sqlglot
+from hypothesis import given
+from hypothesis import strategies as st
+from sqlglot import exp
+
+from atom.errors import ApiError
+from atom.sql import parent, plan, query
+from atom.sql.catalog import LiveColumn, Table
+from atom.sql.operator import OPERATORS
+from atom.sql.statement import Target
+from tests.unit.test_sql_filter import TABLE
+
+OWNED = Table(
+    "test", {**TABLE.columns, "created_by_id": LiveColumn("created_by_id", "bigint")}
+)
+USERS = Table("users", {n: LiveColumn(n, "text") for n in ("id", "username")})
+
+COLUMNS = st.sampled_from([*OWNED.columns, "nope", 'x"y'])
+VALUES = st.sampled_from(
+    ["1", "a", "1|2", "a|b", '{"a":1}', "null", "true", "2026-01-01", "');--", ""]
+) | st.text(max_size=8)
+FILTERS = st.builds(
+    lambda c, o, v: (c, f"{o},{v}"), COLUMNS, st.sampled_from(sorted(OPERATORS)), VALUES
+)
+ORS = st.lists(FILTERS, min_size=1, max_size=3).map(
+    lambda all: ("or", "(" + ";".join(f"{c}={t}" for c, t in all) + ")")
+)
+NAMES = st.lists(COLUMNS, min_size=1, max_size=3).map(",".join)
+OPTIONS = st.fixed_dictionaries(
+    {},
+    optional={
+        "column": NAMES,
+        "order": st.lists(
+            st.builds(
+                "{} {}".format,
+                COLUMNS,
+                st.sampled_from(["", "desc", "desc nulls last"]),
+            ),
+            min_size=1,
+            max_size=3,
+        ).map(",".join),
+        "limit": st.sampled_from(["1", "7", "100", "1000"]),
+        "page": st.sampled_from(["1", "3"]),
+        "cursor": st.just(""),
+        "is_count": st.sampled_from(["0", "1"]),
+        "creator_key": st.sampled_from(["username", "username,id", "nope"]),
+        "location_filter": st.just("77.2,28.6,0,100"),
+        "group_by": NAMES,
+        "aggregate": st.sampled_from(["count", "sum(rating),max(title)", "avg(title)"]),
+    },
+)
+TARGETS = st.sampled_from([Target(OWNED, owned=True), Target(OWNED, owned=False)])
+
+
+@given(TARGETS, OPTIONS, st.lists(FILTERS | ORS, max_size=3))
+def test_every_read_is_one_select_on_its_table(target, options, filters):
+    """It parses as PostgreSQL, only selects, and names this table (and creators)."""
+    raw = urlencode([("table", "test"), *options.items(), *filters], errors="ignore")
+    try:
+        asked = query.parse(raw, 1000)
+        statement, _ = plan.read(asked, target, OWNED, USERS)
+    except ApiError as error:
+        assert 400 == error.status
+        return
+    (tree,) = sqlglot.parse(statement.text, read="postgres")
+
+    assert isinstance(tree, exp.Select)
+    assert not list(
+        tree.find_all(exp.Insert, exp.Update, exp.Delete, exp.Command, exp.Into)
+    )
+    tables = {(t.db, t.name) for t in tree.find_all(exp.Table)}
+    allowed = {("public", "test"), ("public", "users"), ("", "page")}
+    assert tables <= allowed
+    assert (("public", "users") in tables) is bool(asked.creator_keys)
+    assert_numbered(statement, target)
+
+
+def assert_numbered(statement, target):
+    """Every value has its parameter, and every parameter its value."""
+    values = statement.bound(7 if target.owned else None)
+    used = {int(word.lstrip("$")) for word in re.findall(r"\$\d+", statement.text)}
+    assert set(range(1, len(values) + 1)) == used
+    if target.owned:
+        assert '"created_by_id" = $1::bigint' in statement.text
+        assert 7 == values[0]
+
+
+@given(TARGETS, OPTIONS, st.lists(FILTERS, max_size=2), st.integers(0, 2**40))
+def test_the_text_depends_on_the_shape_alone(target, options, filters, number):
+    """Two reads that differ only in a value share one text, so one prepared plan."""
+    made = []
+    for each in (number, number + 1):
+        pairs = [("table", "test"), *options.items(), *filters, ("id", f">,{each}")]
+        try:
+            asked = query.parse(urlencode(pairs, errors="ignore"), 1000)
+            made.append(plan.read(asked, target, OWNED, USERS)[0])
+        except ApiError:
+            return
+    first, second = made
+
+    assert first.text is second.text
+    assert first.values != second.values
+
+
+def test_owned_rows_cannot_be_asked_for_without_an_owner():
+    """There is no way to leave the owner out: not None, not a text, not True."""
+    statement, _ = plan.read(
+        query.parse("table=test", 1000), Target(OWNED, owned=True), OWNED
+    )
+
+    for owner in (None, "7", True, 7.0):
+        with pytest.raises(ValueError):
+            statement.bound(owner)
+    assert (7,) == statement.bound(7)
+
+
+def test_a_table_without_owner_cannot_be_owned():
+    """A target on owned rows needs the column that says whose they are."""
+    with pytest.raises(ApiError):
+        Target(TABLE, owned=True)
+    with pytest.raises(ApiError):
+        Target(Table("x", {"a": LiveColumn("a", "text")}), owned=False)
+
+
+def test_unusual_limits_are_parameters():
+    """Odd limits share one text; usual ones are planned once for all."""
+    texts = {
+        plan.read(
+            query.parse(f"table=test&limit={n}", 1000),
+            Target(OWNED, owned=False),
+            OWNED,
+        )[0].text
+        for n in (7, 8, 9, 10)
+    }
+
+    assert 2 == len(texts)
+
+
+def test_parents_are_asked_through_ones_own_rows():
+    """The ids come from rows of the owner, whatever the parent."""
+    asked = parent.parse("table=test&parent_table=users&parent_column=id", 1000)
+    users = Table("users", {"id": LiveColumn("id", "bigint")})
+    statement = parent.read(asked, Target(OWNED, owned=True), OWNED, users)
+    (tree,) = sqlglot.parse(statement.text, read="postgres")
+
+    assert {"test", "users"} == {t.name for t in tree.find_all(exp.Table)}
+    assert 'c."created_by_id" = $1::bigint' in statement.text
+    assert (7, 100, 0) == statement.bound(7)

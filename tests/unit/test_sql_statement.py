@@ -1,0 +1,93 @@
+"""Statements that write: each names one table, and its owner where there is one."""
+
+import pytest
+import sqlglot
+from hypothesis import given
+from hypothesis import strategies as st
+from sqlglot import exp
+
+from atom.errors import ApiError
+from atom.sql import plan, write
+from atom.sql.catalog import LiveColumn, Table
+from atom.sql.filter import parse_filter
+from atom.sql.statement import Target
+
+NAME = st.text(
+    st.characters(exclude_characters="\0", exclude_categories=["Cs"]), min_size=1
+).filter(lambda name: len(name.encode()) <= 63)
+DATATYPE = st.sampled_from(["text", "bigint", "jsonb", "text[]", "numeric", "point"])
+
+
+@st.composite
+def tables(draw):
+    """A table with odd names, an id and an owner."""
+    columns = draw(st.dictionaries(NAME, DATATYPE, min_size=1, max_size=4))
+    columns |= {"id": "bigint", "created_by_id": "bigint"}
+    name = draw(NAME)
+    return Table(name, {n: LiveColumn(n, d) for n, d in columns.items()})
+
+
+def parsed(text, kind, table):
+    """Parse one statement, and check that it is of a kind and names one table."""
+    (tree,) = sqlglot.parse(text, read="postgres")
+    assert isinstance(tree, kind)
+    named = {(t.db, t.name) for t in tree.find_all(exp.Table) if t.db}
+    assert {("public", table.name)} == named
+    return tree
+
+
+@given(tables())
+def test_inserts_name_one_table(table):
+    """One row, many rows, rows of different columns: one insert each."""
+    names = tuple(table.columns)
+    present = (frozenset(names), frozenset(names[:1]))
+
+    for text in (
+        write.insert(table, names),
+        write.insert_many(table, names),
+        write.insert_mixed(table, names, present),
+    ):
+        parsed(text, exp.Insert, table)
+
+
+@given(tables())
+def test_changes_of_owned_rows_ask_for_the_owner_first(table):
+    """No update or delete of owned rows is written without the owner."""
+    target = Target(table, owned=True)
+    conditions, _ = plan.conditions(table, [parse_filter("id", ">,1")])
+    names = tuple(table.columns)[:1]
+
+    for text, kind in (
+        (write.update(target, names), exp.Update),
+        (write.update_ids(target, names), exp.Update),
+        (write.delete_ids(target), exp.Delete),
+        (write.delete_any(target, conditions), exp.Delete),
+    ):
+        where = parsed(text, kind, table).find(exp.Where)
+        assert '"created_by_id" = ' in where.sql(dialect="postgres")
+        assert 't."created_by_id" = $1::bigint and ' in text
+
+
+@given(tables())
+def test_every_change_has_a_where(table):
+    """Not even without an owner is a whole table changed."""
+    target = Target(table, owned=False)
+
+    for text in (write.update(target, ("id",)), write.delete_ids(target)):
+        (tree,) = sqlglot.parse(text, read="postgres")
+        assert tree.find(exp.Where)
+    with pytest.raises(ValueError):
+        write.delete_any(target, ())
+
+
+def test_an_owned_table_needs_its_column():
+    """Without created_by_id there are no rows of one's own."""
+    with pytest.raises(ApiError):
+        Target(Table("x", {"id": LiveColumn("id", "bigint")}), owned=True)
+
+
+def test_text_is_written_once_for_each_shape():
+    """The second statement of a shape costs a look-up."""
+    table = Table("x", {"id": LiveColumn("id", "bigint")})
+
+    assert write.insert(table, ("id",)) is write.insert(table, ("id",))
