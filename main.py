@@ -6,11 +6,11 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from fastapi import FastAPI
-from fastapi.middleware.cors import CORSMiddleware
 
 from atom import discover, embedded, keys, log, serve, welcome, wire
 from atom.client import opened
 from atom.client.all import CLIENTS
+from atom.cors import CorsForBrowsers
 from atom.errors import ConfigError
 from atom.exchange import ConfigApiMiddleware
 from atom.policy import PolicyTable
@@ -63,7 +63,8 @@ async def lifespan(app: FastAPI) -> AsyncIterator[None]:
             wire.publish(app, config, clients, ports)
             login = await wire.prepare(ports, config)
             welcome.tell(config, login)
-            gc.freeze()
+            gc.freeze()  # what lives as long as the process is not looked at again
+            gc.set_threshold(20_000, 20, 50)
             serve.started()
             yield
 
@@ -74,6 +75,7 @@ app = FastAPI(
     lifespan=lifespan,
     exception_handlers=HANDLERS,
     redirect_slashes=False,
+    telemetry={"tracing": False, "metrics": False, "logs": False},
 )
 for router in discover.routers(ROOT, config.problems):
     app.include_router(router)
@@ -82,7 +84,7 @@ app.state.ports = wire.closed(config)
 app.state.policies = PolicyTable(config, routes(app), config.problems)
 app.add_middleware(ConfigApiMiddleware, steps=STEPS, policies=app.state.policies)
 app.add_middleware(
-    CORSMiddleware,
+    CorsForBrowsers,
     allow_origins=config["config_cors_origin_list"],
     allow_methods=config["config_cors_method_list"],
     allow_headers=config["config_cors_headers_list"],

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from starlette._utils import get_route_path
@@ -20,10 +20,11 @@ if TYPE_CHECKING:
 Proceed = Callable[["Exchange"], Coroutine[Any, Any, None]]
 Step = Callable[["Exchange", Proceed], Coroutine[Any, Any, None]]
 
-SECURITY = (
+ALWAYS = (
     (b"x-content-type-options", b"nosniff"),
     (b"x-frame-options", b"DENY"),
     (b"referrer-policy", b"no-referrer"),
+    (b"vary", b"Origin"),
 )
 CAPTURE_MAX_BYTES = 1_048_576
 
@@ -76,7 +77,7 @@ class Exchange:
         self.outcome = "executed"
         self.description = ""
         self.status = 0
-        self.headers: list[tuple[bytes, bytes]] = []
+        self.headers: Iterable[tuple[bytes, bytes]] = ()
         self.extra_headers: list[tuple[bytes, bytes]] = []
         self.captured: bytearray | None = None
         self.deferred = False
@@ -104,14 +105,15 @@ class Exchange:
         """Pass one ASGI message to the caller, noting what the steps want to know."""
         if message["type"] == "http.response.start":
             self.status = message["status"]
-            self.headers = list(message.get("headers", ()))
-            own = [*SECURITY, (b"x-request-id", self.request_id.encode())]
-            if self.user and not any(k == b"cache-control" for k, _ in self.headers):
-                own.append((b"cache-control", b"no-store"))
-            message = {
-                **message,
-                "headers": [*self.headers, *own, *self.extra_headers],
-            }
+            given = self.headers = message.get("headers", [])
+            message["headers"] = [
+                *given,
+                *ALWAYS,
+                (b"x-request-id", self.request_id.encode()),
+                *self.extra_headers,
+            ]
+            if self.user and not any(name == b"cache-control" for name, _ in given):
+                message["headers"].append((b"cache-control", b"no-store"))
         elif self.captured is not None and message["type"] == "http.response.body":
             self.captured += message.get("body", b"")
             if len(self.captured) > CAPTURE_MAX_BYTES:

@@ -120,6 +120,7 @@ class PolicyTable:
         self.table = RouteTable(routes)
         self.chains: dict[tuple[str, int], Proceed] = {}
         self._policies: dict[tuple[int, str], RoutePolicy] = {}
+        self._static: dict[tuple[str, str, str], Matched] = {}
         self.nowhere = RoutePolicy(body_bytes=config["config_body_max_kb"] * 1024)
         self._build(config, problems)
 
@@ -209,13 +210,18 @@ class PolicyTable:
 
     def match(self, kind: str, method: str, path: str) -> Matched:
         """Return the route a request belongs to, with its policy."""
+        if (known := self._static.get((kind, method, path))) is not None:
+            return known
         route, params, allowed = self.table.match(kind, method, path)
         if route is None:
             return Matched(None, self.nowhere, {}, allowed, path, (kind, -1))
         index = self._index[id(route)]
         verb = method if route.methods else "*"
         policy = self._policies[index, verb]
-        return Matched(route, policy, params, allowed, path, (verb, index))
+        found = Matched(route, policy, params, allowed, path, (verb, index))
+        if not route.is_template:  # so there are no more of them than routes
+            self._static[kind, method, path] = found
+        return found
 
     def policies(self) -> list[RoutePolicy]:
         """Return every policy, in the order of the routes."""

@@ -181,7 +181,7 @@ async def _run(raw: Any, group: list[Step]) -> list[str]:
     """
     import asyncpg
 
-    at: list[Step] = []
+    at = [group[0]]
     for attempt in range(1, ATTEMPTS + 1):
         try:
             await _execute(raw, group, at)

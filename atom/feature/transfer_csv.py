@@ -59,7 +59,7 @@ class Reader:
         self._header_line = self._line
 
     def line(self, copied: int) -> int:
-        """Return the line of the file for one counted without header and empty lines."""
+        """Return the line of the file, given it without header and empty lines."""
         line = copied + self._header_line
         for first, count in self._gaps:
             if first > line:

@@ -10,13 +10,14 @@ from collections.abc import AsyncIterator, Iterator, Sequence
 from typing import BinaryIO
 
 from atom.errors import ApiError, nearest
-from atom.feature import transfer_stage as stage
 from atom.feature import transfer_sql as write
+from atom.feature import transfer_stage as stage
 from atom.feature.transfer_cell import Column, for_copy
 from atom.feature.transfer_csv import Reader
 from atom.feature.transfer_fault import located
 from atom.sql.catalog import Table, shown, unknown_column
-from atom.sql.run import Connection, Database
+from atom.sql.identifier import public
+from atom.sql.run import Connection, Database, affected
 
 MODES = ("create", "update", "delete")
 
@@ -34,9 +35,9 @@ async def load(
     """
     if mode not in MODES:
         raise ApiError(
-            f"There is no mode '{shown(mode)}'.",
+            f"There is no mode '{shown(mode)}': create, update or delete.",
             code="transfer.unknown_mode",
-            hint=f"One of {', '.join(MODES)}. {nearest(mode[:60], MODES)}".rstrip(),
+            hint=nearest(mode[:60], MODES),
         )
     live = database.catalog.table(table)
     reader = await asyncio.to_thread(Reader, file)
@@ -47,19 +48,19 @@ async def load(
         # A time without an offset is UTC, whatever the role's habit.
         await connection.value("select set_config('timezone', 'UTC', true)")
         if mode == "create":
-            await _copy(connection, source, ("public", table), seconds)
-            if source.count and "id" in names:
-                await connection.value(write.advance(table), write.public(table))
+            number = await _copy(connection, source, ("public", table), seconds)
+            if number and "id" in names:
+                await connection.value(write.advance(table), public(table))
         else:
             await stage.make(connection, table, names)
-            await _copy(connection, source, ("pg_temp", stage.STAGE), seconds)
-            if source.count:
-                await stage.apply(
-                    connection, mode, table, names, count=source.count, file=file
-                )
-    if source.count:
+            number = await _copy(connection, source, ("pg_temp", stage.NAME), seconds)
+            if number:
+                text = stage.statement(mode, table, names)
+                rows = stage.Rows(table, number, file)
+                await stage.apply(connection, text, rows, seconds)
+    if number:
         database.written(table)
-    return source.count
+    return number
 
 
 def chosen(table: Table, header: Sequence[str], mode: str) -> list[Column]:
@@ -103,6 +104,7 @@ class Source:
         self.columns = columns
         self.reader = reader
         self.count = 0
+        self._ahead: asyncio.Future[bytes | None] | None = None
 
     def _parts(self) -> Iterator[bytes]:
         for rows in self.reader:
@@ -112,25 +114,26 @@ class Source:
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
         """Read ahead one part, so that thread and PostgreSQL work at once."""
-        parts = self._parts()
-        ahead = asyncio.ensure_future(asyncio.to_thread(next, parts, None))
-        try:
-            while (part := await ahead) is not None:
-                ahead = asyncio.ensure_future(asyncio.to_thread(next, parts, None))
-                yield part
-        finally:
-            # The thread reads the caller's file: it is let go of before we leave.
-            await asyncio.wait([ahead])
-            if not ahead.cancelled():
-                ahead.exception()
+        parts, loop = self._parts(), asyncio.get_running_loop()
+        self._ahead = loop.run_in_executor(None, next, parts, None)
+        while (part := await asyncio.shield(self._ahead)) is not None:
+            self._ahead = loop.run_in_executor(None, next, parts, None)
+            yield part
+
+    async def close(self) -> None:
+        """Return once no thread reads the file any more."""
+        if self._ahead is not None:
+            await asyncio.wait([self._ahead])
+            self._ahead.exception()  # heard already, where it mattered
 
 
 async def _copy(
     connection: Connection, source: Source, into: tuple[str, str], seconds: float
-) -> None:
+) -> int:
+    """Send the file to COPY. Return how many rows it wrote."""
     schema, table = into
     try:
-        await connection.raw.copy_to_table(
+        status = await connection.raw.copy_to_table(
             table,
             schema_name=schema,
             columns=[column.name for column in source.columns],
@@ -141,3 +144,6 @@ async def _copy(
         )
     except Exception as error:
         raise located(error, source.columns, source.reader.line) from error
+    finally:
+        await source.close()
+    return affected(status)

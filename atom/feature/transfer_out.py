@@ -30,6 +30,13 @@ class LineEnds:
         """
         if b'"' not in chunk:
             return chunk if self._quoted else chunk.replace(b"\n", b"\r\n")
+        if not self._quoted:
+            # A quote that opens mostly closes on its line; then no feed is inside.
+            lines = chunk.split(b"\n")
+            last = lines.pop()
+            if not any(line.count(b'"') & 1 for line in lines):
+                self._quoted = last.count(b'"') & 1
+                return b"\r\n".join([*lines, last])
         # Every other part stands in quotes; a doubled quote only makes an empty part.
         parts = chunk.split(b'"')
         parts[self._quoted :: 2] = [
@@ -115,7 +122,7 @@ class Export:
         ends = LineEnds()
 
         async def take(chunk: bytes) -> None:
-            await self._chunks.put(ends.convert(chunk))
+            await self._chunks.put(ends.convert(bytes(chunk)))
 
         try:
             await raw.copy_from_query(

@@ -10,9 +10,9 @@ from atom.sql.identifier import public, quote
 STAGE = quote("atom_import")
 ORDINAL = quote("#")  # in the stage: which row of the file it was
 
-# What a spreadsheet would take for a formula.
+# Beginnings a spreadsheet takes for a formula: tab, both line ends, + - = @.
 # Source: OWASP, CSV Injection.
-FORMULA = "'^[=+@\\t\\r\\n-]'"
+FORMULA = "(9, 10, 13, 43, 45, 61, 64)"
 PLAIN = frozenset(
     {"int2", "int4", "int8", "float4", "float8", "numeric", "bool", "uuid", "oid"}
     | {"date", "time", "timetz", "timestamp", "timestamptz"}
@@ -93,7 +93,7 @@ def _text(datatype: str, column: str) -> str:
     if datatype in PLAIN:
         return column
     return (
-        f"case when {column}::text ~ {FORMULA} then '''' || {column}::text"
+        f"case when ascii({column}::text) in {FORMULA} then '''' || {column}::text"
         f" else {column}::text end"
     )
 

@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 from atom.sql.catalog import Catalog
+from atom.sql.lease import Leases, is_open
 from atom.sql.told import told, unavailable
 
 log = logging.getLogger(__name__)
@@ -105,8 +106,11 @@ class Database:
         self.acquire_seconds = acquire_seconds
         self.written: Callable[[str], None] = written or _nobody
         self.catalog = Catalog()
+        self._leases = Leases(pool, self._give_back)
+        self._waiting = 0  # callers who wait for a connection now
 
     async def _acquire(self) -> Any:
+        self._waiting += 1
         try:
             async with asyncio.timeout(self.acquire_seconds):
                 return await self.pool.acquire()
@@ -114,6 +118,8 @@ class Database:
             raise unavailable() from error
         except Exception as error:
             raise told(error) from error
+        finally:
+            self._waiting -= 1
 
     async def _release(self, raw: Any) -> None:
         try:
@@ -122,17 +128,26 @@ class Database:
             # asyncpg has closed it already; what was asked for is done or was raised.
             log.warning("a connection could not be cleaned", exc_info=True)
 
-    async def _once(self, verb: str, text: str, values: tuple[Any, ...]) -> Any:
-        raw = await self._acquire()
-        mark = id(raw.get_settings())
+    async def _give_back(self, raw: Any) -> None:
+        """Release a connection that ran nothing but single statements of ours."""
+        mark = id(raw.get_settings()) if is_open(raw) else 0
         _lent.add(mark)
+        await self._release(raw)
+        _lent.discard(mark)
+
+    async def _once(self, verb: str, text: str, values: tuple[Any, ...]) -> Any:
+        raw = self._leases.take() or await self._acquire()
         try:
-            return await getattr(raw, verb)(text, *values)
+            found = await getattr(raw, verb)(text, *values)
         except Exception as error:
+            await self._give_back(raw)
             raise told(error) from error
-        finally:
-            await self._release(raw)
-            _lent.discard(mark)
+        except BaseException:
+            await self._give_back(raw)
+            raise
+        if self._waiting or not self._leases.keep(raw):
+            await self._give_back(raw)
+        return found
 
     async def value(self, text: str, *values: Any) -> Any:
         """Return the first column of the first row, or None."""

@@ -3,7 +3,7 @@
 import re
 from ipaddress import ip_address, ip_network
 from functools import lru_cache
-from secrets import token_hex
+from random import getrandbits
 
 from atom.exchange import Exchange, Proceed, websocket_too
 from atom.trace import REQUEST_ID
@@ -27,12 +27,12 @@ def trusted(address: str, proxies: tuple[str, ...]) -> bool:
     return False
 
 
-def client_address(direct: str, forwarded: str, proxies: tuple[str, ...]) -> str:
+def address_behind(direct: str, forwarded: str, proxies: tuple[str, ...]) -> str:
     """Return the address the request came from, through proxies we believe and no other.
 
-    >>> client_address("10.0.0.9", "6.6.6.6, 1.2.3.4", ("10.0.0.0/8",))
+    >>> address_behind("10.0.0.9", "6.6.6.6, 1.2.3.4", ("10.0.0.0/8",))
     '1.2.3.4'
-    >>> client_address("8.8.8.8", "1.2.3.4", ("10.0.0.0/8",))
+    >>> address_behind("8.8.8.8", "1.2.3.4", ("10.0.0.0/8",))
     '8.8.8.8'
     """
     hops = [part.strip() for part in forwarded.split(",") if part.strip()]
@@ -57,12 +57,12 @@ async def open_context(exchange: Exchange, proceed: Proceed) -> None:
         elif name == b"x-forwarded-for":
             forwarded.append(value)
     if not exchange.request_id:
-        exchange.request_id = token_hex(8)
+        exchange.request_id = f"{getrandbits(64):016x}"  # to tell apart, not a secret
     client = scope.get("client")
     address = client[0] if client else "unknown"
     if forwarded and (proxies := exchange.ports.config["config_trusted_proxy_list"]):
         chain = b",".join(forwarded).decode("latin-1")
-        address = client_address(address, chain, proxies)
+        address = address_behind(address, chain, proxies)
     exchange.address = address
     scope["state"] = state = scope.get("state") or {}
     state["user"] = exchange.user

@@ -126,6 +126,47 @@ class TestReset:
         assert "left behind" != await database.value("show application_name")
 
 
+class TestLease:
+    """Between single statements a connection is kept at hand, for a moment."""
+
+    async def test_the_next_statement_finds_it(self, database):
+        """Statements one after another run on one connection."""
+        pids = {await database.value("select pg_backend_pid()") for _ in range(5)}
+
+        assert 1 == len(pids)
+        assert 0 == database.pool.get_idle_size()
+
+    async def test_it_goes_back_when_it_is_not_needed(self, database):
+        """A moment later the pool has it again."""
+        await database.value("select 1")
+        await asyncio.sleep(0.1)
+
+        assert 1 == database.pool.get_idle_size()
+
+    async def test_who_uses_the_pool_itself_gets_all_of_it(self, database):
+        """At once, or as soon as what is kept has gone back."""
+        await asyncio.gather(database.value("select 1"), database.value("select 1"))
+        async with asyncio.timeout(0.2):
+            first, second = [await database.pool.acquire() for _ in range(2)]
+        await database.pool.release(first)
+        await database.pool.release(second)
+
+    async def test_one_that_the_server_ended_is_not_handed_out(self, database):
+        """The next statement is answered by another connection."""
+        pid = await database.value("select pg_backend_pid()")
+        async with database.pool.acquire() as other:
+            await other.execute("select pg_terminate_backend($1)", pid)
+            await asyncio.sleep(0.005)
+        async with asyncio.timeout(1):
+            assert pid != await database.value("select pg_backend_pid()")
+
+    async def test_closing_the_pool_does_not_wait_for_it(self, database):
+        """What is kept goes back in time for the end."""
+        await database.value("select 1")
+        async with asyncio.timeout(1):
+            await database.pool.close()
+
+
 class TestTransaction:
     async def test_commits_at_the_end(self, database):
         """What was done stays."""

@@ -36,7 +36,7 @@ PURE = [
 OUTSIDE = {"asyncio", "httpx2", "os", "random", "socket", "subprocess", "time"}
 LAYERS = (
     {"errors", "port", "reply", "task", "tier", "trace"},
-    {"discover", "exchange", "keys", "log", "route", "settings", "sql", "openapi"},
+    {"cors", "discover", "exchange", "keys", "log", "route", "settings", "sql", "openapi"},
     {"adapter", "client", "embedded", "feature", "queue", "step"},
     {"bus", "consume", "handler", "policy", "serve", "welcome", "wire"},
 )

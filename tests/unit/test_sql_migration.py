@@ -17,6 +17,7 @@ from atom.sql.live import (
     TriggerState,
 )
 from atom.sql.migration import plan
+from atom.sql.reason import reason
 from atom.sql.trigger import FUNCTIONS, SESSION_TRIGGER, triggers
 
 ID = ColumnState("id", "bigint", True, None, True, True)
@@ -713,3 +714,18 @@ def test_created_at_that_is_no_time_has_no_default(datatype):
     planned = plan(declare(f"created_at-{datatype}-0-0"), BARE)
 
     assert "default now()" not in planned.steps[0].sql
+
+
+@pytest.mark.parametrize(
+    ("state", "words"),
+    [
+        ("23505", "Query q: rows that exist are not unique there."),
+        ("22P02", "Query q: a value that exists does not fit."),
+        ("XX000", "Query q: PostgreSQL refuses it (XX000), the log says why."),
+    ],
+)
+def test_failure_is_told_without_sql(state, words):
+    """What failed and why, by PostgreSQL's own code."""
+    step = plan(declare("title-text-0-0", q="select 1"), table(TITLE)).steps[0]
+
+    assert words == reason(step, state)

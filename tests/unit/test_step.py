@@ -24,7 +24,7 @@ from atom.step.active import require_active
 from atom.step.background import asked_for, run_in_background
 from atom.step.body import limit_body
 from atom.step.cache import CacheRule, answer_from_cache, key_for
-from atom.step.context import client_address, open_context
+from atom.step.context import address_behind, open_context
 from atom.step.error import answer_errors
 from atom.step.rate import RateRule, limit_rate
 from atom.step.record import COLUMNS, masked, record
@@ -136,7 +136,7 @@ class TestContext:
     )
     def test_walks_back_through_trusted_hops(self, direct, forwarded, expected):
         """The first address that is not a proxy of ours is the client."""
-        assert expected == client_address(direct, forwarded, ("10.0.0.0/8",))
+        assert expected == address_behind(direct, forwarded, ("10.0.0.0/8",))
 
 
 class TestToken:
