@@ -11,7 +11,6 @@ from atom import discover, embedded, keys, log, serve, welcome, wire
 from atom.client import opened
 from atom.client.all import CLIENTS
 from atom.cors import CorsForBrowsers
-from atom.errors import ConfigError
 from atom.exchange import ConfigApiMiddleware
 from atom.policy import PolicyTable
 from atom.route import routes
@@ -54,6 +53,7 @@ STEPS = (
 @asynccontextmanager
 async def lifespan(app: FastAPI) -> AsyncIterator[None]:
     """Open what is configured, serve, then close it again in reverse order."""
+    serve.end_with_parent()
     with embedded.provided(config, ROOT, join=True, workers=1) as found:
         serve.adopt(config, found)
         async with (
@@ -62,10 +62,10 @@ async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         ):
             wire.publish(app, config, clients, ports)
             login = await wire.prepare(ports, config)
-            welcome.tell(config, login)
+            if login is not None or serve.speaks_for_all():
+                welcome.tell(config, login)
             gc.freeze()  # what lives as long as the process is not looked at again
             gc.set_threshold(20_000, 20, 50)
-            serve.started()
             yield
 
 
@@ -93,7 +93,7 @@ app.add_middleware(
 )
 
 if problems := config.problems + keys.faults(config):
-    raise ConfigError(problems)
+    serve.refuse(problems)
 
 if __name__ == "__main__":
     serve.run(app, config, ROOT)

@@ -2,17 +2,15 @@
 
 import asyncio
 import ctypes
-import logging
 import os
 import signal
 import socket
 import sys
-import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Sequence
+from multiprocessing import current_process, parent_process
 from pathlib import Path
 from types import FrameType
-from typing import Any
+from typing import Any, NoReturn
 
 from fastapi import FastAPI
 
@@ -20,11 +18,11 @@ from atom import embedded
 from atom.errors import ConfigError
 from atom.settings import Config, flag
 
-log = logging.getLogger(__name__)
-
-STARTED = "atom_started_file"  # variable that names the file workers report in
 PR_SET_PDEATHSIG = 1
-FAILED = 3
+FAILED = 3  # uvicorn's own: a worker that ends with it is not started again
+# What a spawned worker calls the main.py it has read already; main:app would read it
+# a second time.
+APP = "__mp_main__:app"
 
 
 def told_plainly(kind: type[BaseException], error: Any, trace: Any) -> None:
@@ -35,22 +33,34 @@ def told_plainly(kind: type[BaseException], error: Any, trace: Any) -> None:
     sys.__excepthook__(kind, error, trace)
 
 
-@contextmanager
-def stopped_by_signals() -> Iterator[dict[str, bool]]:
-    """Turn SIGTERM and SIGINT into a clean end, before and after uvicorn serves.
+def refuse(problems: Sequence[str]) -> NoReturn:
+    """Do not start. A worker says so in the way its parent understands.
 
-    uvicorn raises the signal again once it has stopped; by then there is nothing left
-    to interrupt, and what was brought up here is still to be put away.
+    Raises:
+        ConfigError: with all of them.
     """
-    state = {"serving": False}
+    if parent_process() is None:
+        raise ConfigError(problems)
+    sys.stderr.write(f"{ConfigError(problems)}\n")
+    raise SystemExit(FAILED)
+
+
+def end_on_signals() -> None:
+    """Turn the first SIGTERM or SIGINT into a clean end with exit code 0.
+
+    uvicorn takes them over while it serves and raises them again when it has stopped.
+    Those that come after the first must not disturb the putting away.
+    """
+    asked = False
 
     def stop(number: int, frame: FrameType | None) -> None:
-        if not state["serving"]:
+        nonlocal asked
+        if not asked:
+            asked = True
             raise SystemExit(0)
 
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, stop)
-    yield state
 
 
 def bound(host: str, port: int) -> None:
@@ -91,13 +101,22 @@ async def reachable(url: str, seconds: float) -> None:
     await connection.close()
 
 
-def started() -> None:
-    """Report that a worker serves; and end with the parent that started it."""
-    if (name := os.environ.get(STARTED)) is None:
+def end_with_parent() -> None:
+    """Have the kernel ask this worker to stop when the process that started it ends.
+
+    Source: prctl(2), PR_SET_PDEATHSIG. The parent may have ended before the call.
+    """
+    parent = parent_process()
+    if parent is None or sys.platform != "linux":
         return
-    Path(name).write_text("started")
-    if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
+    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
+    if os.getppid() != parent.pid:
+        os.kill(os.getpid(), signal.SIGTERM)
+
+
+def speaks_for_all() -> bool:
+    """Tell whether this is the only process that serves, or the first worker of them."""
+    return current_process().name in {"MainProcess", "SpawnProcess-1"}
 
 
 def adopt(config: Config, found: dict[str, str]) -> None:
@@ -108,49 +127,62 @@ def adopt(config: Config, found: dict[str, str]) -> None:
     config["config_is_postgres_init"] = flag(config["config_is_postgres_init"])
 
 
-def run(app: FastAPI, config: Config, root: Path) -> None:
+def run(app: FastAPI, config: Config, root: Path) -> NoReturn:
     """Serve until told to stop. Exit 0 when asked to, non-zero when it never served."""
     workers = config["config_workers"]
-    with stopped_by_signals() as state:
-        try:
-            bound(config["config_host"], config["config_port"])
-            with embedded.provided(config, root, join=False, workers=workers) as found:
-                adopt(config, found)
-                url = config["config_postgres_url"]
-                seconds = config["config_postgres_connect_timeout_sec"]
-                asyncio.run(reachable(url, seconds))
-                state["serving"] = True
-                served = _serve(app, config, workers, found)
-        except ConfigError as error:
-            sys.stderr.write(f"{error}\n")
-            sys.exit(1)
-    sys.exit(0 if served else FAILED)
+    end_on_signals()
+    try:
+        bound(config["config_host"], config["config_port"])
+        with embedded.provided(config, root, join=False, workers=workers) as found:
+            adopt(config, found)
+            url = config["config_postgres_url"]
+            seconds = config["config_postgres_connect_timeout_sec"]
+            asyncio.run(reachable(url, seconds))
+            code = together(config, found) if workers > 1 else alone(app, config)
+    except ConfigError as error:
+        sys.stderr.write(f"{error}\n")
+        sys.exit(1)
+    sys.exit(code)
 
 
-def _serve(app: FastAPI, config: Config, workers: int, found: dict[str, str]) -> bool:
-    """Run uvicorn; tell whether any worker has served."""
-    import uvicorn
+def alone(app: FastAPI, config: Config) -> int:
+    """Serve in this process. Return the exit code."""
+    from uvicorn import Server
 
-    with tempfile.TemporaryDirectory(prefix="atom") as folder:
-        report = Path(folder) / "started"
-        if workers > 1:
-            os.environ[STARTED] = str(report)
-            os.environ.update(found)
-        try:
-            uvicorn.run(
-                "main:app" if workers > 1 else app,
-                host=config["config_host"],
-                port=config["config_port"],
-                workers=workers,
-                loop="uvloop",
-                http="httptools",
-                lifespan="on",
-                log_config=None,
-                access_log=False,
-                server_header=False,
-                proxy_headers=False,
-                timeout_graceful_shutdown=config["config_graceful_timeout_sec"],
-            )
-        except SystemExit as error:
-            return not error.code
-        return workers == 1 or report.exists()
+    server = Server(_settings(app, config))
+    try:
+        server.run()
+    except SystemExit as error:
+        return int(error.code or 0)
+    return 0 if server.started else FAILED
+
+
+def together(config: Config, found: dict[str, str]) -> int:
+    """Keep workers serving. Return the exit code: not 0 when one could not start."""
+    from uvicorn.supervisors import Multiprocess
+
+    os.environ.update(found)
+    settings = _settings(APP, config)
+    supervisor = Multiprocess(settings, [settings.bind_socket()])
+    supervisor.run()
+    failed = any(process.exitcode == FAILED for process in supervisor.processes)
+    return FAILED if failed else 0
+
+
+def _settings(app: FastAPI | str, config: Config) -> Any:
+    from uvicorn import Config as Settings
+
+    return Settings(
+        app,
+        host=config["config_host"],
+        port=config["config_port"],
+        workers=config["config_workers"],
+        loop="uvloop",
+        http="httptools",
+        lifespan="on",
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        proxy_headers=False,
+        timeout_graceful_shutdown=config["config_graceful_timeout_sec"],
+    )

@@ -10,6 +10,7 @@ from atom import reply
 from atom.errors import NotFound, nearest
 from atom.feature import operator
 from atom.policy import described, explain
+from atom.sql.change import described as plan_described
 
 router = APIRouter(tags=["Root"])
 
@@ -24,7 +25,13 @@ async def route_root_postgres_init(
     """Apply the declared schema, or show what would be done."""
     ports = request.app.state.ports
     if mode == "plan":
-        return reply.success(await operator.schema_plan(ports, is_destructive))
+        plan = await operator.schema_plan(ports, is_destructive)
+        return reply.success(
+            plan_described(plan),
+            drift=plan.drift,
+            notes=plan.notes,
+            refusals=plan.refusals,
+        )
     await operator.schema_apply(ports, is_destructive)
     return reply.success("done")
 

@@ -218,6 +218,13 @@ def grant(values: Mapping[str, str], who: str, api_access: str) -> None:
     )
 
 
+def dismiss(values: Mapping[str, str], who: str, name: str, word: str) -> None:
+    """Take a user's api ids away again, and then the user."""
+    grant(values, who, "")
+    token = account(values, "login-password", name, word)
+    call(values, "/my/account-delete?mode=hard", "-X", "DELETE", token=token)
+
+
 def operator(environ: Mapping[str, str]) -> dict[str, str]:
     """Return what this machine knows of a server somebody else started.
 
@@ -252,7 +259,7 @@ def prepare(values: dict[str, str], known: Mapping[str, str], stack: ExitStack) 
         return
     name, word = f"smoke_{secrets.token_hex(4)}", secrets.token_hex(16)
     who = user_id(values, account(values, "signup", name, word))
-    stack.callback(grant, values, who, "")
+    stack.callback(dismiss, values, who, name, word)
     grant(values, who, API_ACCESS)
     values["token_admin"] = account(values, "login-password", name, word)
 

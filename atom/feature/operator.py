@@ -8,6 +8,7 @@ from atom.feature.account_root import RootLogin, ensure_root
 from atom.port import Ports, UserState
 from atom.sql import catalog
 from atom.sql.catalog import Catalog
+from atom.sql.change import Plan
 from atom.sql.declaration import Declaration
 
 log = logging.getLogger(__name__)
@@ -19,12 +20,11 @@ def declaration(ports: Ports) -> Declaration:
     return Declaration.parse(ports.config["config_postgres_schema"])
 
 
-async def schema_plan(ports: Ports, destructive: bool) -> list[dict[str, Any]]:
-    """Return what applying the declaration would do, step by step."""
-    plan = await schema.plan(
+async def schema_plan(ports: Ports, destructive: bool) -> Plan:
+    """Return what applying the declaration would do, and how the database differs."""
+    return await schema.plan(
         ports.database, declaration(ports), destructive=destructive
     )
-    return schema.described(plan)
 
 
 async def schema_apply(ports: Ports, destructive: bool) -> RootLogin | None:

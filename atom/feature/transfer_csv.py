@@ -82,7 +82,10 @@ class Reader:
             for number, line in enumerate(lines, 1):
                 if not line.strip():
                     continue
-                header = next(csv.reader([line], strict=False))
+                try:
+                    header = next(csv.reader([line], strict=True))
+                except csv.Error as error:
+                    raise self._malformed(error, number, number) from None
                 self._line += number
                 self._rest = "".join(lines[number:]) + self._rest
                 return [name.strip() for name in header]
@@ -109,7 +112,7 @@ class Reader:
             raise fault(self._line + before + 1, "holds a NUL.")
         if self._ended:
             self._rest = ""
-            return text.splitlines(True) if "\n" not in text else _split(text)
+            return _split(text)
         cut = text.rfind("\n") + 1
         self._rest = text[cut:]
         if len(self._rest) > ROW_MAX:
@@ -184,7 +187,7 @@ class Reader:
                 numbers.append(self._line + done)
         except csv.Error as error:
             if self._ended or reader.line_num < len(lines):
-                raise self._malformed(error, reader.line_num) from None
+                raise self._malformed(error, done + 1, reader.line_num) from None
             # The last row may go on in the next block.
             self._rest = "".join(lines[done:]) + self._rest
             if len(self._rest) > ROW_MAX:
@@ -195,12 +198,16 @@ class Reader:
         if rows:
             yield Rows(rows, numbers, None, holds_empty)
 
-    def _malformed(self, error: csv.Error, at: int) -> ApiError:
-        line = self._line + max(at, 1)
+    def _malformed(self, error: csv.Error, first: int, last: int) -> ApiError:
+        """Say what csv has against the row that stands in these lines."""
         if "unexpected end" in str(error):
-            return fault(line, "a quote is left open.")
+            return fault(self._line + first, "a quote is left open.")
+        if "new-line" in str(error):
+            return fault(self._line + last, "a carriage return without quotes.")
         return fault(
-            line, "cannot be read as CSV.", "Inside quotes, a quote is written twice."
+            self._line + last,
+            "cannot be read as CSV.",
+            "Inside quotes, a quote is written twice.",
         )
 
     def _check(self, rows: list[list[str]], lines: Sequence[int]) -> None:

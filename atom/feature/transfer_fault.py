@@ -12,6 +12,8 @@ from atom.sql.run import told
 # PostgreSQL's `COPY test, line 3, column rating: "x"`, in whatever language it speaks.
 CONTEXT = re.compile(r"^COPY .*?, \S+ (?P<line>\d+)(?P<rest>.*)", re.M | re.S)
 NAMED = r", \S+ {name}\s*(?::|$)"
+# Not of the datatype, or out of its range.
+UNREADABLE = frozenset({"22P02", "22007", "22008", "22003", "22023", "2200N", "22P03"})
 VALUE = re.compile(r':\s*["»«„](.*)["«»“]\s*\Z', re.DOTALL)
 
 
@@ -27,20 +29,22 @@ def located(
         return told(error)
     at, rest = line(int(found["line"])), found["rest"]
     column = next((c for c in columns if _names(rest, c.name)), None)
-    if column is not None and str(getattr(error, "sqlstate", "")).startswith("22"):
+    if column is None:
+        return on_line(told(error), f"line {at}")
+    if getattr(error, "sqlstate", "") in UNREADABLE:
         value = VALUE.search(rest)
         return column.fault(at, value[1] if value else "")
-    return on_line(told(error), at)
+    return on_line(told(error), f"line {at}, column {column.name}")
 
 
 def _names(rest: str, column: str) -> bool:
     return re.match(NAMED.format(name=re.escape(column)), rest) is not None
 
 
-def on_line(error: ApiError, line: int) -> ApiError:
-    """Put the line before what an error says."""
+def on_line(error: ApiError, place: str) -> ApiError:
+    """Put the place before what an error says."""
     if error.status < 500:
-        error.message = f"line {line}: {error.message}"
+        error.message = f"{place}: {error.message}"
     return error
 
 

@@ -14,7 +14,7 @@ from atom.feature import transfer_sql as write
 from atom.feature import transfer_stage as stage
 from atom.feature.transfer_cell import Column, for_copy
 from atom.feature.transfer_csv import Reader
-from atom.feature.transfer_fault import located
+from atom.feature.transfer_fault import located, on_line
 from atom.sql.catalog import Table, shown, unknown_column
 from atom.sql.identifier import public
 from atom.sql.run import Connection, Database, affected
@@ -75,8 +75,7 @@ def chosen(table: Table, header: Sequence[str], mode: str) -> list[Column]:
             error = unknown_column(table.name, name, table.columns)
             if ";" in name or "\t" in name:
                 error.hint = "Cells are separated by commas."
-            error.message += f" (header, cell {place})"
-            raise error
+            raise on_line(error, f"header, cell {place}")
         if header.index(name) != place - 1 or live.generated:
             why = "is computed" if live.generated else "stands there twice"
             raise ApiError(

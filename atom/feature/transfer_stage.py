@@ -82,7 +82,8 @@ async def _all_or_named(
         ordinal = await _culprit(connection, text, rows.count, seconds)
         if ordinal is None:
             raise
-        raise on_line(error, await rows.line(ordinal)) from error
+        line = await rows.line(ordinal)
+        raise on_line(error, f"line {line}") from error
 
 
 async def _culprit(

@@ -187,7 +187,9 @@ ALLOWED = {
         {"location": {"type": "Point", "coordinates": [77.2, 28.6]}},
         {"location": None},
     ],
-    "select to_jsonb(t) ->> 'title' as t from test t order by id limit 1": [{"t": "one"}],
+    "select to_jsonb(t) ->> 'title' as t from test t order by id limit 1": [
+        {"t": "one"}
+    ],
     "select title from test where title ilike '%W%'": [{"title": "two"}],
     "select similarity('word', 'word') as s": [{"s": 1}],
     "select lower(title) || '!' as t from test where id = any('{1}')": [{"t": "one!"}],
@@ -389,7 +391,9 @@ async def test_the_role_of_config_is_taken_for_the_statement_only(database):
     with pytest.raises(ApiError) as caught:
         await rows(database, "select id from test", limits=limits)
     await database.run("grant select on test to reader")
-    granted = await rows(database, "select current_user as who, id from test", limits=limits)
+    granted = await rows(
+        database, "select current_user as who, id from test", limits=limits
+    )
     own = await rows(database, "select current_user as who")
     await database.run("drop owned by reader")
     await database.run("drop role reader")
@@ -407,6 +411,8 @@ async def test_the_proof_leaves_the_connection_as_it_was(database):
 
     async with database.connection() as held:
         assert pid == await held.value("select pg_backend_pid()")
-        assert await held.value("select to_regprocedure('pg_temp.atom_proof()')") is None
+        assert (
+            await held.value("select to_regprocedure('pg_temp.atom_proof()')") is None
+        )
         assert "off" == await held.value("show transaction_read_only")
         assert "0" == await held.value("show statement_timeout")

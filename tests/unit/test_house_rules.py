@@ -38,7 +38,7 @@ LAYERS = (
     {"errors", "port", "reply", "task", "tier", "trace"},
     {"cors", "discover", "exchange", "keys", "log", "route", "settings", "sql", "openapi"},
     {"adapter", "client", "embedded", "feature", "queue", "step"},
-    {"bus", "consume", "handler", "policy", "serve", "welcome", "wire"},
+    {"bus", "consume", "document", "handler", "policy", "serve", "welcome", "wire"},
 )
 LEVEL = {name: level for level, names in enumerate(LAYERS) for name in names}
 

@@ -1,0 +1,196 @@
+"""What the operations tests share: a drop-in, hands on one worker, looks at processes."""
+
+import os
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+
+import httpx2
+
+from tests.acceptance.checkout import copied
+from tests.acceptance.conftest import opened
+from tests.served import serve
+
+DROP_IN = '''
+import asyncio
+import os
+from pathlib import Path
+
+from extend import *
+
+router = APIRouter(prefix="/ops")
+WORKED = Path(__file__).with_name("worked")
+
+
+def work(mark):
+    with WORKED.open("a") as file:
+        file.write(f"{mark} {os.getpid()}\\n")
+
+
+@router.get("/pid")
+async def pid():
+    return os.getpid()
+
+
+@router.get("/limited")
+@router.get("/limited-too")
+async def limited():
+    return os.getpid()
+
+
+@router.get("/once")
+async def once(mark: str, request: Request):
+    work(mark)
+    await asyncio.sleep(0.3)
+    return {"pid": os.getpid(), "user": request.state.user.get("id")}
+
+
+@router.get("/csv")
+async def csv(status: int = 200):
+    return responses.Response("a,b\\n", status, media_type="text/csv; header=present")
+
+
+@router.get("/rows-memory")
+@router.get("/rows-redis")
+async def rows(request: Request, title: str):
+    found = await function_object_read_postgres(
+        request.app.state.ports, "test", [("title", "=," + title), ("column", "id")]
+    )
+    return responses.Response(found, media_type="application/json")
+
+
+@router.get("/many")
+async def many(n: int):
+    return {"n": n, "text": "x" * 2000}
+
+
+@router.get("/slow")
+async def slow(seconds: float = 1.0):
+    await asyncio.sleep(seconds)
+    return os.getpid()
+
+
+@router.post("/slow-row")
+async def slow_row(request: Request, title: str, seconds: float = 1.0):
+    await asyncio.sleep(seconds)
+    ports = request.app.state.ports
+    return await function_object_create_postgres(ports, "test", {"title": title})
+'''
+
+CONFIG = """
+config_api = {
+    "/ops/pid": {"is_log": 0},
+    "/ops/limited": {"ratelimiter_times_sec": [5, 60]},
+    "/ops/limited-too": {"ratelimiter_times_sec": [5, 3]},
+    "/ops/once": {"cache_sec": ["redis", 60]},
+    "/ops/csv": {"cache_sec": ["redis", 60]},
+    "/ops/rows-redis": {"cache_sec": ["redis", 60]},
+    "/ops/rows-memory": {"cache_sec": ["inmemory", 60]},
+    "/ops/many": {"cache_sec": ["inmemory", 600], "is_log": 0},
+}
+"""
+ALONE = CONFIG.replace('"redis"', '"inmemory"')  # where no Redis is configured
+
+
+@contextmanager
+def running(code, values=None, *, config=CONFIG, folder=None, **how):
+    """Serve a copy of the checkout with the drop-in; yield its Api."""
+    if not (code / "main.py").exists():
+        copied(code, router_ops=DROP_IN, config__ops=config)
+    with serve(values, folder=folder, code=code, **how) as served:
+        api = opened(served)
+        try:
+            yield api
+        finally:
+            api.http.close()
+
+
+class Hand:
+    """One kept connection, so one worker: the process that accepted it."""
+
+    def __init__(self, url):
+        limits = httpx2.Limits(max_connections=1, keepalive_expiry=None)
+        self.http = httpx2.Client(base_url=url, timeout=20, limits=limits)
+        self.pid = self.ask("/ops/pid").json()
+
+    def ask(self, path, who=None, method="GET", **options):
+        """Ask this worker."""
+        headers = who.headers if who else {}
+        return self.http.request(method, path, headers=headers, **options)
+
+
+@contextmanager
+def hands(url, count):
+    """Yield a hand on each of so many workers."""
+    found = {}
+    deadline = time.monotonic() + 20
+    with ThreadPoolExecutor(8) as pool:
+        while len(found) < count:
+            assert time.monotonic() < deadline, f"only workers {list(found)} answered"
+            for hand in pool.map(lambda _: Hand(url), range(8)):
+                if hand.pid in found:
+                    hand.http.close()
+                else:
+                    found[hand.pid] = hand
+    try:
+        yield list(found.values())
+    finally:
+        for hand in found.values():
+            hand.http.close()
+
+
+def eventually(true, seconds=5.0):
+    """Wait until something holds. Return how many seconds that took."""
+    began = time.monotonic()
+    while not (found := true()):
+        assert time.monotonic() - began < seconds, f"not within {seconds} s: {found!r}"
+        time.sleep(0.01)
+    return time.monotonic() - began
+
+
+def at_once(count, ask):
+    """Ask so many times in parallel; return the answers."""
+    gate = threading.Barrier(count)
+
+    def one(number):
+        gate.wait(10)
+        return ask(number)
+
+    with ThreadPoolExecutor(count) as pool:
+        return list(pool.map(one, range(count)))
+
+
+def state_of(pid):
+    """Return (parent, start time) of a living process; None when it is gone."""
+    try:
+        text = Path(f"/proc/{pid}/stat").read_text()
+    except OSError:
+        return None
+    words = text.rpartition(")")[2].split()
+    return None if words[0] == "Z" else (int(words[1]), words[19])
+
+
+def family(pid):
+    """Return a process and all it has brought forth: {pid: (parent, start time)}."""
+    living = {}
+    for entry in os.listdir("/proc"):
+        if entry.isdigit() and (state := state_of(entry)):
+            living[int(entry)] = state
+    found, before = {pid}, 0
+    while len(found) > before:
+        before = len(found)
+        found |= {child for child, state in living.items() if state[0] in found}
+    return {one: living[one] for one in found if one in living}
+
+
+def still(processes):
+    """Return those of these processes that have not ended, with what they execute."""
+    left = {}
+    for pid, (_, began) in processes.items():
+        now = state_of(pid)
+        if now and now[1] == began:
+            words = Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ")
+            left[pid] = words.decode()[:120]
+    return left
