@@ -6,4 +6,6 @@ from function import *
 from function import function_config_read
 
 config = function_config_read()
-router = APIRouter()  # shared: write your own `router = APIRouter()` to keep files apart
+router = (
+    APIRouter()
+)  # shared: write your own `router = APIRouter()` to keep files apart

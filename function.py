@@ -37,8 +37,8 @@ def function_config_read() -> settings.Config:
     return config
 
 
-# Names users know. Each works on `request.app.state.ports`, as trusted code: no owner is
-# checked and every table is open, so say yourself whose rows they are.
+# Names users know. Each works on `request.app.state.ports`, as trusted code: no owner
+# is checked and every table is open, so say yourself whose rows they are.
 
 
 async def function_object_create_postgres(ports, table, object, user_id=None):
@@ -60,7 +60,7 @@ async def function_object_delete_postgres(ports, table, ids):
 
 
 async def function_object_read_postgres(ports, table, parameters=()):
-    """Read rows as JSON bytes; parameters are those of /public/object-read, as pairs."""
+    """Read rows as JSON bytes; parameters are pairs, as in /public/object-read."""
     query = urlencode([("table", table), *parameters]).encode()
     answer = await row.read(ports.database_read, ports.rules.trusted(None), query)
     return answer.body

@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 
 from fastapi import FastAPI
 
-from atom import discover, embedded, keys, log, serve, welcome, wire
+from atom import discover, embedded, log, openapi, serve, soundness, welcome, wire
 from atom.client import opened
 from atom.client.all import CLIENTS
 from atom.cors import CorsForBrowsers
@@ -82,6 +82,7 @@ for router in discover.routers(ROOT, config.problems):
 
 app.state.ports = wire.closed(config)
 app.state.policies = PolicyTable(config, routes(app), config.problems)
+openapi.install(app)
 app.add_middleware(ConfigApiMiddleware, steps=STEPS, policies=app.state.policies)
 app.add_middleware(
     CorsForBrowsers,
@@ -92,7 +93,7 @@ app.add_middleware(
     expose_headers=["x-request-id", "ratelimit", "ratelimit-policy", "retry-after"],
 )
 
-if problems := config.problems + keys.faults(config):
+if problems := config.problems + soundness.faults(config):
     serve.refuse(problems)
 
 if __name__ == "__main__":

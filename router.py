@@ -2,7 +2,6 @@
 
 from extend import *
 
-from atom import reply
 
 router = APIRouter(tags=["Sample"])
 

@@ -1,4 +1,4 @@
-"""Writes the parts of the documents that are made from the code: `python -m atom.document`.
+"""Writes what of the documents is made from the code: `python -m atom.document`.
 
 A part stands between `<!-- name -->` and `<!-- /name -->`; everything around it is
 written by hand. `.env.example` is made as a whole. `--check` writes nothing and exits 1
@@ -10,8 +10,11 @@ import re
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
+from textwrap import dedent
 from typing import Any
 
+import atom
+from atom import welcome
 from atom.client.all import CLIENTS
 from atom.keys import KEYS
 from atom.policy import ENTRY
@@ -198,12 +201,25 @@ def bench(root: Path) -> str:
     return path.read_text().strip()
 
 
+def curls() -> str:
+    """Return the requests that the first start prints."""
+    text = dedent(welcome.CURLS.format(url="http://127.0.0.1:8000")).strip()
+    return f"```sh\n{text}\n```"
+
+
+def order() -> str:
+    """Return the order in which to read `atom/`."""
+    lines = (atom.__doc__ or "").splitlines()
+    listed = "\n".join(line for line in lines if line.startswith("    "))
+    return f"```\n{dedent(listed)}\n```"
+
+
 def environment() -> str:
     """Write `.env.example`: every key, commented out, secrets empty."""
     lines = [
-        "# Every key of Atom with its default. Copy this file to .env and take the # off",
-        "# the lines you change; the process environment wins over it. What the keys",
-        "# mean at length: docs/config.md. Made by `python -m atom.document`.",
+        "# Every key of Atom with its default. Copy this file to .env and take the #",
+        "# off the lines you change; the process environment wins over it. How the",
+        "# layers of config work: docs/config.md. Made by `python -m atom.document`.",
     ]
     for key in KEYS:
         lines += ["", *_wrapped(_note(key)), f"#{key.name}={shown(key.default)}"]
@@ -237,7 +253,12 @@ def filled(text: str, name: str, block: str) -> str:
 def documents(root: Path = ROOT) -> dict[Path, str]:
     """Return every document that has a made part, as it should be."""
     blocks = {
-        "readme.md": {"keys": first_keys(), "bench": bench(root)},
+        "readme.md": {
+            "curls": curls(),
+            "keys": first_keys(),
+            "bench": bench(root),
+            "order": order(),
+        },
         "docs/config.md": {"keys": keys(), "config_api": entry()},
         "docs/extend.md": {"functions": functions(root), "clients": clients()},
     }

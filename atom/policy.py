@@ -178,8 +178,10 @@ class PolicyTable:
         name = f"config_api[{route.path!r}]"
         if policy.tier == "admin" and policy.id is None:
             problems.append(f"{name}: an /admin route needs an id ({method})")
-        if policy.cache and policy.cache.store == "redis" and (
-            not config["config_redis_url"] and config["config_workers"] == 1
+        if (
+            policy.cache
+            and policy.cache.store == "redis"
+            and (not config["config_redis_url"] and config["config_workers"] == 1)
         ):
             problems.append(f"{name}: cache_sec redis needs config_redis_url")
         if values.get("timeout") and not route.asynchronous:
@@ -237,7 +239,7 @@ def described(policy: RoutePolicy) -> dict[str, Any]:
 
 
 def explain(policy: RoutePolicy, user: UserState | None) -> dict[str, Any]:
-    """Say what holds for a route, in order, and the first rule that refuses this user."""
+    """Say what holds for a route, in order, and which rule first refuses this user."""
     root = policy.tier == "root"
     checks = [
         _check("tier", policy.tier or "public", "root key needed" if root else ""),
@@ -250,7 +252,8 @@ def explain(policy: RoutePolicy, user: UserState | None) -> dict[str, Any]:
             "access",
             f"id {policy.id}" if policy.tier == "admin" else "not checked",
             "api access denied"
-            if policy.tier == "admin" and (user is None or policy.id not in user.api_access)
+            if policy.tier == "admin"
+            and (user is None or policy.id not in user.api_access)
             else "",
         ),
         _check(

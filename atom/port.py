@@ -1,4 +1,4 @@
-"""What the steps and features ask of the world, without saying which technology answers.
+"""What steps and features ask of the world, without saying which technology answers.
 
 Adapters in `atom/adapter/` answer; `atom/wire.py` picks them. A port that is None was
 not configured: a gate then closes its route (503), a comfort steps aside.

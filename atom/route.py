@@ -1,8 +1,8 @@
 """Which route a path belongs to: the routes of the application, as data, and a table.
 
 The table answers before FastAPI's router is asked, in the same order and by the same
-patterns, so that policy and router can never mean two different routes. Asking costs the
-same with ten routes as with a thousand.
+patterns, so that policy and router can never mean two different routes. Asking costs
+the same with ten routes as with a thousand.
 """
 
 import inspect
@@ -104,7 +104,7 @@ def _is_direct(context: RouteContext) -> bool:
 
 
 class RouteTable:
-    """Finds the route of a path: first a full match in order, else one of other methods."""
+    """Finds the route of a path: the first full match, else one of other methods."""
 
     def __init__(self, found: Iterable[Route]) -> None:
         self.routes = tuple(found)
@@ -143,8 +143,10 @@ class RouteTable:
         if candidates is None:
             start = path.split("/", 2)[1] if path.startswith("/") else ""
             candidates = self._literal.get((kind, start), self._anything[kind])
-        elif (only := candidates[0]) and not only.is_template and (
-            not only.methods or method in only.methods
+        elif (
+            (only := candidates[0])
+            and not only.is_template
+            and (not only.methods or method in only.methods)
         ):
             return only, {}, only.methods
         allowed: set[str] = set()

@@ -1,4 +1,4 @@
-"""`python main.py`: check everything first, bring what is missing, serve, exit right."""
+"""`python main.py`: check everything, bring what is missing, serve, exit right."""
 
 import asyncio
 import ctypes
@@ -115,7 +115,7 @@ def end_with_parent() -> None:
 
 
 def speaks_for_all() -> bool:
-    """Tell whether this is the only process that serves, or the first worker of them."""
+    """Tell whether this is the only process that serves, or the first of them."""
     return current_process().name in {"MainProcess", "SpawnProcess-1"}
 
 

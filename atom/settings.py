@@ -88,7 +88,7 @@ def one_of(*words: str) -> Read:
 
 @dataclass(frozen=True)
 class Key:
-    """One `config_` key: its name, how it is read, its value without you, its meaning."""
+    """One `config_` key: its name, reader, value without you, and meaning."""
 
     name: str
     read: Read
@@ -112,7 +112,7 @@ MERGED = ("config_api", "config_postgres_schema")
 
 
 def _merge(config: dict[str, Any], name: str, value: Any, source: str) -> list[str]:
-    """Add one file's dict to what other files declared. The same entry twice is told."""
+    """Add one file's dict to that of other files. The same entry twice is told."""
     if not isinstance(value, Mapping):
         return [f"{name} in {source}: expected a dict, not {type(value).__name__}"]
     problems = []

@@ -31,7 +31,7 @@ class Tasks:
         return len(self._running)
 
     async def drain(self, *, seconds: float) -> int:
-        """Wait for all of it, at most `seconds`. Return how many had to be cancelled."""
+        """Wait for all of it, at most `seconds`. Return how many were cancelled."""
         if not self._running:
             return 0
         _, late = await asyncio.wait(set(self._running), timeout=seconds)

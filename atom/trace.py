@@ -10,6 +10,6 @@ TABLES_READ: ContextVar[set[str] | None] = ContextVar("tables_read", default=Non
 
 
 def note_read(*tables: str) -> None:
-    """Note that rows of these tables were read: a write to them makes the answer stale."""
+    """Note that rows of these tables were read: writes then make the answer stale."""
     if (noted := TABLES_READ.get()) is not None:
         noted.update(tables)

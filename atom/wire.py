@@ -25,7 +25,7 @@ DRAIN_SECONDS = 10.0
 
 
 def closed(config: Mapping[str, Any]) -> Ports:
-    """Return the ports of an application that has not started: no database, no users."""
+    """Return the ports of an application that has not started: no database."""
     size = config["config_cache_memory_max_mb"] * 1024 * 1024
     keys = (config["config_key_jwt"] or "").split(",")
     return Ports(
@@ -44,7 +44,7 @@ def closed(config: Mapping[str, Any]) -> Ports:
 async def connected(
     config: Mapping[str, Any], clients: Mapping[str, Any]
 ) -> AsyncIterator[Ports]:
-    """Give every port its adapter; at the end finish what was begun and write the log."""
+    """Give every port its adapter; at the end finish what was begun, write the log."""
     ports = closed(config)
     ports.clients = clients
     if (redis := clients.get("client_redis_ratelimiter")) is not None:
@@ -82,9 +82,7 @@ async def connected(
 
 
 def _database(config: Mapping[str, Any], pool: Any) -> Database:
-    return Database(
-        pool, acquire_seconds=config["config_postgres_acquire_timeout_sec"]
-    )
+    return Database(pool, acquire_seconds=config["config_postgres_acquire_timeout_sec"])
 
 
 def _listen(ports: Ports, bus: Bus, users: CachedUsers) -> None:

@@ -7,12 +7,12 @@ from fastapi import Body, Query, Response
 
 from atom import openapi, reply
 from atom.feature import row, row_value
-from atom.openapi import documented, failures
+from atom.openapi import answers, documented
 from atom.sql import query
 
 router = APIRouter(tags=["Admin rows"])
 
-FAILS = (400, 401, 403, 404, 409, 422, 503)
+FAILS = (403, 404, 409, 422)
 
 
 @router.post(
@@ -31,7 +31,7 @@ async def route_admin_object_create(request: Request) -> Response:
     return reply.success(made)
 
 
-@router.put("/admin/object-update", responses=failures(*FAILS))
+@router.put("/admin/object-update", responses=answers(openapi.INTEGER, *FAILS))
 async def route_admin_object_update(
     request: Request,
     table: Annotated[str, Query(examples=["test"])],
@@ -43,7 +43,7 @@ async def route_admin_object_update(
     return reply.success(await row.update(ports.database, reach, table, body))
 
 
-@router.put("/admin/ids-update", responses=failures(*FAILS))
+@router.put("/admin/ids-update", responses=answers(openapi.COUNT, *FAILS))
 async def route_admin_ids_update(request: Request, body: openapi.IdsUpdate):
     """Write one value into a column of several rows. Answers how many there were."""
     ports = request.app.state.ports
@@ -54,7 +54,7 @@ async def route_admin_ids_update(request: Request, body: openapi.IdsUpdate):
     return reply.success(count)
 
 
-@router.delete("/admin/ids-delete", responses=failures(*FAILS))
+@router.delete("/admin/ids-delete", responses=answers(openapi.COUNT, *FAILS))
 async def route_admin_ids_delete(request: Request, body: openapi.IdsDelete):
     """Delete rows of any table by id. Answers how many there were."""
     ports = request.app.state.ports
@@ -65,12 +65,7 @@ async def route_admin_ids_delete(request: Request, body: openapi.IdsDelete):
 
 @router.get(
     "/admin/object-read",
-    openapi_extra=documented(
-        openapi.Read,
-        message=openapi.LIST,
-        filters=True,
-        fails=(400, 401, 403, 404, 503),
-    ),
+    openapi_extra=documented(openapi.Read, message=openapi.LIST, filters=True),
 )
 async def route_admin_object_read(request: Request) -> Response:
     """Read rows of any table; secret columns stay out of sight here too."""

@@ -133,6 +133,7 @@ async def route_auth_login_password(request: Request, body: ByUsername):
     response_model=Tokens,
     responses=refused(401, 403, 429),
 )
+@router.post("/auth/login-bigint", include_in_schema=False)
 async def route_auth_login_password_bigint(request: Request, body: ByNumber):
     """Log in with a name and a password that are numbers."""
     password = str(body.password_bigint)
@@ -146,6 +147,7 @@ async def route_auth_login_password_bigint(request: Request, body: ByNumber):
     response_model=Tokens,
     responses=refused(401, 403, 429),
 )
+@router.post("/auth/login-email", include_in_schema=False)
 async def route_auth_login_password_email(request: Request, body: ByEmail):
     """Log in with an e-mail address and a password."""
     return await logged_in(request, "email", body.type, body.email, body.password)
@@ -156,6 +158,7 @@ async def route_auth_login_password_email(request: Request, body: ByEmail):
     response_model=Tokens,
     responses=refused(401, 403, 429),
 )
+@router.post("/auth/login-mobile", include_in_schema=False)
 async def route_auth_login_password_mobile(request: Request, body: ByMobile):
     """Log in with a mobile number and a password."""
     return await logged_in(request, "mobile", body.type, body.mobile, body.password)

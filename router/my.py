@@ -5,36 +5,25 @@ from typing import Annotated
 from extend import *
 from fastapi import Query, Response
 
-from atom import reply
+from atom import openapi, reply
 from atom.feature import account
 
 router = APIRouter(tags=["My account"])
 
-GONE = {401: {"description": "The token is missing, invalid or expired."}}
-PROFILE = {
-    "responses": {
-        "200": {
-            "description": "The caller's own row, without secret columns.",
-            "content": {
-                "application/json": {
-                    "example": {"status": 1, "message": {"id": 7, "username": "ada"}}
-                }
-            },
-        },
-        "401": {"description": "The token is missing, invalid or expired."},
-        "404": {"description": "user not found"},
-    }
-}
+PROFILE = openapi.OBJECT | {"examples": [{"id": 7, "username": "ada"}]}
 
 
-@router.get("/my/profile", openapi_extra=PROFILE)
+@router.get("/my/profile", responses=openapi.answers(PROFILE, 404))
 async def route_my_profile(request: Request) -> Response:
     """Return one's own row, and note the visit in `last_active_at`."""
     ports = request.app.state.ports
     return reply.rows(await account.profile(ports, request.state.user["id"]))
 
 
-@router.get("/my/token-refresh", responses=GONE)
+@router.get(
+    "/my/token-refresh",
+    responses={200: openapi.success(openapi.TEXT, expires_in=openapi.COUNT)},
+)
 async def route_my_token_refresh(request: Request):
     """Return a token made from the row as it is now; the session stays the same."""
     ports, state = request.app.state.ports, request.state
@@ -45,7 +34,7 @@ async def route_my_token_refresh(request: Request):
 @router.delete(
     "/my/account-delete",
     responses={
-        **GONE,
+        200: openapi.success(openapi.DONE),
         400: {"description": "mode must be soft or hard"},
         403: {"description": "The user has api_access, or is protected."},
     },

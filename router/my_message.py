@@ -5,7 +5,7 @@ from typing import Annotated
 from extend import *
 from fastapi import Query, Response
 
-from atom import reply
+from atom import openapi, reply
 from atom.feature import inbox
 
 router = APIRouter(tags=["My messages"])
@@ -22,14 +22,12 @@ Unread = Annotated[
     Query(ge=0, le=1, description="1: only unread messages. 0: only read ones."),
 ]
 Id = Annotated[int, Query(ge=1, le=2**63 - 1)]
-REFUSED = {
-    400: {"description": "A parameter cannot be read."},
-    401: {"description": "The token is missing, invalid or expired."},
-}
+ROWS = openapi.answers(openapi.LIST)
+NUMBER = openapi.answers(openapi.COUNT)
 MODES = ["all", "created", "received"]
 
 
-@router.get("/my/message-received", responses=REFUSED)
+@router.get("/my/message-received", responses=ROWS)
 async def route_my_message_received(
     request: Request,
     order: Order = None,
@@ -43,7 +41,7 @@ async def route_my_message_received(
     return reply.rows(await inbox.received(ports, me, shape, is_unread=is_unread))
 
 
-@router.get("/my/message-inbox", responses=REFUSED)
+@router.get("/my/message-inbox", responses=ROWS)
 async def route_my_message_inbox(
     request: Request,
     order: Order = None,
@@ -57,7 +55,7 @@ async def route_my_message_inbox(
     return reply.rows(await inbox.inbox(ports, me, shape, is_unread=is_unread))
 
 
-@router.get("/my/message-thread", responses=REFUSED)
+@router.get("/my/message-thread", responses=ROWS)
 async def route_my_message_thread(
     request: Request,
     user_id: Id,
@@ -74,7 +72,7 @@ async def route_my_message_thread(
     )
 
 
-@router.delete("/my/message-delete-bulk", responses=REFUSED)
+@router.delete("/my/message-delete-bulk", responses=NUMBER)
 async def route_my_message_delete_bulk(
     request: Request,
     mode: Annotated[
@@ -90,7 +88,7 @@ async def route_my_message_delete_bulk(
     return reply.success(await inbox.delete(ports, me, mode))
 
 
-@router.delete("/my/message-delete-single", responses=REFUSED)
+@router.delete("/my/message-delete-single", responses=NUMBER)
 async def route_my_message_delete_single(request: Request, id: Id):
     """Delete one message I created or received. 0 when there is none such."""
     ports, me = request.app.state.ports, request.state.user["id"]

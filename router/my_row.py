@@ -7,12 +7,12 @@ from fastapi import Body, Query, Response
 
 from atom import openapi, reply
 from atom.feature import row, row_queue, row_value
-from atom.openapi import documented, failures
+from atom.openapi import answers, documented
 from atom.sql import query
 
 router = APIRouter(tags=["My rows"])
 
-FAILS = (400, 401, 403, 404, 409, 422, 503)
+FAILS = (403, 404, 409, 422)
 
 
 @router.post(
@@ -34,12 +34,7 @@ async def route_my_object_create(request: Request) -> Response:
 
 @router.get(
     "/my/object-read",
-    openapi_extra=documented(
-        openapi.Read,
-        message=openapi.LIST,
-        filters=True,
-        fails=(400, 401, 403, 404, 503),
-    ),
+    openapi_extra=documented(openapi.Read, message=openapi.LIST, filters=True),
 )
 async def route_my_object_read(request: Request) -> Response:
     """Read my rows: filtered, ordered, paged, counted, grouped."""
@@ -51,9 +46,7 @@ async def route_my_object_read(request: Request) -> Response:
 
 @router.get(
     "/my/parent-read",
-    openapi_extra=documented(
-        openapi.Parents, message=openapi.LIST, fails=(400, 401, 403, 404, 503)
-    ),
+    openapi_extra=documented(openapi.Parents, message=openapi.LIST),
 )
 async def route_my_parent_read(request: Request) -> Response:
     """Read the rows that my rows refer to."""
@@ -63,7 +56,7 @@ async def route_my_parent_read(request: Request) -> Response:
     return reply.rows(await row.parents(ports.database_read, reach, raw))
 
 
-@router.put("/my/object-update", responses=failures(*FAILS))
+@router.put("/my/object-update", responses=answers(openapi.INTEGER, *FAILS))
 async def route_my_object_update(
     request: Request,
     table: Annotated[str, Query(examples=["test"])],
@@ -80,7 +73,7 @@ async def route_my_object_update(
     return reply.success(await row.update(ports.database, reach, table, body))
 
 
-@router.put("/my/ids-update", responses=failures(*FAILS))
+@router.put("/my/ids-update", responses=answers(openapi.COUNT, *FAILS))
 async def route_my_ids_update(request: Request, body: openapi.IdsUpdate):
     """Write one value into a column of my rows. Answers how many there were."""
     ports = request.app.state.ports
@@ -91,7 +84,7 @@ async def route_my_ids_update(request: Request, body: openapi.IdsUpdate):
     return reply.success(count)
 
 
-@router.delete("/my/ids-delete", responses=failures(*FAILS))
+@router.delete("/my/ids-delete", responses=answers(openapi.COUNT, *FAILS))
 async def route_my_ids_delete(request: Request, body: openapi.IdsDelete):
     """Delete my rows by id. Answers how many there were."""
     ports = request.app.state.ports

@@ -17,7 +17,7 @@ router = APIRouter(tags=["Public rows"])
         openapi.Table,
         message=openapi.ID,
         body=openapi.ROWS,
-        fails=(400, 403, 404, 409, 422, 503),
+        fails=(403, 404, 409, 422),
     ),
 )
 async def route_public_object_create(request: Request) -> Response:

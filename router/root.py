@@ -9,6 +9,7 @@ from extend import *
 from atom import reply
 from atom.errors import NotFound, nearest
 from atom.feature import operator
+from atom.openapi import failures
 from atom.policy import described, explain
 from atom.sql.change import described as plan_described
 
@@ -16,7 +17,7 @@ router = APIRouter(tags=["Root"])
 
 
 @router.get("/root/postgres-init")
-@router.post("/root/postgres-init", include_in_schema=False)
+@router.post("/root/postgres-init")
 async def route_root_postgres_init(
     request: Request,
     mode: Literal["apply", "plan"] = "apply",
@@ -37,17 +38,19 @@ async def route_root_postgres_init(
 
 
 @router.get("/root/reset-global")
-@router.post("/root/reset-global", include_in_schema=False)
+@router.post("/root/reset-global")
 async def route_root_reset_global(request: Request) -> responses.Response:
     """Have every worker read the schema again and forget what it cached."""
     await operator.reset(request.app.state.ports)
     return reply.success("done")
 
 
-@router.get("/root/explain")
+@router.get("/root/explain", responses=failures(404))
 async def route_root_explain(
     request: Request,
-    path: Annotated[str | None, Query(description="A path, such as /my/profile")] = None,
+    path: Annotated[
+        str | None, Query(description="A path, such as /my/profile")
+    ] = None,
     method: str = "GET",
     user_id: Annotated[int | None, Query(ge=1)] = None,
 ) -> responses.Response:

@@ -12,7 +12,7 @@ from atom.adapter.copying import Dropped, Unreachable, copy_rows, live_columns
 log = logging.getLogger(__name__)
 
 TABLE = "log_api"
-ROWS_PER_COPY = 1_000  # bounds how long one COPY holds the event loop
+ROWS_PER_COPY = 250  # bounds how long one COPY holds the event loop
 PAUSE = 0.25  # seconds between writes under load, so that batches grow
 BACKOFF = (0.25, 5.0)  # seconds until the next try: the first, the longest
 SAID = 10.0  # seconds between two lines of the log about the same trouble

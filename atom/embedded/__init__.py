@@ -45,7 +45,8 @@ def provided(
         yield {}
         return
     with ExitStack() as stack:
-        held = stack.enter_context(hold(private(root, config.get(FOLDER) or NAME), join=join))
+        folder = private(root, config.get(FOLDER) or NAME)
+        held = stack.enter_context(hold(folder, join=join))
         urls = dict(held.urls)
         if held.ours and needs_postgres:
             urls[POSTGRES] = stack.enter_context(postgres.served(held.folder))

@@ -63,7 +63,7 @@ def main(way: str, uid: str, gid: str, parent: str, signal: str, *rest: str) -> 
     try:
         take_identity(way, int(uid), int(gid))
     except OSError as error:
-        print(f"{way}: {error}", file=sys.stderr)
+        sys.stderr.write(f"{way}: {error}\n")
         os._exit(REFUSED)
     try:
         os.chdir(folder)
@@ -72,7 +72,7 @@ def main(way: str, uid: str, gid: str, parent: str, signal: str, *rest: str) -> 
             if not os.access(path, os.R_OK | os.X_OK, effective_ids=True):
                 raise PermissionError(f"{path} may not be used")
     except OSError as error:
-        print(error, file=sys.stderr)
+        sys.stderr.write(f"{error}\n")
         os._exit(UNREACHABLE)
     if program[0] == "probe":
         os._exit(0)

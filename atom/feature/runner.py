@@ -9,7 +9,8 @@ from typing import Any
 
 from atom.errors import Unprocessable
 from atom.feature import transfer_sql as write
-from atom.feature.transfer_proof import Bounds, Proven, prove, unreadable
+from atom.feature.transfer_judge import Bounds
+from atom.feature.transfer_proof import Proven, prove, unreadable
 from atom.sql.run import Connection, Database, affected
 
 BYTES_MAX = 16 * 1024 * 1024

@@ -106,10 +106,16 @@ class Source:
         self._ahead: asyncio.Future[bytes | None] | None = None
 
     def _parts(self) -> Iterator[bytes]:
+        # COPY counts line feeds inside quotes only after it has seen one line's end.
+        yield b"header\n"
         for rows in self.reader:
             part = for_copy(self.columns, rows)
             self.count += len(rows.rows)
             yield part
+
+    def line(self, copied: int) -> int:
+        """Return the line of the file for a line as COPY counts them."""
+        return self.reader.line(copied - 1)
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
         """Read ahead one part, so that thread and PostgreSQL work at once."""
@@ -138,11 +144,12 @@ async def _copy(
             columns=[column.name for column in source.columns],
             source=source,
             format="csv",
+            header=True,
             encoding="utf8",
             timeout=seconds,
         )
     except Exception as error:
-        raise located(error, source.columns, source.reader.line) from error
+        raise located(error, source.columns, source.line) from error
     finally:
         await source.close()
     return affected(status)

@@ -9,11 +9,14 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 from atom.feature import transfer_sql as write
-from atom.feature.transfer_proof import Bounds, prove, unreadable
+from atom.feature.transfer_judge import Bounds
+from atom.feature.transfer_proof import prove, unreadable
 from atom.sql.run import Database
 
 # Chunks on their way to a slow caller. COPY waits while there are that many.
 WAITING_MAX = 8
+CLOSE_SECONDS = 5.0
+CANCEL = "select pg_cancel_backend($1)"
 
 
 class LineEnds:
@@ -46,6 +49,16 @@ class LineEnds:
         return b'"'.join(parts)
 
 
+class Left(Exception):
+    """Nobody reads any more."""
+
+
+def _heard(work: asyncio.Task[None]) -> None:
+    """Look at what became of the work: whoever reads has been told, or has left."""
+    if not work.cancelled():
+        work.exception()
+
+
 class Export:
     """One query on its way out. Call `start`, then iterate, then always `close`."""
 
@@ -66,6 +79,9 @@ class Export:
         self._chunks: asyncio.Queue[bytes | None] = asyncio.Queue(WAITING_MAX)
         self._first: bytes | None = None
         self._work: asyncio.Task[None] | None = None
+        self._left = False
+        self._pid: int | None = None  # of the server's process, while it copies
+        self._ending = asyncio.Lock()  # so that nobody else's statement is cancelled
 
     async def start(self) -> None:
         """Return once there is a first chunk to send.
@@ -74,6 +90,7 @@ class Export:
             ApiError: what `prove` raises, and all that goes wrong before that.
         """
         self._work = asyncio.create_task(self._copy(), name="export")
+        self._work.add_done_callback(_heard)
         try:
             self._first = await self._next()
         except BaseException:
@@ -87,13 +104,23 @@ class Export:
             self._first = await self._next()
 
     async def close(self) -> None:
-        """Stop the query if it still runs, and give its connection back."""
-        if self._work is None:
+        """Stop the query if it still runs, and give its connection back.
+
+        The driver loses a connection whose COPY is cancelled while it waits for the
+        server. So the next chunk is refused, and the server told to stop.
+        """
+        if self._work is None or self._work.done():
             return
-        self._work.cancel()
-        await asyncio.wait([self._work])
-        if not self._work.cancelled():
-            self._work.exception()  # told already, or nobody is there to hear it
+        self._left = True
+        while not self._chunks.empty():
+            self._chunks.get_nowait()
+        async with self._ending:
+            if self._pid is not None:
+                await self._database.value(CANCEL, self._pid)
+        await asyncio.wait([self._work], timeout=CLOSE_SECONDS)
+        if not self._work.done():
+            self._work.cancel()
+            await asyncio.wait([self._work])
 
     async def _next(self) -> bytes | None:
         assert self._work is not None
@@ -122,8 +149,11 @@ class Export:
         ends = LineEnds()
 
         async def take(chunk: bytes) -> None:
+            if self._left:
+                raise Left
             await self._chunks.put(ends.convert(bytes(chunk)))
 
+        self._pid = raw.get_server_pid()
         try:
             await raw.copy_from_query(
                 # A line comment at the end must not swallow what COPY adds.
@@ -134,5 +164,10 @@ class Export:
                 encoding="utf8",
                 timeout=self._seconds,
             )
+        except Left:
+            raise
         except Exception as error:
             raise unreadable(error) from error
+        finally:
+            async with self._ending:
+                self._pid = None

@@ -6,8 +6,7 @@ statement, and goes back to the pool as soon as it has not been needed for a mom
 most half of the pool is ever kept, so that whoever uses the pool itself finds the rest.
 """
 
-import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from typing import Any
 
 IDLE_SECONDS = 0.02
@@ -22,15 +21,24 @@ def is_open(connection: Any) -> bool:
 
 
 class Leases:
-    """A stack of idle connections that still belong to the pool."""
+    """A stack of idle connections that still belong to the pool.
 
-    def __init__(self, pool: Any, give_back: Callable[[Any], Awaitable[None]]) -> None:
+    `give_back` returns one to the pool, `later` calls something after some seconds;
+    neither waits.
+    """
+
+    def __init__(
+        self,
+        pool: Any,
+        give_back: Callable[[Any], None],
+        later: Callable[[float, Callable[[], None]], Any],
+    ) -> None:
         self._pool = pool
         self._give_back = give_back
+        self._later = later
         self._idle: list[Any] = []
         self._unused = 0  # how many were not needed since the last look
         self._looking = False
-        self._returning: set[asyncio.Future[None]] = set()
 
     def take(self) -> Any:
         """Return a connection that is open, or None."""
@@ -39,7 +47,7 @@ class Leases:
             self._unused = min(self._unused, len(self._idle))
             if is_open(connection):
                 return connection
-            self._return(connection)
+            self._give_back(connection)
         return None
 
     def keep(self, connection: Any) -> bool:
@@ -50,20 +58,15 @@ class Leases:
         if not self._looking:
             self._looking = True
             self._unused = 0
-            asyncio.get_running_loop().call_later(IDLE_SECONDS, self._look)
+            self._later(IDLE_SECONDS, self._look)
         return True
 
     def _look(self) -> None:
         """Give back what nobody needed since the last look."""
         for connection in self._idle[: self._unused]:
-            self._return(connection)
+            self._give_back(connection)
         del self._idle[: self._unused]
         self._unused = len(self._idle)
         self._looking = bool(self._idle)
         if self._looking:
-            asyncio.get_running_loop().call_later(IDLE_SECONDS, self._look)
-
-    def _return(self, connection: Any) -> None:
-        task = asyncio.ensure_future(self._give_back(connection))
-        self._returning.add(task)
-        task.add_done_callback(self._returning.discard)
+            self._later(IDLE_SECONDS, self._look)

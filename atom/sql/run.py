@@ -83,6 +83,10 @@ class Connection:
             raise told(error) from error
 
 
+def _later(seconds: float, what: Callable[[], None]) -> None:
+    asyncio.get_running_loop().call_later(seconds, what)
+
+
 def _nobody(table: str) -> None:
     """Stand for a listener that is not there."""
 
@@ -106,7 +110,8 @@ class Database:
         self.acquire_seconds = acquire_seconds
         self.written: Callable[[str], None] = written or _nobody
         self.catalog = Catalog()
-        self._leases = Leases(pool, self._give_back)
+        self._leases = Leases(pool, self._give_back_soon, _later)
+        self._returning: set[asyncio.Task[None]] = set()
         self._waiting = 0  # callers who wait for a connection now
 
     async def _acquire(self) -> Any:
@@ -134,6 +139,11 @@ class Database:
         _lent.add(mark)
         await self._release(raw)
         _lent.discard(mark)
+
+    def _give_back_soon(self, raw: Any) -> None:
+        task = asyncio.create_task(self._give_back(raw))
+        self._returning.add(task)
+        task.add_done_callback(self._returning.discard)
 
     async def _once(self, verb: str, text: str, values: tuple[Any, ...]) -> Any:
         raw = self._leases.take() or await self._acquire()

@@ -1,4 +1,4 @@
-"""`is_active_check`: whether the user has been switched off since the token was made."""
+"""`is_active_check`: whether the user was switched off since the token was made."""
 
 from atom.errors import Forbidden, Unavailable
 from atom.exchange import Exchange, Proceed, only_if, websocket_too

@@ -145,4 +145,3 @@ async def _fill(
     kept = headers.get(b"content-type", b"") + b"\n" + bytes(body)
     if await store.set(key, kept, seconds, tags=tables, mark=mark):
         exchange.outcome = "stored"
-

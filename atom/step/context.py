@@ -1,8 +1,8 @@
-"""Who is at the door: one pass over the headers, the request id, the client's address."""
+"""Who is at the door: one pass over the headers, request id, client's address."""
 
 import re
-from ipaddress import ip_address, ip_network
 from functools import lru_cache
+from ipaddress import ip_address, ip_network
 from random import getrandbits
 
 from atom.exchange import Exchange, Proceed, websocket_too
@@ -28,7 +28,7 @@ def trusted(address: str, proxies: tuple[str, ...]) -> bool:
 
 
 def address_behind(direct: str, forwarded: str, proxies: tuple[str, ...]) -> str:
-    """Return the address the request came from, through proxies we believe and no other.
+    """Return the address a request came from, through proxies we believe only.
 
     >>> address_behind("10.0.0.9", "6.6.6.6, 1.2.3.4", ("10.0.0.0/8",))
     '1.2.3.4'

@@ -1,4 +1,4 @@
-"""`is_token`: who is asking. Tokens are read wherever they are sent, required by tier."""
+"""`is_token`: who is asking. Tokens are read wherever sent, required by tier."""
 
 import time
 from hmac import compare_digest

@@ -88,8 +88,9 @@ def opened(served):
     """Return the Api of a server that was started."""
     from atom.embedded.folder import urls
 
-    found = served.config.get("config_postgres_url") or (
-        urls(served.config["config_atom_folder"])["config_postgres_url"]
+    found = (
+        served.config.get("config_postgres_url")
+        or (urls(served.config["config_atom_folder"])["config_postgres_url"])
     )
     client = httpx2.Client(timeout=20)
     return Api(

@@ -1,6 +1,7 @@
-"""What the operations tests share: a drop-in, hands on one worker, looks at processes."""
+"""What the operations tests share: a drop-in, hands on a worker, eyes on processes."""
 
 import os
+import ssl
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -13,7 +14,7 @@ from tests.acceptance.checkout import copied
 from tests.acceptance.conftest import opened
 from tests.served import serve
 
-DROP_IN = '''
+DROP_IN = """
 import asyncio
 import os
 from pathlib import Path
@@ -77,7 +78,7 @@ async def slow_row(request: Request, title: str, seconds: float = 1.0):
     await asyncio.sleep(seconds)
     ports = request.app.state.ports
     return await function_object_create_postgres(ports, "test", {"title": title})
-'''
+"""
 
 CONFIG = """
 config_api = {
@@ -101,10 +102,14 @@ def running(code, values=None, *, config=CONFIG, folder=None, **how):
         copied(code, router_ops=DROP_IN, config__ops=config)
     with serve(values, folder=folder, code=code, **how) as served:
         api = opened(served)
+        api.code = code
         try:
             yield api
         finally:
             api.http.close()
+
+
+TLS = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)  # making one for each client is slow
 
 
 class Hand:
@@ -112,7 +117,7 @@ class Hand:
 
     def __init__(self, url):
         limits = httpx2.Limits(max_connections=1, keepalive_expiry=None)
-        self.http = httpx2.Client(base_url=url, timeout=20, limits=limits)
+        self.http = httpx2.Client(base_url=url, timeout=20, limits=limits, verify=TLS)
         self.pid = self.ask("/ops/pid").json()
 
     def ask(self, path, who=None, method="GET", **options):
@@ -120,25 +125,34 @@ class Hand:
         headers = who.headers if who else {}
         return self.http.request(method, path, headers=headers, **options)
 
+    def kept(self):
+        """Say whether the connection still leads to this worker."""
+        return self.pid == self.ask("/ops/pid").json()
+
 
 @contextmanager
 def hands(url, count):
     """Yield a hand on each of so many workers."""
     found = {}
-    deadline = time.monotonic() + 20
-    with ThreadPoolExecutor(8) as pool:
-        while len(found) < count:
-            assert time.monotonic() < deadline, f"only workers {list(found)} answered"
-            for hand in pool.map(lambda _: Hand(url), range(8)):
-                if hand.pid in found:
-                    hand.http.close()
-                else:
-                    found[hand.pid] = hand
     try:
+        deadline = time.monotonic() + 20
+        with ThreadPoolExecutor(8) as pool:
+            while len(found) < count:
+                assert time.monotonic() < deadline, f"only {list(found)} answered"
+                for hand in pool.map(lambda _: Hand(url), range(8)):
+                    if found.setdefault(hand.pid, hand) is not hand:
+                        hand.http.close()
+                found = {pid: hand for pid, hand in found.items() if hand.kept()}
         yield list(found.values())
     finally:
         for hand in found.values():
             hand.http.close()
+
+
+def answered(url, path, times=1):
+    """Ask over one connection of one's own; return the status codes."""
+    with httpx2.Client(base_url=url, timeout=20, verify=TLS) as http:
+        return [http.get(path).status_code for _ in range(times)]
 
 
 def eventually(true, seconds=5.0):
@@ -160,6 +174,73 @@ def at_once(count, ask):
 
     with ThreadPoolExecutor(count) as pool:
         return list(pool.map(one, range(count)))
+
+
+class Writer(threading.Thread):
+    """Creates rows until told to stop, and remembers what it was told of each."""
+
+    def __init__(self, url, who, name):
+        super().__init__(daemon=True)
+        self.url, self.who, self.mark = url, who, name
+        self.acknowledged: dict[str, int] = {}
+        self.refused: list[httpx2.Response] = []
+        self.slowest = 0.0
+        self.over = threading.Event()
+
+    def run(self):
+        number = 0
+        with httpx2.Client(base_url=self.url, timeout=20, verify=TLS) as http:
+            while not self.over.is_set():
+                number += 1
+                title = f"{self.mark} {number}"
+                began = time.monotonic()
+                try:
+                    answer = http.post(
+                        "/my/object-create?table=test",
+                        json={"title": title},
+                        headers=self.who.headers,
+                    )
+                except httpx2.HTTPError:
+                    continue
+                self.slowest = max(self.slowest, time.monotonic() - began)
+                if answer.status_code == 200:
+                    self.acknowledged[title] = answer.json()["message"]
+                else:
+                    self.refused.append(answer)
+                    time.sleep(0.02)
+
+
+class Reader(threading.Thread):
+    """Asks what needs no database, until told to stop."""
+
+    def __init__(self, url):
+        super().__init__(daemon=True)
+        self.url = url
+        self.codes: list[int] = []
+        self.slowest = 0.0
+        self.over = threading.Event()
+
+    def run(self):
+        with httpx2.Client(base_url=self.url, timeout=20, verify=TLS) as http:
+            while not self.over.is_set():
+                began = time.monotonic()
+                self.codes.append(http.get("/?x=logged").status_code)
+                self.slowest = max(self.slowest, time.monotonic() - began)
+                time.sleep(0.01)
+
+
+@contextmanager
+def at_work(*threads):
+    """Have threads work until the block ends."""
+    for thread in threads:
+        thread.start()
+    try:
+        yield
+    finally:
+        for thread in threads:
+            thread.over.set()
+        for thread in threads:
+            thread.join(25)
 
 
 def state_of(pid):

@@ -1,6 +1,6 @@
 """A drop-in of the tests: what a user's router does, and FastAPI's own habits."""
 
-DROP_IN = '''
+DROP_IN = """
 import asyncio
 from typing import Annotated
 
@@ -127,7 +127,7 @@ async def ws(websocket: WebSocket):
     await websocket.accept()
     await websocket.send_text(str(websocket.state.user.get("id")))
     await websocket.close()
-'''
+"""
 
 CONFIG = """
 config_api = {

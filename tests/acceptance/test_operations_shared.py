@@ -1,11 +1,8 @@
-"""Four workers are one server: limits, cached answers, and what one tells the others."""
+"""Four workers are one server: limits, cached answers, what one tells the others."""
 
-import asyncio
-import json
 import time
 from pathlib import Path
 
-import asyncpg
 import pytest
 import redis
 
@@ -26,7 +23,6 @@ def api(tmp_path_factory):
     """Four workers on an embedded PostgreSQL and an embedded Valkey."""
     code = tmp_path_factory.mktemp("shared")
     with running(code, {"config_workers": str(WORKERS)}) as found:
-        found.code = code
         yield found
 
 
@@ -201,7 +197,7 @@ class TestBus:
         assert everywhere(workers, "/my/profile", who, 401) < SOON
 
     def test_logout_ends_this_token_only(self, api, workers):
-        """The token that was logged out is refused everywhere, another of mine is not."""
+        """The token I logged out with is refused everywhere, my other one is not."""
         who, other = api.person(), None
         login = {"type": 1, "username": who.username, "password": who.password}
         other = type(who)(**vars(who))
@@ -212,7 +208,7 @@ class TestBus:
         assert everywhere(workers, "/my/profile", other, 200) < SOON
 
     def test_deaf_worker_asks_the_database(self, api, workers):
-        """Its listening connection cut again and again, a worker still tells the truth."""
+        """With its listening connection cut again and again, a worker tells the truth."""
         who, path = api.person(), "/ops/rows-memory?title=deaf"
         cut = """select pg_terminate_backend(pid) from pg_stat_activity
                  where application_name = 'atom bus'"""
@@ -224,7 +220,12 @@ class TestBus:
             api.sql("update users set is_active = $1 where id = $2", active, who.id)
             api.sql("insert into test (title) values ('deaf')")
             assert everywhere(workers, "/my/profile", who, status) < SOON
-            eventually(lambda: len(api.sql(cut.replace("pg_terminate_backend(pid)", "1"))) == WORKERS)
+            eventually(
+                lambda: (
+                    len(api.sql(cut.replace("pg_terminate_backend(pid)", "1")))
+                    == WORKERS
+                )
+            )
         counts = [len(hand.ask(path).json()) for hand in workers]
 
         assert [4] * WORKERS == counts

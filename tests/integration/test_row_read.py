@@ -5,6 +5,7 @@ import pytest
 
 from atom.errors import ApiError, Forbidden, NotFound
 from atom.feature import row
+from atom.sql import catalog
 from atom.sql.cursor import encode
 from atom.sql.run import Database
 from tests.integration.row_world import ADA, CLO, database_url, row_url, world
@@ -147,6 +148,28 @@ OPERATORS = [
 async def test_operator_finds_exactly_its_rows(three, query, ids):
     """What a filter says is what PostgreSQL is asked, values included."""
     assert ids == await three.ids(query)
+
+
+async def test_datatypes_of_extensions_and_lengths(world):
+    """citext compares without case; arrays of varchar and places in lists work too."""
+    await world.database.run("create extension if not exists citext")
+    await world.database.run("alter table test add name citext, add words varchar(5)[]")
+    world.database.catalog = await catalog.read(world.database)
+    body = {"name": "Ada", "words": ["a", "b"]}
+    await row.create(world.database, world.reach(ADA), "test", [body, {"name": "Clo"}])
+    await row.create(world.database, world.reach(ADA), "test", [body, body])
+
+    assert [4, 3, 1] == await world.ids("name==,ADA")
+    assert [4, 3, 2, 1] == await world.ids("name=in,ADA|clo")
+    assert [4, 3, 1] == await world.ids("name=like,ad%25")
+    assert [4, 3, 1] == await world.ids("words=contains,a|b")
+    assert [4, 3, 1] == await world.ids("words==,a,b")
+    assert [4, 3, 1] == await world.ids("words=any,a")
+    rows, beside = await world.ask("table=test&order=name&limit=3&cursor=")
+    rows, _ = await world.ask(
+        f"table=test&order=name&limit=3&cursor={beside['next_cursor']}"
+    )
+    assert ["Clo"] == [each["name"] for each in rows]
 
 
 REFUSED = [
@@ -368,7 +391,7 @@ async def test_cursor_walks_the_same_rows_as_the_order(world, order):
     )
     plain = await world.ids(f"{order}&limit=1000")
     walked, cursor, pages = [], "", 0
-    while cursor is not None:
+    while cursor is not None and pages < 20:
         rows, beside = await world.ask(
             f"table=test&{order}&limit=96&column=title,id&cursor={cursor}"
         )

@@ -116,7 +116,7 @@ def test_cursor_walks_over_http(http, person):
         http.post("/my/object-create", params={"table": "test"}, json=rows, headers=me)
     )
     found, cursor = [], ""
-    while cursor is not None:
+    while cursor is not None and len(found) < 50:
         params = {"table": "test", "limit": 10, "cursor": cursor}
         answer = http.get("/my/object-read", params=params, headers=me)
         found += [row["id"] for row in message(answer)]

@@ -55,7 +55,7 @@ REFUSED = {
     "create table as": "create table t as select 1",
     "do": "do $$ begin delete from test; end $$",
     "read a file": "select pg_read_file('/etc/passwd')",
-    "read a file by a quoted name": """select pg_catalog."pg_read_file"('/etc/passwd')""",
+    "read a file by a quoted name": """select "pg_read_file"('/etc/passwd')""",
     "read a file by an escaped name": r"""select U&"\0070g_read_file"('/etc/passwd')""",
     "read a file behind comments": "select pg_read_/**/file('/etc/passwd')",
     "read a file after a comment": "select pg_read_file/* */('/etc/passwd')",
@@ -68,7 +68,7 @@ REFUSED = {
     "sleep": "select pg_sleep(60)",
     "sleep in where": "select 1 from test where pg_sleep(60) is null",
     "sleep in order": "select 1 from test order by pg_sleep(60)::text",
-    "sleep in an aggregate": "select count(*) filter (where pg_sleep(9) is null) from test",
+    "sleep in an aggregate": "select count(pg_sleep(9)::text) from test",
     "sleep in a window": "select sum(1) over (order by pg_sleep(9)::text) from test",
     "sleep in limit": "select 1 limit length(pg_sleep(9)::text)",
     "sleep in values": "values (pg_sleep(60))",
@@ -82,11 +82,11 @@ REFUSED = {
     "notify": "select pg_notify('atom', '{}')",
     "nextval": "select nextval('test_id_seq')",
     "setval": "select setval('test_id_seq', 1)",
-    "sql in a string": "select query_to_xml('select password from users', true, true, '')",
+    "sql in a string": "select query_to_xml('table users', true, true, '')",
     "a table as xml": "select table_to_xml('users', true, true, '')",
     "a schema as xml": "select schema_to_xml('public', true, true, '')",
     "a database as xml": "select database_to_xml(true, true, '')",
-    "statistics of a text": "select * from ts_stat('select password::tsvector from users')",
+    "statistics of a text": "select * from ts_stat('select password from users')",
     "set role": "set role postgres",
     "set": "set statement_timeout = 0",
     "reset": "reset all",
@@ -115,7 +115,7 @@ REFUSED = {
     "load": "load 'x'",
     "grant": "grant all on test to public",
     "delete in a cte": "with x as (delete from test returning *) select * from x",
-    "insert in a cte": "with x as (insert into test default values returning 1) select 1",
+    "insert in a cte": "with x as (insert into test default values) select 1",
     "for update": "select id from test for update",
     "own function": "select sneak()",
     "own function that writes": "select wipe()",
@@ -164,6 +164,7 @@ REFUSED = {
     "a comment": "-- nothing",
     "no sql": "hello",
     "NUL": "select '\0'",
+    "half of a character": "select '\ud800'",
     "half of a statement": "select (1",
     "open comment": "select 1 /*",
     "open string": "select 'a",
@@ -206,7 +207,7 @@ ALLOWED = {
 
 
 @pytest.fixture
-async def database(database_url):
+async def database(database_url):  # noqa: F811
     async with fresh_database(database_url) as url:
         own = await connected(url)
         await own.execute(SCHEMA)
@@ -222,7 +223,7 @@ async def fingerprint(database):
     """Return what a refused statement must have left as it was."""
     return await database.row(
         "select (select count(*) from test) as rows,"
-        " (select count(*) from pg_class where relkind in ('r', 'v', 'S')) as relations,"
+        " (select count(*) from pg_class where relkind <> 'i') as relations,"
         " (select count(*) from pg_proc) as functions,"
         " (select count(*) from pg_locks where locktype = 'advisory') as locks"
     )
@@ -404,7 +405,7 @@ async def test_the_role_of_config_is_taken_for_the_statement_only(database):
 
 
 async def test_the_proof_leaves_the_connection_as_it_was(database):
-    """Neither a function nor a setting nor a prepared statement stays in the session."""
+    """Neither a function nor a setting stays in the session."""
     async with database.connection() as held:
         pid = await held.value("select pg_backend_pid()")
     await rows(database, "select 1 as a")

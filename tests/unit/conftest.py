@@ -94,6 +94,7 @@ def exchange(clock):
             "app": SimpleNamespace(),
             "sent": sent,
         }
+
         async def receive():
             return {"type": "http.request", "body": body, "more_body": False}
 
@@ -101,11 +102,15 @@ def exchange(clock):
             sent.append(message)
 
         matched = Matched(
-            None, policy or RoutePolicy(name="GET /test"), {}, frozenset(), path, ("", 0)
+            None,
+            policy or RoutePolicy(name="GET /test"),
+            {},
+            frozenset(),
+            path,
+            ("", 0),
         )
         made = Exchange(scope, receive, send, matched, Ports(**(defaults | ports)))
         made.address = ip
         return made
 
     return make
-

@@ -87,9 +87,9 @@ async def test_no_costs_the_same_as_a_real_check(stored):
     async def quickest(against):
         taken = []
         for _ in range(5):
-            began = time.perf_counter()
+            began = time.process_time()  # work, not waiting: the machine may be busy
             await verify_password("wrong", against)
-            taken.append(time.perf_counter() - began)
+            taken.append(time.process_time() - began)
         return min(taken)
 
     assert 0.5 < await quickest(stored) / await quickest(known) < 2

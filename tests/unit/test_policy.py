@@ -60,7 +60,7 @@ def test_policy_is_that_of_the_matched_route():
 
 
 def test_method_key_beats_the_bare_path():
-    """"POST /test" holds for POST only, over what /test says."""
+    """ "POST /test" holds for POST only, over what /test says."""
     policies = table(
         ADMIN
         | {
@@ -138,7 +138,11 @@ def test_all_faults_are_told_at_once():
 
 
 ADMINS = RoutePolicy(
-    name="GET /admin/rows", tier="admin", id=5, token_required=True, active_required=True
+    name="GET /admin/rows",
+    tier="admin",
+    id=5,
+    token_required=True,
+    active_required=True,
 )
 
 

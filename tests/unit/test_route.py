@@ -42,7 +42,9 @@ def build():
 
 APP = build()
 TABLE = RouteTable(routes(APP))
-SEGMENT = st.sampled_from(["", "a", "b", "c", "in", "n", "1", "x", "f", "last", "static"])
+SEGMENT = st.sampled_from(
+    ["", "a", "b", "c", "in", "n", "1", "x", "f", "last", "static"]
+)
 
 
 def chosen_by_router(method, path):

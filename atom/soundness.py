@@ -1,0 +1,56 @@
+"""Whether config as a whole can be served: what no single value can tell."""
+
+from collections.abc import Mapping
+from typing import Any
+
+PLACEHOLDERS = ("change", "example", "secret", "placeholder", "password", "xxxx")
+
+
+def faults(config: Mapping[str, Any]) -> list[str]:
+    """Return what two or more values together make impossible or unsafe."""
+    problems = []
+    root, signing = config["config_key_root"] or "", config["config_key_jwt"] or ""
+    if len(root) < 16:
+        problems.append("config_key_root: set it to 16 characters or more")
+    parts = [part.strip() for part in signing.split(",")]
+    if min(len(part.encode()) for part in parts) < 32:
+        problems.append("config_key_jwt: set it to 32 bytes or more")
+    if len(parts) > 2:
+        problems.append("config_key_jwt: at most two keys, the new one first")
+    if root and root in parts:
+        problems.append("config_key_root: must differ from config_key_jwt")
+    if config["config_cors_allow_credentials"] and (
+        "*" in config["config_cors_origin_list"]
+    ):
+        problems.append(
+            "config_cors_allow_credentials: not with origin *; list the origins in "
+            "config_cors_origin_list"
+        )
+    if (
+        config["config_postgres_min_connection"]
+        > (config["config_postgres_max_connection"])
+    ):
+        problems.append(
+            "config_postgres_min_connection: larger than config_postgres_max_connection"
+        )
+    if "id" not in config["config_token_key_list"]:
+        problems.append("config_token_key_list: must hold id")
+    secret = set(config["config_column_secret_list"])
+    if shown := secret.intersection(config["config_token_key_list"]):
+        problems.append(f"config_token_key_list: {', '.join(sorted(shown))} is secret")
+    if config["config_env"] == "production":
+        problems += unfit_for_production(config)
+    return problems
+
+
+def unfit_for_production(config: Mapping[str, Any]) -> list[str]:
+    """Return what production needs to have set by a person."""
+    problems = []
+    for name in ("config_postgres_url", "config_root_password"):
+        if not config[name]:
+            problems.append(f"{name}: must be set when config_env=production")
+    for name in ("config_key_root", "config_key_jwt", "config_root_password"):
+        value = (config[name] or "").lower()
+        if any(word in value for word in PLACEHOLDERS):
+            problems.append(f"{name}: looks like a placeholder; set a random value")
+    return problems

@@ -1,0 +1,220 @@
+"""How the server ends, asked to or not, and what is left: no process, every row."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from tests.acceptance.checkout import copied
+from tests.acceptance.operations import (
+    ALONE,
+    CONFIG,
+    Writer,
+    answered,
+    at_once,
+    at_work,
+    eventually,
+    family,
+    hands,
+    running,
+    still,
+)
+from tests.served import environment, free_port
+
+LOGGED = """select type, status_code from log_api
+            where query_param = $1 or query_param like $1 || '&%'"""
+
+
+def ended(api, before, seconds):
+    """Wait for the server and all it brought forth to end. Return the exit code."""
+    code = api.process.wait(seconds)
+    eventually(lambda: not still(before), seconds)
+    return code
+
+
+@pytest.fixture(scope="class", params=[1, 3], ids=["alone", "three workers"])
+def life(request, tmp_path_factory):
+    """Serve again and again on the same folder, with so many workers."""
+    code = tmp_path_factory.mktemp("end")
+    values = {"config_workers": str(request.param)}
+    config = ALONE if request.param == 1 else CONFIG
+
+    def begin():
+        return running(code, values, config=config, folder=code / "own")
+
+    begin.workers = request.param
+    return begin
+
+
+class TestLives:
+    """One folder, three lives in a row."""
+
+    def test_told_to_end_it_finishes_what_it_began(self, life):
+        """SIGTERM: what is in flight is answered, background work done, the exit clean."""
+        with life() as api:
+            before = family(api.process.pid)
+            with ThreadPoolExecutor(10) as pool:
+                path = "/ops/slow-row?title=behind&seconds=1&is_background=1"
+                for _ in range(6):
+                    assert "added in background" == api.message("POST", path)
+                slow = [
+                    pool.submit(answered, api.url, "/ops/slow?x=slow&seconds=1.5")
+                    for _ in range(4)
+                ]
+                time.sleep(0.2)
+                quick = at_once(50, lambda _: answered(api.url, "/?x=last", times=4))
+                began = time.monotonic()
+                api.process.send_signal(signal.SIGTERM)
+                late = [one.result(20) for one in slow]
+            code = ended(api, before, 20)
+            seconds = time.monotonic() - began
+
+        assert [[200] * 4] * 50 == quick
+        assert [[200]] * 4 == late
+        assert 0 == code
+        assert seconds < 8
+
+    def test_log_and_rows_are_all_there_in_the_next_life(self, life):
+        """One row of log_api for each request, one row for each background work; then
+        the server is killed while rows are written."""
+        with life() as api:
+            rows = api.sql("select id from test where title = 'behind'")
+            last = api.sql(LOGGED, "x=last")
+            slow = api.sql(LOGGED, "x=slow")
+            behind = api.sql(LOGGED, "title=behind")
+
+            before = family(api.process.pid)
+            who = api.person()
+            writers = [Writer(api.url, who, f"life {n}") for n in range(3)]
+            with at_work(*writers):
+                eventually(lambda: all(len(w.acknowledged) > 30 for w in writers), 20)
+                api.process.kill()
+                began = time.monotonic()
+                ended(api, before, 15)
+                life.seconds = time.monotonic() - began
+        life.acknowledged = {t: i for w in writers for t, i in w.acknowledged.items()}
+
+        assert 6 == len(rows)
+        assert [(3, 200)] * 200 == [(row["type"], row["status_code"]) for row in last]
+        assert [(3, 200)] * 4 == [(row["type"], row["status_code"]) for row in slow]
+        assert [(1, 200)] * 6 == [(row["type"], row["status_code"]) for row in behind]
+        assert life.seconds < 12
+
+    def test_killed_server_has_lost_no_acknowledged_row(self, life):
+        """Every id a caller was told is there, no row twice; a killed worker is
+        replaced, and a second server on the folder is told who holds it."""
+        with life() as api:
+            rows = api.sql("select id, title from test where title like 'life %'")
+            found = {row["title"]: row["id"] for row in rows}
+            assert len(found) == len(rows), "a row was written twice"
+            gone = {t: i for t, i in life.acknowledged.items() if found.get(t) != i}
+            assert {} == gone
+            assert life.acknowledged
+
+            if life.workers > 1:
+                with hands(api.url, life.workers) as workers:
+                    lost = workers[0].pid
+                os.kill(lost, signal.SIGKILL)
+                assert answered(api.url, "/ops/slow?seconds=0", times=10) == [200] * 10
+                eventually(lambda: lost not in pids(api, life.workers), 20)
+
+            second = subprocess.run(
+                [sys.executable, "main.py"],
+                cwd=api.code,
+                env=environment({**api.config, "config_port": str(free_port())}),
+                capture_output=True,
+                text=True,
+                timeout=40,
+                check=False,
+            )
+            told = second.stdout + second.stderr
+            assert 1 == second.returncode
+            assert f"held by process {api.process.pid}" in told, told
+            assert "Traceback" not in told
+            assert 200 == api.call("GET", "/").status_code
+
+            before = family(api.process.pid)
+            api.process.send_signal(signal.SIGTERM)
+            assert 0 == ended(api, before, 20)
+            assert "Traceback" not in api.log.read_text(), api.log.read_text()
+
+
+def pids(api, count):
+    """Return the workers that answer now, once there are so many."""
+    with hands(api.url, count) as workers:
+        return [hand.pid for hand in workers]
+
+
+def start(code, **values):
+    """Start `python main.py` without waiting for it."""
+    config = {
+        "config_host": "127.0.0.1",
+        "config_port": str(free_port()),
+        "config_atom_folder": str(code / "own"),
+        **values,
+    }
+    return subprocess.Popen(
+        [sys.executable, "main.py"],
+        cwd=code,
+        env=environment(config),
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+
+
+@pytest.fixture(scope="module")
+def warm(tmp_path_factory):
+    """A checkout whose database has been made before."""
+    code = tmp_path_factory.mktemp("warm")
+    with running(code, config=ALONE, folder=code / "own"):
+        pass
+    return code
+
+
+@pytest.mark.parametrize("workers", ["1", "2"])
+class TestStart:
+    def test_port_that_is_taken(self, warm, workers):
+        """Which port, and what to change; at once, and nothing is left running."""
+        import socket
+
+        with socket.socket() as holder:
+            holder.bind(("127.0.0.1", 0))
+            holder.listen()
+            port = str(holder.getsockname()[1])
+            process = start(warm, config_port=port, config_workers=workers)
+            told = process.communicate(timeout=30)[0]
+
+        assert 1 == process.returncode
+        assert f"config_port: 127.0.0.1:{port}" in told
+        assert "Traceback" not in told
+
+    def test_schema_that_cannot_be_applied(self, tmp_path, workers):
+        """What is found out only while starting is told too, and ends the server."""
+        wrong = 'config_postgres_schema = {"query": {"bad": "select from nowhere"}}\n'
+        code = copied(tmp_path, config__wrong=wrong)
+        process = start(code, config_workers=workers)
+        began = family(process.pid)
+        told = process.communicate(timeout=40)[0]
+
+        assert 0 != process.returncode
+        assert "nowhere" in told
+        assert not still(began)
+
+    @pytest.mark.parametrize("seconds", [0.4, 0.9, 1.3, 1.7, 2.2])
+    def test_told_to_end_while_starting(self, warm, workers, seconds):
+        """At whatever moment: it ends soon, and takes everything with it."""
+        process = start(warm, config_workers=workers)
+        time.sleep(seconds)
+        before = family(process.pid)
+        process.send_signal(signal.SIGTERM)
+        told = process.communicate(timeout=30)[0]
+
+        assert process.returncode in ((0, -signal.SIGTERM) if seconds < 1 else (0,))
+        eventually(lambda: not still(before), 5)
+        assert "Traceback" not in told, told
