@@ -5,11 +5,11 @@ config_api = {
     "/admin/ids-update": {"id": 3},
     "/admin/ids-delete": {"id": 4},
     "/admin/object-read": {"id": 5, "cache_sec": ["inmemory", 100]},
-    # "/admin/db-runner": {"id": 6},
+    "/admin/db-runner": {"id": 6, "concurrency_max": 4},
     "/auth/logout": {"is_token": 1},
     "/auth/signup": {"ratelimiter_times_sec": [120, 60]},
     "/auth/signup-bigint": {"ratelimiter_times_sec": [120, 60]},
-    # "/root/postgres-import": {"body_max_kb": 1_048_576},
+    "/root/postgres-import": {"body_max_kb": 1_048_576},
     "/test": {
         "id": 7,
         "cache_sec": ["inmemory", 60],

@@ -7,7 +7,17 @@ from contextlib import asynccontextmanager
 
 from fastapi import FastAPI
 
-from atom import discover, embedded, log, openapi, serve, soundness, welcome, wire
+from atom import (
+    command,
+    discover,
+    embedded,
+    log,
+    openapi,
+    serve,
+    soundness,
+    welcome,
+    wire,
+)
 from atom.client import opened
 from atom.client.all import CLIENTS
 from atom.cors import CorsForBrowsers
@@ -57,12 +67,12 @@ async def lifespan(app: FastAPI) -> AsyncIterator[None]:
     with embedded.provided(config, ROOT, join=True, workers=1) as found:
         serve.adopt(config, found)
         async with (
-            opened(CLIENTS, config) as clients,
+            opened(CLIENTS, config, on_open=wire.taken_up(app)) as clients,
             wire.connected(config, clients) as ports,
         ):
             wire.publish(app, config, clients, ports)
             login = await wire.prepare(ports, config)
-            if login is not None or serve.speaks_for_all():
+            if login is not None or serve.speaks_for_all(__name__):
                 welcome.tell(config, login)
             gc.freeze()  # what lives as long as the process is not looked at again
             gc.set_threshold(20_000, 20, 50)
@@ -97,4 +107,4 @@ if problems := config.problems + soundness.faults(config):
     serve.refuse(problems)
 
 if __name__ == "__main__":
-    serve.run(app, config, ROOT)
+    command.run(sys.argv[1:], app, config, ROOT)

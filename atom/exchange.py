@@ -118,6 +118,8 @@ class Exchange:
             self.captured += message.get("body", b"")
             if len(self.captured) > CAPTURE_MAX_BYTES:
                 self.captured = None
+        elif message["type"] == "websocket.accept":
+            self.status = 101  # Switching Protocols: too late for any other answer
         await self._send(message)
 
     async def reply(self, response: Response) -> None:

@@ -185,6 +185,25 @@ KEYS = (
         1024,
         "Prepared statements kept by a connection; 0 behind a transaction pooler.",
     ),
+    Key(
+        "config_transfer_timeout_sec",
+        seconds,
+        600.0,
+        "Seconds an import or an export may take.",
+    ),
+    Key(
+        "config_db_runner_timeout_ms",
+        whole(1),
+        5000,
+        "Milliseconds a statement of /admin/db-runner may take.",
+    ),
+    Key("config_db_runner_limit", whole(1), 1000, "Most rows of /admin/db-runner."),
+    Key(
+        "config_db_runner_role",
+        text,
+        None,
+        "Role that statements of /admin/db-runner run as.",
+    ),
     # Redis
     Key("config_redis_url", text, None, "Redis for cached answers.", secret=True),
     Key(
@@ -197,6 +216,18 @@ KEYS = (
     Key("config_redis_pubsub_url", text, None, "Redis for messages.", secret=True),
     # rows
     Key("config_limit_read_max", whole(1, 1_000_000), 1000, "Most rows of one read."),
+    Key(
+        "config_write_rows_max",
+        whole(1, 1_000_000),
+        10_000,
+        "Most rows that one request may write or delete.",
+    ),
+    Key(
+        "config_read_timeout_ms",
+        whole(1, 3_600_000),
+        10_000,
+        "Milliseconds a read of rows may take; then it is cancelled, with 504.",
+    ),
     Key(
         "config_table_allowed_public_create_list",
         names,
@@ -248,7 +279,18 @@ KEYS = (
         1.0,
         "Seconds after which log_api is written in any case.",
     ),
-    Key("config_batch_object_create", whole(1), 10, "Rows that make a batch."),
+    Key(
+        "config_batch_object_create",
+        whole(1),
+        10,
+        "Rows of queue=batch that are written without further waiting.",
+    ),
+    Key(
+        "config_batch_wait_ms",
+        whole(0, 1000),
+        5,
+        "Milliseconds a row of queue=batch waits for others at most.",
+    ),
     Key("config_cors_origin_list", names, ("*",), "Origins a browser may call from."),
     Key("config_cors_method_list", names, ("*",), "Methods a browser may use."),
     Key("config_cors_headers_list", names, ("*",), "Headers a browser may send."),

@@ -126,5 +126,6 @@ class Ports:
     database_read: Any = None  # the same on the replica, or on the primary
     rules: Any = None  # atom.feature.reach.Rules, from config
     bus: Any = None  # atom.bus.Bus
+    batches: Any = None  # atom.feature.batch.Batches
     key_root: str = ""
     schema_read: Callable[[Any], None] | None = None  # called with each new catalog

@@ -2,6 +2,7 @@
 
 import asyncio
 import ctypes
+import logging
 import os
 import signal
 import socket
@@ -13,16 +14,19 @@ from types import FrameType
 from typing import Any, NoReturn
 
 from fastapi import FastAPI
+from uvicorn import Config as Settings
+from uvicorn import Server
+from uvicorn.supervisors.multiprocess import Multiprocess, Process
 
 from atom import embedded
 from atom.errors import ConfigError
 from atom.settings import Config, flag
 
+log = logging.getLogger(__name__)
+
 PR_SET_PDEATHSIG = 1
 FAILED = 3  # uvicorn's own: a worker that ends with it is not started again
-# What a spawned worker calls the main.py it has read already; main:app would read it
-# a second time.
-APP = "__mp_main__:app"
+WORKER = "__mp_main__"  # what a spawned worker calls the main.py it was started with
 
 
 def told_plainly(kind: type[BaseException], error: Any, trace: Any) -> None:
@@ -114,9 +118,13 @@ def end_with_parent() -> None:
         os.kill(os.getpid(), signal.SIGTERM)
 
 
-def speaks_for_all() -> bool:
-    """Tell whether this is the only process that serves, or the first of them."""
-    return current_process().name in {"MainProcess", "SpawnProcess-1"}
+def speaks_for_all(name: str) -> bool:
+    """Tell whether the process whose main.py has this name is the one to say hello.
+
+    Our own parent has said it before its workers; other parents leave it to the first.
+    """
+    first = current_process().name in {"MainProcess", "SpawnProcess-1"}
+    return first and name != WORKER
 
 
 def adopt(config: Config, found: dict[str, str]) -> None:
@@ -138,7 +146,8 @@ def run(app: FastAPI, config: Config, root: Path) -> NoReturn:
             url = config["config_postgres_url"]
             seconds = config["config_postgres_connect_timeout_sec"]
             asyncio.run(reachable(url, seconds))
-            code = together(config, found) if workers > 1 else alone(app, config)
+            several = workers > 1
+            code = together(app, config, found) if several else alone(app, config)
     except ConfigError as error:
         sys.stderr.write(f"{error}\n")
         sys.exit(1)
@@ -147,8 +156,6 @@ def run(app: FastAPI, config: Config, root: Path) -> NoReturn:
 
 def alone(app: FastAPI, config: Config) -> int:
     """Serve in this process. Return the exit code."""
-    from uvicorn import Server
-
     server = Server(_settings(app, config))
     try:
         server.run()
@@ -157,21 +164,50 @@ def alone(app: FastAPI, config: Config) -> int:
     return 0 if server.started else FAILED
 
 
-def together(config: Config, found: dict[str, str]) -> int:
-    """Keep workers serving. Return the exit code: not 0 when one could not start."""
-    from uvicorn.supervisors import Multiprocess
+async def rehearsed(app: FastAPI) -> None:
+    """Start and stop once: a fault is told once, and tables are made by one process.
 
-    os.environ.update(found)
-    settings = _settings(APP, config)
-    supervisor = Multiprocess(settings, [settings.bind_socket()])
-    supervisor.run()
-    failed = any(process.exitcode == FAILED for process in supervisor.processes)
+    Raises:
+        ConfigError: what a worker would have met.
+    """
+    async with app.router.lifespan_context(app):
+        pass
+
+
+def together(app: FastAPI, config: Config, found: dict[str, str]) -> int:
+    """Keep workers serving. Return the exit code: not 0 when one could not start."""
+    asyncio.run(rehearsed(app))
+    os.environ.update(found | {"config_is_postgres_init": "0"})
+    settings = _settings(f"{WORKER}:app", config)
+    workers = Workers(settings, [settings.bind_socket()])
+    workers.run()
+    failed = any(process.exitcode == FAILED for process in workers.processes)
     return FAILED if failed else 0
 
 
-def _settings(app: FastAPI | str, config: Config) -> Any:
-    from uvicorn import Config as Settings
+class Workers(Multiprocess):
+    """uvicorn's workers, taken for alive as long as they run.
 
+    uvicorn also kills those that do not answer within seconds: on a busy machine that
+    is each one that still reads its files.
+    """
+
+    def keep_subprocess_alive(self) -> None:
+        """Replace workers that have ended; stop when one could not start."""
+        for place, worker in enumerate(self.processes):
+            if worker.process.is_alive():
+                continue
+            worker.join()
+            if worker.exitcode == FAILED:
+                log.error("worker %s could not start; all are stopped", worker.pid)
+                self.should_exit.set()
+                return
+            log.error("worker %s ended (exit code %s)", worker.pid, worker.exitcode)
+            self.processes[place] = another = Process(self.config, self.sockets)
+            another.start()
+
+
+def _settings(app: FastAPI | str, config: Config) -> Settings:
     return Settings(
         app,
         host=config["config_host"],

@@ -31,13 +31,19 @@ class Tasks:
         return len(self._running)
 
     async def drain(self, *, seconds: float) -> int:
-        """Wait for all of it, at most `seconds`. Return how many were cancelled."""
-        if not self._running:
-            return 0
-        _, late = await asyncio.wait(set(self._running), timeout=seconds)
+        """Wait for all of it, at most `seconds`. Return how many had to be cancelled.
+
+        What is begun meanwhile is waited for as well.
+        """
+        try:
+            async with asyncio.timeout(seconds):
+                while self._running:
+                    await asyncio.wait(self._running)
+                return 0
+        except TimeoutError:
+            late = set(self._running)
         for task in late:
             log.error("%s cancelled: not done after %s s", task.get_name(), seconds)
             task.cancel()
-        if late:
-            await asyncio.wait(late, timeout=1)
+        await asyncio.wait(late, timeout=1)
         return len(late)

@@ -1,6 +1,6 @@
 """Joins ports and adapters: what is open, what was configured, who hears whom."""
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -11,8 +11,10 @@ from atom.adapter.memory import MemoryCounter, MemoryStore
 from atom.adapter.redis import RedisCounter, RedisStore
 from atom.adapter.users import CachedUsers
 from atom.bus import Bus
+from atom.errors import ApiError, ConfigError
 from atom.feature import operator
 from atom.feature.account_root import RootLogin
+from atom.feature.batch import Batches
 from atom.feature.reach import Rules
 from atom.feature.token import Decoder
 from atom.port import Ports
@@ -21,7 +23,8 @@ from atom.sql.run import Database
 from atom.step.record import COLUMNS
 from atom.task import Tasks
 
-DRAIN_SECONDS = 10.0
+DRAIN_SECONDS = 10.0  # for work that was begun
+WRITE_SECONDS = 5.0  # for the log, should the database be away when we end
 
 
 def closed(config: Mapping[str, Any]) -> Ports:
@@ -47,14 +50,15 @@ async def connected(
     """Give every port its adapter; at the end finish what was begun, write the log."""
     ports = closed(config)
     ports.clients = clients
-    if (redis := clients.get("client_redis_ratelimiter")) is not None:
-        ports.counter = RedisCounter(redis)
-    if (redis := clients.get("client_redis")) is not None:
-        ports.stores = {**ports.stores, "redis": RedisStore(redis)}
+    if config["config_redis_url_ratelimiter"]:
+        ports.counter = RedisCounter(clients.get("client_redis_ratelimiter"))
+    if config["config_redis_url"]:
+        shared = RedisStore(clients.get("client_redis"))
+        ports.stores = {**ports.stores, "redis": shared}
     ports.database = _database(config, clients["client_postgres_asyncpg_pool"])
     ports.database_read = ports.database
     if (replica := clients.get("client_postgres_read")) is not None:
-        ports.database_read = _database(config, replica)
+        ports.database_read = _database(config, replica.pool)
     ports.users = users = CachedUsers(
         ports.database,
         max(
@@ -69,6 +73,11 @@ async def connected(
         batch=config["config_batch_log_api"],
         seconds=config["config_batch_log_api_sec"],
     )
+    ports.batches = batches = Batches(
+        ports.database,
+        rows=config["config_batch_object_create"],
+        wait_ms=config["config_batch_wait_ms"],
+    )
     ports.bus = bus = Bus(config["config_postgres_url"])
     _listen(ports, bus, users)
     journal.start()
@@ -77,7 +86,8 @@ async def connected(
         yield ports
     finally:
         await ports.tasks.drain(seconds=DRAIN_SECONDS)
-        await journal.close(DRAIN_SECONDS)
+        await batches.close(DRAIN_SECONDS)
+        await journal.close(WRITE_SECONDS)
         await bus.close()
 
 
@@ -96,6 +106,8 @@ def _listen(ports: Ports, bus: Bus, users: CachedUsers) -> None:
     async def coherent(known: bool) -> None:
         users.coherent = memory.coherent = known
         await memory.clear()
+        if known and ports.database.catalog.tables:
+            await operator.read_schema(ports)
 
     def written(table: str) -> None:
         memory.forget_tag(table)
@@ -110,6 +122,24 @@ def _listen(ports: Ports, bus: Bus, users: CachedUsers) -> None:
     bus.on("reset", lambda _: operator.start_over(ports))
     bus.lost.append(lambda: coherent(False))
     bus.regained.append(lambda: coherent(True))
+
+
+def taken_up(app: FastAPI) -> Callable[[str, Any], None]:
+    """Return what puts a client that answers late where it would have been."""
+
+    def take(name: str, handle: Any) -> None:
+        ports = app.state.ports
+        setattr(app.state, name, handle)
+        if name == "client_redis_ratelimiter":
+            ports.counter.client = handle
+        if name == "client_redis":
+            ports.stores["redis"].client = handle
+        if name == "client_postgres_read":
+            replica = _database(ports.config, handle.pool)
+            replica.catalog = ports.database.catalog
+            ports.database_read = replica
+
+    return take
 
 
 def publish(
@@ -139,8 +169,14 @@ async def prepare(ports: Ports, config: Mapping[str, Any]) -> RootLogin | None:
     """Bring the database up to the declaration if that is ours to do; read it.
 
     Returns the root login when the root user was made just now.
+
+    Raises:
+        ConfigError: when the database does not take the declaration.
     """
-    if config["config_is_postgres_init"]:
+    if not config["config_is_postgres_init"]:
+        await operator.read_schema(ports)
+        return None
+    try:
         return await operator.schema_apply(ports, destructive=False)
-    await operator.read_schema(ports)
-    return None
+    except ApiError as error:
+        raise ConfigError([f"config_postgres_schema: {error.message}"]) from error

@@ -1,12 +1,10 @@
 """Any row of any table, for callers with a listed api id: /admin/…"""
 
-from typing import Annotated, Any
-
 from extend import *
-from fastapi import Body, Query, Response
+from fastapi import Response
 
 from atom import openapi, reply
-from atom.feature import row, row_value
+from atom.feature import row, row_queue, row_value, upsert
 from atom.openapi import answers, documented
 from atom.sql import query
 
@@ -18,29 +16,32 @@ FAILS = (403, 404, 409, 422)
 @router.post(
     "/admin/object-create",
     openapi_extra=documented(
-        openapi.Table, message=openapi.ID, body=openapi.ROWS, fails=FAILS
+        openapi.Upsert, message=openapi.ID, body=openapi.ROWS, fails=FAILS
     ),
 )
 async def route_admin_object_create(request: Request) -> Response:
     """Add a row to any table, or a list of them. Answers the id, or the ids."""
     ports, raw = request.app.state.ports, request.scope["query_string"]
+    asked = query.named(query.decoded(raw), ("table", *upsert.ASKED))
+    body = row_value.parsed(await request.body())
+    reach = ports.rules.admin(request.state.user["id"])
+    return reply.success(await row_queue.create(ports, reach, asked, body))
+
+
+@router.put(
+    "/admin/object-update",
+    openapi_extra=documented(
+        openapi.Table, message=openapi.ID, body=openapi.CHANGES, fails=FAILS
+    ),
+)
+async def route_admin_object_update(request: Request) -> Response:
+    """Change a row of any table, or a list of them. Answers the id, or the ids."""
+    ports, raw = request.app.state.ports, request.scope["query_string"]
     asked = query.named(query.decoded(raw), ("table",))
     body = row_value.parsed(await request.body())
     reach = ports.rules.admin(request.state.user["id"])
-    made = await row.create(ports.database, reach, asked.get("table", ""), body)
+    made = await row.update(ports.database, reach, asked.get("table", ""), body)
     return reply.success(made)
-
-
-@router.put("/admin/object-update", responses=answers(openapi.INTEGER, *FAILS))
-async def route_admin_object_update(
-    request: Request,
-    table: Annotated[str, Query(examples=["test"])],
-    body: Annotated[dict[str, Any], Body(examples=[{"id": 1, "title": "x"}])],
-):
-    """Change one row of any table. Answers its id."""
-    ports = request.app.state.ports
-    reach = ports.rules.admin(request.state.user["id"])
-    return reply.success(await row.update(ports.database, reach, table, body))
 
 
 @router.put("/admin/ids-update", responses=answers(openapi.COUNT, *FAILS))

@@ -4,72 +4,84 @@ from typing import Annotated
 
 from extend import *
 from fastapi import Query, Response
+from pydantic import BaseModel, ConfigDict, Field
 
 from atom import openapi, reply
 from atom.feature import inbox
 
 router = APIRouter(tags=["My messages"])
 
-Order = Annotated[
-    str | None, Query(description="Columns to sort by.", examples=["id desc"])
-]
-Limit = Annotated[
-    int | None, Query(ge=1, description="Rows of a page, 100 unless said otherwise.")
-]
-Page = Annotated[int | None, Query(ge=1, description="Which page, from 1.")]
-Unread = Annotated[
-    int | None,
-    Query(ge=0, le=1, description="1: only unread messages. 0: only read ones."),
-]
 Id = Annotated[int, Query(ge=1, le=2**63 - 1)]
 ROWS = openapi.answers(openapi.LIST)
 NUMBER = openapi.answers(openapi.COUNT)
 MODES = ["all", "created", "received"]
 
 
+class Listed(BaseModel):
+    """Which messages of all that are meant; an unknown parameter is refused."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    order: str | None = Field(
+        None, description="Columns to sort by.", examples=["id desc"]
+    )
+    limit: int | None = Field(
+        None, ge=1, description="Rows of a page, 100 unless said otherwise."
+    )
+    page: int | None = Field(None, ge=1, description="Which page, from 1.")
+    is_unread: int | None = Field(
+        None, ge=0, le=1, description="1: only unread messages. 0: only read ones."
+    )
+
+    @property
+    def shape(self):
+        return self.model_dump(include={"order", "limit", "page"})
+
+
+class Talk(Listed):
+    """A list of what two people wrote to each other."""
+
+    user_id: int = Field(ge=1, le=2**63 - 1, description="The other person.")
+
+
 @router.get("/my/message-received", responses=ROWS)
 async def route_my_message_received(
-    request: Request,
-    order: Order = None,
-    limit: Limit = None,
-    page: Page = None,
-    is_unread: Unread = None,
+    request: Request, asked: Annotated[Listed, Query()]
 ) -> Response:
     """Return what others wrote to me, and mark it read."""
-    ports, me = request.app.state.ports, request.state.user["id"]
-    shape = {"order": order, "limit": limit, "page": page}
-    return reply.rows(await inbox.received(ports, me, shape, is_unread=is_unread))
+    ports, me, unread = (
+        request.app.state.ports,
+        request.state.user["id"],
+        asked.is_unread,
+    )
+    return reply.rows(await inbox.received(ports, me, asked.shape, is_unread=unread))
 
 
 @router.get("/my/message-inbox", responses=ROWS)
 async def route_my_message_inbox(
-    request: Request,
-    order: Order = None,
-    limit: Limit = None,
-    page: Page = None,
-    is_unread: Unread = None,
+    request: Request, asked: Annotated[Listed, Query()]
 ) -> Response:
     """Return the last message of each talk, one for each other person."""
-    ports, me = request.app.state.ports, request.state.user["id"]
-    shape = {"order": order, "limit": limit, "page": page}
-    return reply.rows(await inbox.inbox(ports, me, shape, is_unread=is_unread))
+    ports, me, unread = (
+        request.app.state.ports,
+        request.state.user["id"],
+        asked.is_unread,
+    )
+    return reply.rows(await inbox.inbox(ports, me, asked.shape, is_unread=unread))
 
 
 @router.get("/my/message-thread", responses=ROWS)
 async def route_my_message_thread(
-    request: Request,
-    user_id: Id,
-    order: Order = None,
-    limit: Limit = None,
-    page: Page = None,
-    is_unread: Unread = None,
+    request: Request, asked: Annotated[Talk, Query()]
 ) -> Response:
     """Return the talk with another person, both directions, and mark theirs read."""
-    ports, me = request.app.state.ports, request.state.user["id"]
-    shape = {"order": order, "limit": limit, "page": page}
-    return reply.rows(
-        await inbox.thread(ports, me, user_id, shape, is_unread=is_unread)
+    ports, me, unread = (
+        request.app.state.ports,
+        request.state.user["id"],
+        asked.is_unread,
     )
+    read = await inbox.thread(ports, me, asked.user_id, asked.shape, is_unread=unread)
+    return reply.rows(read)
 
 
 @router.delete("/my/message-delete-bulk", responses=NUMBER)

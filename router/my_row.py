@@ -1,12 +1,10 @@
 """The caller's own rows of any table: /my/object-…, /my/ids-…, /my/parent-read."""
 
-from typing import Annotated, Any
-
 from extend import *
-from fastapi import Body, Query, Response
+from fastapi import Response
 
 from atom import openapi, reply
-from atom.feature import row, row_queue, row_value
+from atom.feature import account, row, row_many, row_queue, row_value
 from atom.openapi import answers, documented
 from atom.sql import query
 
@@ -24,12 +22,25 @@ FAILS = (403, 404, 409, 422)
 async def route_my_object_create(request: Request) -> Response:
     """Add a row of mine, or a list of them. Answers the id, or the ids in order."""
     ports, raw = request.app.state.ports, request.scope["query_string"]
-    asked = query.named(query.decoded(raw), ("table", "queue"))
-    row_queue.require_direct(asked.get("queue", ""))
+    asked = query.named(query.decoded(raw), row_queue.ASKED)
     body = row_value.parsed(await request.body())
     reach = ports.rules.my(request.state.user["id"])
-    made = await row.create(ports.database, reach, asked.get("table", ""), body)
-    return reply.success(made)
+    return reply.success(await row_queue.create(ports, reach, asked, body))
+
+
+@router.post(
+    "/my/object-create-many",
+    openapi_extra=documented(
+        openapi.Nothing, message=openapi.IDS_MADE, body=openapi.ENTRIES, fails=FAILS
+    ),
+)
+async def route_my_object_create_many(request: Request) -> Response:
+    """Add rows of mine to several tables, all or none. Answers the ids in order."""
+    ports, raw = request.app.state.ports, request.scope["query_string"]
+    query.named(query.decoded(raw), ())
+    body = row_value.parsed(await request.body())
+    reach = ports.rules.my(request.state.user["id"])
+    return reply.success(await row_many.create_many(ports.database, reach, body))
 
 
 @router.get(
@@ -56,21 +67,23 @@ async def route_my_parent_read(request: Request) -> Response:
     return reply.rows(await row.parents(ports.database_read, reach, raw))
 
 
-@router.put("/my/object-update", responses=answers(openapi.INTEGER, *FAILS))
-async def route_my_object_update(
-    request: Request,
-    table: Annotated[str, Query(examples=["test"])],
-    body: Annotated[dict[str, Any], Body(examples=[{"id": 1, "title": "x"}])],
-    otp: Annotated[str | None, Query(description="For a new e-mail or mobile.")] = None,
-):
-    """Change one of my rows, or my account (`table=users`). Answers the id."""
+@router.put(
+    "/my/object-update",
+    openapi_extra=documented(
+        openapi.Update, message=openapi.ID, body=openapi.CHANGES, fails=FAILS
+    ),
+)
+async def route_my_object_update(request: Request) -> Response:
+    """Change my row or a list of them, or my account (`table=users`). Answers ids."""
     ports, user = request.app.state.ports, request.state.user
-    if table == "users":
-        from atom.feature import account
-
-        return reply.success(await account.update(ports, user, body, otp))
+    raw = request.scope["query_string"]
+    asked = query.named(query.decoded(raw), ("table", "otp"))
+    body = row_value.parsed(await request.body())
+    if asked.get("table") == "users":
+        return reply.success(await account.update(ports, user, body, asked.get("otp")))
     reach = ports.rules.my(user["id"])
-    return reply.success(await row.update(ports.database, reach, table, body))
+    made = await row.update(ports.database, reach, asked.get("table", ""), body)
+    return reply.success(made)
 
 
 @router.put("/my/ids-update", responses=answers(openapi.COUNT, *FAILS))

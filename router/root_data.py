@@ -13,7 +13,7 @@ from atom.openapi import failures
 router = APIRouter(tags=["Root data"])
 
 ATTACHED = {"Content-Disposition": "attachment; filename=query_result.csv"}
-SECONDS = config.get("config_transfer_timeout_sec") or 600.0
+SECONDS = config["config_transfer_timeout_sec"]
 
 
 class Reading(BaseModel):
@@ -42,6 +42,7 @@ class CsvResponse(responses.StreamingResponse):
 @router.post(
     "/root/postgres-export",
     response_class=CsvResponse,
+    status_code=200,
     responses={
         200: {
             "description": "The rows; lines end with CR LF. NULL is an empty cell, the "

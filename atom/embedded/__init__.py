@@ -55,5 +55,6 @@ def provided(
             urls |= dict.fromkeys(REDIS, url)
         if held.ours:
             held.publish(urls)
+            stack.callback(held.wait_for_others)
             stack.callback(held.withdraw)
         yield {key: url for key, url in urls.items() if not config.get(key)}

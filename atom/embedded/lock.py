@@ -6,6 +6,7 @@ The holder keeps a lock on `.atom/lock` which the kernel frees however the holde
 
 import fcntl
 import json
+import logging
 import os
 import shlex
 import socket
@@ -22,8 +23,11 @@ from urllib.parse import parse_qs, urlsplit
 from atom.embedded.folder import read, write
 from atom.errors import ConfigError
 
+log = logging.getLogger(__name__)
+
 JOIN_SECONDS = 130.0
 CHANGE_SECONDS = 10.0
+LEAVE_SECONDS = 10.0
 LOOK_SECONDS = 0.02
 
 
@@ -43,6 +47,19 @@ class Held:
         """Say that they are no longer there."""
         (self.folder / "run.json").unlink(missing_ok=True)
 
+    def wait_for_others(self) -> None:
+        """Let those who use the servers finish; they were told to end as we were."""
+        file = _open(self.folder / "joined")
+        try:
+            begun = time.monotonic()
+            while not _locked(file, fcntl.LOCK_EX):
+                if time.monotonic() - begun > LEAVE_SECONDS:
+                    log.warning("other processes lose the database in %s", self.folder)
+                    return
+                time.sleep(LOOK_SECONDS)
+        finally:
+            os.close(file)
+
 
 @contextmanager
 def hold(folder: Path, *, join: bool) -> Iterator[Held]:
@@ -58,7 +75,8 @@ def hold(folder: Path, *, join: bool) -> Iterator[Held]:
     try:
         urls = _wait(folder, file, join=join)
         if urls is not None:
-            yield Held(folder, False, urls)
+            with _joined(folder):
+                yield Held(folder, False, urls)
             return
         held = Held(folder, True, {})
         held.withdraw()
@@ -69,6 +87,26 @@ def hold(folder: Path, *, join: bool) -> Iterator[Held]:
             held.withdraw()
     finally:
         os.close(file)
+
+
+@contextmanager
+def _joined(folder: Path) -> Iterator[None]:
+    """Let the holder see that its servers are in use."""
+    file = _open(folder / "joined")
+    try:
+        _locked(file, fcntl.LOCK_SH)
+        yield
+    finally:
+        os.close(file)
+
+
+def _locked(file: int, how: int) -> bool:
+    """Take a lock if nobody is in the way."""
+    try:
+        fcntl.flock(file, how | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
 
 
 def _open(path: Path) -> int:
@@ -83,11 +121,7 @@ def _wait(folder: Path, file: int, *, join: bool) -> dict[str, str] | None:
     """Return None once the lock is ours, or the URLs of the one who has it."""
     begun = time.monotonic()
     while True:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            pass
-        else:
+        if _locked(file, fcntl.LOCK_EX):
             return None
         holder, running = _signature(file), read(folder / "run.json") or {}
         up = bool(holder) and running.get("pid") == holder.get("pid")

@@ -75,7 +75,7 @@ def forget(ports: Ports, user_id: int) -> None:
 
 
 async def update(
-    ports: Ports, user: dict[str, Any], changes: dict[str, Any], otp: str | None
+    ports: Ports, user: Mapping[str, Any], changes: Any, otp: str | None
 ) -> int:
     """Change one's own row of users. Return its id.
 
@@ -88,6 +88,8 @@ async def update(
         Unauthenticated: a wrong `password_old` or OTP.
     """
     me = int(user["id"])
+    if not isinstance(changes, Mapping):
+        raise ApiError("The body takes an object with 'id'.")
     require_own(me, changes)
     table = ports.database.catalog.table("users")
     wish = read(table, ports.config, changes)

@@ -42,7 +42,6 @@ CLOSED = frozenset({"users", "otp", "log_password", "log_api"})
 OPEN = frozenset({"admin", "trusted"})  # tiers that reach every table
 # What one user does not learn of another through rows that point to that user.
 PERSONAL = frozenset({"api_access", "email", "mobile", "google_id", "location"})
-CREATOR_HIDDEN = frozenset({"api_access"})
 
 
 class Rules:
@@ -56,6 +55,8 @@ class Rules:
         )
         self.public_read = frozenset(config["config_table_allowed_public_read_list"])
         self.limit_max: int = config["config_limit_read_max"]
+        self.read_seconds: float = config["config_read_timeout_ms"] / 1000
+        self.write_max: int = config["config_write_rows_max"]
 
     def my(self, user_id: int) -> "Reach":
         """Reach the rows a user made."""
@@ -172,7 +173,9 @@ class Reach:
     def creators(self, catalog: Catalog) -> Table | None:
         """Return the columns of users that may stand beside a row they made."""
         users = visible(catalog, self.rules.secret).tables.get("users")
-        return None if users is None else without(users, CREATOR_HIDDEN)
+        if users is None or self.tier in OPEN:
+            return users
+        return without(users, PERSONAL)
 
     def parents(
         self, catalog: Catalog, target: Target, name: str, column: str

@@ -1,18 +1,65 @@
 """`queue=` of /my/object-create: who writes the rows, and when."""
 
+from collections.abc import Mapping
+from typing import Any
+
 from atom.errors import ApiError, Unavailable, nearest
+from atom.feature import row_value, row_write, upsert
+from atom.feature.reach import Reach
+from atom.feature.row_rule import telling
+from atom.port import Ports
 
 CHOICES = ("batch", "redis", "rabbitmq", "kafka", "celery", "mongodb_<database>")
+ASKED = ("table", "queue", *upsert.ASKED)
 
 
-def require_direct(queue: str) -> None:
-    """Refuse every way of writing but the direct one.
+async def create(
+    ports: Ports, reach: Reach, asked: Mapping[str, str], body: Any
+) -> Any:
+    """Add a row or a list of rows, in the way the parameters ask for.
+
+    A list is one statement already, so `queue=batch` writes it directly.
 
     Raises:
         ApiError: naming the choices when there is no such queue.
         Unavailable: `client.missing` when there is one and it is not served here.
     """
-    if not queue:
+    queue, table = asked.get("queue", ""), asked.get("table", "")
+    require_known(queue)
+    if (wish := upsert.wish(asked)) is not None:
+        if queue:
+            raise ApiError("'queue' and 'on_conflict' do not go together.")
+        return await upsert.create(ports.database, reach, table, body, wish)
+    if queue != "batch" or isinstance(body, list):
+        return await row_write.create(ports.database, reach, table, body)
+    return await batch(ports, reach, table, body)
+
+
+async def batch(ports: Ports, reach: Reach, table: str, body: Any) -> int:
+    """Add one row together with those of other callers. Return its id.
+
+    Raises:
+        ApiError: naming the column; and what `Batches.create` raises.
+    """
+    if ports.batches is None:
+        raise Unavailable("Queue 'batch' is not configured.")
+    found = reach.creatable(ports.database.catalog, table).table
+    (given,), _ = row_value.rows(body, 1)
+    row = await row_value.read(reach, found, given, create=True)
+    row |= reach.stamps(found, create=True)
+    async with telling(ports.database):
+        made: int = await ports.batches.create(found, row)
+    return made
+
+
+def require_known(queue: str) -> None:
+    """Refuse a way of writing that does not exist, or not here.
+
+    Raises:
+        ApiError: naming the choices when there is no such queue.
+        Unavailable: `client.missing` when there is one and it is not served here.
+    """
+    if queue in {"", "batch"}:
         return
     if queue in CHOICES[:-1] or queue.startswith("mongodb_"):
         raise Unavailable(f"Queue '{queue[:60]}' is not configured.")

@@ -4,15 +4,19 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
-from atom.errors import ApiError
+import orjson
+
+from atom.errors import ApiError, TimedOut
 from atom.feature.reach import Reach, Rules
+from atom.feature.relative import Around
 from atom.sql import cursor, parent, plan, query
 from atom.sql.catalog import Catalog
 from atom.sql.run import Database
-from atom.sql.statement import Statement
+from atom.sql.statement import COUNTED_MAX, Statement
 from atom.trace import note_read
 
 REMEMBERED_MAX_BYTES = 1024
+SLOW = "Ask for fewer rows, or filter and order by columns that have an index."
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,9 +31,7 @@ class Answer:
 class Prepared:
     """A query string that was understood: what to run, and what to make of it."""
 
-    statement: Statement
-    tables: tuple[str, ...]
-    belongs: str  # the order a cursor is made for
+    read: plan.Read
     wants_next: bool = False
     wants_count: bool = False
     has_cursor: bool = False
@@ -45,13 +47,17 @@ async def read(database: Database, reach: Reach, raw: bytes) -> Answer:
     """
     understand = _remembered if len(raw) <= REMEMBERED_MAX_BYTES else _prepare
     prepared = understand(database.catalog, reach.rules, reach.tier, raw)
-    note_read(*prepared.tables)
-    statement = prepared.statement
+    note_read(*prepared.read.tables)
+    statement, seconds = prepared.read.statement, reach.rules.read_seconds
     values = statement.bound(reach.owner)
-    if not (prepared.wants_next or prepared.wants_count):
-        return Answer((await database.value(statement.text, *values)).encode(), {})
     try:
-        row = await database.row(statement.text, *values)
+        if not (prepared.wants_next or prepared.wants_count):
+            body = await database.value(statement.text, *values, seconds=seconds)
+            return Answer(body.encode(), {})
+        row = await database.row(statement.text, *values, seconds=seconds)
+    except TimedOut as error:
+        error.hint = SLOW
+        raise
     except ApiError as error:
         if prepared.has_cursor and error.code == "value.unreadable":
             raise ApiError(
@@ -62,10 +68,20 @@ async def read(database: Database, reach: Reach, raw: bytes) -> Answer:
     beside: dict[str, Any] = {}
     if prepared.wants_next:
         keys = row["next"]
-        beside["next_cursor"] = keys and cursor.encode(prepared.belongs, keys)
+        beside["next_cursor"] = keys and cursor.encode(prepared.read.belongs, keys)
     if prepared.wants_count:
         beside["count"] = row["count"]
+        guess = prepared.read.estimate
+        if guess is not None and row["count"] > COUNTED_MAX:
+            beside["count"] = await _estimated(database, guess, seconds)
     return Answer(row["body"].encode(), beside)
+
+
+async def _estimated(database: Database, guess: Statement, seconds: float) -> int:
+    """Ask the planner how many rows there are of what is too many to count."""
+    told = await database.value(guess.text, *guess.bound(None), seconds=seconds)
+    (root,) = orjson.loads(told) if isinstance(told, str) else told
+    return max(int(root["Plan"]["Plan Rows"]), COUNTED_MAX + 1)
 
 
 def _prepare(catalog: Catalog, rules: Rules, tier: str, raw: bytes) -> Prepared:
@@ -76,11 +92,9 @@ def _prepare(catalog: Catalog, rules: Rules, tier: str, raw: bytes) -> Prepared:
     target = reach.readable(catalog, asked.table)
     view = reach.view(catalog, asked.table)
     users = reach.creators(catalog) if asked.creator_keys else None
-    statement, belongs = plan.read(asked, target, view, users)
+    around = Around(reach, catalog) if asked.relations else None
     return Prepared(
-        statement,
-        (asked.table, "users") if asked.creator_keys else (asked.table,),
-        belongs,
+        plan.read(asked, target, view, users, around),
         asked.cursor is not None,
         asked.is_count,
         bool(asked.cursor),
@@ -104,5 +118,12 @@ async def parents(database: Database, reach: Reach, raw: bytes) -> bytes:
     found = reach.parents(catalog, target, asked.parent_table, asked.parent_column)
     statement = parent.read(asked, target, child, found)
     note_read(asked.table, asked.parent_table)
-    body: str = await database.value(statement.text, *statement.bound(reach.owner))
+    values = statement.bound(reach.owner)
+    try:
+        body: str = await database.value(
+            statement.text, *values, seconds=reach.rules.read_seconds
+        )
+    except TimedOut as error:
+        error.hint = SLOW
+        raise
     return body.encode()

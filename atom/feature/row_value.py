@@ -1,17 +1,16 @@
 """What stands in a body, read for the columns it is meant for."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import orjson
 
 from atom.errors import ApiError
 from atom.feature.reach import Reach
-from atom.sql import value
+from atom.sql import limit, value
 from atom.sql.catalog import LiveColumn, Table, shown, unknown_column
 
 PASSWORDS = frozenset({"password", "password_bigint"})
-IDS_MAX = 10_000
 ID = LiveColumn("id", "bigint")
 
 
@@ -35,24 +34,68 @@ def column(reach: Reach, table: Table, name: str, *, create: bool) -> LiveColumn
     return found
 
 
+class Reader:
+    """Reads rows for one caller and one table; looks each column up once."""
+
+    def __init__(self, reach: Reach, table: Table, *, create: bool) -> None:
+        self._reach, self._table, self._create = reach, table, create
+        self._columns: dict[str, LiveColumn] = {}
+
+    def column(self, name: str) -> LiveColumn:
+        """Return a column this caller may write.
+
+        Raises:
+            ApiError: naming it.
+        """
+        found = self._columns.get(name)
+        if found is None:
+            found = column(self._reach, self._table, name, create=self._create)
+            self._columns[name] = found
+        return found
+
+    async def read(self, body: Mapping[str, Any]) -> dict[str, Any]:
+        """Read the values of one row, by the datatype of each column.
+
+        Raises:
+            ApiError: naming the column that may not be written or cannot be read.
+            Unprocessable: naming the column whose value is too long or too large.
+        """
+        if not body:
+            raise ApiError("The body names no column.")
+        columns = [self.column(name) for name in body]
+        found = {}
+        for target, (name, raw) in zip(columns, body.items(), strict=True):
+            if name in PASSWORDS and raw is not None:
+                found[name] = await _hashed(name, raw)
+            else:
+                found[name] = value.from_json(target, raw)
+                limit.check(target, found[name])
+        return found
+
+    async def listed(self, rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+        """Read the values of every row of a list.
+
+        Raises:
+            ApiError: the same, naming the row.
+        """
+        found = []
+        for number, row in enumerate(rows):
+            try:
+                found.append(await self.read(row))
+            except ApiError as error:
+                raise placed(error, number) from None
+        return found
+
+
 async def read(
     reach: Reach, table: Table, body: Mapping[str, Any], *, create: bool
 ) -> dict[str, Any]:
-    """Read the values of one row, by the datatype of each column.
+    """Read the values of one row.
 
     Raises:
-        ApiError: naming the column that may not be written or cannot be read.
+        ApiError: as `Reader.read`.
     """
-    columns = {name: column(reach, table, name, create=create) for name in body}
-    if not columns:
-        raise ApiError("The body names no column.")
-    read = {}
-    for name, raw in body.items():
-        if name in PASSWORDS and raw is not None:
-            read[name] = await _hashed(name, raw)
-        else:
-            read[name] = value.from_json(columns[name], raw)
-    return read
+    return await Reader(reach, table, create=create).read(body)
 
 
 async def _hashed(name: str, raw: Any) -> str:
@@ -82,8 +125,8 @@ def identity(raw: Any, name: str = "id") -> int:
     return found
 
 
-def identities(raw: Any) -> list[int]:
-    """Read ids: `1,2,3` or a list of whole numbers.
+def identities(raw: Any, most: int) -> list[int]:
+    """Read ids: `1,2,3` or a list of whole numbers, at most so many.
 
     Raises:
         ApiError: when one of them is anything else, or there is none, or too many.
@@ -94,8 +137,8 @@ def identities(raw: Any) -> list[int]:
     parts = [part.strip() for part in raw.split(",")] if isinstance(raw, str) else raw
     if not isinstance(parts, list) or not parts:
         raise wrong
-    if len(parts) > IDS_MAX:
-        raise ApiError(f"'ids' takes at most {IDS_MAX} ids.")
+    if len(parts) > most:
+        raise too_many(len(parts), most)
     if isinstance(raw, list) and any(type(part) is not int for part in parts):
         raise wrong
     try:
@@ -119,16 +162,27 @@ def parsed(raw: bytes) -> Any:
         ) from None
 
 
-def rows(body: Any) -> tuple[list[Mapping[str, Any]], bool]:
+def too_many(count: int, most: int) -> ApiError:
+    """Say that a request means more rows than one may write."""
+    return ApiError(
+        f"One request writes at most {most} rows; this one means {count} or more.",
+        code="row.too_many",
+        hint="Do it in parts, or raise config_write_rows_max.",
+    )
+
+
+def rows(body: Any, most: int) -> tuple[list[Mapping[str, Any]], bool]:
     """Return the rows of a body, and whether it was a list.
 
     Raises:
-        ApiError: when it is neither an object nor a list of objects.
+        ApiError: when it is neither an object nor a list of objects, or too long.
     """
     many = isinstance(body, list)
     listed = body if many else [body]
     if not listed:
         raise ApiError("The body is an empty list.")
+    if len(listed) > most:
+        raise too_many(len(listed), most)
     for number, row in enumerate(listed):
         if not isinstance(row, Mapping):
             where = f" Row {number} is not an object." if many else ""

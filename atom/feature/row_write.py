@@ -1,24 +1,23 @@
 """Changing rows: created, updated and deleted, all of them or none."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from atom.errors import ApiError, NotFound
 from atom.feature import row_value
+from atom.feature.batch_insert import Row, blamed, insert, insert_one, listed
 from atom.feature.reach import Reach
-from atom.sql import plan, query, value, write
+from atom.feature.row_rule import telling
+from atom.sql import plan, query, write
 from atom.sql.catalog import Table
-from atom.sql.datatype import datatype
-from atom.sql.run import Connection, Database
-from atom.sql.statement import Statement
-
-BLAMED_MAX = 1000  # rows tried one by one to find the one that is refused
+from atom.sql.run import Database
+from atom.sql.statement import Statement, Target
 
 
 async def create(
     database: Database, reach: Reach, table: str, body: Any
 ) -> int | list[int]:
-    """Add a row, or a list of rows in one statement. Return the id or ids, in order.
+    """Add a row, or a list of rows all or none. Return the id or ids, in order.
 
     Raises:
         Forbidden: `row.table_not_allowed`.
@@ -26,104 +25,114 @@ async def create(
         Conflict: `row.exists`.
     """
     found = reach.creatable(database.catalog, table).table
-    listed, many = row_value.rows(body)
+    given, many = row_value.rows(body, reach.rules.write_max)
+    reader = row_value.Reader(reach, found, create=True)
     stamps = reach.stamps(found, create=True)
-    rows = []
-    for number, row in enumerate(listed):
-        try:
-            read = await row_value.read(reach, found, row, create=True)
-        except ApiError as error:
-            raise (row_value.placed(error, number) if many else error) from None
-        rows.append({**read, **stamps})
-    if not many:
-        names = tuple(sorted(rows[0]))
-        values = [rows[0][name] for name in names]
-        made: int = await database.value(write.insert(found, names), *values)
-        database.written(table)
-        return made
-    try:
-        ids = [row["id"] for row in await _insert(database, found, rows)]
-    except ApiError as error:
-        await _blame(database, found, rows, error)
-        raise
+    made: int | list[int]
+    async with telling(database):
+        if many:
+            rows = [{**row, **stamps} for row in await reader.listed(given)]
+            made = await _insert(database, found, rows)
+        else:
+            row = {**await reader.read(given[0]), **stamps}
+            made = await insert_one(database, found, row)
     database.written(table)
-    return ids
+    return made
 
 
-async def _insert(
-    source: Database | Connection, table: Table, rows: list[dict[str, Any]]
-) -> list[Mapping[str, Any]]:
-    """Insert rows in one statement."""
-    names = tuple(sorted({name for row in rows for name in row}))
-    if all(len(row) == len(names) for row in rows):
-        lists = [[_listed(table, name, row[name]) for row in rows] for name in names]
-        return await source.rows(write.insert_many(table, names), *lists)
-    values = [row[name] for row in rows for name in names if name in row]
-    if len(values) > write.PARAMETERS_MAX:
-        raise ApiError(
-            "So many rows must all have the same columns.",
-            hint="Write null where a row has no value, or send fewer rows.",
-        )
-    text = write.insert_mixed(table, names, tuple(frozenset(row) for row in rows))
-    return await source.rows(text, *values)
+async def _insert(database: Database, table: Table, rows: list[Row]) -> list[int]:
+    try:
+        return await insert(database, table, rows)
+    except ApiError as error:
+        attempts = ((write.insert(table, tuple(r)), tuple(r.values())) for r in rows)
+        raise await blamed(database, attempts, error) from None
 
 
-def _listed(table: Table, name: str, item: Any) -> Any:
-    """Return a value as it travels in a list of its kind."""
-    if datatype(table.columns[name].datatype).element is None:
-        return item
-    return value.literal(item)
+async def update(
+    database: Database, reach: Reach, table: str, body: Any
+) -> int | list[int]:
+    """Change a row by the `id` in its body, or a list of rows all or none.
 
-
-async def _blame(
-    database: Database, table: Table, rows: list[dict[str, Any]], error: ApiError
-) -> None:
-    """Find the row that is refused, by trying them one by one and keeping none.
-
-    Raises:
-        ApiError: what the database said, and of which row.
-    """
-    if error.status >= 500 or len(rows) > BLAMED_MAX:
-        return
-    refused: ApiError | None = None
-    async with database.connection() as connection:
-        transaction = connection.raw.transaction()
-        await transaction.start()
-        try:
-            for number, row in enumerate(rows):
-                text = write.insert(table, tuple(row))
-                try:
-                    await connection.value(text, *row.values())
-                except ApiError as found:
-                    refused = row_value.placed(found, number)
-                    break
-        finally:
-            await transaction.rollback()
-    if refused is not None and refused.code == error.code:
-        raise refused from None
-
-
-async def update(database: Database, reach: Reach, table: str, body: Any) -> int:
-    """Change one row, by the `id` in its body. Return that id.
+    Returns that id, or the ids in order.
 
     Raises:
         NotFound: `row.missing` when there is no such row, or it is not the caller's.
-        ApiError: naming the column.
+        ApiError: naming the row (of a list) and the column.
     """
     target = reach.changeable(database.catalog, table)
-    if not isinstance(body, Mapping):
-        raise ApiError("The body takes an object with 'id'.")
-    row_id = row_value.identity(body.get("id"))
-    changes = {name: raw for name, raw in body.items() if name != "id"}
-    read = await row_value.read(reach, target.table, changes, create=False)
-    read |= reach.stamps(target.table, create=False)
-    text = write.update(target, tuple(read))
-    values = (row_id, *read.values())
-    bound = Statement(text, values, target.owned).bound(reach.owner)
-    if await database.value(text, *bound) is None:
-        raise missing(reach)
+    given, many = row_value.rows(body, reach.rules.write_max)
+    ids = _ids(given, many)
+    changes = [{name: row[name] for name in row if name != "id"} for row in given]
+    reader = row_value.Reader(reach, target.table, create=False)
+    stamps = reach.stamps(target.table, create=False)
+    async with telling(database):
+        if many:
+            read = await reader.listed(changes)
+            await _update_many(database, reach, target, ids, read, stamps)
+        else:
+            row = {**await reader.read(changes[0]), **stamps}
+            text, values = _update_one(reach, target, ids[0], row)
+            if await database.value(text, *values) is None:
+                raise missing(reach)
     database.written(table)
-    return row_id
+    return ids if many else ids[0]
+
+
+def _ids(rows: Sequence[Mapping[str, Any]], many: bool) -> list[int]:
+    ids: dict[int, None] = {}
+    for number, row in enumerate(rows):
+        try:
+            row_id = row_value.identity(row.get("id"))
+            if row_id in ids:
+                raise ApiError(f"The id {row_id} stands in this list twice.")
+        except ApiError as error:
+            raise (row_value.placed(error, number) if many else error) from None
+        ids[row_id] = None
+    return list(ids)
+
+
+def _update_one(
+    reach: Reach, target: Target, row_id: int, row: Row
+) -> tuple[str, tuple[Any, ...]]:
+    text = write.update(target, tuple(row))
+    values = (row_id, *row.values())
+    return text, Statement(text, values, target.owned).bound(reach.owner)
+
+
+async def _update_many(
+    database: Database,
+    reach: Reach,
+    target: Target,
+    ids: list[int],
+    rows: list[Row],
+    stamps: Row,
+) -> None:
+    """Change rows in one statement; what a row leaves out keeps its value."""
+    names = tuple(sorted({name for row in rows for name in row}))
+    partial = tuple(n for n in names if any(n not in row for row in rows))
+    table = target.table
+    text = write.update_many(target, names, partial, tuple(stamps))
+    values = (
+        ids,
+        *listed(table, names, rows),
+        *([name in row for row in rows] for name in partial),
+        *stamps.values(),
+    )
+    bound = Statement(text, values, target.owned).bound(reach.owner)
+    try:
+        async with database.transaction() as connection:
+            changed = set(await connection.value(text, *bound) or ())
+            for number, row_id in enumerate(ids):
+                if row_id not in changed:
+                    raise row_value.placed(missing(reach), number)
+    except NotFound:
+        raise
+    except ApiError as error:
+        attempts = (
+            _update_one(reach, target, row_id, {**row, **stamps})
+            for row_id, row in zip(ids, rows, strict=True)
+        )
+        raise await blamed(database, attempts, error) from None
 
 
 async def update_ids(
@@ -135,13 +144,13 @@ async def update_ids(
         ApiError: naming the ids or the column that cannot be read.
     """
     target = reach.changeable(database.catalog, table)
-    which = row_value.identities(ids)
+    which = row_value.identities(ids, reach.rules.write_max)
     read = await row_value.read(reach, target.table, {column: raw}, create=False)
     read |= reach.stamps(target.table, create=False)
     text = write.update_ids(target, tuple(read))
-    return await _run(
-        database, reach, Statement(text, (which, *read.values()), target.owned), table
-    )
+    statement = Statement(text, (which, *read.values()), target.owned)
+    async with telling(database):
+        return await _run(database, reach, statement, table)
 
 
 async def delete_ids(database: Database, reach: Reach, table: str, ids: Any) -> int:
@@ -152,7 +161,7 @@ async def delete_ids(database: Database, reach: Reach, table: str, ids: Any) -> 
         Conflict: `row.refused` when one of them is protected; then none is deleted.
     """
     target = reach.changeable(database.catalog, table)
-    which = row_value.identities(ids)
+    which = row_value.identities(ids, reach.rules.write_max)
     text = write.delete_ids(target)
     return await _run(database, reach, Statement(text, (which,), target.owned), table)
 
@@ -161,7 +170,8 @@ async def delete_any(database: Database, reach: Reach, raw: bytes) -> int:
     """Delete the rows that meet every filter of a query string. Return how many.
 
     Raises:
-        ApiError: without a filter, or naming what cannot be read in one.
+        ApiError: without a filter, or naming what cannot be read in one; and
+            `row.too_many` when more rows meet them than one request may write.
         Conflict: `row.refused` when one of them is protected; then none is deleted.
     """
     named, asked = query.split(query.decoded(raw), ("table",))
@@ -172,10 +182,17 @@ async def delete_any(database: Database, reach: Reach, raw: bytes) -> int:
         )
     view = reach.view(database.catalog, target.table.name)
     shapes, values = plan.conditions(view, asked)
+    most = reach.rules.write_max
     text = write.delete_any(target, shapes)
-    return await _run(
-        database, reach, Statement(text, values, target.owned), named["table"]
-    )
+    statement = Statement(text, (*values, most + 1), target.owned)
+    counts = await database.row(text, *statement.bound(reach.owner))
+    assert counts is not None  # a select of two counts
+    if counts["found"] > most:
+        raise row_value.too_many(counts["found"], most)
+    if counts["gone"]:
+        database.written(named["table"])
+    gone: int = counts["gone"]
+    return gone
 
 
 async def _run(

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from atom.errors import Unprocessable
-from atom.feature import transfer_sql as write
+from atom.sql import transfer as write
 from atom.feature.transfer_judge import Bounds
 from atom.feature.transfer_proof import Proven, prove, unreadable
 from atom.sql.run import Connection, Database, affected

@@ -30,12 +30,15 @@ STATEMENT_SECONDS = 86_400.0
 SESSION = """
 select set_config('search_path', 'public', false),
        set_config('statement_timeout', '0', false),
+       set_config('datestyle', 'ISO', false),
+       set_config('standard_conforming_strings', 'on', false),
        set_config('idle_in_transaction_session_timeout', '0', false)
 """
 # For a connection that is not ours to keep.
 AFTER = (
     "reset search_path; reset statement_timeout; reset lock_timeout;"
-    " reset idle_in_transaction_session_timeout"
+    " reset idle_in_transaction_session_timeout; reset datestyle;"
+    " reset standard_conforming_strings"
 )
 RECORD = """
 insert into atom.applied_query (label, mark) values ($1, $2)
@@ -87,10 +90,12 @@ async def _prepared(raw: Any) -> Any:
 
 async def _compare(raw: Any, declaration: Declaration, destructive: bool) -> Plan:
     mandatory = {
-        table: [name for name, column in columns.items() if column.not_null]
+        table: {name: column.old for name, column in columns.items() if column.not_null}
         for table, columns in declaration.tables.items()
     }
-    live = await introspect.read(raw, mandatory)
+    every = (c for columns in declaration.tables.values() for c in columns.values())
+    patterns = {column.regex for column in every if column.regex}
+    live = await introspect.read(raw, mandatory, patterns)
     return migration.plan(declaration, live, destructive=destructive)
 
 

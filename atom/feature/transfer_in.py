@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator, Iterator, Sequence
 from typing import BinaryIO
 
 from atom.errors import ApiError, nearest
-from atom.feature import transfer_sql as write
+from atom.sql import transfer as write
 from atom.feature import transfer_stage as stage
 from atom.feature.transfer_cell import Column, for_copy
 from atom.feature.transfer_csv import Reader

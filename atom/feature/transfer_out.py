@@ -8,7 +8,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from typing import Any
 
-from atom.feature import transfer_sql as write
+from atom.sql import transfer as write
 from atom.feature.transfer_judge import Bounds
 from atom.feature.transfer_proof import prove, unreadable
 from atom.sql.run import Database

@@ -10,7 +10,7 @@ another one, and what is not known to be harmless is refused. Needs PostgreSQL 1
 from dataclasses import dataclass
 
 from atom.errors import ApiError
-from atom.feature import transfer_sql as write
+from atom.sql import transfer as write
 from atom.feature.transfer_judge import COMMAND, SELECT, Bounds, judge, refused
 from atom.sql.run import Connection, told
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import BinaryIO
 
 from atom.errors import ApiError, Conflict, NotFound
-from atom.feature import transfer_sql as write
+from atom.sql import transfer as write
 from atom.feature.transfer_fault import on_line, ordinal_line
 from atom.sql.run import Connection, affected, told
 

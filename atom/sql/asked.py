@@ -35,6 +35,17 @@ class Near:
 
 
 @dataclass(frozen=True, slots=True)
+class Related:
+    """A relation as written: a table or a column, what of it, and how many."""
+
+    name: str
+    column: str = ""  # by which column, where there are several
+    inside: tuple["Related", ...] = ()  # columns and relations
+    amount: str = ""  # a number, or count
+    bare: bool = False  # a single word: inside parentheses, a column
+
+
+@dataclass(frozen=True, slots=True)
 class Query:
     """What a caller asks of one table."""
 
@@ -50,3 +61,5 @@ class Query:
     groups: tuple[str, ...] = ()
     aggregates: tuple[Aggregate, ...] = ()
     filters: tuple[Filter | AnyOf, ...] = ()
+    planned: bool = False  # a large count may be an estimate
+    relations: tuple[Related, ...] = ()

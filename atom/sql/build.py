@@ -4,12 +4,15 @@ import re
 
 from atom.sql.alter import check_name, is_birth, is_flag
 from atom.sql.change import EXCLUSIVE, ROW_EXCLUSIVE, UPDATE_EXCLUSIVE
+from atom.sql.column import Column
 from atom.sql.declaration import Query
-from atom.sql.draft import Draft
+from atom.sql.draft import Draft, same_datatype
 from atom.sql.identifier import public, quote
-from atom.sql.index import Index
-from atom.sql.live import IndexState
-from atom.sql.target import own_names
+from atom.sql.index import UNIQUE, Index, Part, index_name, other_name
+from atom.sql.literal import NULL
+from atom.sql.literal import same as same_default
+from atom.sql.live import ColumnState, IndexState
+from atom.sql.target import is_own, own_names
 from atom.sql.trigger import FUNCTIONS
 from atom.sql.trigger import triggers as wanted_triggers
 
@@ -22,10 +25,14 @@ def indexes(draft: Draft) -> None:
     for table in draft.declared.tables:
         state = draft.state(table)
         own = own_names(table, state.columns) if state is not None else set()
-        for name in sorted(own & set(draft.live.indexes) - set(draft.target.indexes)):
-            found = draft.live.indexes[name]
-            kept = found.constraint or found.unique or any(name in t for t in texts)
-            if found.table == table and not kept and name not in draft.unindexed:
+        for name, found in sorted(draft.live.indexes.items()):
+            if found.table != table or name in draft.target.indexes:
+                continue
+            if name in draft.unindexed or not is_own(found, own):
+                continue
+            # One that is unique under another name was meant as more than speed.
+            rule = found.unique and not _is_unique_name(found)
+            if not (found.constraint or rule or any(name in t for t in texts)):
                 _drop(draft, name, table)
     for index in draft.target.indexes.values():
         there = draft.live.indexes.get(index.name)
@@ -36,16 +43,28 @@ def indexes(draft: Draft) -> None:
         _create(draft, index)
 
 
+def _is_unique_name(found: IndexState) -> bool:
+    columns = ",".join(found.columns)
+    makers = (index_name, other_name)
+    return found.name in {make(found.table, columns, UNIQUE) for make in makers}
+
+
 def same(index: Index, found: IndexState) -> bool:
     """Say whether an index is built as it should be."""
-    if (found.table, found.method, len(found.keys)) != (index.table, index.method, 1):
+    if (found.table, found.method) != (index.table, index.method) or found.partial:
         return False
-    if index.operator_class.rpartition(".")[2] not in ("", *found.classes):
+    if len(found.keys) != len(index.parts) or (index.unique and not found.unique):
         return False
-    key = found.keys[0].replace('"', "")
-    if index.key != quote(index.column):
-        return "ll_to_earth(" in key and index.column in key and not found.partial
-    return key == index.column and not found.partial
+    classes = found.classes or ("",) * len(found.keys)
+    return all(map(_same_part, index.parts, found.columns, classes))
+
+
+def _same_part(part: Part, key: str, operator_class: str) -> bool:
+    if part.operator_class.rpartition(".")[2] not in {"", operator_class}:
+        return False
+    if part.key != quote(part.column):
+        return "ll_to_earth(" in key and part.column in key
+    return key == part.column
 
 
 def _concurrently(draft: Draft, table: str) -> str:
@@ -68,11 +87,15 @@ def _drop(draft: Draft, name: str, table: str) -> None:
 
 def _create(draft: Draft, index: Index) -> None:
     how = _concurrently(draft, index.table)
-    key = index.key if index.key == quote(index.column) else f"({index.key})"
-    ending = f" {index.operator_class}" if index.operator_class else ""
+    unique = "unique " if index.unique else ""
+    keys = ", ".join(
+        (part.key if part.key == quote(part.column) else f"({part.key})")
+        + (f" {part.operator_class}" if part.operator_class else "")
+        for part in index.parts
+    )
     draft.add(
-        f"create index {how}{quote(index.name)} on {public(index.table)}"
-        f" using {index.method} ({key}{ending})",
+        f"create {unique}index {how}{quote(index.name)} on {public(index.table)}"
+        f" using {index.method} ({keys})",
         "index",
         index.table,
         name=index.name,
@@ -84,18 +107,46 @@ def _create(draft: Draft, index: Index) -> None:
 
 
 def defaults(draft: Draft, table: str) -> None:
-    """Fill created_at of new rows."""
-    state, declared = draft.state(table), draft.declared_columns(table)
-    if state is None or "created_at" not in declared:
+    """Set the defaults that are declared; fill created_at of new rows."""
+    state = draft.state(table)
+    if state is None:
+        return  # a new table has them
+    for name, column in draft.declared_columns(table).items():
+        found = state.columns.get(name)
+        if found is not None and not draft.settled(table, name):
+            continue
+        if is_birth(column, draft.datatypes(table)[name]):
+            # A mandatory one is added with its default.
+            bare = not column.not_null if found is None else found.default is None
+            if bare:
+                _set_default(draft, table, name, "now()")
+        elif found is not None:
+            _default(draft, table, column, found)
+
+
+def _default(draft: Draft, table: str, column: Column, found: ColumnState) -> None:
+    # A column of another datatype has lost the default it had.
+    wanted = draft.target.tables[table][column.name]
+    there = found.default if same_datatype(wanted, found.datatype) else None
+    if column.default:
+        if not same_default(column.default, there, column.datatype):
+            _set_default(draft, table, column.name, column.default)
         return
-    if not is_birth("created_at", draft.datatypes(table)["created_at"]):
-        return
-    found = state.columns.get("created_at")
-    if found is None and declared["created_at"].not_null:
-        return  # added with its default
-    if found is None or found.default is None:
-        sql = f"alter table {public(table)} alter column created_at set default now()"
-        draft.add(sql, "default", table, lock=EXCLUSIVE)
+    asked = re.compile(
+        rf'\balter\s+(column\s+)?"?{column.name}"?\s+set\s+default\b', re.IGNORECASE
+    )
+    texts = (query.bare for query in draft.declared.queries)
+    if column.default == "" and there is not None and not any(map(asked.search, texts)):
+        draft.drift.append(
+            f"{table}.{column.name} has a default that is not declared:"
+            ' "default": None takes it away.'
+        )
+
+
+def _set_default(draft: Draft, table: str, name: str, default: str) -> None:
+    change = "drop default" if default == NULL else f"set default {default}"
+    sql = f"alter table {public(table)} alter column {quote(name)} {change}"
+    draft.add(sql, "default", table, lock=EXCLUSIVE)
 
 
 def functions(draft: Draft) -> None:
@@ -146,18 +197,20 @@ def checks(draft: Draft, table: str) -> None:
     datatypes = draft.datatypes(table)
     for column in draft.declared_columns(table):
         name, datatype = check_name(table, column), datatypes[column]
-        validated = draft.live.constraints.get((table, name))
-        if validated or not is_flag(column, datatype):
+        found = draft.live.constraints.get((table, name))
+        if (table, name) in draft.unruled:
+            found = None
+        if not is_flag(column, datatype) or (found is not None and found.validated):
             continue
         target = f"alter table {public(table)}"
-        if validated is None:
+        if found is None:
             late = " not valid" if state.rows else ""
             sql = (
                 f"{target} add constraint {quote(name)}"
                 f" check ({quote(column)} in (0, 1)){late}"
             )
             draft.add(sql, "constraint", table, name=name, lock=EXCLUSIVE)
-        if validated is False or state.rows:
+        if found is not None or state.rows:
             draft.add(
                 f"{target} validate constraint {quote(name)}",
                 "constraint",

@@ -14,7 +14,13 @@ select c.relname as "table", a.attname as "column",
        pg_get_expr(d.adbin, d.adrelid) as default,
        exists (select 1 from pg_index i where i.indrelid = c.oid and i.indisvalid
                and a.attnum = any (i.indkey)) as indexed,
-       a.attgenerated <> '' or a.attidentity = 'a' as generated
+       a.attgenerated <> '' or a.attidentity = 'a' as generated,
+       (select min(r.relname::text) from pg_constraint k
+        join pg_class r on r.oid = k.confrelid and r.relnamespace = c.relnamespace
+        join pg_attribute f on f.attrelid = k.confrelid and f.attname = 'id'
+         and k.confkey = array[f.attnum]
+        where k.conrelid = c.oid and k.contype = 'f'
+          and k.conkey = array[a.attnum]) as refers
 from pg_class c
 join pg_namespace n on n.oid = c.relnamespace and n.nspname = 'public'
 join pg_attribute a on a.attrelid = c.oid and a.attnum > 0 and not a.attisdropped
@@ -37,6 +43,7 @@ class LiveColumn:
     default: str | None = None
     indexed: bool = False
     generated: bool = False  # always computed by PostgreSQL, so never written
+    refers: str | None = None  # the table whose id its foreign key holds
 
 
 @dataclass(frozen=True, eq=False)
@@ -113,6 +120,7 @@ def build(rows: Iterable[Mapping[str, Any]]) -> Catalog:
             row["default"],
             row["indexed"],
             row["generated"],
+            row.get("refers"),
         )
         tables.setdefault(row["table"], {})[column.name] = column
     return Catalog(

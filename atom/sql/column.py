@@ -1,4 +1,7 @@
-"""One line of a schema declaration: `title-text-1-btree,gin`."""
+"""A column as declared, and its short form: `title-text-1-btree,gin`.
+
+The long form, a dict, is read in `entry.py`.
+"""
 
 import re
 from dataclasses import dataclass
@@ -180,14 +183,46 @@ def check_name(name: str) -> str:
     return name
 
 
+def column_name(text: str) -> str:
+    """Return a column's name when a table can have it.
+
+    Raises:
+        ValueError: saying what is wrong with it.
+    """
+    name = check_name(text.strip())
+    if name in SYSTEM_COLUMNS:
+        raise ValueError(f"{name!r} is a column PostgreSQL keeps for itself")
+    return name
+
+
+@dataclass(frozen=True)
+class Reference:
+    """Columns that point to rows of a table, and what a deletion there does."""
+
+    columns: tuple[str, ...]
+    table: str
+    targets: tuple[str, ...] = ("id",)
+    on_delete: str = ""
+
+
 @dataclass(frozen=True)
 class Column:
-    """A column as declared: its name, its datatype, and what is asked of it."""
+    """A column as declared: its name, its datatype, and what is asked of it.
+
+    `default` is SQL; None leaves a default that is there alone, "" says there is none.
+    """
 
     name: str
     datatype: str
     not_null: bool
     indexes: tuple[str, ...]
+    default: str | None = None
+    unique: bool = False
+    check: str = ""
+    regex: str = ""
+    choices: tuple[str, ...] = ()  # SQL, each
+    old: str = ""
+    reference: Reference | None = None
 
     @classmethod
     def parse(cls, line: str) -> Self:
@@ -196,31 +231,35 @@ class Column:
         Raises:
             ValueError: saying which of the four parts cannot be read.
 
-        >>> Column.parse("title-text-1-btree,gin")
-        Column(name='title', datatype='text', not_null=True, indexes=('btree', 'gin'))
+        >>> column = Column.parse("title-text-1-btree,gin")
+        >>> column.name, column.datatype, column.not_null, column.indexes
+        ('title', 'text', True, ('btree', 'gin'))
         """
         name, dash, rest = line.partition("-")
         parts = rest.rsplit("-", 2)
         if not dash or len(parts) != 3:
             raise ValueError("expected name-datatype-mandatory-index, joined by -")
         datatype, mandatory, index = (part.strip() for part in parts)
-        name = check_name(name.strip())
-        if name in SYSTEM_COLUMNS:
-            raise ValueError(f"{name!r} is a column PostgreSQL keeps for itself")
+        name = column_name(name)
         spelled = canonical(datatype)
         if mandatory not in {"0", "1"}:
             raise ValueError(f"mandatory is 0 or 1, not {mandatory!r}")
-        return cls(name, spelled, mandatory == "1", _methods(index))
+        return cls(name, spelled, mandatory == "1", methods(index))
 
 
-def _methods(text: str) -> tuple[str, ...]:
+def methods(text: str) -> tuple[str, ...]:
+    """Read 0, or index methods with commas between.
+
+    Raises:
+        ValueError: naming what is no method.
+    """
     if text == "0":
         return ()
-    methods = tuple(method.strip() for method in text.split(","))
-    for method in methods:
+    found = tuple(method.strip() for method in text.split(","))
+    for method in found:
         if method not in INDEX_METHODS:
             hint = nearest(method, INDEX_METHODS) or f"Use {', '.join(INDEX_METHODS)}."
             raise ValueError(f"{method!r} is no index method. {hint}")
-    if len(set(methods)) != len(methods):
+    if len(set(found)) != len(found):
         raise ValueError(f"index {text!r} names a method twice")
-    return methods
+    return found

@@ -1,4 +1,7 @@
-"""`config_postgres_schema` read as a whole: tables, queries, and all its faults."""
+"""`config_postgres_schema` read as a whole: tables, queries, and all its faults.
+
+What one line says is in `column.py`, what one dict says in `entry.py`.
+"""
 
 import re
 from collections.abc import Iterator, Mapping
@@ -7,11 +10,14 @@ from hashlib import sha256
 from typing import Any, Self
 
 from atom.errors import ConfigError, nearest
-from atom.sql.column import Column, check_name
+from atom.sql.column import Column, Reference, check_name
+from atom.sql.entry import Composite
+from atom.sql.entry import read as read_entry
 from atom.sql.index import fits
 
 KEY = "config_postgres_schema"
 PARTS = ("table", "query")
+ID = Column("id", "bigint", True, ())
 
 CONSTRAINT = re.compile(r'\badd\s+constraint\s+"?(\w+)"?', re.IGNORECASE)
 TABLE = re.compile(
@@ -88,10 +94,12 @@ class Declaration:
 
     tables: Mapping[str, Mapping[str, Column]] = field(default_factory=dict)
     queries: tuple[Query, ...] = ()
+    indexes: Mapping[str, tuple[Composite, ...]] = field(default_factory=dict)
+    references: Mapping[str, tuple[Reference, ...]] = field(default_factory=dict)
 
     @classmethod
     def parse(cls, schema: Mapping[str, Any]) -> Self:
-        """Read `{"table": {table: [line, …]}, "query": {label: sql}}`.
+        """Read `{"table": {table: [line or dict, …]}, "query": {label: sql}}`.
 
         Raises:
             ConfigError: with every fault found.
@@ -104,9 +112,9 @@ class Declaration:
                 hint = nearest(str(part), PARTS) or "Use 'table' and 'query'."
                 problems.append(f"{KEY}: unknown key {part!r}. {hint}")
         tables = {
-            name: columns
+            name: found
             for name, lines in _items(schema, "table", problems)
-            if (columns := _table(name, lines, problems)) is not None
+            if (found := _table(name, lines, problems)) is not None
         }
         queries = tuple(
             query
@@ -115,7 +123,25 @@ class Declaration:
         )
         if problems:
             raise ConfigError(problems)
-        return cls(tables, queries)
+        return cls(
+            {name: table.columns for name, table in tables.items()},
+            queries,
+            {name: tuple(table.indexes) for name, table in tables.items()},
+            {name: tuple(table.references) for name, table in tables.items()},
+        )
+
+    def column(self, table: str, name: str) -> Column:
+        """Return a column of a table, the id that every table has included."""
+        return ID if name == "id" else self.tables[table][name]
+
+
+@dataclass
+class _Table:
+    """A table while its lines are read."""
+
+    columns: dict[str, Column] = field(default_factory=dict)
+    indexes: list[Composite] = field(default_factory=list)
+    references: list[Reference] = field(default_factory=list)
 
 
 def _items(
@@ -132,7 +158,7 @@ def _items(
         problems.append(f"{KEY}: {part} {name!r}: a name is text.")
 
 
-def _table(name: str, lines: Any, problems: list[str]) -> dict[str, Column] | None:
+def _table(name: str, lines: Any, problems: list[str]) -> _Table | None:
     where = f"{KEY}: table {name}"
     try:
         check_name(name)
@@ -142,32 +168,78 @@ def _table(name: str, lines: Any, problems: list[str]) -> dict[str, Column] | No
     if not isinstance(lines, list | tuple):
         problems.append(f"{where}: expected a list of columns.")
         return None
-    columns: dict[str, Column] = {}
+    table, sound = _Table(), True
     for line in lines:
-        if not isinstance(line, str):
-            problems.append(f"{where}: {line!r}: a column is one text.")
+        if not isinstance(line, str | Mapping):
+            problems.append(f"{where}: {line!r}: a column is one text or a dict.")
             continue
-        fault = _add(columns, line)
+        fault = _add(table, line)
         if fault:
+            sound = False
             problems.append(f"{where}: {line!r}: {fault.rstrip('.')}.")
-    return columns
+    if sound:
+        problems.extend(f"{where}: {fault}." for fault in _faults(table))
+    return table
 
 
-def _add(columns: dict[str, Column], line: str) -> str:
-    """Add a column. Return what is wrong with it, or ""."""
+def _add(table: _Table, line: str | Mapping[str, Any]) -> str:
+    """Add what a line says. Return what is wrong with it, or ""."""
     try:
-        column = Column.parse(line)
+        entry = Column.parse(line) if isinstance(line, str) else read_entry(line)
     except ValueError as error:
         return str(error)
-    if column.name == "id":
+    if isinstance(entry, Composite):
+        table.indexes.append(entry)
+        return ""
+    if isinstance(entry, Reference):
+        table.references.append(entry)
+        return ""
+    if entry.name == "id":
         return "id is made for every table; take the line out"
-    if column.name in columns:
-        return f"column {column.name} is declared twice"
-    for method in column.indexes:
-        if not fits(method, column.datatype):
-            return f"PostgreSQL has no {method} index on {column.datatype}"
-    columns[column.name] = column
+    if entry.name in table.columns:
+        return f"column {entry.name} is declared twice"
+    for method in entry.indexes + ("btree",) * entry.unique:
+        if not fits(method, entry.datatype):
+            return f"PostgreSQL has no {method} index on {entry.datatype}"
+    table.columns[entry.name] = entry
+    if entry.reference is not None:
+        table.references.append(entry.reference)
     return ""
+
+
+def _faults(table: _Table) -> Iterator[str]:
+    """Find what only shows when all lines of a table are known."""
+    columns = {"id": ID, **table.columns}
+    for index in table.indexes:
+        for name in index.columns:
+            if name not in columns:
+                yield f"index: no column {name!r}. {nearest(name, columns)}".rstrip(
+                    ". "
+                )
+            elif not fits(index.method, columns[name].datatype):
+                datatype = columns[name].datatype
+                yield f"PostgreSQL has no {index.method} index on {datatype}"
+    for reference in table.references:
+        for name in reference.columns:
+            if name not in columns:
+                hint = nearest(name, columns)
+                yield f"foreign_key: no column {name!r}. {hint}".rstrip(". ")
+            elif reference.on_delete == "set null" and columns[name].not_null:
+                yield f"foreign_key: {name!r} is mandatory and cannot be 'set null'"
+    places = [(index.columns, index.method, index.unique) for index in table.indexes]
+    places += [((c.name,), m, False) for c in columns.values() for m in c.indexes]
+    places += [((c.name,), "btree", True) for c in columns.values() if c.unique]
+    for place in {place for place in places if places.count(place) > 1}:
+        yield f"the {place[1]} index on {', '.join(place[0])} is declared twice"
+    keys = [reference.columns for reference in table.references]
+    for key in {key for key in keys if keys.count(key) > 1}:
+        yield f"the foreign key on {', '.join(key)} is declared twice"
+    olds = [column.old for column in table.columns.values() if column.old]
+    for old in dict.fromkeys(olds):
+        if old in table.columns:
+            yield f"'old' {old!r} is declared as a column itself"
+        elif olds.count(old) > 1:
+            yield f"two columns have the 'old' name {old!r}"
 
 
 def _query(label: str, text: Any, problems: list[str]) -> Query | None:

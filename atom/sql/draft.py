@@ -1,5 +1,6 @@
 """A plan in the making: what is compared, and what has come of it so far."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -9,6 +10,12 @@ from atom.sql.column import Column
 from atom.sql.declaration import Declaration
 from atom.sql.live import Live, TableState
 from atom.sql.target import Target
+
+
+def same_datatype(wanted: str, found: str) -> bool:
+    """Compare a datatype with what format_type says, schema and case aside."""
+    bare = re.sub(r'^(?:"[^"]+"|\w+)\.', "", found)
+    return wanted.lower() == bare.lower()
 
 
 @dataclass
@@ -25,6 +32,9 @@ class Draft:
     # Tables whose triggers, and indexes which, an earlier step took away.
     untriggered: set[str] = field(default_factory=set)
     unindexed: set[str] = field(default_factory=set)
+    unruled: set[tuple[str, str]] = field(default_factory=set)
+    # Columns, by table, that are not declared and hold what a new name should have.
+    kept: set[tuple[str, str]] = field(default_factory=set)
 
     def add(self, sql: str, kind: str, table: str = "", **cost: Any) -> None:
         """Add a step; the row estimate is that of its table."""
@@ -43,6 +53,15 @@ class Draft:
     def declared_columns(self, table: str) -> Mapping[str, Column]:
         """Return a table's columns as declared."""
         return self.declared.tables[table]
+
+    def settled(self, table: str, column: str) -> bool:
+        """Say whether a column will have the datatype it is declared with."""
+        state = self.state(table)
+        found = state.columns.get(column) if state is not None else None
+        wanted = self.target.tables[table].get(column, "bigint")
+        return (
+            found is None or self.destructive or same_datatype(wanted, found.datatype)
+        )
 
     def datatypes(self, table: str) -> dict[str, str]:
         """Return a table's columns as they will be, undeclared ones included."""

@@ -35,15 +35,23 @@ GIST = (
 
 
 @dataclass(frozen=True)
+class Part:
+    """One key of an index: `key` is what it is built on, ready for a statement."""
+
+    column: str
+    key: str
+    operator_class: str = ""
+
+
+@dataclass(frozen=True)
 class Index:
-    """An index as it should be: `key` is what it is built on, ready for a statement."""
+    """An index as it should be."""
 
     name: str
     table: str
-    column: str
     method: str
-    key: str
-    operator_class: str = ""
+    parts: tuple[Part, ...]
+    unique: bool = False
 
 
 def fits(method: str, datatype: str) -> bool:
@@ -82,15 +90,23 @@ def shorten(name: str, whole: str = "") -> str:
     return f"{name[: MAX_BYTES - 9]}_{digest}"
 
 
-def index_name(table: str, column: str, method: str) -> str:
-    """Name an index as the contract says.
+# The word that stands for the method in the name of an index that is a rule as well.
+UNIQUE = "unique"
 
-    >>> index_name("test", "title", "gin")
-    'index_test_title_gin'
+
+def _whole(table: str, columns: str, method: str) -> str:
+    return f"index_{table}_{columns.replace(',', '_')}_{method}"
+
+
+def index_name(table: str, columns: str, method: str) -> str:
+    """Name an index as the contract says; several columns have commas between.
+
+    >>> index_name("test", "title", "gin"), index_name("test", "a,b", "unique")
+    ('index_test_title_gin', 'index_test_a_b_unique')
     """
-    return shorten(f"index_{table}_{column}_{method}")
+    return shorten(_whole(table, columns, method))
 
 
-def other_name(table: str, column: str, method: str) -> str:
+def other_name(table: str, columns: str, method: str) -> str:
     """Name an index whose proper name is another's: a_b + c and a + b_c meet."""
-    return shorten(f"index_{table}_{column}_{method}", f"{table}.{column}.{method}")
+    return shorten(_whole(table, columns, method), f"{table}.{columns}.{method}")

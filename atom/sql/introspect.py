@@ -6,6 +6,7 @@ from typing import Any
 from atom.sql.identifier import quote
 from atom.sql.live import (
     ColumnState,
+    ConstraintState,
     ExtensionState,
     FunctionState,
     IndexState,
@@ -42,8 +43,8 @@ INDEXES = """
 select n.nspname as schema, c.relname as index, t.relname as table,
        m.amname as method, i.indisvalid as valid, i.indisunique as unique,
        i.indpred is not null as partial,
-       exists (select 1 from pg_constraint k where k.conindid = i.indexrelid)
-           as constraint,
+       exists (select 1 from pg_constraint k where k.conindid = i.indexrelid
+               and k.contype in ('p', 'u', 'x')) as constraint,
        array(select pg_get_indexdef(i.indexrelid, k, true)
              from generate_series(1, i.indnkeyatts) k) as keys,
        array(select o.opcname from unnest(i.indclass) with ordinality u(class, place)
@@ -55,7 +56,10 @@ join pg_am m on m.oid = c.relam
 join pg_namespace n on n.oid = c.relnamespace and n.nspname in ('public', 'atom')
 """
 CONSTRAINTS = """
-select c.relname as table, k.conname as constraint, k.convalidated as validated
+select c.relname as table, k.conname as constraint, k.convalidated as validated,
+       coalesce(obj_description(k.oid, 'pg_constraint'), '') as comment,
+       array(select a.attname from pg_attribute a
+             where a.attrelid = c.oid and a.attnum = any (k.conkey))::text[] as columns
 from pg_constraint k
 join pg_class c on c.oid = k.conrelid
 join pg_namespace n on n.oid = c.relnamespace and n.nspname = 'public'
@@ -129,11 +133,16 @@ def _index(row: Mapping[str, Any]) -> IndexState:
     )
 
 
-async def read(raw: Any, mandatory: Mapping[str, Collection[str]]) -> Live:
+async def read(
+    raw: Any,
+    mandatory: Mapping[str, Mapping[str, str]],
+    patterns: Collection[str] = (),
+) -> Live:
     """Read everything the planner needs over one asyncpg connection.
 
-    `mandatory` names, per table, the columns that should refuse null; which of them
-    would not be accepted by the rows that exist is looked up in those rows.
+    `mandatory` names, per table, the columns that should refuse null, each with the
+    name it had before; which of them would not be accepted by the rows that exist is
+    looked up in those rows. `patterns` are tried: only PostgreSQL knows its regexes.
     """
     relations = await raw.fetch(RELATIONS)
     columns = await raw.fetch(COLUMNS)
@@ -156,7 +165,9 @@ async def read(raw: Any, mandatory: Mapping[str, Collection[str]]) -> Live:
             row["index"] for row in indexes if row["schema"] == "atom"
         ),
         constraints={
-            (row["table"], row["constraint"]): row["validated"]
+            (row["table"], row["constraint"]): ConstraintState(
+                row["validated"], row["comment"], tuple(row["columns"])
+            )
             for row in await raw.fetch(CONSTRAINTS)
         },
         triggers={
@@ -175,6 +186,7 @@ async def read(raw: Any, mandatory: Mapping[str, Collection[str]]) -> Live:
         },
         applied={row["label"]: row["mark"] for row in applied},
         lacking=await _lacking(raw, tables, mandatory),
+        unreadable=await _unreadable(raw, patterns),
         started=await raw.fetchval("select to_regnamespace('atom') is not null"),
     )
 
@@ -182,19 +194,33 @@ async def read(raw: Any, mandatory: Mapping[str, Collection[str]]) -> Live:
 async def _lacking(
     raw: Any,
     tables: Mapping[str, TableState],
-    mandatory: Mapping[str, Collection[str]],
+    mandatory: Mapping[str, Mapping[str, str]],
 ) -> frozenset[tuple[str, str]]:
     """Find the columns that should be mandatory and are not filled in some row."""
     found = set()
     for table, names in mandatory.items():
         state = tables.get(table)
-        for name in names if state is not None else ():
-            column = state.columns.get(name) if state is not None else None
+        for name, old in names.items() if state is not None else ():
+            there = state.columns if state is not None else {}
+            column = there.get(name) or there.get(old)
             if column is not None and column.not_null:
                 continue
-            test = "" if column is None else f" where {quote(name)} is null"
+            test = "" if column is None else f" where {quote(column.name)} is null"
             # Names are quoted, and a long scan is not the pool's usual statement.
             text = f"select exists (select 1 from public.{quote(table)}{test})"  # noqa: S608
             if await raw.fetchval(text, timeout=SCAN_SECONDS):
                 found.add((table, name))
+    return frozenset(found)
+
+
+async def _unreadable(raw: Any, patterns: Collection[str]) -> frozenset[str]:
+    """Find the patterns that PostgreSQL cannot read as a regular expression."""
+    import asyncpg
+
+    found = set()
+    for pattern in patterns:
+        try:
+            await raw.fetchval("select '' ~ $1::text", pattern)
+        except asyncpg.InvalidRegularExpressionError:
+            found.add(pattern)
     return frozenset(found)

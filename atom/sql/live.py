@@ -40,6 +40,20 @@ class IndexState:
     partial: bool = False
     constraint: bool = False
 
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """Return the keys without the quotes PostgreSQL shows around some."""
+        return tuple(key.replace('"', "") for key in self.keys)
+
+
+@dataclass(frozen=True)
+class ConstraintState:
+    """A constraint as it is; the comment says which rule of Atom's it was made from."""
+
+    validated: bool = True
+    comment: str = ""
+    columns: tuple[str, ...] = ()
+
 
 @dataclass(frozen=True)
 class TriggerState:
@@ -74,10 +88,11 @@ class Live:
     others: frozenset[str] = frozenset()  # views and the like: names that are taken
     indexes: Mapping[str, IndexState] = field(default_factory=dict)
     house_indexes: frozenset[str] = frozenset()
-    constraints: Mapping[tuple[str, str], bool] = field(default_factory=dict)
+    constraints: Mapping[tuple[str, str], ConstraintState] = field(default_factory=dict)
     triggers: Mapping[tuple[str, str, str], TriggerState] = field(default_factory=dict)
     functions: Mapping[str, FunctionState] = field(default_factory=dict)
     extensions: Mapping[str, ExtensionState] = field(default_factory=dict)
     applied: Mapping[str, str] = field(default_factory=dict)
     lacking: frozenset[tuple[str, str]] = frozenset()  # mandatory, and rows without it
+    unreadable: frozenset[str] = frozenset()  # what is declared as a regex and is none
     started: bool = False  # whether Atom's own schema exists

@@ -1,11 +1,11 @@
 """Declared minus live: one ordered plan. Pure; `feature/schema.py` runs it.
 
-Order: extensions, tables, columns, nulls, indexes, defaults, triggers, constraints,
-queries.
+Order: extensions, renames, tables, columns, nulls, indexes, defaults, triggers,
+constraints, queries.
 """
 
-from atom.sql import alter, build
-from atom.sql.change import Plan, Step
+from atom.sql import alter, build, rename, rule
+from atom.sql.change import EXCLUSIVE, Plan, Step
 from atom.sql.declaration import Declaration
 from atom.sql.draft import Draft
 from atom.sql.identifier import quote
@@ -21,11 +21,16 @@ def plan(declared: Declaration, live: Live, *, destructive: bool = False) -> Pla
     Without `destructive` no column is dropped and no datatype changed: the difference
     is reported as drift.
     """
+    renamed = rename.resolve(declared, live)
+    live = renamed.live
     target = resolve(declared, live, convert=destructive)
-    draft = Draft(declared, live, target, destructive)
+    draft = Draft(declared, live, target, destructive, kept=renamed.kept)
     for extension in target.extensions:
         draft.add(f"create extension if not exists {quote(extension)}", "extension")
+    for table, sql in renamed.statements:
+        draft.add(sql, "column", table, lock=EXCLUSIVE)
     alter.house(draft)
+    rule.release(draft)
     for table in declared.tables:
         alter.create(draft, table)
     for table in declared.tables:
@@ -39,6 +44,8 @@ def plan(declared: Declaration, live: Live, *, destructive: bool = False) -> Pla
     build.triggers(draft)
     for table in declared.tables:
         build.checks(draft, table)
+    for table in declared.tables:
+        rule.demand(draft, table)
     build.queries(draft)
     draft.drift.extend(
         f"Table {name} is not declared."
@@ -47,7 +54,7 @@ def plan(declared: Declaration, live: Live, *, destructive: bool = False) -> Pla
     )
     return Plan(
         tuple(draft.steps),
-        tuple([*target.drift, *draft.drift]),
+        tuple([*renamed.drift, *target.drift, *draft.drift]),
         tuple(target.notes),
         tuple([*target.refusals, *draft.refusals]),
     )

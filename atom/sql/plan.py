@@ -1,7 +1,7 @@
 """A read fitted to the catalog: every name looked up, every value read."""
 
 from collections.abc import Iterable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 from atom.errors import ApiError
@@ -10,6 +10,7 @@ from atom.sql.asked import Aggregate, Order, Query
 from atom.sql.catalog import LiveColumn, Table, unknown_column
 from atom.sql.datatype import datatype
 from atom.sql.filter import AnyOf, Condition, Either, Filter, check
+from atom.sql.relation import Fitting, Relatives, unreadable
 from atom.sql.statement import (
     GEOGRAPHIC,
     KEY,
@@ -67,16 +68,36 @@ def order(view: Table, asked: tuple[Order, ...]) -> tuple[Order, ...]:
     return (*asked, Order(KEY, descending=asked[-1].descending))
 
 
-def read(
-    query: Query, target: Target, view: Table, users: Table | None = None
-) -> tuple[Statement, str]:
-    """Make the statement of a read. Return it, and the order a cursor belongs to.
+@dataclass(frozen=True, slots=True)
+class Read:
+    """A read that can be run: its statement, and what goes with it."""
 
-    `users` holds the columns of creators that may be shown.
+    statement: Statement
+    belongs: str  # the order a cursor is made for
+    tables: frozenset[str]
+    estimate: Statement | None = None  # asks the planner, if rows are too many to count
+
+
+def read(
+    query: Query,
+    target: Target,
+    view: Table,
+    users: Table | None = None,
+    relatives: Relatives | None = None,
+) -> Read:
+    """Make the statement of a read.
+
+    `users` holds the columns of creators that may be shown, `relatives` what is reached
+    of other tables.
 
     Raises:
         ApiError: naming the column, value or parameter that does not fit.
     """
+    if query.planned and target.owned:
+        raise ApiError(
+            "'is_count=planned' is an estimate over the rows of everybody.",
+            hint="Write is_count=1: your own rows are counted exactly.",
+        )
     shapes, values = conditions(view, query.filters)
     near, place = _near(query, view)
     plan = Select(
@@ -89,7 +110,17 @@ def read(
         counted=query.is_count,
         creators=_creators(query, view, users),
         near=near,
+        planned=query.planned,
     )
+    limits: tuple[int, ...] = ()
+    tables = {view.name, "users"} if query.creator_keys else {view.name}
+    if query.relations and relatives is not None:
+        fitting = Fitting(relatives)
+        relations = fitting.fit(query.relations, view, query.limit)
+        plan = replace(plan, relations=relations)
+        limits = tuple(fitting.limits)
+        tables |= fitting.tables
+        _distinct(plan)
     plan = _groups(plan, query) if query.aggregates else _sorted(plan, query)
     belongs = f"{view.name}:{statement.ordered(plan.order)}"
     after: tuple[Any, ...] = ()
@@ -102,8 +133,21 @@ def read(
     tail: tuple[int, ...] = () if plan.limit is not None else (query.limit,)
     if plan.offset:
         tail += ((query.page - 1) * query.limit,)
-    bound = (*place, *values, *after, *tail)
-    return Statement(statement.select(plan), bound, target.owned), belongs
+    bound = (*place, *limits, *values, *after, *tail)
+    made = Statement(statement.select(plan), bound, target.owned)
+    guess = None
+    if query.planned:
+        asked = replace(plan, after=None)
+        guess = Statement(statement.estimate(asked), (*place, *values), target.owned)
+    return Read(made, belongs, frozenset(tables), guess)
+
+
+def _distinct(plan: Select) -> None:
+    """Check that no relation has the name of another part of the row."""
+    others = {f"creator_{name}" for name in plan.creators} | {"distance_meter"}
+    for each in plan.relations:
+        if each.key in others:
+            raise unreadable(f"A row would have two '{each.key}'.", "")
 
 
 def _sorted(plan: Select, query: Query) -> Select:

@@ -9,7 +9,7 @@ from math import isfinite
 from urllib.parse import parse_qsl
 
 from atom.errors import ApiError, nearest
-from atom.sql import geography
+from atom.sql import geography, relation
 from atom.sql.asked import LIMIT_DEFAULT, Aggregate, Near, Order, Query
 from atom.sql.catalog import shown
 from atom.sql.filter import AnyOf, Filter, parse_filter, parse_or
@@ -28,6 +28,7 @@ FIXED = (
     "location_filter",
     "group_by",
     "aggregate",
+    "relation",
 )
 # What other parts of the server read from any query string.
 ELSEWHERE = frozenset({"is_background", "is_serialize"})
@@ -148,8 +149,12 @@ def parse(raw: str, limit_max: int) -> Query:
     grouped = "group_by" in named or "aggregate" in named
     if "cursor" in named and ("page" in named or grouped):
         raise ApiError("'cursor' goes with neither 'page' nor 'group_by'.")
-    if grouped and ("column" in named or "creator_key" in named):
-        raise ApiError("'group_by' goes with neither 'column' nor 'creator_key'.")
+    for other in ("column", "creator_key", "relation"):
+        if grouped and other in named:
+            raise ApiError(f"'group_by' does not go with '{other}'.")
+    planned = named.get("is_count", "").lower() == "planned"
+    if planned and grouped:
+        raise ApiError("'group_by' does not go with 'is_count=planned'.")
     return Query(
         table=named["table"],
         columns=_names(named, "column"),
@@ -157,12 +162,14 @@ def parse(raw: str, limit_max: int) -> Query:
         limit=whole(named, "limit", LIMIT_DEFAULT, limit_max),
         page=whole(named, "page", 1, PAGE_MAX),
         cursor=named.get("cursor"),
-        is_count=_flag(named, "is_count"),
+        is_count=planned or _flag(named, "is_count"),
         creator_keys=_names(named, "creator_key"),
         near=_near(named["location_filter"]) if "location_filter" in named else None,
         groups=_names(named, "group_by"),
         aggregates=_aggregates(named.get("aggregate", "count")) if grouped else (),
         filters=asked,
+        planned=planned,
+        relations=relation.parse(named["relation"]) if "relation" in named else (),
     )
 
 
@@ -190,7 +197,7 @@ def whole(named: dict[str, str], name: str, default: int, most: int) -> int:
 def _flag(named: dict[str, str], name: str) -> bool:
     text = named.get(name, "0").lower()
     if text not in {"0", "1", "true", "false"}:
-        raise invalid(name, "0 or 1")
+        raise invalid(name, "0, 1 or planned" if name == "is_count" else "0 or 1")
     return text in {"1", "true"}
 
 

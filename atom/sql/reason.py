@@ -10,6 +10,9 @@ REASONS = {
     "23514": "rows that exist break the rule",
     "42501": "the database role may not do it; let the owner of the tables do it",
     "42601": "it is not SQL that PostgreSQL can read",
+    "42P10": "what it refers to is not unique there",
+    "42830": "what it refers to is not unique there",
+    "42883": "PostgreSQL has no such function or comparison",
     "42701": "a column it adds exists already",
     "42703": "it names a column that does not exist",
     "42704": "it names something that does not exist",
@@ -28,6 +31,8 @@ REASONS = {
 def reason(step: Step, state: str) -> str:
     """Say what failed and why, given PostgreSQL's five-character error code."""
     why = REASONS.get(state, "")
+    if state == "42804" and step.kind == "constraint":
+        why = "what it compares is of different datatypes"
     if not why and state.startswith("22"):
         why = "a value that exists does not fit"
     why = why or f"PostgreSQL refuses it ({state}), the log says why"

@@ -145,10 +145,12 @@ class Database:
         self._returning.add(task)
         task.add_done_callback(self._returning.discard)
 
-    async def _once(self, verb: str, text: str, values: tuple[Any, ...]) -> Any:
+    async def _once(
+        self, verb: str, text: str, values: tuple[Any, ...], seconds: float | None
+    ) -> Any:
         raw = self._leases.take() or await self._acquire()
         try:
-            found = await getattr(raw, verb)(text, *values)
+            found = await getattr(raw, verb)(text, *values, timeout=seconds)
         except Exception as error:
             await self._give_back(raw)
             raise told(error) from error
@@ -159,23 +161,30 @@ class Database:
             await self._give_back(raw)
         return found
 
-    async def value(self, text: str, *values: Any) -> Any:
-        """Return the first column of the first row, or None."""
-        return await self._once("fetchval", text, values)
+    async def value(self, text: str, *values: Any, seconds: float | None = None) -> Any:
+        """Return the first column of the first row, or None.
 
-    async def row(self, text: str, *values: Any) -> Mapping[str, Any] | None:
-        """Return the first row, or None."""
-        found: Mapping[str, Any] | None = await self._once("fetchrow", text, values)
+        After `seconds` the statement is cancelled; None leaves it to the pool.
+        """
+        return await self._once("fetchval", text, values, seconds)
+
+    async def row(
+        self, text: str, *values: Any, seconds: float | None = None
+    ) -> Mapping[str, Any] | None:
+        """Return the first row, or None; `seconds` as for `value`."""
+        found: Mapping[str, Any] | None = await self._once(
+            "fetchrow", text, values, seconds
+        )
         return found
 
     async def rows(self, text: str, *values: Any) -> list[Mapping[str, Any]]:
         """Return every row."""
-        found: list[Mapping[str, Any]] = await self._once("fetch", text, values)
+        found: list[Mapping[str, Any]] = await self._once("fetch", text, values, None)
         return found
 
     async def run(self, text: str, *values: Any) -> int:
         """Run a statement. Return how many rows it affected."""
-        return affected(await self._once("execute", text, values))
+        return affected(await self._once("execute", text, values, None))
 
     @asynccontextmanager
     async def connection(self) -> AsyncIterator[Connection]:

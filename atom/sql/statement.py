@@ -1,7 +1,6 @@
-"""Statements that read and the part all statements share: which rows may be reached.
+"""Statements that read.
 
-A plan is hashable and holds no value, so the text of each shape is written once. Values
-stand beside the text, in the order of their parameters; the owner is always the first.
+A plan is hashable and holds no value, so the text of each shape is written once.
 """
 
 # ruff: noqa: S608 - SQL is written here, of quoted names and parameters alone.
@@ -9,71 +8,49 @@ stand beside the text, in the order of their parameters; the owner is always the
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
-from itertools import count
-from typing import Any
 
-from atom.errors import ApiError
 from atom.sql import filter as filters
-from atom.sql import geography, keyset
+from atom.sql import geography, keyset, related
 from atom.sql.asked import Aggregate, Order
 from atom.sql.catalog import Table
+from atom.sql.clause import (
+    GEOGRAPHIC,
+    KEY,
+    OWNER,
+    USUAL_LIMITS,
+    Statement,
+    Target,
+    array,
+    marks,
+    ordered,
+    reached,
+    shown,
+    where,
+)
 from atom.sql.datatype import datatype
 from atom.sql.filter import Condition, Either
 from atom.sql.identifier import public, quote
+from atom.sql.related import Relation
 
-OWNER = "created_by_id"
-KEY = "id"
-GEOGRAPHIC = frozenset({"point", "geography"})
-# Written into the text, so that PostgreSQL may plan once for all; any other limit is a
-# parameter, so that limits cannot fill the cache of prepared statements.
-USUAL_LIMITS = frozenset({1, 5, 10, 20, 25, 30, 50, 100, 200, 500, 1000})
+__all__ = [
+    "GEOGRAPHIC",
+    "KEY",
+    "OWNER",
+    "USUAL_LIMITS",
+    "Select",
+    "Statement",
+    "Target",
+    "array",
+    "estimate",
+    "marks",
+    "ordered",
+    "reached",
+    "select",
+    "shown",
+    "where",
+]
 
-
-@dataclass(frozen=True, slots=True)
-class Target:
-    """Rows of a table: all of them, or the caller's own.
-
-    Every statement takes one and asks it for its first condition, so a statement on
-    owned rows cannot be written without the owner.
-    """
-
-    table: Table
-    owned: bool
-
-    def __post_init__(self) -> None:
-        if KEY not in self.table.columns:
-            raise ApiError(
-                f"Table '{self.table.name}' has no column '{KEY}', which every route"
-                " here needs.",
-                code="sql.unknown_column",
-            )
-        if self.owned and OWNER not in self.table.columns:
-            raise ApiError(
-                f"Table '{self.table.name}' has no column '{OWNER}', so no row of it"
-                " is anybody's own.",
-                code="sql.unknown_column",
-            )
-
-
-@dataclass(frozen=True, slots=True)
-class Statement:
-    """Text and values; with `owned`, the owner's id goes before the values."""
-
-    text: str
-    values: tuple[Any, ...]
-    owned: bool
-
-    def bound(self, owner: int | None) -> tuple[Any, ...]:
-        """Return every value, in the order of the parameters.
-
-        Raises:
-            ValueError: when rows of an owner are asked for without one.
-        """
-        if not self.owned:
-            return self.values
-        if type(owner) is not int:
-            raise ValueError("a statement on owned rows needs its owner")
-        return (owner, *self.values)
+COUNTED_MAX = 10_000  # with is_count=planned: more than these are estimated
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,57 +70,8 @@ class Select:
     creators: tuple[str, ...] = ()
     near: str | None = None  # the column that is measured
     aggregates: tuple[Aggregate, ...] = ()
-
-
-def marks() -> Iterator[str]:
-    """Yield the parameters of one statement: $1, $2, …"""
-    return (f"${number}" for number in count(1))
-
-
-def reached(target: Target, alias: str, taken: Iterator[str]) -> list[str]:
-    """Write what keeps a statement to the rows it may reach; always comes first."""
-    if not target.owned:
-        return []
-    return [f"{alias}.{quote(OWNER)} = {next(taken)}::bigint"]
-
-
-def where(parts: list[str]) -> str:
-    """Write the where clause of conditions that must all hold."""
-    return " where " + " and ".join(parts) if parts else ""
-
-
-def shown(view: Table, names: tuple[str, ...]) -> str:
-    """Write the columns of a row, places as GeoJSON."""
-    parts = []
-    for name in names:
-        column, family = (
-            f"t.{quote(name)}",
-            datatype(view.columns[name].datatype).family,
-        )
-        if family in GEOGRAPHIC:
-            column = f"{geography.as_geojson(family, column)} as {quote(name)}"
-        parts.append(column)
-    return ", ".join(parts)
-
-
-def ordered(order: tuple[Order, ...]) -> str:
-    """Write the order by clause."""
-    if not order:
-        return ""
-    parts = []
-    for by in order:
-        nulls = {None: "", True: " nulls first", False: " nulls last"}[by.nulls_first]
-        parts.append(f"t.{quote(by.column)}{' desc' if by.descending else ''}{nulls}")
-    return " order by " + ", ".join(parts)
-
-
-def array(inner: str) -> str:
-    """Write the expression for all rows of a query as one JSON array.
-
-    Measured on PostgreSQL 18: faster than json_agg, string_agg and building objects
-    column by column, with 10 rows and with 100 rows of 20 columns.
-    """
-    return f"array_to_json(array(select r from ({inner}) r))::text"
+    planned: bool = False  # counted no further than COUNTED_MAX
+    relations: tuple[Relation, ...] = ()
 
 
 def _tail(plan: Select, taken: Iterator[str]) -> tuple[str, str]:
@@ -161,31 +89,26 @@ def select(plan: Select) -> str:
     function that writes.
     """
     taken = marks()
-    parts = reached(plan.target, "t", taken)
+    parts, meters = _reached(plan, taken)
     source = f" from {public(plan.view.name)} t"
     output, names = shown(plan.view, plan.columns), list(plan.columns)
-    if plan.near is not None:
-        family = datatype(plan.view.columns[plan.near].datatype).family
-        place = f"t.{quote(plan.near)}"
-        first, second, least, most = (
-            f"{next(taken)}::double precision" for _ in range(4)
-        )
-        parts.append(geography.within(family, place, first, second, least, most))
-        meters = geography.distance(family, place, first, second)
-        if not plan.aggregates:
-            output += f', {meters} as "distance_meter"'
-            names.append("distance_meter")
+    if meters and not plan.aggregates:
+        output += f', {meters} as "distance_meter"'
+        names.append("distance_meter")
     for name in plan.creators:
         output += (
             f', (select u.{quote(name)} from "public"."users" u where u."id" ='
             f" t.{quote(OWNER)}) as {quote('creator_' + name)}"
         )
         names.append("creator_" + name)
+    for relation, text in related.render(plan.relations, "t", taken):
+        output += f", {text} as {quote(relation.key)}"
+        names.append(relation.key)
     parts += [filters.render(each, "t", taken) for each in plan.conditions]
     condition = where(parts)
     if plan.aggregates:
         return _grouped(plan, source + condition, taken)
-    counting = f"(select count(*){source}{condition})" if plan.counted else "null"
+    counting = _counting(plan, source + condition)
     if plan.after is not None:
         parts.append(keyset.after(plan.view, plan.order, plan.after, taken))
         condition = where(parts)
@@ -208,6 +131,37 @@ def select(plan: Select) -> str:
         f"with page as materialized ({page})"
         f" select {body} as body, {last} as next, {counting} as count"
     )
+
+
+@lru_cache(1024)
+def estimate(plan: Select) -> str:
+    """Write the question to the planner: how many rows does it expect to match?"""
+    taken = marks()
+    parts, _ = _reached(plan, taken)
+    parts += [filters.render(each, "t", taken) for each in plan.conditions]
+    return f"explain (format json) select 1 from {public(plan.view.name)} t" + where(
+        parts
+    )
+
+
+def _reached(plan: Select, taken: Iterator[str]) -> tuple[list[str], str]:
+    """Write which rows may be reached, and how far away they are if that is asked."""
+    parts = reached(plan.target, "t", taken)
+    if plan.near is None:
+        return parts, ""
+    family = datatype(plan.view.columns[plan.near].datatype).family
+    place = f"t.{quote(plan.near)}"
+    first, second, least, most = (f"{next(taken)}::double precision" for _ in range(4))
+    parts.append(geography.within(family, place, first, second, least, most))
+    return parts, geography.distance(family, place, first, second)
+
+
+def _counting(plan: Select, matching: str) -> str:
+    if not plan.counted:
+        return "null"
+    if plan.planned:
+        return f"(select count(*) from (select 1{matching} limit {COUNTED_MAX + 1}) n)"
+    return f"(select count(*){matching})"
 
 
 def _grouped(plan: Select, source: str, taken: Iterator[str]) -> str:

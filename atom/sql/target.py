@@ -1,13 +1,13 @@
 """A declaration as this server can store it: datatypes, indexes, extensions."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 
-from atom.sql.column import Column, element
+from atom.sql.column import INDEX_METHODS, Column, element
 from atom.sql.declaration import Declaration
 from atom.sql.identifier import quote
-from atom.sql.index import Index, index_name, other_name, trigram
-from atom.sql.live import ColumnState, Live
+from atom.sql.index import UNIQUE, Index, Part, index_name, other_name, trigram
+from atom.sql.live import ColumnState, IndexState, Live
 
 EXTENSION_OF = {
     "citext": "citext",
@@ -81,7 +81,13 @@ def resolve(declared: Declaration, live: Live, *, convert: bool) -> Target:
     for table, columns in declared.tables.items():
         for column in columns.values():
             for method in column.indexes:
-                _add_index(target, table, column, method)
+                _add_index(target, table, [column], method)
+            if column.unique:
+                _add_index(target, table, [column], "btree", unique=True)
+    for table, composites in declared.indexes.items():
+        for index in composites:
+            named = [declared.column(table, name) for name in index.columns]
+            _add_index(target, table, named, index.method, index.unique)
     return target
 
 
@@ -130,43 +136,72 @@ def _note_points(target: Target) -> None:
     )
 
 
-def _add_index(target: Target, table: str, column: Column, method: str) -> None:
-    datatype = target.tables[table][column.name]
-    key, operator_class = quote(column.name), ""
+def _add_index(
+    target: Target,
+    table: str,
+    columns: Sequence[Column],
+    method: str,
+    unique: bool = False,
+) -> None:
+    parts = [_part(target, table, column, method) for column in columns]
+    if None in parts:
+        return
+    joined = ",".join(column.name for column in columns)
+    name = _free_name(target, table, joined, UNIQUE if unique else method)
+    found = tuple(part for part in parts if part is not None)
+    target.indexes[name] = Index(name, table, method, found, unique)
+
+
+def _part(target: Target, table: str, column: Column, method: str) -> Part | None:
+    """Say what an index stores of a column; None when it cannot be had here."""
+    datatype = target.tables[table].get(column.name, column.datatype)
+    key = quote(column.name)
     if is_point(column) and datatype == "point":
         if target.use(*EARTH):
             earth = target.within("earthdistance", "ll_to_earth")
-            key = f"{earth}({key}[1], {key}[0])"
-        else:
-            target.note(
-                "Distances are searched by a plain index on point, because"
-                f" earthdistance cannot be used here. {cure(target, *EARTH)}"
-            )
+            return Part(column.name, f"{earth}({key}[1], {key}[0])")
+        target.note(
+            "Distances are searched by a plain index on point, because"
+            f" earthdistance cannot be used here. {cure(target, *EARTH)}"
+        )
     elif lent := trigram(method, datatype):
         if not target.use("pg_trgm"):
             target.note(
                 f"A {method} index on text needs pg_trgm, which cannot be used here;"
                 f" it is left out. {cure(target, 'pg_trgm')}"
             )
-            return
-        operator_class = target.within("pg_trgm", lent)
-    name = _free_name(target, table, column.name, method)
-    target.indexes[name] = Index(name, table, column.name, method, key, operator_class)
+            return None
+        return Part(column.name, key, target.within("pg_trgm", lent))
+    return Part(column.name, key)
 
 
-def _free_name(target: Target, table: str, column: str, method: str) -> str:
-    name = index_name(table, column, method)
+def _free_name(target: Target, table: str, columns: str, method: str) -> str:
+    name = index_name(table, columns, method)
     state = target.live.indexes.get(name)
     if name in target.indexes or (state is not None and state.table != table):
-        return other_name(table, column, method)
+        return other_name(table, columns, method)
     return name
 
 
-def own_names(table: str, columns: Mapping[str, object]) -> set[str]:
-    """Return every name Atom may have given to an index on these columns."""
+KINDS = (*INDEX_METHODS, UNIQUE)
+
+
+def own_names(table: str, columns: Iterable[str]) -> set[str]:
+    """Return every name Atom may have given to an index on one of these columns.
+
+    Of an index on several columns hand in all of them, with commas between.
+    """
     return {
         make(table, column, method)
         for column in columns
-        for method in ("btree", "gin", "gist", "brin", "hash")
+        for method in KINDS
         for make in (index_name, other_name)
     }
+
+
+def is_own(index: IndexState, singles: Collection[str]) -> bool:
+    """Say whether an index bears the name Atom gives; `singles` are `own_names`."""
+    several = len(index.keys) > 1
+    return index.name in singles or (
+        several and index.name in own_names(index.table, [",".join(index.columns)])
+    )

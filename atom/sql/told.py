@@ -24,7 +24,7 @@ KEY_COLUMNS = re.compile(r'\(([\w", ]+)\)=\(')
 RAISED = "exec_stmt_raise"
 
 LOST = ("08", "57P")
-STALE = {"42P01", "42703", "0A000", "42P05", "26000"}
+STALE = {"42P01", "42703", "0A000", "42P05", "26000", "42P10"}
 SILENT = (
     "ConnectionDoesNotExistError",
     "InterfaceError",
@@ -101,28 +101,53 @@ def _raised(error: Any, state: str) -> ApiError:
     return Conflict(text, code="row.refused")
 
 
-def _exists(error: Any) -> ApiError:
+class Broken(Unprocessable):
+    """A check of a table; PostgreSQL names the rule, its columns can be looked up."""
+
+    table = ""
+    rule = ""
+
+
+def _columns(error: Any) -> str:
     found = KEY_COLUMNS.search(getattr(error, "detail", None) or "")
-    if found is None:
-        return Conflict("Such a row already exists.")
-    columns = found[1].replace('"', "")
-    return Conflict(f"A row with the same {columns} already exists.")
+    return found[1].replace('"', "") if found else ""
 
 
-def _missing(error: Any) -> ApiError:
-    return Unprocessable(f"Column '{error.column_name}' is mandatory.")
+def _rule(error: Any) -> str:
+    return f"rule '{error.constraint_name}' of table '{error.table_name}'"
 
 
-def _checked(error: Any) -> ApiError:
-    return Unprocessable(
-        f"A value breaks the rule '{error.constraint_name}'"
-        f" of table '{error.table_name}'."
+def _exists(error: Any) -> ApiError:
+    columns = _columns(error)
+    if not columns:
+        return Conflict(f"Such a row already exists: {_rule(error)}.")
+    return Conflict(
+        f"A row with the same {columns} already exists.", hint=f"By {_rule(error)}."
     )
 
 
+def _missing(error: Any) -> ApiError:
+    if not error.column_name:  # of a domain
+        return Unprocessable("A value is null where its datatype takes none.")
+    return Unprocessable(
+        f"Column '{error.column_name}' of table '{error.table_name}' is mandatory."
+    )
+
+
+def _checked(error: Any) -> ApiError:
+    if not error.table_name:  # of a domain
+        told = f"the rule '{error.constraint_name}' of its datatype"
+        return Unprocessable(f"A value breaks {told}.")
+    broken = Broken(f"A value breaks the {_rule(error)}.")
+    broken.table, broken.rule = error.table_name, error.constraint_name
+    return broken
+
+
 def _referenced(error: Any) -> ApiError:
+    columns = _columns(error)
+    by = f"By column '{columns}', the" if columns else "The"
     return Conflict(
-        f"The rule '{error.constraint_name}' ties rows of two tables together:"
+        f"{by} {_rule(error)} ties rows of two tables together:"
         " the other row is missing, or still refers to this one.",
         code="row.referenced",
     )
@@ -150,11 +175,15 @@ RULES: dict[str, Callable[[Any], ApiError]] = {
     "23503": _referenced,
     "23001": _referenced,
     "23P01": _overlapping,
+    "21000": lambda error: Conflict("Two rows of the list are the same row."),
     "40001": _busy,
     "40P01": _busy,
     "55P03": _busy,
     "22001": lambda error: Unprocessable("A text is longer than its column takes."),
     "22003": lambda error: Unprocessable("A number is larger than its column takes."),
+    "22012": lambda error: Unprocessable(
+        "A rule of the table divides by zero, or a trigger leaves a row out."
+    ),
     "2201B": lambda error: ApiError(
         "The regular expression cannot be read.", code="filter.unreadable"
     ),

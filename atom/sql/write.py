@@ -12,8 +12,6 @@ from atom.sql.filter import Condition, Either
 from atom.sql.identifier import public, quote
 from atom.sql.statement import KEY, Target, marks, reached, where
 
-PARAMETERS_MAX = 32_767
-
 
 def _names(columns: tuple[str, ...]) -> str:
     return ", ".join(quote(name) for name in columns)
@@ -34,14 +32,16 @@ def insert(table: Table, columns: tuple[str, ...]) -> str:
     )
 
 
-@lru_cache(1024)
-def insert_many(table: Table, columns: tuple[str, ...]) -> str:
-    """Write the insert of any number of rows, one parameter (a list) for each column.
+def unnested(
+    table: Table, columns: tuple[str, ...], start: int
+) -> tuple[list[str], str]:
+    """Write lists, one parameter for each column, as the rows of a from clause.
 
+    Return the values to select (x.c1, x.c2, …, cast to their columns) and the lists.
     Lists of arrays travel as array literals: unnest would take them apart.
     """
     lists, values = [], []
-    for number, name in enumerate(columns, 1):
+    for number, name in enumerate(columns, start):
         kind = datatype(table.columns[name].datatype)
         travels = "text" if kind.element is not None else kind.travels
         lists.append(f"${number}::{travels}[]")
@@ -49,33 +49,28 @@ def insert_many(table: Table, columns: tuple[str, ...]) -> str:
             kind.family == "text" and kind.name != "citext"
         )
         values.append(f"x.c{number}" + ("" if is_plain else f"::{kind.name}"))
-    given = ", ".join(f"c{number}" for number in range(1, len(columns) + 1))
-    return (
-        f"insert into {public(table.name)} ({_names(columns)})"
-        f" select {', '.join(values)} from unnest({', '.join(lists)})"
-        f" with ordinality as x({given}, place) order by x.place"
-        f" returning {quote(KEY)}"
-    )
+    return values, ", ".join(lists)
 
 
-def insert_mixed(
-    table: Table, columns: tuple[str, ...], present: tuple[frozenset[str], ...]
-) -> str:
-    """Write the insert of rows that do not all have the same columns.
+def given(columns: tuple[str, ...], start: int) -> str:
+    """Name what `unnested` selects from: c1, c2, …"""
+    return ", ".join(f"c{number}" for number, _ in enumerate(columns, start))
 
-    What a row leaves out gets its default, as it would in an insert of its own.
+
+@lru_cache(1024)
+def insert_many(table: Table, columns: tuple[str, ...]) -> str:
+    """Write the insert of any number of rows, one parameter (a list) for each column.
+
+    It answers one array of ids, in the order of the rows. Should a trigger leave a row
+    out, nobody could tell which id is whose: dividing by zero then undoes it all.
     """
-    taken = marks()
-    rows = []
-    for given in present:
-        cells = [
-            _cast(table.columns[name], next(taken)) if name in given else "default"
-            for name in columns
-        ]
-        rows.append(f"({', '.join(cells)})")
+    cells, lists = unnested(table, columns, 1)
     return (
-        f"insert into {public(table.name)} ({_names(columns)})"
-        f" values {', '.join(rows)} returning {quote(KEY)}"
+        f"with made as (insert into {public(table.name)} ({_names(columns)})"
+        f" select {', '.join(cells)} from unnest({lists})"
+        f" with ordinality as x({given(columns, 1)}, place) order by x.place"
+        f" returning {quote(KEY)} as id)"
+        " select array_agg(id), 1 / (count(*) = cardinality($1))::int from made"
     )
 
 
@@ -100,6 +95,46 @@ def update(target: Target, columns: tuple[str, ...]) -> str:
 
 
 @lru_cache(1024)
+def update_many(
+    target: Target,
+    columns: tuple[str, ...],
+    partial: tuple[str, ...],
+    same: tuple[str, ...],
+) -> str:
+    """Write the update of rows, each with values of its own.
+
+    Parameters: a list of ids; a list for each column; for each of the `partial` ones a
+    list that tells which rows have it (the others keep theirs); a value for each of the
+    `same`. It answers one array of the ids that were there.
+    """
+    taken = marks()
+    parts = reached(target, "t", taken)
+    start = 2 if target.owned else 1
+    table, names = target.table, (KEY, *columns)
+    written, first = unnested(table, names, start)
+    cells = dict(zip(names, written, strict=True))
+    after = start + len(names)
+    lists = [first, *(f"${after + n}::boolean[]" for n in range(len(partial)))]
+    assigned = []
+    for name in columns:
+        cell = cells[name]
+        if name in partial:
+            held = f"x.p{partial.index(name)}"
+            cell = f"case when {held} then {cell} else t.{quote(name)} end"
+        assigned.append(f"{quote(name)} = {cell}")
+    if same:
+        assigned.append(_assigned(table, same, after + len(partial)))
+    held_names = "".join(f", p{n}" for n in range(len(partial)))
+    parts.append(f"t.{quote(KEY)} = x.c{start}")
+    return (
+        f"with done as (update {public(table.name)} as t set {', '.join(assigned)}"
+        f" from unnest({', '.join(lists)}) as x({given(names, start)}{held_names})"
+        f"{where(parts)} returning t.{quote(KEY)} as id)"
+        " select array_agg(id) from done"
+    )
+
+
+@lru_cache(1024)
 def update_ids(target: Target, columns: tuple[str, ...]) -> str:
     """Write the update of rows by a list of ids, then a value for each column."""
     which = _by_ids(target)
@@ -120,6 +155,9 @@ def delete_ids(target: Target) -> str:
 def delete_any(target: Target, conditions: tuple[Condition | Either, ...]) -> str:
     """Write the delete of the rows that meet conditions, at least one.
 
+    The last parameter is how many are too many: then none is deleted. It answers how
+    many were `found`, counted no further than that, and how many are `gone`.
+
     Raises:
         ValueError: without a condition.
     """
@@ -128,7 +166,16 @@ def delete_any(target: Target, conditions: tuple[Condition | Either, ...]) -> st
     taken = marks()
     parts = reached(target, "t", taken)
     parts += [filters.render(each, "t", taken) for each in conditions]
-    return f"delete from {public(target.table.name)} as t{where(parts)}"
+    condition, too_many = where(parts), f"{next(taken)}::bigint"
+    name = public(target.table.name)
+    return (
+        f"with found as materialized"
+        f" (select 1 from {name} as t{condition} limit {too_many}),"
+        f" gone as (delete from {name} as t{condition}"
+        f" and (select count(*) from found) < {too_many} returning 1)"
+        " select (select count(*) from found) as found,"
+        " (select count(*) from gone) as gone"
+    )
 
 
 def _by_ids(target: Target) -> str:

@@ -32,7 +32,8 @@ async def run_in_background(exchange: Exchange, proceed: Proceed) -> None:
         return await proceed(exchange)
     allowed = exchange.policy.background
     if allowed is None:
-        allowed = exchange.method not in READS
+        # What /auth answers are tokens: nobody would receive them, log_api keep them.
+        allowed = exchange.method not in READS and exchange.policy.tier != "auth"
     if not allowed:
         raise ApiError(
             "This route does not work in the background.",

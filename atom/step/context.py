@@ -49,7 +49,10 @@ async def open_context(exchange: Exchange, proceed: Proceed) -> None:
     forwarded: list[bytes] = []
     for name, value in scope["headers"]:
         if name == b"authorization":
-            exchange.authorization = value
+            # Two of them are one field with a comma (RFC 9110 section 5.3), and no
+            # token: whoever is in front may have believed the other one.
+            before = exchange.authorization
+            exchange.authorization = before + b", " + value if before else value
         elif name == b"content-length":
             exchange.content_length = value
         elif name == b"x-request-id" and ACCEPTED(value):

@@ -112,12 +112,17 @@ def running(code, values=None, *, config=CONFIG, folder=None, **how):
 TLS = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)  # making one for each client is slow
 
 
+def connected(url):
+    """Return a client that keeps one connection for as long as it is used."""
+    limits = httpx2.Limits(max_connections=1, keepalive_expiry=None)
+    return httpx2.Client(base_url=url, timeout=20, limits=limits, verify=TLS)
+
+
 class Hand:
     """One kept connection, so one worker: the process that accepted it."""
 
     def __init__(self, url):
-        limits = httpx2.Limits(max_connections=1, keepalive_expiry=None)
-        self.http = httpx2.Client(base_url=url, timeout=20, limits=limits, verify=TLS)
+        self.http = connected(url)
         self.pid = self.ask("/ops/pid").json()
 
     def ask(self, path, who=None, method="GET", **options):
@@ -151,7 +156,7 @@ def hands(url, count):
 
 def answered(url, path, times=1):
     """Ask over one connection of one's own; return the status codes."""
-    with httpx2.Client(base_url=url, timeout=20, verify=TLS) as http:
+    with connected(url) as http:
         return [http.get(path).status_code for _ in range(times)]
 
 
@@ -189,7 +194,7 @@ class Writer(threading.Thread):
 
     def run(self):
         number = 0
-        with httpx2.Client(base_url=self.url, timeout=20, verify=TLS) as http:
+        with connected(self.url) as http:
             while not self.over.is_set():
                 number += 1
                 title = f"{self.mark} {number}"
@@ -221,7 +226,7 @@ class Reader(threading.Thread):
         self.over = threading.Event()
 
     def run(self):
-        with httpx2.Client(base_url=self.url, timeout=20, verify=TLS) as http:
+        with connected(self.url) as http:
             while not self.over.is_set():
                 began = time.monotonic()
                 self.codes.append(http.get("/?x=logged").status_code)

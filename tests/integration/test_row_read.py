@@ -227,7 +227,7 @@ REFUSED = [
     ("aggregate=evil(id)", "request.invalid"),
     ("aggregate=sum(title)", "request.invalid"),
     ("limti=5", "filter.unreadable"),
-    ("relation=users", "filter.unreadable"),
+    ("relation=users", "sql.unknown_relation"),
     ("table=test", "request.invalid"),
     ("title==,%ff", "request.invalid"),
 ]

@@ -174,15 +174,16 @@ class TestWorkers:
 
     async def test_pool_with_short_limits_is_enough(self, url):
         """Requests' limits do not hold for a change of the schema, and come back."""
-        limits = {"statement_timeout": "1", "search_path": "pg_catalog"}
+        limits = {"statement_timeout": "200", "search_path": "pg_catalog"}
+        slow = declare("a-int-0-0", q="select pg_sleep(0.4)")
         pool = await asyncpg.create_pool(
             url, min_size=1, max_size=1, server_settings=limits, reset=reset
         )
         try:
-            await schema.apply(Database(pool), shipped())
+            await schema.apply(Database(pool), slow)
 
             shown = await pool.fetchval("show statement_timeout")
-            assert "1ms" == shown
+            assert "200ms" == shown
             assert "pg_catalog" == await pool.fetchval("show search_path")
         finally:
             await pool.close()

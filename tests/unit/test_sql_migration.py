@@ -9,6 +9,7 @@ from atom.sql.declaration import Declaration, digest
 from atom.sql.house import INDEXES, TABLES
 from atom.sql.live import (
     ColumnState,
+    ConstraintState,
     ExtensionState,
     FunctionState,
     IndexState,
@@ -62,7 +63,8 @@ def kinds(planned):
 def built(**changes):
     """Describe the index on test.title as it should be."""
     index = IndexState("index_test_title_btree", "test", "btree", ("title",))
-    return {index.name: replace(index, **changes)}
+    index = replace(index, **changes)
+    return {index.name: index}
 
 
 TITLE = ColumnState("title", "text")
@@ -243,7 +245,7 @@ class TestColumn:
                 **BARE.triggers,
                 ("public", "test", made.name): TriggerState(made.mark),
             },
-            constraints={("test", "check_test_is_protected"): True},
+            constraints={("test", "check_test_is_protected"): ConstraintState()},
         )
 
         planned = plan(declare("is_protected-bigint-0-0"), live, destructive=True)
@@ -294,7 +296,7 @@ class TestNull:
         """A constraint that is there is not added twice."""
         live = replace(
             table(TITLE, rows=1_000_000),
-            constraints={("test", "atom_not_null_test_title"): False},
+            constraints={("test", "atom_not_null_test_title"): ConstraintState(False)},
         )
 
         planned = plan(declare("title-text-1-0"), live)
@@ -381,7 +383,8 @@ class TestIndex:
 
     def test_index_of_another_name_is_nobodys_business(self):
         """What was made by hand stays."""
-        live = replace(table(TITLE), indexes={"mine": built()[next(iter(built()))]})
+        (index,) = built(name="mine").values()
+        live = replace(table(TITLE), indexes={"mine": index})
 
         assert () == plan(declare("title-text-0-0"), live).steps
 
@@ -617,19 +620,21 @@ class TestQuery:
 
     def test_query_that_adds_an_existing_constraint_is_skipped(self):
         """Whether or not it was Atom that added it."""
-        live = replace(table(TITLE), constraints={("test", "one"): True})
+        live = replace(table(TITLE), constraints={("test", "one"): ConstraintState()})
 
         assert () == plan(declare("title-text-0-0", q=UNIQUE), live).steps
 
     def test_constraint_of_another_table_does_not_count(self):
         """The name alone is not the constraint."""
-        live = replace(table(TITLE), constraints={("other", "one"): True})
+        live = replace(table(TITLE), constraints={("other", "one"): ConstraintState()})
 
         assert ["query"] == kinds(plan(declare("title-text-0-0", q=UNIQUE), live))
 
     def test_changed_query_whose_constraint_exists_is_drift(self):
         """It cannot be added twice, and it is not as declared."""
-        live = self.run_before("before", constraints={("test", "one"): True})
+        live = self.run_before(
+            "before", constraints={("test", "one"): ConstraintState()}
+        )
 
         planned = plan(declare("title-text-0-0", q=UNIQUE), live)
 

@@ -64,7 +64,7 @@ def test_every_read_is_one_select_on_its_table(target, options, filters):
     raw = urlencode([("table", "test"), *options.items(), *filters], errors="ignore")
     try:
         asked = query.parse(raw, 1000)
-        statement, _ = plan.read(asked, target, OWNED, USERS)
+        statement = plan.read(asked, target, OWNED, USERS).statement
     except ApiError as error:
         assert 400 == error.status
         return
@@ -99,7 +99,7 @@ def test_the_text_depends_on_the_shape_alone(target, options, filters, number):
         pairs = [("table", "test"), *options.items(), *filters, ("id", f">,{each}")]
         try:
             asked = query.parse(urlencode(pairs, errors="ignore"), 1000)
-            made.append(plan.read(asked, target, OWNED, USERS)[0])
+            made.append(plan.read(asked, target, OWNED, USERS).statement)
         except ApiError:
             return
     first, second = made
@@ -110,9 +110,9 @@ def test_the_text_depends_on_the_shape_alone(target, options, filters, number):
 
 def test_owned_rows_cannot_be_asked_for_without_an_owner():
     """There is no way to leave the owner out: not None, not a text, not True."""
-    statement, _ = plan.read(
+    statement = plan.read(
         query.parse("table=test", 1000), Target(OWNED, owned=True), OWNED
-    )
+    ).statement
 
     for owner in (None, "7", True, 7.0):
         with pytest.raises(ValueError):
@@ -135,7 +135,7 @@ def test_unusual_limits_are_parameters():
             query.parse(f"table=test&limit={n}", 1000),
             Target(OWNED, owned=False),
             OWNED,
-        )[0].text
+        ).statement.text
         for n in (7, 8, 9, 10)
     }
 

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from sqlglot import exp
 
 from atom.errors import ApiError
-from atom.sql import plan, write
+from atom.sql import plan, upsert, write
 from atom.sql.catalog import LiveColumn, Table
 from atom.sql.filter import parse_filter
 from atom.sql.statement import Target
@@ -29,23 +29,25 @@ def tables(draw):
 
 def parsed(text, kind, table):
     """Parse one statement, and check that it is of a kind and names one table."""
-    (tree,) = sqlglot.parse(text, read="postgres")
+    (whole,) = sqlglot.parse(text, read="postgres")
+    (tree,) = whole.find_all(exp.Insert, exp.Update, exp.Delete)
     assert isinstance(tree, kind)
-    named = {(t.db, t.name) for t in tree.find_all(exp.Table) if t.db}
+    named = {(t.db, t.name) for t in whole.find_all(exp.Table) if t.db}
     assert {("public", table.name)} == named
     return tree
 
 
 @given(tables())
 def test_inserts_name_one_table(table):
-    """One row, many rows, rows of different columns: one insert each."""
+    """One row, many rows, rows that may be there already: one insert each."""
     names = tuple(table.columns)
-    present = (frozenset(names), frozenset(names[:1]))
+    target = Target(table, owned=True)
 
     for text in (
         write.insert(table, names),
         write.insert_many(table, names),
-        write.insert_mixed(table, names, present),
+        upsert.merge(target, names, names[:1], "updated_by_id"),
+        upsert.ignore(target, names, names[:1]),
     ):
         parsed(text, exp.Insert, table)
 
@@ -60,6 +62,7 @@ def test_changes_of_owned_rows_ask_for_the_owner_first(table):
     for text, kind in (
         (write.update(target, names), exp.Update),
         (write.update_ids(target, names), exp.Update),
+        (write.update_many(target, names, names, ("id",)), exp.Update),
         (write.delete_ids(target), exp.Delete),
         (write.delete_any(target, conditions), exp.Delete),
     ):

@@ -2,22 +2,50 @@
 
 `install` adds to every route what its policy does to a request: which token it needs,
 and how it may be refused. `documented` describes routes that read the request
-themselves: a small Pydantic model names the parameters; nothing validates with it, the
-row grammar in `atom/sql` does.
+themselves: a small Pydantic model names the parameters.
 """
 
 import re
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel
 
+from atom.openapi.parameter import (
+    FILTER,
+    Create,
+    IdsDelete,
+    IdsUpdate,
+    Nothing,
+    Parents,
+    Read,
+    Table,
+    Update,
+    Upsert,
+)
 from atom.reply import JSON
 
 if TYPE_CHECKING:
     from fastapi import FastAPI
 
     from atom.policy import RoutePolicy
+
+__all__ = [
+    "Create",
+    "IdsDelete",
+    "IdsUpdate",
+    "Nothing",
+    "Parents",
+    "Read",
+    "Table",
+    "Update",
+    "Upsert",
+    "answers",
+    "documented",
+    "failures",
+    "install",
+    "success",
+]
 
 ABOUT = """
 Every success is `{"status": 1, "message": …}`, every failure `{"status": 0, "message",
@@ -41,23 +69,6 @@ SCHEMES = {
 # What FastAPI says a validation error looks like; here it looks like any other failure.
 REPLACED = ("HTTPValidationError", "ValidationError")
 CONVERTOR = re.compile(r":\w+(?=})")
-
-FILTER = {
-    "name": "filter",
-    "in": "query",
-    "required": False,
-    "style": "form",
-    "explode": True,
-    "description": (
-        "Any column: `<column>=<operator>,<value>`, repeatable, AND-ed. Operators: `=`"
-        " `!=` `<>` `>` `<` `>=` `<=` `like` `ilike` `~` `~*` `in` and `not in` (joined"
-        " by `|`) `between` (`a|b`) `is` (null, not null, true, false)"
-        " `is distinct from` `contains` `overlap` `any` (arrays) `contains` `exists`"
-        " (jsonb) `fts`. Alternatives: `or=(title=ilike,%a%;id=>,5)`."
-    ),
-    "schema": {"type": "object", "additionalProperties": {"type": "string"}},
-    "example": {"id": ">,0"},
-}
 FAILURE = {
     "title": "Failure",
     "description": "Every refusal of every route.",
@@ -86,85 +97,46 @@ REASONS = {
     504: "This took too long.",
 }
 
-
-class Page(BaseModel):
-    """Which rows of all that are meant."""
-
-    order: str = Field("id desc", description="Columns: `type desc nulls last,id`.")
-    limit: int = Field(100, ge=1, description="At most config_limit_read_max.")
-    page: int = Field(1, ge=1, description="Counts from 1.")
-
-
-class Table(BaseModel):
-    """The one parameter every row route has."""
-
-    table: str = Field(description="Name of a table, exactly.", examples=["test"])
-
-
-class Read(Page, Table):
-    """Parameters of every object-read."""
-
-    column: str = Field("", description="Columns to answer: `id,title`. Default: all.")
-    cursor: str = Field(
-        "",
-        description="Pages at constant cost: empty for the first page, then"
-        " `next_cursor` of the answer before. Not together with `page`.",
-    )
-    is_count: int = Field(0, ge=0, le=1, description="1: `count` beside `message`.")
-    creator_key: str = Field(
-        "", description="`username,name` adds creator_username and creator_name."
-    )
-    location_filter: str = Field(
-        "",
-        description="`long,lat,min_meter,max_meter`; adds `distance_meter`.",
-    )
-    group_by: str = Field("", description="Columns: `type,title`.")
-    aggregate: str = Field("", description="`count,sum(x),avg(x),min(x),max(x)`.")
-
-
-class Parents(Page, Table):
-    """Parameters of parent-read."""
-
-    parent_table: str = Field(description="Table of the parents.", examples=["users"])
-    parent_column: str = Field(
-        description="Column of `table` with their ids.", examples=["created_by_id"]
-    )
-
-
-class Create(Table):
-    """Parameters of /my/object-create."""
-
-    queue: str = Field(
-        "", description="batch, redis, rabbitmq, kafka, celery, mongodb_<database>."
-    )
-
-
-IDS = Field(description='"1,2,3" or [1,2,3].', examples=["1,2,3"])
-
-
-class IdsDelete(Table):
-    """Body of ids-delete: several rows."""
-
-    model_config = ConfigDict(strict=True, extra="forbid")
-
-    ids: str | list[int] = IDS
-
-
-class IdsUpdate(IdsDelete):
-    """Body of ids-update: one value for a column of several rows."""
-
-    column: str = Field(examples=["title"])
-    value: Any = Field(examples=["x"])
-
-
 ROW = {"type": "object", "additionalProperties": True, "minProperties": 1}
+CHANGED = {
+    **ROW,
+    "required": ["id"],
+    "properties": {"id": {"type": ["integer", "string"]}},
+    "examples": [{"id": 1, "title": "x"}],
+}
 ROWS = {
     "oneOf": [ROW, {"type": "array", "items": ROW, "minItems": 1}],
     "examples": [{"title": "x"}],
 }
+CHANGES = {
+    "oneOf": [CHANGED, {"type": "array", "items": CHANGED, "minItems": 1}],
+    "examples": [{"id": 1, "title": "x"}],
+}
+ENTRIES = {
+    "type": "array",
+    "minItems": 1,
+    "maxItems": 100,
+    "items": {
+        "type": "object",
+        "additionalProperties": False,
+        "required": ["table", "object"],
+        "properties": {
+            "table": {"type": "string"},
+            "object": {"type": "object", "additionalProperties": True},
+            "as": {"type": "string", "pattern": "^[A-Za-z_][A-Za-z0-9_]{0,59}$"},
+        },
+    },
+    "examples": [
+        [
+            {"table": "test", "object": {"title": "x"}, "as": "first"},
+            {"table": "test", "object": {"title": "y"}},
+        ]
+    ],
+}
 INTEGER = {"type": "integer"}
 TEXT = {"type": "string"}
 ID = {"oneOf": [INTEGER, {"type": "array", "items": INTEGER}]}
+IDS_MADE = {"type": "array", "items": INTEGER}
 OBJECT = {"type": "object", "additionalProperties": True}
 LIST = {"type": "array", "items": OBJECT}
 COUNT = {"type": "integer", "minimum": 0}

@@ -12,9 +12,9 @@ router = APIRouter(tags=["Admin runner"])
 # The user that was made with the database.
 OWNER = 1
 LIMITS = runner.Limits(
-    timeout_ms=config.get("config_db_runner_timeout_ms") or 5000,
-    rows=config.get("config_db_runner_limit") or 1000,
-    role=config.get("config_db_runner_role"),
+    timeout_ms=config["config_db_runner_timeout_ms"],
+    rows=config["config_db_runner_limit"],
+    role=config["config_db_runner_role"],
 )
 
 

@@ -1,0 +1,132 @@
+"""Rows of several tables in one transaction, later ones referring to earlier ones."""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from atom.errors import ApiError, nearest
+from atom.feature import row_value
+from atom.feature.batch_insert import Row, insert_one
+from atom.feature.reach import Reach
+from atom.feature.row_rule import telling
+from atom.sql import value
+from atom.sql.catalog import LiveColumn, Table, shown
+from atom.sql.run import Database
+
+ENTRIES_MAX = 100
+FIELDS = ("table", "object", "as")
+NAME = re.compile(r"[A-Za-z_]\w{0,59}", re.ASCII)
+REFERENCE = re.compile(r"\$([A-Za-z_]\w*)\.(\w+)", re.ASCII)
+ESCAPED = re.compile(r"\$\$[A-Za-z_]\w*\.\w+", re.ASCII)
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One row to write: what is known of it, and what earlier rows will tell."""
+
+    table: Table
+    row: Row
+    references: Mapping[str, tuple[LiveColumn, int]]  # column, place of the other row
+
+
+async def create_many(database: Database, reach: Reach, body: Any) -> list[int]:
+    """Add rows of any tables, all or none. Return their ids, in order.
+
+    `{"table": …, "object": {…}, "as": "order"}` gives a row a name; a value that is
+    `"$order.id"` in a later object is its id. `"$$order.id"` is the text `$order.id`.
+
+    Raises:
+        ApiError: naming the entry.
+    """
+    if not isinstance(body, list) or not body:
+        raise ApiError(
+            "The body takes a list of entries.",
+            hint='For example [{"table": "test", "object": {"title": "x"}}].',
+        )
+    if len(body) > ENTRIES_MAX:
+        raise row_value.too_many(len(body), ENTRIES_MAX)
+    names: dict[str, int] = {}
+    entries = []
+    for number, raw in enumerate(body):
+        try:
+            entries.append(await _entry(database, reach, raw, names))
+            if isinstance(raw, Mapping) and "as" in raw:
+                names[_name(raw["as"], names)] = number
+        except ApiError as error:
+            raise _placed(error, number) from None
+    ids: list[int] = []
+    async with telling(database), database.transaction() as connection:
+        for number, entry in enumerate(entries):
+            try:
+                told = {
+                    name: value.from_json(column, ids[place])
+                    for name, (column, place) in entry.references.items()
+                }
+                row = {**entry.row, **told}
+                ids.append(await insert_one(connection, entry.table, row))
+            except ApiError as error:
+                raise _placed(error, number) from None
+    for table in {entry.table.name for entry in entries}:
+        database.written(table)
+    return ids
+
+
+async def _entry(
+    database: Database, reach: Reach, raw: Any, names: Mapping[str, int]
+) -> Entry:
+    """Read an entry as far as it can be read before any row is there."""
+    if not isinstance(raw, Mapping):
+        raise ApiError("An entry is an object with 'table' and 'object'.")
+    for field in raw:
+        if field not in FIELDS:
+            raise ApiError(
+                f"An entry has no '{shown(field)}'.",
+                hint=nearest(field[:60], FIELDS) or "It takes table, object, as.",
+            )
+    name, body = raw.get("table"), raw.get("object")
+    if not isinstance(name, str) or not isinstance(body, Mapping):
+        raise ApiError("An entry is an object with 'table' and 'object'.")
+    table = reach.creatable(database.catalog, name).table
+    reader = row_value.Reader(reach, table, create=True)
+    plain, references = {}, {}
+    for column, given in body.items():
+        if isinstance(given, str) and (found := REFERENCE.fullmatch(given)):
+            place = _place(found[1], found[2], names)
+            references[column] = (reader.column(column), place)
+        elif isinstance(given, str) and ESCAPED.fullmatch(given):
+            plain[column] = given[1:]
+        else:
+            plain[column] = given
+    row = await reader.read(plain) if plain or not references else {}
+    row |= reach.stamps(table, create=True)
+    return Entry(table, row, references)
+
+
+def _place(name: str, column: str, names: Mapping[str, int]) -> int:
+    if name not in names:
+        raise ApiError(
+            f"There is no earlier entry '{shown(name)}'.",
+            hint=nearest(name[:60], names)
+            or f'For the text itself write "$${shown(name)}.{shown(column)}".',
+        )
+    if column != "id":
+        raise ApiError(
+            f"Of an earlier entry only its id is known: '${shown(name)}.id'."
+        )
+    return names[name]
+
+
+def _name(raw: Any, names: Mapping[str, int]) -> str:
+    if not isinstance(raw, str) or not NAME.fullmatch(raw):
+        raise ApiError("'as' takes a name of letters, digits and underscores.")
+    if raw in names:
+        raise ApiError(f"Another entry is called '{raw}' already.")
+    return raw
+
+
+def _placed(error: ApiError, number: int) -> ApiError:
+    """Say which entry an error is about."""
+    error.message = f"Entry {number}: {error.message}"
+    error.args = (error.message,)
+    return error

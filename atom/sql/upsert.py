@@ -1,0 +1,120 @@
+"""Inserts that meet rows which are there already: those are changed, or left alone.
+
+Parameters of each statement: the owner where rows are owned, a list for each column of
+the rows; after them what the docstring adds.
+"""
+
+# ruff: noqa: S608 - SQL is written here, of quoted names and parameters alone.
+
+from functools import lru_cache
+
+from atom.sql.catalog import Table
+from atom.sql.identifier import public, quote
+from atom.sql.statement import KEY, OWNER, Target, marks, reached
+from atom.sql.write import given, unnested
+
+# Indexes an insert can lean on: no expressions, no condition, not deferrable.
+UNIQUE = """
+select c.relname as "table",
+       array_agg(a.attname::text order by k.place) as columns
+from pg_index i
+join pg_class c on c.oid = i.indrelid
+join pg_namespace n on n.oid = c.relnamespace and n.nspname = 'public'
+cross join lateral unnest(i.indkey::int2[]) with ordinality as k(attnum, place)
+join pg_attribute a on a.attrelid = c.oid and a.attnum = k.attnum
+where i.indisunique and i.indisvalid and i.indimmediate
+  and i.indpred is null and i.indexprs is null and k.place <= i.indnkeyatts
+group by i.indexrelid, c.relname
+order by c.relname, columns
+"""
+
+
+def _names(columns: tuple[str, ...]) -> str:
+    return ", ".join(quote(name) for name in columns)
+
+
+@lru_cache(1024)
+def merge(
+    target: Target, columns: tuple[str, ...], keys: tuple[str, ...], same: str
+) -> str:
+    """Write the insert that changes a row with the same keys, if it may be reached.
+
+    One more parameter, where `same` names a column that is set to it in a changed row.
+    It answers one array of ids; a row that may not be reached is missing in it.
+    """
+    table, start = target.table, 2 if target.owned else 1
+    cells, lists = unnested(table, columns, start)
+    changed = [name for name in columns if name not in {*keys, OWNER}]
+    # Something has to be set, or the row would not be returned.
+    assigned = [f"{quote(n)} = excluded.{quote(n)}" for n in changed or keys[:1]]
+    if same:
+        assigned.append(f"{quote(same)} = ${start + len(columns)}::bigint")
+    reachable = "".join(f" where {part}" for part in reached(target, "t", marks()))
+    return (
+        f"with made as (insert into {public(table.name)} as t ({_names(columns)})"
+        f" select {', '.join(cells)} from unnest({lists})"
+        f" with ordinality as x({given(columns, start)}, place) order by x.place"
+        f" on conflict ({_names(keys)}) do update set {', '.join(assigned)}{reachable}"
+        f" returning t.{quote(KEY)} as id) select array_agg(id) from made"
+    )
+
+
+@lru_cache(1024)
+def ignore(target: Target, columns: tuple[str, ...], keys: tuple[str, ...]) -> str:
+    """Write the insert that leaves alone what is there.
+
+    It answers a row for each row, in order: `id` (null when one is there that may not
+    be reached) and whether it was made.
+    """
+    table, start = target.table, 2 if target.owned else 1
+    cells, lists = unnested(table, columns, start)
+    names = _names(columns)
+    selected = ", ".join(
+        f"{cell} as {quote(name)}" for cell, name in zip(cells, columns, strict=True)
+    )
+    return (
+        f"with given as materialized (select x.place, {selected} from unnest({lists})"
+        f" with ordinality as x({given(columns, start)}, place)),"
+        f" made as (insert into {public(table.name)} ({names})"
+        f" select {names} from given order by place"
+        f" on conflict ({_names(keys)}) do nothing"
+        f" returning {quote(KEY)} as id, {_listed(keys)})"
+        f" select coalesce(m.id, t.{quote(KEY)}) as id, m.id is not null as made"
+        f" from given g left join made m on {_made(table, keys)}"
+        f" left join {public(table.name)} t on {_same(target, keys)}"
+        " order by g.place"
+    )
+
+
+def _listed(keys: tuple[str, ...]) -> str:
+    return ", ".join(f"{quote(key)} as k{n}" for n, key in enumerate(keys))
+
+
+def _given(table: Table, key: str) -> str:
+    """Write a key as its column holds it: rounded where that rounds."""
+    return f"g.{quote(key)}::{table.columns[key].datatype}"
+
+
+def _made(table: Table, keys: tuple[str, ...]) -> str:
+    return " and ".join(f"m.k{n} = {_given(table, k)}" for n, k in enumerate(keys))
+
+
+def _same(target: Target, keys: tuple[str, ...]) -> str:
+    parts = reached(target, "t", marks())
+    parts += [f"t.{quote(k)} = {_given(target.table, k)}" for k in keys]
+    return " and ".join(parts)
+
+
+@lru_cache(1024)
+def found(target: Target, keys: tuple[str, ...]) -> str:
+    """Write the look for rows with the same keys; lists are those of the keys alone."""
+    table, start = target.table, 2 if target.owned else 1
+    cells, lists = unnested(table, keys, start)
+    selected = ", ".join(
+        f"{cell} as {quote(key)}" for cell, key in zip(cells, keys, strict=True)
+    )
+    return (
+        f"select t.{quote(KEY)} as id from (select x.place, {selected}"
+        f" from unnest({lists}) with ordinality as x({given(keys, start)}, place)) g"
+        f" left join {public(table.name)} t on {_same(target, keys)} order by g.place"
+    )
