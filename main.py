@@ -40,7 +40,7 @@ from function import ROOT, function_config_read
 
 sys.excepthook = serve.told_plainly
 config = function_config_read()
-log.configure(config["config_log_level"])
+log.configure(config["config_log_level"], config.remarks)
 
 # What happens to a request, in order. Each step reads one key of config_api, and is
 # left out where the route's policy does not need it.

@@ -1,14 +1,17 @@
 """`python main.py` and the words that may follow it: serve, or work on the database.
 
-A further command is one more function that takes the subparsers and sets `run`.
+A further command is one more function that takes the subparsers and sets `run`, with
+`allow_abbrev=False`: half an option is no option.
 """
 
 import argparse
 import asyncio
+import signal
 import sys
 from argparse import Namespace
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from types import FrameType
 from typing import Any, NoReturn
 
 from fastapi import FastAPI
@@ -52,7 +55,8 @@ def parser() -> argparse.ArgumentParser:
 
 def worked(asked: Namespace, config: Config, root: Path) -> int:
     """Do what is asked on the configured database, or on the private one."""
-    serve.end_on_signals()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, _end)
     try:
         with embedded.provided(config, root, join=True, workers=1) as found:
             work: Work = asked.run
@@ -64,17 +68,26 @@ def worked(asked: Namespace, config: Config, root: Path) -> int:
     return 1
 
 
+def _end(number: int, frame: FrameType | None) -> None:
+    """Leave in good order, and not as if all were done."""
+    raise SystemExit(128 + number)
+
+
 def add_schema(commands: Any) -> None:
     """Add `schema plan` and `schema apply`."""
     group = commands.add_parser("schema", help="compare and change the tables")
     acts = group.add_subparsers(metavar="act", required=True)
-    plan = acts.add_parser("plan", help="say what apply would do; change nothing")
+    plan = acts.add_parser(
+        "plan", help="say what apply would do; change nothing", allow_abbrev=False
+    )
     plan.add_argument(
         "--check", action="store_true", help="exit with 1 when anything differs"
     )
     plan.add_argument("--sql", action="store_true", help="only the SQL, to be read")
     plan.set_defaults(run=_plan)
-    apply = acts.add_parser("apply", help="bring the tables to what is declared")
+    apply = acts.add_parser(
+        "apply", help="bring the tables to what is declared", allow_abbrev=False
+    )
     apply.set_defaults(run=_apply)
     for act in (plan, apply):
         act.add_argument(

@@ -307,6 +307,13 @@ KEYS = (
     Key("config_kafka_url", text, None, "Kafka bootstrap servers."),
     Key("config_kafka_username", text, None, "Kafka user; switches SASL on."),
     Key("config_kafka_password", text, None, "Kafka password.", secret=True),
+    Key(
+        "config_kafka_security_protocol",
+        text,
+        "SASL_SSL",
+        "How Kafka is reached when a user is set.",
+    ),
+    Key("config_kafka_sasl_mechanism", text, "PLAIN", "How that user is proven."),
     Key("config_aws_access_key_id", text, None, "AWS key id.", secret=True),
     Key("config_aws_secret_access_key", text, None, "AWS secret.", secret=True),
     Key("config_aws_endpoint_url", text, None, "Another address than AWS's own."),

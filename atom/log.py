@@ -1,10 +1,12 @@
 """How the process logs: one line each on stderr, with the id of the request."""
 
 import logging
+from collections.abc import Iterable
 
 from atom.errors import ConfigError
 from atom.trace import REQUEST_ID
 
+CONFIG_ERROR = f"{ConfigError.__module__}.{ConfigError.__qualname__}: "
 FORMAT = "%(asctime)s %(levelname)s %(name)s %(request_id)s%(message)s"
 
 
@@ -23,14 +25,17 @@ class PlainFilter(logging.Filter):
 
     def filter(self, record: logging.LogRecord) -> bool:
         """Shorten what uvicorn logs of an application that could not start."""
-        trace, name, told = str(record.msg).partition(f"{ConfigError.__module__}.")
-        if name and trace.startswith("Traceback") and told.startswith("ConfigError: "):
-            record.msg = told.removeprefix("ConfigError: ").rstrip()
+        trace, name, told = str(record.msg).rpartition(CONFIG_ERROR)
+        if name and "Traceback" in trace:
+            record.msg = told.rstrip()
         return True
 
 
-def configure(level: str) -> None:
-    """Log to stderr from `level` on, other people's chatter from warning on."""
+def configure(level: str, remarks: Iterable[str] = ()) -> None:
+    """Log to stderr from `level` on, other people's chatter from warning on.
+
+    `remarks` are what config has to say that is no fault.
+    """
     handler = logging.StreamHandler()
     handler.addFilter(RequestIdFilter())
     handler.addFilter(PlainFilter())
@@ -40,5 +45,7 @@ def configure(level: str) -> None:
     root.setLevel(logging.WARNING)
     for name in ("atom", "uvicorn", "consumer"):
         logging.getLogger(name).setLevel(level.upper())
-    # It logs a trace for each try to connect while the database is away; we say it once.
+    # It logs a trace for each try to connect to a database that is away.
     logging.getLogger("asyncpg.pool").setLevel(logging.ERROR)
+    for remark in remarks:
+        logging.getLogger("atom").warning("%s", remark)

@@ -137,13 +137,15 @@ class PolicyTable:
         for index, route in enumerate(self.table.routes):
             for method in route.methods or {"*"}:
                 values = dict(default)
-                for key in (("", route.path), (method, route.path)):
+                path = route.same_as or route.path
+                for key in (("", path), (method, path)):
                     if key in entries:
                         values |= entries[key]
                         used.add(key)
                 policy = self._policy(config, route, method, values)
                 self._policies[index, method] = policy
-                self._check(config, route, method, policy, values, problems)
+                if not route.same_as:  # else told of the other path already
+                    self._check(config, route, method, policy, values, problems)
         self._index = {id(route): n for n, route in enumerate(self.table.routes)}
         self._unused(set(entries) - used, problems)
         self._ids(problems)
@@ -157,7 +159,7 @@ class PolicyTable:
         ):
             here = "root"
         policy = RoutePolicy(
-            name=f"{method} {route.path}",
+            name=f"{method} {route.same_as or route.path}",
             tier=here,
             body_bytes=config["config_body_max_kb"] * 1024,
         )
@@ -190,7 +192,7 @@ class PolicyTable:
             )
 
     def _unused(self, unused: set[tuple[str, str]], problems: list[str]) -> None:
-        paths = {route.path for route in self.table.routes}
+        paths = {route.path for route in self.table.routes if not route.same_as}
         for method, path in sorted(unused):
             name = f"{method} {path}".strip()
             why = f"no route has the path. {nearest(path, paths)}"
@@ -202,7 +204,7 @@ class PolicyTable:
         owner: dict[int, str] = {}
         for (index, _), policy in self._policies.items():
             path = self.table.routes[index].path
-            if policy.id is None:
+            if policy.id is None or self.table.routes[index].same_as:
                 continue
             if owner.setdefault(policy.id, path) != path:
                 problems.append(
@@ -226,8 +228,12 @@ class PolicyTable:
         return found
 
     def policies(self) -> list[RoutePolicy]:
-        """Return every policy, in the order of the routes."""
-        return list(self._policies.values())
+        """Return every policy, in the order of the routes, each once."""
+        return [
+            policy
+            for (index, _), policy in self._policies.items()
+            if not self.table.routes[index].same_as
+        ]
 
 
 def described(policy: RoutePolicy) -> dict[str, Any]:

@@ -31,6 +31,7 @@ class Route:
     endpoint: Callable[..., Any] | None = None
     direct: bool = False
     asynchronous: bool = True
+    same_as: str = ""  # the path whose policy holds here too
 
     @property
     def is_template(self) -> bool:
@@ -76,6 +77,7 @@ def _route(context: RouteContext) -> Route:
         endpoint=endpoint,
         direct=isinstance(original, APIRoute) and _is_direct(context),
         asynchronous=inspect.iscoroutinefunction(endpoint) or kind != "http",
+        same_as=getattr(endpoint, "same_as", ""),
     )
 
 

@@ -7,7 +7,7 @@ import os
 import signal
 import socket
 import sys
-from collections.abc import Sequence
+from collections.abc import Coroutine, Sequence
 from multiprocessing import current_process, parent_process
 from pathlib import Path
 from types import FrameType
@@ -49,22 +49,41 @@ def refuse(problems: Sequence[str]) -> NoReturn:
     raise SystemExit(FAILED)
 
 
-def end_on_signals() -> None:
-    """Turn the first SIGTERM or SIGINT into a clean end with exit code 0.
+class Ending:
+    """Turns the first SIGTERM or SIGINT into a clean end with exit code 0.
 
     uvicorn takes them over while it serves and raises them again when it has stopped.
     Those that come after the first must not disturb the putting away.
     """
-    asked = False
 
-    def stop(number: int, frame: FrameType | None) -> None:
-        nonlocal asked
-        if not asked:
-            asked = True
+    def __init__(self) -> None:
+        self._asked = False
+        self._task: asyncio.Task[None] | None = None
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, self._stop)
+
+    def _stop(self, number: int, frame: FrameType | None) -> None:
+        if self._asked:
+            return
+        self._asked = True
+        if self._task is None:
             raise SystemExit(0)
+        self._task.get_loop().call_soon_threadsafe(self._task.cancel)
 
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, stop)
+    def run(self, work: Coroutine[Any, Any, None]) -> None:
+        """Do asynchronous work before serving; a signal cancels it."""
+
+        async def cancellable() -> None:
+            self._task = asyncio.current_task()
+            try:
+                await work
+            finally:
+                self._task = None
+
+        try:
+            asyncio.run(cancellable())
+        except asyncio.CancelledError:
+            raise SystemExit(0) from None
 
 
 def bound(host: str, port: int) -> None:
@@ -138,16 +157,18 @@ def adopt(config: Config, found: dict[str, str]) -> None:
 def run(app: FastAPI, config: Config, root: Path) -> NoReturn:
     """Serve until told to stop. Exit 0 when asked to, non-zero when it never served."""
     workers = config["config_workers"]
-    end_on_signals()
+    ending = Ending()
     try:
         bound(config["config_host"], config["config_port"])
         with embedded.provided(config, root, join=False, workers=workers) as found:
             adopt(config, found)
             url = config["config_postgres_url"]
             seconds = config["config_postgres_connect_timeout_sec"]
-            asyncio.run(reachable(url, seconds))
-            several = workers > 1
-            code = together(app, config, found) if several else alone(app, config)
+            ending.run(reachable(url, seconds))
+            if workers > 1:
+                ending.run(rehearsed(app))
+                os.environ.update(found | {"config_is_postgres_init": "0"})
+            code = together(config) if workers > 1 else alone(app, config)
     except ConfigError as error:
         sys.stderr.write(f"{error}\n")
         sys.exit(1)
@@ -174,10 +195,8 @@ async def rehearsed(app: FastAPI) -> None:
         pass
 
 
-def together(app: FastAPI, config: Config, found: dict[str, str]) -> int:
+def together(config: Config) -> int:
     """Keep workers serving. Return the exit code: not 0 when one could not start."""
-    asyncio.run(rehearsed(app))
-    os.environ.update(found | {"config_is_postgres_init": "0"})
     settings = _settings(f"{WORKER}:app", config)
     workers = Workers(settings, [settings.bind_socket()])
     workers.run()

@@ -10,7 +10,7 @@ from atom.feature.account_root import RootLogin
 CURLS = """\
   curl -X POST {url}/auth/signup -H 'content-type: application/json' \\
     -d '{{"type":1,"username":"ada","password":"correct horse"}}'
-  curl -X POST {url}/public/object-create?table=test \\
+  curl -X POST '{url}/public/object-create?table=test' \\
     -H 'content-type: application/json' -d '{{"title":"hello"}}'
   curl '{url}/public/object-read?table=test&limit=3'
 """

@@ -312,31 +312,6 @@ def shown_files():
 
 
 CURL = shutil.which("curl")
-STANDIN = """\
-import sys
-from urllib.error import HTTPError
-from urllib.parse import quote
-from urllib.request import Request, urlopen
-
-words, method, body, headers, url = sys.argv[1:], None, None, {}, ""
-while words:
-    word = words.pop(0)
-    if word == "-X":
-        method = words.pop(0)
-    elif word == "-d":
-        body = words.pop(0).encode()
-    elif word == "-H":
-        name, _, value = words.pop(0).partition(":")
-        headers[name] = value.strip()
-    elif not word.startswith("-"):
-        url = quote(word, safe=":/?&=%,;()<>'")
-try:
-    answer = urlopen(Request(url, body, headers, method=method), timeout=60)
-except HTTPError as error:
-    answer = error
-print(answer.read().decode())
-sys.exit(0 if answer.status == 200 else 22)
-"""
 
 
 @pytest.fixture(scope="module")
@@ -352,13 +327,10 @@ def shop(tmp_path_factory):
 def tool(folder, real):
     """Make a `curl` that fails when the answer is an error, and notes the last answer.
 
-    Where there is no curl a few lines of Python stand in, so that the tests need none.
+    Where there is no curl, tests/curl.py stands in.
     """
-    standin = folder / "standin.py"
-    standin.write_text(STANDIN)
-    words = [sys.executable, str(standin)]
-    if real:
-        words = [real, "-q", "-sS", "--max-time", "60", "--fail-with-body"]
+    words = [real] if real else [sys.executable, str(ROOT / "tests" / "curl.py")]
+    words += ["-q", "-sS", "--max-time", "60", "--fail-with-body"]
     path = folder / "curl"
     path.write_text(
         f'#!/bin/sh\n{shlex.join(words)} "$@" > "$LAST"; code=$?\n'

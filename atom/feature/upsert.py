@@ -200,7 +200,7 @@ async def _ignore(
     except ApiError as error:
         if not many:
             raise
-        raise await blamed(database, (_tried(of(r)) for r in rows), error) from None
+        raise await blamed(database, (of(row) for row in rows), error) from None
     ids: list[int | None] = [row["id"] for row in found]
     unknown = [place for place, made in enumerate(ids) if made is None]
     if unknown:
@@ -211,9 +211,3 @@ async def _ignore(
         for place, row in zip(unknown, late, strict=True):
             ids[place] = row["id"]
     return ids
-
-
-def _tried(attempt: tuple[str, tuple[Any, ...]]) -> tuple[str, tuple[Any, ...]]:
-    """Have an attempt answer something also where it leaves a row alone."""
-    text, values = attempt
-    return f"select count(*) from ({text}) as tried", values

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel
 
+from atom.openapi import rows
 from atom.openapi.parameter import (
     FILTER,
     Create,
@@ -150,6 +151,8 @@ def install(app: "FastAPI") -> None:
     def openapi() -> dict[str, Any]:
         if app.openapi_schema is None:
             complete(write(), app.state.policies.policies())
+            if (database := app.state.ports.database) is not None:
+                rows.expand(write(), database.catalog, app.state.ports.rules)
         assert app.openapi_schema is not None
         return app.openapi_schema
 

@@ -3,7 +3,7 @@
 Nothing validates with those of a query string: the row grammar in `atom/sql` does.
 """
 
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -48,7 +48,11 @@ class Read(Page, Table):
         description="Pages at constant cost: empty for the first page, then"
         " `next_cursor` of the answer before. Not together with `page`.",
     )
-    is_count: int = Field(0, ge=0, le=1, description="1: `count` beside `message`.")
+    is_count: Literal["0", "1", "planned"] = Field(
+        "0",
+        description="1: `count` beside `message`. planned: above 10,000 an estimate;"
+        " not on /my.",
+    )
     creator_key: str = Field(
         "", description="`username,name` adds creator_username and creator_name."
     )
@@ -58,6 +62,11 @@ class Read(Page, Table):
     )
     group_by: str = Field("", description="Columns: `type,title`.")
     aggregate: str = Field("", description="`count,sum(x),avg(x),min(x),max(x)`.")
+    relation: str = Field(
+        "",
+        description="Rows that refer to a row, how many, and what it refers to:"
+        " `message(id,description):5,message:count,user_id(username)`.",
+    )
 
 
 class Parents(Page, Table):

@@ -4,7 +4,8 @@
     message:3              three of them
     message:count          how many there are
     message(id,title)      with these columns
-    message.user_id        by this column, where there are several
+    message.user_id        by this column, where there are several; of the tables that
+                           refer to users, created_by_id only where there is no other
     user_id                the row that this one refers to
     user_id(username)      with these columns of it
     message(id,user_id(username))   and so on, two steps deep
@@ -21,7 +22,7 @@ from atom.errors import ApiError, nearest
 from atom.sql import reference
 from atom.sql.asked import Related
 from atom.sql.catalog import Catalog, Table, shown, unknown_column
-from atom.sql.clause import KEY, USUAL_LIMITS, Target
+from atom.sql.clause import KEY, OWNER, USUAL_LIMITS, Target
 from atom.sql.related import Relation
 
 CHILDREN_DEFAULT = 10
@@ -199,6 +200,7 @@ class Fitting:
         column = asked.column
         if not column:
             known = [name for name in columns if name not in reference.STAMPS]
+            known = known or [name for name in columns if name == OWNER]
             if len(known) != 1:
                 raise unreadable(
                     f"Table '{asked.name}' refers to '{view.name}' in several ways.",

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field, replace
 
 from atom.sql.alter import check_name
 from atom.sql.declaration import Declaration
-from atom.sql.identifier import public, quote
+from atom.sql.identifier import MAX_BYTES, public, quote
 from atom.sql.index import index_name, other_name
 from atom.sql.live import Live, TableState
 from atom.sql.rule import CHECKS, key_name, rule_name
@@ -117,5 +117,7 @@ def _rule_names(
 ) -> Mapping[str, str]:
     names = {check_name(table, old): check_name(table, new)}
     names |= {rule_name(table, old, k): rule_name(table, new, k) for k in CHECKS}
+    # As PostgreSQL 18 calls what makes a column mandatory.
+    names[f"{table}_{old}_not_null"] = f"{table}_{new}_not_null"[:MAX_BYTES]
     names[key_name(table, columns)] = key_name(table, _follow(columns, old, new))
     return names

@@ -63,8 +63,8 @@ def merge(
 def ignore(target: Target, columns: tuple[str, ...], keys: tuple[str, ...]) -> str:
     """Write the insert that leaves alone what is there.
 
-    It answers a row for each row, in order: `id` (null when one is there that may not
-    be reached) and whether it was made.
+    It answers a row for each row, in order: its place, and `id`, which is null when one
+    is there that may not be reached.
     """
     table, start = target.table, 2 if target.owned else 1
     cells, lists = unnested(table, columns, start)
@@ -79,7 +79,7 @@ def ignore(target: Target, columns: tuple[str, ...], keys: tuple[str, ...]) -> s
         f" select {names} from given order by place"
         f" on conflict ({_names(keys)}) do nothing"
         f" returning {quote(KEY)} as id, {_listed(keys)})"
-        f" select coalesce(m.id, t.{quote(KEY)}) as id, m.id is not null as made"
+        f" select g.place, coalesce(m.id, t.{quote(KEY)}) as id"
         f" from given g left join made m on {_made(table, keys)}"
         f" left join {public(table.name)} t on {_same(target, keys)}"
         " order by g.place"

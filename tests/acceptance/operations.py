@@ -30,6 +30,9 @@ def work(mark):
         file.write(f"{mark} {os.getpid()}\\n")
 
 
+work("read")
+
+
 @router.get("/pid")
 async def pid():
     return os.getpid()
@@ -63,8 +66,8 @@ async def rows(request: Request, title: str):
 
 
 @router.get("/many")
-async def many(n: int):
-    return {"n": n, "text": "x" * 2000}
+async def many(n: int, size: int):
+    return responses.PlainTextResponse("x" * size)
 
 
 @router.get("/slow")

@@ -2,6 +2,7 @@
 
 import json
 from itertools import product
+from urllib.parse import quote
 
 import pytest
 
@@ -358,6 +359,10 @@ def test_odd_spelling_of_a_table_names_no_table(api, ada, admin, table):
         api.call("GET", "/admin/object-read", admin, params=given),
         api.call("POST", "/admin/object-create", admin, params=given, json=body),
         api.call("DELETE", "/admin/ids-delete", admin, json=named),
+        api.call("GET", f"/my/rows/{quote(table, safe='')}", ada),
+        api.call("POST", f"/my/rows/{quote(table, safe='')}", ada, json=body),
+        api.call("GET", f"/public/rows/{quote(table, safe='')}"),
+        api.call("GET", f"/admin/rows/{quote(table, safe='')}", admin),
     ):
         refused(answer, 400, 403, 404)
 

@@ -125,7 +125,7 @@ class TestUvicorn:
                 late = [hand for hand in each if hand.pid != holder or workers == 1]
                 assert 1 == len(late)
                 assert 200 == late[0].ask(path, method="POST").status_code
-            welcomes = api.log.read_text().count("atom serves ")
+            logins = api.log.read_text().count("  root user  ")
             folder = Path(api.config["config_atom_folder"])
             api.process.send_signal(signal.SIGTERM)
             code = api.process.wait(20)
@@ -142,7 +142,7 @@ class TestUvicorn:
         assert "Traceback" not in said, said
         assert 20 * workers == logged
         assert 1 == rows[0]["n"]
-        assert 1 == welcomes
+        assert 1 == logins
 
     def test_fault_ends_its_workers_too(self, tmp_path):
         """A worker that cannot start is not started again and again."""
@@ -245,7 +245,7 @@ class TestOutside:
             api.person()
 
     def test_reads_go_to_the_replica(self, tmp_path, outside):
-        """Rows are read from there; accounts and writes never are; no line stays open."""
+        """Rows are read there, accounts and writes never are; no line stays open."""
         values = {
             "config_postgres_url": outside[0],
             "config_postgres_url_read": outside[1],

@@ -2,11 +2,13 @@
 
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
 
+import httpx2
 import pytest
 
 from tests.acceptance.checkout import copied
@@ -23,7 +25,7 @@ from tests.acceptance.operations import (
     running,
     still,
 )
-from tests.served import environment, free_port
+from tests.served import answers, environment, free_port
 
 LOGGED = """select type, status_code from log_api
             where query_param = $1 or query_param like $1 || '&%'"""
@@ -54,7 +56,7 @@ class TestLives:
     """One folder, three lives in a row."""
 
     def test_told_to_end_it_finishes_what_it_began(self, life):
-        """SIGTERM: what is in flight is answered, background work done, the exit clean."""
+        """SIGTERM: what is in flight is answered, background work done, the exit 0."""
         with life() as api:
             before = family(api.process.pid)
             with ThreadPoolExecutor(10) as pool:
@@ -157,7 +159,7 @@ def start(code, **values):
         "config_atom_folder": str(code / "own"),
         **values,
     }
-    return subprocess.Popen(
+    process = subprocess.Popen(
         [sys.executable, "main.py"],
         cwd=code,
         env=environment(config),
@@ -165,7 +167,33 @@ def start(code, **values):
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
+        start_new_session=True,
     )
+    process.url = f"http://127.0.0.1:{config['config_port']}"
+    return process
+
+
+# What is there by then, and how much later that moment is, in seconds.
+MOMENTS = {
+    "reading its files": ("", 0.3),
+    "starting the database": ("postgres/postmaster.pid", 0),
+    "database is there": ("run.json", 0),
+    "opening clients": ("run.json", 0.15),
+    "about to serve": ("run.json", 0.5),
+}
+
+
+def serves(process):
+    """Say whether a server that was started answers."""
+    return answers(process.url)
+
+
+def refused(url, path):
+    """Ask what will not be answered as it should; say whether that is so."""
+    try:
+        return answered(url, path) != [200]
+    except httpx2.HTTPError:
+        return True
 
 
 @pytest.fixture(scope="module")
@@ -181,8 +209,6 @@ def warm(tmp_path_factory):
 class TestStart:
     def test_port_that_is_taken(self, warm, workers):
         """Which port, and what to change; at once, and nothing is left running."""
-        import socket
-
         with socket.socket() as holder:
             holder.bind(("127.0.0.1", 0))
             holder.listen()
@@ -203,18 +229,52 @@ class TestStart:
         told = process.communicate(timeout=40)[0]
 
         assert 0 != process.returncode
-        assert "nowhere" in told
+        assert "config_postgres_schema: " in told
+        assert "Query bad" in told
+        assert "Traceback" not in told
         assert not still(began)
 
-    @pytest.mark.parametrize("seconds", [0.4, 0.9, 1.3, 1.7, 2.2])
-    def test_told_to_end_while_starting(self, warm, workers, seconds):
+    @pytest.mark.parametrize("moment", MOMENTS)
+    def test_told_to_end_while_starting(self, warm, workers, moment):
         """At whatever moment: it ends soon, and takes everything with it."""
         process = start(warm, config_workers=workers)
+        file, seconds = MOMENTS[moment]
+        if file:
+            eventually((warm / "own" / file).exists, 20)
         time.sleep(seconds)
         before = family(process.pid)
         process.send_signal(signal.SIGTERM)
         told = process.communicate(timeout=30)[0]
 
-        assert process.returncode in ((0, -signal.SIGTERM) if seconds < 1 else (0,))
+        assert process.returncode in ((0,) if file else (0, -signal.SIGTERM))
         eventually(lambda: not still(before), 5)
         assert "Traceback" not in told, told
+
+    def test_interrupted_at_the_terminal(self, warm, workers):
+        """Ctrl+C reaches every process of it at once: a clean end, exit code 0."""
+        process = start(warm, config_workers=workers)
+        eventually(lambda: serves(process), 30)
+        before = family(process.pid)
+        os.killpg(process.pid, signal.SIGINT)
+        told = process.communicate(timeout=30)[0]
+
+        assert 0 == process.returncode
+        eventually(lambda: not still(before), 2)
+        assert "Traceback" not in told, told
+
+    def test_request_without_end(self, warm, workers):
+        """It has config_graceful_timeout_sec; then the server ends all the same."""
+        process = start(warm, config_workers=workers, config_graceful_timeout_sec="1")
+        eventually(lambda: serves(process), 30)
+        before = family(process.pid)
+        with ThreadPoolExecutor(1) as pool:
+            asked = pool.submit(refused, process.url, "/ops/slow?seconds=60")
+            time.sleep(0.3)
+            began = time.monotonic()
+            process.send_signal(signal.SIGTERM)
+            process.communicate(timeout=30)
+            assert asked.result(5)
+
+        assert 0 == process.returncode
+        assert time.monotonic() - began < 5
+        eventually(lambda: not still(before), 2)

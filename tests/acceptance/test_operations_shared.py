@@ -16,6 +16,11 @@ from tests.acceptance.operations import (
 
 WORKERS = 4
 SOON = 0.5  # seconds within which every worker knows
+LISTENING = (
+    "select count(*) n from pg_stat_activity where application_name = 'atom bus'"
+)
+CUT = """select pg_terminate_backend(pid) from pg_stat_activity
+         where application_name = 'atom bus'"""
 
 
 @pytest.fixture(scope="module")
@@ -59,6 +64,16 @@ def everywhere(workers, path, who, status):
     for _ in range(3):
         assert told()
     return seconds
+
+
+def test_each_process_reads_the_files_once(api, workers):
+    """The parent and each worker; one that read them twice would take twice as long to
+    start, and hold everything twice."""
+    told = worked(api, "read")
+
+    assert sorted(told) == sorted(
+        str(pid) for pid in (api.process.pid, *(hand.pid for hand in workers))
+    )
 
 
 class TestRate:
@@ -198,7 +213,7 @@ class TestBus:
 
     def test_logout_ends_this_token_only(self, api, workers):
         """The token I logged out with is refused everywhere, my other one is not."""
-        who, other = api.person(), None
+        who = api.person()
         login = {"type": 1, "username": who.username, "password": who.password}
         other = type(who)(**vars(who))
         other.token = api.message("POST", "/auth/login-password", json=login)
@@ -208,24 +223,17 @@ class TestBus:
         assert everywhere(workers, "/my/profile", other, 200) < SOON
 
     def test_deaf_worker_asks_the_database(self, api, workers):
-        """With its listening connection cut again and again, a worker tells the truth."""
+        """Its listening connection cut again and again, a worker tells the truth."""
         who, path = api.person(), "/ops/rows-memory?title=deaf"
-        cut = """select pg_terminate_backend(pid) from pg_stat_activity
-                 where application_name = 'atom bus'"""
         for hand in workers:
             hand.ask(path)
         for active in (0, 1, 0, 1):
             status = 200 if active else 403
-            assert WORKERS == len(api.sql(cut))
+            assert WORKERS == len(api.sql(CUT))
             api.sql("update users set is_active = $1 where id = $2", active, who.id)
             api.sql("insert into test (title) values ('deaf')")
             assert everywhere(workers, "/my/profile", who, status) < SOON
-            eventually(
-                lambda: (
-                    len(api.sql(cut.replace("pg_terminate_backend(pid)", "1")))
-                    == WORKERS
-                )
-            )
+            eventually(lambda: api.sql(LISTENING)[0]["n"] == WORKERS)
         counts = [len(hand.ask(path).json()) for hand in workers]
 
         assert [4] * WORKERS == counts
@@ -237,6 +245,15 @@ class TestBus:
         admin = api.person(api_access="5")
 
         assert everywhere(workers, "/admin/object-read?table=fresh", admin, 200) < SOON
+
+    def test_schema_changed_while_nobody_listened(self, api, workers):
+        """Whoever was deaf reads the tables again when they hear again."""
+        admin, path = api.person(api_access="5"), "/admin/object-read?table=late"
+        assert everywhere(workers, path, admin, 404) < SOON
+        api.sql(CUT)
+        api.sql("create table public.late (id bigint primary key)")
+
+        assert everywhere(workers, path, admin, 200) < 3
 
     def test_twenty_resets_at_once(self, api):
         """Each is answered with done."""

@@ -9,6 +9,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 READ = "/public/object-read"
+ADMIN = "/admin/object-read"
 TITLE = f"read-{secrets.token_hex(4)}"
 
 
@@ -207,10 +208,12 @@ SECRET_COLUMNS = [
 
 
 @pytest.mark.parametrize("column", SECRET_COLUMNS)
-def test_secret_of_a_creator_is_not_there(api, admin, rows, column):
+def test_secret_of_a_creator_is_not_there(api, ada, admin, rows, column):
     """It cannot be told from a column that does not exist."""
-    for path, who in ((READ, None), ("/admin/object-read", admin)):
-        asked = {"table": "test", "creator_key": column}
+    asked = {"table": "test", "creator_key": column}
+    for path, who in ((READ, None), ("/my/object-read", ada), (ADMIN, admin)):
+        if (path, column) == (ADMIN, "api_access"):
+            continue  # an admin reads it in users anyway
         told = refused(api.call("GET", path, who, params=asked), 400, 403)
         assert "argon2" not in json.dumps(told)
 
@@ -277,14 +280,12 @@ REFUSED = [
     {"rating": "=,1e999999"},
     {"created_at": ">,yesterday"},
     {"created_at": ">,now()"},
-    {"tag": "=,"},
     {"tag": "like,x"},
     {"metadata": "contains,{"},
     {"metadata": "like,x"},
     {"location": "=,POINT(1 2)"},
     {"title": "~,["},
     {"title": "~,(a"},
-    {"title": "like,x\\"},
     {"title": "=,a\0b"},
     {"nope": "=,1"},
     {"Title": "=,1"},
@@ -364,12 +365,23 @@ REFUSED = [
 def test_what_is_not_understood_is_refused_never_ignored(api, asked):
     """With a text that names it."""
     query = [("table", "test"), *asked.items()]
-    answer = api.call("GET", f"{READ}?{urlencode(query)}")
+    refused(api.call("GET", f"{READ}?{urlencode(query)}"), 400)
 
-    told = refused(answer, 400, 422)
-    assert (
-        "users" not in told["message"] or asked.get("table") or "select" in str(asked)
-    )
+
+@pytest.mark.parametrize("operator", ["like", "ilike", "not in"])
+def test_an_error_depends_on_what_is_asked_never_on_whose_rows_there_are(
+    api, ada, bob, operator
+):
+    """An index may look at rows of others first: no operand fails on some rows only."""
+    many = [{"title": f"zebra {n}"} for n in range(900)]
+    api.message("POST", "/my/object-create?table=test", ada, json=many)
+    api.sql("analyze test")
+
+    def status(word):
+        asked = {"table": "test", "title": f"{operator},%{word}\\"}
+        return api.call("GET", "/my/object-read", bob, params=asked).status_code
+
+    assert status("tiger") == status("zebra")
 
 
 CLOSED = ["users", "otp", "message", "log_api", "report_user", "nope", "pg_user", ""]
@@ -448,9 +460,9 @@ def test_bytes_that_are_no_text_are_refused(api):
 
 
 COLUMNS = ["id", "title", "rating", "tag", "metadata", "location", "created_at", "type"]
-OPERATORS = (
-    "= != <> > < >= <= like ilike ~ ~* in between is contains overlap any exists fts"
-).split() + ["not in", "is distinct from"]
+OPERATORS = ["=", "!=", "<>", ">", "<", ">=", "<=", "like", "ilike", "~", "~*", "in"]
+OPERATORS += ["not in", "between", "is", "is distinct from", "contains", "overlap"]
+OPERATORS += ["any", "exists", "fts"]
 OPERANDS = st.one_of(
     st.text(max_size=12),
     st.sampled_from(

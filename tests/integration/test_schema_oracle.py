@@ -188,14 +188,22 @@ async def test_alembic_finds_no_difference(database_url, first, second):
 
 
 def _alike(lines, others):
-    """Take from a table's lines those whose datatypes the other's can be made from."""
-    wanted = {parts(o)[0]: parts(o)[1] for o in others if _is_column(o)}
-    return [
-        line
-        for line in lines
-        if _is_column(line)
-        and wanted.get(parts(line)[0], parts(line)[1]) == parts(line)[1]
-    ]
+    """Take from a table's lines what the other's can be made from.
+
+    A datatype that cannot become the other is left out, and so is a default that the
+    other does not name: that would stay.
+    """
+    wanted = {parts(line)[0]: parts(line) for line in others if _is_column(line)}
+    found = []
+    for line in filter(_is_column, lines):
+        name, written, *_, more = parts(line)
+        other = wanted.get(name)
+        if other is not None and other[1] != written:
+            continue
+        if other is not None and "default" in more and "default" not in other[-1]:
+            line = {key: value for key, value in more.items() if key != "default"}
+        found.append(line)
+    return found
 
 
 def _is_column(line):

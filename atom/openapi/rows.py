@@ -1,0 +1,204 @@
+"""Row routes as each table has them: typed by the catalog, `/my/rows/test` and so on.
+
+`/my/rows/{table}` is `/my/object-…?table={table}` under another path (router/rows.py):
+same code, same policy. OpenAPI cannot type a route by one of its parameters, so these
+paths are written out, one for each table a tier reaches.
+"""
+
+import re
+from collections.abc import Iterator
+from hashlib import blake2b
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
+
+from atom.errors import ApiError
+from atom.openapi import shape
+from atom.reply import JSON
+from atom.sql.catalog import Catalog, LiveColumn, Table
+from atom.sql.query import FIXED
+
+if TYPE_CHECKING:
+    from atom.feature.reach import Reach, Rules
+
+# verb: method, what it is an action of, how a Reach is asked whether it may
+VERBS = {
+    "read": ("get", "object-read", "readable"),
+    "create": ("post", "object-create", "creatable"),
+    "update": ("put", "object-update", "changeable"),
+    "delete": ("delete", "object-delete-any", "changeable"),
+}
+WORD = re.compile(r"[A-Za-z0-9_]+")
+REF = "#/components/"
+EXAMPLE_COLUMNS = 3
+
+
+def expand(document: dict[str, Any], catalog: Catalog, rules: "Rules") -> None:
+    """Add the typed paths of every table that some tier reaches."""
+    components = document.setdefault("components", {})
+    components.setdefault("schemas", {})["Point"] = shape.POINT
+    for reach in (rules.public(), rules.my(0), rules.admin(0)):
+        for name in sorted(name for name in catalog.tables if "/" not in name):
+            for verb, (method, action, _) in VERBS.items():
+                original = document["paths"].get(f"/{reach.tier}/{action}", {})
+                if method in original and _is_open(reach, catalog, name, verb):
+                    path = f"/{reach.tier}/rows/{quote(name, safe='')}"
+                    written = _operation(
+                        _Place(components, reach, catalog, name), verb, original[method]
+                    )
+                    document["paths"].setdefault(path, {})[method] = written
+
+
+def _is_open(reach: "Reach", catalog: Catalog, name: str, verb: str) -> bool:
+    try:
+        getattr(reach, VERBS[verb][2])(catalog, name)
+    except ApiError:
+        return False
+    return True
+
+
+def word(name: str) -> str:
+    """Return a name that can stand in a component's name; two never become one.
+
+    >>> word("report_user")
+    'report_user'
+    """
+    if WORD.fullmatch(name):
+        return name
+    plain = re.sub(r"[^A-Za-z0-9_]", "_", name)
+    return f"{plain}_{blake2b(name.encode(), digest_size=4).hexdigest()}"
+
+
+class _Place:
+    """One table on one tier, and the components it puts its parts into."""
+
+    def __init__(
+        self, components: dict[str, Any], reach: "Reach", catalog: Catalog, name: str
+    ) -> None:
+        self.components = components
+        self.reach = reach
+        self.tier = reach.tier
+        self.name = name
+        self.table = catalog.table(name)
+        self.view: Table = reach.view(catalog, name)
+
+    def keep(self, kind: str, name: str, part: dict[str, Any]) -> dict[str, Any]:
+        """Put a part among the components. Return the reference to it."""
+        self.components.setdefault(kind, {})[name] = part
+        return {"$ref": f"{REF}{kind}/{name}"}
+
+    def writable(self, *, create: bool) -> Iterator[LiveColumn]:
+        """Yield the columns this tier may write, but secret ones."""
+        for column in self.table.columns.values():
+            if column.generated or column.name not in self.view.columns:
+                continue
+            try:
+                self.reach.require_writable(self.name, column.name, create=create)
+            except ApiError:
+                continue
+            yield column
+
+
+def _operation(place: _Place, verb: str, original: dict[str, Any]) -> dict[str, Any]:
+    """Write one operation: as the original, with this table's types."""
+    written: dict[str, Any] = {
+        "tags": [f"Table {place.name}"],
+        "summary": f"{verb.capitalize()} rows of {place.name}",
+        "description": f"{original.get('description', '')}\n\nThe same as"
+        f" `/{place.tier}/{VERBS[verb][1]}?table={place.name}`.",
+        "operationId": f"{place.tier}_{word(place.name)}_{verb}",
+        "parameters": list(_parameters(place, verb, original)),
+        "responses": dict(original["responses"]),
+    }
+    if "security" in original:
+        written["security"] = original["security"]
+    if verb == "read":
+        written["responses"]["200"] = _rows(place)
+    if verb in {"create", "update"}:
+        one = _body(place, create=verb == "create")
+        many = {"type": "array", "items": one, "minItems": 1}
+        written["requestBody"] = {
+            "required": True,
+            "content": {JSON: {"schema": {"oneOf": [one, many]}}},
+        }
+    return written
+
+
+def _parameters(
+    place: _Place, verb: str, original: dict[str, Any]
+) -> Iterator[dict[str, Any]]:
+    """Yield the parameters of the route, and one for each column that filters."""
+    for parameter in original["parameters"]:
+        if parameter["name"] not in {"table", "filter"}:
+            yield place.keep("parameters", f"{verb}-{parameter['name']}", parameter)
+    if verb in {"create", "update"}:
+        return
+    for column in place.view.columns.values():
+        if column.name in FIXED or column.name == "or":
+            continue  # the grammar's own word wins
+        part = shape.filtered(column)
+        yield place.keep("parameters", f"{word(place.name)}.{word(column.name)}", part)
+
+
+def _rows(place: _Place) -> dict[str, Any]:
+    """Describe the answer to a read: rows, and what may stand beside them."""
+    columns = place.view.columns.values()
+    row = place.keep(
+        "schemas",
+        f"{word(place.name)}_row",
+        {
+            "type": "object",
+            "description": f"A row of {place.name}. `column=` leaves out what is not"
+            " named; options of a read add what they say.",
+            "properties": {each.name: shape.shown(each) for each in columns},
+        },
+    )
+    answer = place.keep(
+        "schemas",
+        f"{word(place.name)}_rows",
+        {
+            "type": "object",
+            "required": ["status", "message"],
+            "properties": {
+                "status": {"const": 1},
+                "message": {"type": "array", "items": row},
+                "count": {"type": "integer", "description": "With `is_count`."},
+                "next_cursor": {
+                    "type": ["string", "null"],
+                    "description": "With `cursor`; null at the end.",
+                },
+            },
+        },
+    )
+    return {"description": "Done.", "content": {JSON: {"schema": answer}}}
+
+
+def _body(place: _Place, *, create: bool) -> dict[str, Any]:
+    """Describe a row as it is written; an admin may write more, so has its own."""
+    columns = list(place.writable(create=create))
+    properties = {each.name: shape.written(each) for each in columns}
+    required = [
+        each.name for each in columns if create and each.not_null and not each.default
+    ]
+    if not create:
+        properties = {"id": {"type": "integer", "format": "int64"}, **properties}
+        required = ["id"]
+    body: dict[str, Any] = {"type": "object", "properties": properties}
+    if required:
+        body["required"] = required
+    if place.tier != "admin":
+        body["additionalProperties"] = False
+    body["minProperties"] = 1 if create else 2
+    body["examples"] = [_example(columns, required)]
+    kind = "create" if create else "update"
+    prefix = "admin_" if place.tier == "admin" else ""
+    return place.keep("schemas", f"{prefix}{word(place.name)}_{kind}", body)
+
+
+def _example(columns: list[LiveColumn], required: list[str]) -> dict[str, Any]:
+    found = {each.name: shape.example(each) for each in columns}
+    chosen = {"id": 1} if required == ["id"] else {}
+    chosen |= {name: found[name] for name in required if name in found}
+    for name in sorted(found, key=lambda name: found[name] != "x"):
+        if len(chosen) < EXAMPLE_COLUMNS and found[name] is not None:
+            chosen.setdefault(name, found[name])
+    return chosen

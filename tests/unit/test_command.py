@@ -1,0 +1,94 @@
+"""What may follow `python main.py`, and a plan as text."""
+
+import pytest
+
+from atom.command import differs, parser
+from atom.sql.change import Plan, Step
+from atom.sql.plan_text import script, shown
+
+STEP = Step(
+    'alter table "public"."test"\n  drop column "a"',
+    "column",
+    "test",
+    lock="ACCESS EXCLUSIVE",
+    rewrite=True,
+    scan=True,
+    rows=1200,
+    destructive=True,
+    reversible=False,
+)
+INDEX = Step("create index a", "index", lock="SHARE UPDATE EXCLUSIVE", scan=True)
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["serve"],
+        ["schema"],
+        ["schema", "plann"],
+        ["schema", "plan", "--chek"],
+        ["schema", "plan", "--dest"],
+        ["schema", "apply", "--check"],
+        ["schema", "plan", "users"],
+    ],
+)
+def test_what_is_not_known_is_answered_with_the_usage(words, capsys):
+    """Exit code 2, as of any command; half a word is no word."""
+    with pytest.raises(SystemExit) as caught:
+        parser().parse_args(words)
+
+    assert 2 == caught.value.code
+    assert capsys.readouterr().err.startswith("usage: python main.py")
+
+
+def test_commands_are_read():
+    """Both take what destroys; only a plan can be a check."""
+    asked = parser().parse_args(["schema", "plan", "--check", "--destructive"])
+
+    assert (True, True, False) == (asked.check, asked.destructive, asked.sql)
+    assert not parser().parse_args(["schema", "apply"]).destructive
+
+
+def test_plan_is_a_table_with_one_line_a_step():
+    """Everything somebody has to know before it runs, the SQL last."""
+    assert (
+        "   lock                    reads     rows  loses  undo  SQL\n"
+        "1  ACCESS EXCLUSIVE        rewrites  1200  yes    no    "
+        'alter table "public"."test" drop column "a"\n'
+        "2  SHARE UPDATE EXCLUSIVE  scans     0     -      yes   create index a\n"
+        "Differs, and stays: Table a is not declared.\n"
+        "Note: No PostGIS.\n"
+        "Refused: test.a holds null.\n"
+    ) == shown(
+        Plan(
+            (STEP, INDEX),
+            ("Table a is not declared.",),
+            ("No PostGIS.",),
+            ("test.a holds null.",),
+        )
+    )
+
+
+def test_script_is_the_whole_sql():
+    """As it will run, in its order."""
+    assert f"{STEP.sql};\n{INDEX.sql};\n" == script(Plan((STEP, INDEX)))
+
+
+def test_nothing_to_do_is_said():
+    """An empty plan is not an empty answer."""
+    assert "Nothing to do.\n" == shown(Plan())
+
+
+@pytest.mark.parametrize(
+    ("plan", "expected"),
+    [
+        (Plan(), False),
+        (Plan(notes=("a",)), False),
+        (Plan((INDEX,)), True),
+        (Plan(drift=("a",)), True),
+        (Plan(refusals=("a",)), True),
+    ],
+)
+def test_note_is_no_difference(plan, expected):
+    """What this server cannot do is no reason for CI to fail."""
+    assert expected is differs(plan)
