@@ -826,7 +826,7 @@ def test_unknown_parameter_is_named(api, ada, mine, method, path):
     refused(api.call(method, path, ada, json=body if method != "GET" else None), 400)
 
 
-QUEUES = ["nope", "batch", "redis", "kafka", "rabbitmq", "celery", "mongodb_x", "BATCH"]
+QUEUES = ["nope", "redis", "kafka", "rabbitmq", "celery", "mongodb_x", "BATCH"]
 
 
 @pytest.mark.parametrize("queue", QUEUES)

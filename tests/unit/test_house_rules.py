@@ -30,6 +30,7 @@ PURE = [
     "atom/route.py",
     "atom/settings.py",
     "atom/keys.py",
+    "atom/keys_service.py",
     "atom/soundness.py",
     "atom/sql",
     "atom/tier.py",
@@ -42,6 +43,7 @@ LAYERS = (
         "discover",
         "exchange",
         "keys",
+        "keys_service",
         "log",
         "route",
         "settings",
@@ -50,7 +52,17 @@ LAYERS = (
         "openapi",
     },
     {"adapter", "client", "embedded", "feature", "queue", "step"},
-    {"bus", "consume", "document", "handler", "policy", "serve", "welcome", "wire"},
+    {
+        "bus",
+        "command",
+        "consume",
+        "document",
+        "handler",
+        "policy",
+        "serve",
+        "welcome",
+        "wire",
+    },
 )
 LEVEL = {name: level for level, names in enumerate(LAYERS) for name in names}
 
