@@ -52,7 +52,7 @@ async def route_root_explain(
         str | None, Query(description="A path, such as /my/profile")
     ] = None,
     method: str = "GET",
-    user_id: Annotated[int | None, Query(ge=1)] = None,
+    user_id: Annotated[int | None, Query(ge=1, le=2**63 - 1)] = None,
 ) -> responses.Response:
     """Say what holds for a route and which rule, if any, would refuse this user."""
     policies = request.app.state.policies

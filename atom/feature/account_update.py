@@ -36,11 +36,16 @@ MANAGED = frozenset(
 )
 
 OWN = "select id, password, password_bigint, email, mobile from users where id = $1"
+# Nothing is written when the password that was proven is the stored one no more.
 SET_PASSWORD = {
-    "password": "update users set password = $2, updated_by_id = $1 where id = $1",
-    "password_bigint": (
-        "update users set password_bigint = $2, updated_by_id = $1 where id = $1"
-    ),
+    "password": """
+update users set password = $2, updated_by_id = $1
+where id = $1 and (password, password_bigint) is not distinct from ($3::text, $4::text)
+""",
+    "password_bigint": """
+update users set password_bigint = $2, updated_by_id = $1
+where id = $1 and (password, password_bigint) is not distinct from ($3::text, $4::text)
+""",
 }
 
 
@@ -216,7 +221,9 @@ async def _change_password(ports: Ports, row: Mapping[str, Any], wish: Wish) -> 
         await check_password(guard, wish.password_old, stored, wrong_old())
     made = await hash_password(password)
     async with ports.database.transaction() as connection:
-        await connection.run(SET_PASSWORD[column], row["id"], made)
+        proven = (row["password"], row["password_bigint"])
+        if not await connection.run(SET_PASSWORD[column], row["id"], made, *proven):
+            raise wrong_old()
         await revoke_all(connection, row["id"])
     ports.database.written("users")
     forget(ports, row["id"])

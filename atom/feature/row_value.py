@@ -1,6 +1,6 @@
 """What stands in a body, read for the columns it is meant for."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import orjson
@@ -10,6 +10,7 @@ from atom.feature.reach import Reach
 from atom.sql import limit, value
 from atom.sql.catalog import LiveColumn, Table, shown, unknown_column
 
+Read = Callable[[Any], Any]
 PASSWORDS = frozenset({"password", "password_bigint"})
 ID = LiveColumn("id", "bigint")
 
@@ -39,7 +40,7 @@ class Reader:
 
     def __init__(self, reach: Reach, table: Table, *, create: bool) -> None:
         self._reach, self._table, self._create = reach, table, create
-        self._columns: dict[str, LiveColumn] = {}
+        self._columns: dict[str, Read] = {}
 
     def column(self, name: str) -> LiveColumn:
         """Return a column this caller may write.
@@ -47,11 +48,20 @@ class Reader:
         Raises:
             ApiError: naming it.
         """
-        found = self._columns.get(name)
-        if found is None:
-            found = column(self._reach, self._table, name, create=self._create)
-            self._columns[name] = found
-        return found
+        return column(self._reach, self._table, name, create=self._create)
+
+    def _read(self, name: str) -> Read:
+        """Return what reads the values of a column; remember it."""
+        found = self.column(name)
+        plain, checked = value.reader(found), limit.limit(found.datatype) is not None
+
+        def read(raw: Any) -> Any:
+            kept = plain(raw)
+            limit.check(found, kept)
+            return kept
+
+        self._columns[name] = read if checked else plain
+        return self._columns[name]
 
     async def read(self, body: Mapping[str, Any]) -> dict[str, Any]:
         """Read the values of one row, by the datatype of each column.
@@ -62,14 +72,20 @@ class Reader:
         """
         if not body:
             raise ApiError("The body names no column.")
-        columns = [self.column(name) for name in body]
-        found = {}
-        for target, (name, raw) in zip(columns, body.items(), strict=True):
-            if name in PASSWORDS and raw is not None:
-                found[name] = await _hashed(name, raw)
+        known, secret = self._columns, None
+        found: dict[str, Any] = {}
+        for name, raw in body.items():
+            read = known.get(name) or self._read(name)
+            if raw is None:
+                found[name] = None
+            elif name in PASSWORDS:
+                secret = found[name] = raw
             else:
-                found[name] = value.from_json(target, raw)
-                limit.check(target, found[name])
+                found[name] = read(raw)
+        if secret is not None:
+            for name in PASSWORDS & found.keys():
+                if found[name] is not None:
+                    found[name] = await _hashed(name, found[name])
         return found
 
     async def listed(self, rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
@@ -79,11 +95,11 @@ class Reader:
             ApiError: the same, naming the row.
         """
         found = []
-        for number, row in enumerate(rows):
-            try:
+        try:
+            for row in rows:
                 found.append(await self.read(row))
-            except ApiError as error:
-                raise placed(error, number) from None
+        except ApiError as error:
+            raise placed(error, len(found)) from None
         return found
 
 

@@ -31,7 +31,9 @@ async def create(
     made: int | list[int]
     async with telling(database):
         if many:
-            rows = [{**row, **stamps} for row in await reader.listed(given)]
+            rows = await reader.listed(given)
+            for row in rows:
+                row.update(stamps)
             made = await _insert(database, found, rows)
         else:
             row = {**await reader.read(given[0]), **stamps}

@@ -159,7 +159,7 @@ async def _apply(raw: Any, declaration: Declaration, destructive: bool) -> Plan:
         raise Conflict(
             "The tables are changed, except: " + " ".join(failures),
             code="schema.incomplete",
-            hint="Put that right and call postgres-init again.",
+            hint="Put that right and apply again.",
         )
     return found
 

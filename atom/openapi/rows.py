@@ -53,7 +53,16 @@ def _is_open(reach: "Reach", catalog: Catalog, name: str, verb: str) -> bool:
         getattr(reach, VERBS[verb][2])(catalog, name)
     except ApiError:
         return False
-    return True
+    return verb != "create" or not _lacks(reach, catalog, name)
+
+
+def _lacks(reach: "Reach", catalog: Catalog, name: str) -> bool:
+    """Tell whether rows need a column that is not spoken of, because it is secret."""
+    view = reach.view(catalog, name)
+    return any(
+        column.not_null and column.default is None and column.name not in view.columns
+        for column in catalog.table(name).columns.values()
+    )
 
 
 def word(name: str) -> str:
@@ -129,7 +138,8 @@ def _parameters(
     """Yield the parameters of the route, and one for each column that filters."""
     for parameter in original["parameters"]:
         if parameter["name"] not in {"table", "filter"}:
-            yield place.keep("parameters", f"{verb}-{parameter['name']}", parameter)
+            part = _unset(parameter)
+            yield place.keep("parameters", f"{verb}-{parameter['name']}", part)
     if verb in {"create", "update"}:
         return
     for column in place.view.columns.values():
@@ -137,6 +147,18 @@ def _parameters(
             continue  # the grammar's own word wins
         part = shape.filtered(column)
         yield place.keep("parameters", f"{word(place.name)}.{word(column.name)}", part)
+
+
+def _unset(parameter: dict[str, Any]) -> dict[str, Any]:
+    """Say a default in words: generated clients send the ones they are told of."""
+    schema = dict(parameter["schema"])
+    default = schema.pop("default", "")
+    said = f" Default: `{default}`." if default != "" else ""
+    return {
+        **parameter,
+        "schema": schema,
+        "description": parameter["description"] + said,
+    }
 
 
 def _rows(place: _Place) -> dict[str, Any]:

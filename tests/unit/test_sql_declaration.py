@@ -12,7 +12,10 @@ FAULTS = {
     "part no dict": ({"table": []}, "'table' is a dict, not list"),
     "table name": ({"table": {"Test": []}}, "table Test: 'Test': a name is made of"),
     "no list": ({"table": {"test": "a"}}, "table test: expected a list of columns"),
-    "no text": ({"table": {"test": [1]}}, "table test: 1: a column is one text or a dict"),
+    "no text": (
+        {"table": {"test": [1]}},
+        "table test: 1: a column is one text or a dict",
+    ),
     "id": ({"table": {"test": ["id-bigint-1-0"]}}, "id is made for every table"),
     "twice": (
         {"table": {"test": ["a-text-0-0", "a-int-0-0"]}},
