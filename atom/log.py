@@ -1,6 +1,7 @@
 """How the process logs: one line each on stderr, with the id of the request."""
 
 import logging
+import re
 from collections.abc import Iterable
 
 from atom.errors import ConfigError
@@ -8,6 +9,8 @@ from atom.trace import REQUEST_ID
 
 CONFIG_ERROR = f"{ConfigError.__module__}.{ConfigError.__qualname__}: "
 FORMAT = "%(asctime)s %(levelname)s %(name)s %(request_id)s%(message)s"
+# A browser can send the token of a WebSocket only in its URL, which uvicorn logs.
+SECRET = re.compile(r"(?i)([?&][^&=\s]*(?:token|otp|password|key)[^&=\s]*=)[^&\s\"]+")
 
 
 class RequestIdFilter(logging.Filter):
@@ -17,6 +20,17 @@ class RequestIdFilter(logging.Filter):
         """Add `request_id`, empty outside of requests; let every record through."""
         known = REQUEST_ID.get()
         record.request_id = f"[{known}] " if known else ""
+        return True
+
+
+class SecretFilter(logging.Filter):
+    """Stars what the query of a URL carries to prove who asks."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Mask the record; let every one through."""
+        text = record.getMessage()
+        if SECRET.search(text):
+            record.msg, record.args = SECRET.sub(r"\1***", text), ()
         return True
 
 
@@ -39,6 +53,7 @@ def configure(level: str, remarks: Iterable[str] = ()) -> None:
     handler = logging.StreamHandler()
     handler.addFilter(RequestIdFilter())
     handler.addFilter(PlainFilter())
+    handler.addFilter(SecretFilter())
     handler.setFormatter(logging.Formatter(FORMAT))
     root = logging.getLogger()
     root.handlers = [handler]

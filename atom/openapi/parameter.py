@@ -48,7 +48,7 @@ class Read(Page, Table):
         description="Pages at constant cost: empty for the first page, then"
         " `next_cursor` of the answer before. Not together with `page`.",
     )
-    is_count: Literal["0", "1", "planned"] = Field(
+    is_count: Literal["0", "1", "false", "true", "planned"] = Field(
         "0",
         description="1: `count` beside `message`. planned: above 10,000 an estimate;"
         " not on /my.",

@@ -30,6 +30,7 @@ VERBS = {
 WORD = re.compile(r"[A-Za-z0-9_]+")
 REF = "#/components/"
 EXAMPLE_COLUMNS = 3
+LEFT_OUT = {"table", "filter", "otp"}  # in the path; one a column; of users alone
 
 
 def expand(document: dict[str, Any], catalog: Catalog, rules: "Rules") -> None:
@@ -137,7 +138,7 @@ def _parameters(
 ) -> Iterator[dict[str, Any]]:
     """Yield the parameters of the route, and one for each column that filters."""
     for parameter in original["parameters"]:
-        if parameter["name"] not in {"table", "filter"}:
+        if parameter["name"] not in LEFT_OUT:
             part = _unset(parameter)
             yield place.keep("parameters", f"{verb}-{parameter['name']}", part)
     if verb in {"create", "update"}:

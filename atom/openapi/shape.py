@@ -49,8 +49,11 @@ def shown(column: LiveColumn) -> dict[str, Any]:
 
 
 def written(column: LiveColumn) -> dict[str, Any]:
-    """Describe a column as it is written; a place also as `POINT(lon lat)`."""
+    """Describe a column as it is written; places and arrays also as text."""
     kind = datatype(column.datatype)
+    if kind.element is not None:
+        null = () if column.not_null else ("null",)
+        return {**_plain(kind), "type": ["array", "string", *null]}
     if kind.family in {"point", "geography"}:
         return {"anyOf": [PLACE, {"type": "string"}, {"type": "null"}]}
     return _nullable(_plain(kind), column)
@@ -58,7 +61,10 @@ def written(column: LiveColumn) -> dict[str, Any]:
 
 def _plain(kind: Datatype) -> dict[str, Any]:
     if kind.element is not None:
-        return {"type": "array", "items": _plain(kind.element)}
+        item = _plain(kind.element)
+        if "type" in item:  # no array of PostgreSQL can forbid null
+            item = {**item, "type": [item["type"], "null"]}
+        return {"type": "array", "items": item}
     if kind.family in {"point", "geography"}:
         return PLACE
     plain = dict(FAMILIES.get(kind.family, ANYTHING)[0])

@@ -1,5 +1,6 @@
 """What the operations tests share: a drop-in, hands on a worker, eyes on processes."""
 
+import asyncio
 import os
 import ssl
 import threading
@@ -8,6 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 
+import asyncpg
 import httpx2
 
 from tests.acceptance.checkout import copied
@@ -163,6 +165,23 @@ def answered(url, path, times=1):
         return [http.get(path).status_code for _ in range(times)]
 
 
+@contextmanager
+def crowd(url, size, count):
+    """Yield so many hands, on all of so many workers."""
+    found = []
+    try:
+        deadline = time.monotonic() + 20
+        with ThreadPoolExecutor(8) as pool:
+            while len({hand.pid for hand in found}) < count:
+                assert time.monotonic() < deadline, "not every worker answered"
+                found += pool.map(lambda _: Hand(url), range(size))
+        rare = sorted(found, key=lambda one: sum(one.pid == x.pid for x in found))
+        yield rare[:size]
+    finally:
+        for hand in found:
+            hand.http.close()
+
+
 def eventually(true, seconds=5.0):
     """Wait until something holds. Return how many seconds that took."""
     began = time.monotonic()
@@ -182,6 +201,19 @@ def at_once(count, ask):
 
     with ThreadPoolExecutor(count) as pool:
         return list(pool.map(one, range(count)))
+
+
+def run_sql(url, text):
+    """Run one statement on a database."""
+
+    async def run():
+        connection = await asyncpg.connect(url)
+        try:
+            return await connection.fetch(text)
+        finally:
+            await connection.close()
+
+    return asyncio.run(run())
 
 
 class Writer(threading.Thread):

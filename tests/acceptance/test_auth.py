@@ -8,8 +8,10 @@ import time
 
 import jwt
 import pytest
+from websockets.sync.client import connect
 
 from tests.acceptance.conftest import opened
+from tests.acceptance.people import newcomer
 from tests.served import serve
 
 SIGNUP, LOGIN = "/auth/signup", "/auth/login-password"
@@ -155,7 +157,7 @@ def test_stored_password_is_a_slow_salted_hash(api):
 
 def test_new_user_reaches_no_admin_route(api):
     """A type grants nothing, and nobody signs up with rights."""
-    made = api.person()
+    made = newcomer(api)
     (row,) = api.sql("select type, api_access from users where id = $1", made.id)
 
     assert (1, None) == (row["type"], row["api_access"])
@@ -233,7 +235,7 @@ def test_whatever_is_wrong_with_a_login_the_answer_is_the_same(api, bob, changes
 
 def test_a_clock_does_not_tell_who_exists(api):
     """An unknown name takes as long as a wrong password."""
-    bob = api.person()
+    bob = newcomer(api)
 
     def seconds(**changes):
         begin = time.perf_counter()
@@ -254,7 +256,7 @@ def test_a_clock_does_not_tell_who_exists(api):
 
 def test_guessing_is_stopped(api):
     """After ten wrong ones the right password does not help either, for a while."""
-    victim = api.person()
+    victim = newcomer(api)
     answers = [
         api.call("POST", LOGIN, json=body_of(victim, password=f"guess {n:03}"))
         for n in range(14)
@@ -268,7 +270,7 @@ def test_guessing_is_stopped(api):
 
 def test_guessing_is_not_restarted_by_headers(api):
     """Nobody gets new tries by naming another address."""
-    victim = api.person()
+    victim = newcomer(api)
     statuses = []
     for n in range(12):
         headers = {
@@ -290,7 +292,7 @@ def test_guessing_is_not_restarted_by_headers(api):
 )
 def test_who_may_not_come_in_is_refused(api, column, value, status):
     """Inactive, deleted, without a password: each at once, the old token too."""
-    person = api.person(**{column: value})
+    person = newcomer(api, **{column: value})
 
     refused(api.call("POST", LOGIN, json=body_of(person)), status)
     again = {"refresh_token": person.refresh}
@@ -301,7 +303,7 @@ def test_who_may_not_come_in_is_refused(api, column, value, status):
 
 def test_login_by_email_and_mobile_read_one_spelling(api):
     """As they are stored, however they are typed."""
-    person = api.person(email="eve@example.com", mobile="+919876543210")
+    person = newcomer(api, email="eve@example.com", mobile="+919876543210")
     for path, name, typed in (
         ("/auth/login-password-email", "email", " Eve@Example.COM "),
         ("/auth/login-password-mobile", "mobile", "+91 98765-43210"),
@@ -314,7 +316,7 @@ def test_login_by_email_and_mobile_read_one_spelling(api):
 
 def test_refresh_token_is_good_once(api):
     """Its second use ends the session for everybody who holds a token of it."""
-    person = api.person()
+    person = newcomer(api)
     refresh = {"refresh_token": person.refresh}
     pair = api.call("POST", "/auth/token-refresh", json=refresh).json()
     assert (
@@ -346,7 +348,7 @@ def test_access_token_is_no_refresh_token_and_the_other_way_round(api, ada):
 
 def test_logout_ends_this_session_and_no_other(api):
     """Access and refresh token of it at once; another device stays."""
-    person = api.person()
+    person = newcomer(api)
     other = api.call("POST", LOGIN, json=body_of(person)).json()["message"]
 
     assert "done" == api.message("POST", "/auth/logout", person)
@@ -360,7 +362,7 @@ def test_logout_ends_this_session_and_no_other(api):
 
 def test_change_of_password_ends_every_session(api):
     """The old token at once; the new password works, the old one does not."""
-    person = api.person()
+    person = newcomer(api)
     body = {
         "id": person.id,
         "password": "battery staple",
@@ -379,7 +381,7 @@ def test_change_of_password_ends_every_session(api):
 @pytest.mark.parametrize("mode", ["soft", "hard"])
 def test_deleted_account_is_gone_at_once(api, mode):
     """Tokens, refresh tokens and the login."""
-    person = api.person()
+    person = newcomer(api)
     path = f"/my/account-delete?mode={mode}"
 
     assert "done" == api.message("DELETE", path, person)
@@ -410,7 +412,7 @@ def test_user_with_rights_does_not_delete_themselves(api, admin):
     for mode in ("soft", "hard"):
         path = f"/my/account-delete?mode={mode}"
         refused(api.call("DELETE", path, admin), 403)
-        refused(api.call("DELETE", path, api.person(is_protected=1)), 403)
+        refused(api.call("DELETE", path, newcomer(api, is_protected=1)), 403)
     assert 200 == api.call("GET", "/my/profile", admin).status_code
 
 
@@ -424,7 +426,7 @@ def until(check, seconds=3.0):
 
 def test_rights_taken_or_given_past_the_server_hold_at_once(api):
     """A change made with psql reaches every worker, at JWT speed."""
-    person = api.person()
+    person = newcomer(api)
 
     def status(path="/admin/object-read?table=test"):
         return api.call("GET", path, person).status_code
@@ -445,7 +447,7 @@ def test_rights_taken_or_given_past_the_server_hold_at_once(api):
 
 def test_token_refresh_carries_the_row_as_it_is_now(api):
     """The claims are new, the session is the same: logging out ends both."""
-    person = api.person()
+    person = newcomer(api)
     api.sql("update users set api_access = '5' where id = $1", person.id)
     text = api.message("GET", "/my/token-refresh", person)
     claims = jwt.decode(text, api.config["config_key_jwt"], ["HS256"])
@@ -457,7 +459,7 @@ def test_token_refresh_carries_the_row_as_it_is_now(api):
 
 def test_claims_of_an_old_token_open_nothing(api):
     """A token that says api_access 5 is worth what the row says."""
-    person = api.person(api_access="5")
+    person = newcomer(api, api_access="5")
     old = api.message("GET", "/my/token-refresh", person)
     api.sql("update users set api_access = null where id = $1", person.id)
 
@@ -655,7 +657,7 @@ def test_profile_shows_no_secret(api, ada):
 @pytest.mark.parametrize("path", [SIGNUP, LOGIN, "/auth/token-refresh"])
 def test_tokens_are_not_made_in_the_background(api, path):
     """Nobody would receive them, and log_api would keep them."""
-    person = api.person()
+    person = newcomer(api)
     body = body_of(person) if path == LOGIN else new(f"bg {person.id}")
     if path == "/auth/token-refresh":
         body = {"refresh_token": person.refresh}
@@ -667,6 +669,9 @@ def test_log_holds_no_secret(api, ada):
     """Neither passwords, tokens nor keys, in any row of log_api or line of the log."""
     api.call("GET", f"/public/info?token={ada.token}&otp=123456&x=1")
     api.call("GET", f"/public/info?refresh_token={ada.refresh}")
+    with connect(f"{api.url.replace('http', 'ws')}/ws?token={ada.token}") as socket:
+        socket.send("x")
+        socket.recv(timeout=5)
     time.sleep(1.5)
     rows = api.sql("select to_jsonb(l)::text as text from log_api l")
     text = "\n".join(row["text"] for row in rows) + log(api)

@@ -2,6 +2,8 @@
 
 import pytest
 
+from tests.acceptance.people import newcomer
+
 CREATE = "/my/object-create?table=message"
 
 
@@ -32,7 +34,7 @@ def is_read(api, message):
 @pytest.fixture
 def pair(api):
     """Two people who never wrote."""
-    return api.person(), api.person()
+    return newcomer(api), newcomer(api)
 
 
 def test_received_message_is_shown_and_then_read(api, pair):
@@ -62,7 +64,7 @@ def test_thread_shows_nothing_of_a_third_person(api, pair):
     """Neither in a talk that is not theirs, nor under the id of one of the two."""
     one, other = pair
     made = send(api, one, other, "between us")
-    third = api.person()
+    third = newcomer(api)
 
     for user_id in (one.id, other.id, third.id):
         path = f"/my/message-thread?user_id={user_id}"
@@ -74,7 +76,7 @@ def test_thread_shows_nothing_of_a_third_person(api, pair):
 
 def test_inbox_has_one_line_for_each_other_person(api):
     """Neighbours by id are two people, in either order of talking."""
-    before, me, after = api.person(), api.person(), api.person()
+    before, me, after = newcomer(api), newcomer(api), newcomer(api)
     assert (me.id - 1, me.id + 1) == (before.id, after.id)
     send(api, before, me)
     send(api, me, after)
@@ -129,7 +131,7 @@ def test_receiver_does_not_change_what_was_written(api, pair):
 def test_bulk_deletion_takes_only_mine(api, pair):
     """created, received or all; talks of others stay."""
     one, other = pair
-    third = api.person()
+    third = newcomer(api)
     send(api, one, other)
     send(api, other, one)
     kept = send(api, other, third)
@@ -159,7 +161,7 @@ def test_single_deletion_is_for_the_two(api, pair):
     made, again = send(api, sender, receiver), send(api, sender, receiver)
     path = "/my/message-delete-single?id="
 
-    assert 0 == api.message("DELETE", f"{path}{made}", api.person())
+    assert 0 == api.message("DELETE", f"{path}{made}", newcomer(api))
     assert 1 == api.message("DELETE", f"{path}{made}", receiver)
     assert 0 == api.message("DELETE", f"{path}{made}", receiver)
     assert 1 == api.message("DELETE", f"{path}{again}", sender)

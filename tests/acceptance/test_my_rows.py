@@ -6,6 +6,8 @@ from urllib.parse import quote
 
 import pytest
 
+from tests.acceptance.people import newcomer
+
 SECRET = "the-secret-of-ada"
 
 
@@ -164,6 +166,18 @@ READS = [
     "/my/parent-read?table=message&parent_table=message&parent_column=user_id",
     "/my/parent-read?table=test&parent_table=otp&parent_column=id",
     "/my/parent-read?table=test&parent_table=log_api&parent_column=type",
+    "/my/rows/test?id==,{id}",
+    "/my/rows/test?or=(id==,{id};id=>,0)",
+    "/my/object-read?table=test&relation=created_by_id(username,test(title))",
+    "/my/object-read?table=message&relation=user_id(id,message(id,description))",
+    "/my/object-read?table=message&relation=user_id(id,message.created_by_id:count)",
+    "/my/object-read?table=message&relation=user_id(id,message.user_id(description))",
+    "/my/object-read?table=message&relation=user_id(id,test(id,title))",
+    "/my/object-read?table=message&relation=user_id(id,test:count)",
+    "/my/object-read?table=message&relation=user_id(id,email)",
+    "/my/object-read?table=message&relation=user_id(id,password)",
+    "/my/object-read?table=message&relation=user_id(id,log_api(api))",
+    "/my/object-read?table=users&relation=message,test(title),report_user",
     "/my/message-received",
     "/my/message-inbox",
     "/my/message-thread?user_id={ada}",
@@ -171,12 +185,19 @@ READS = [
 
 
 @pytest.fixture(scope="module")
-def carol(api):
-    """A third user, with one row."""
-    made = api.person()
+def carol(api, ada):
+    """A third user, with one row, who wrote to ada once."""
+    made = newcomer(api)
     body = {"title": "c"}
     made.row = api.message("POST", "/my/object-create?table=test", made, json=body)
+    body = {"user_id": ada.id, "description": "from carol"}
+    api.message("POST", "/my/object-create?table=message", made, json=body)
     return made
+
+
+def rows_of(answer):
+    """Return the rows of a success, none of a refusal."""
+    return answer.json()["message"] if answer.status_code == 200 else []
 
 
 @pytest.mark.parametrize("path", READS)
@@ -204,12 +225,12 @@ def test_nothing_of_ada_reaches_carol(api, ada, carol, path):
     assert "999.125" not in text
     assert "1998.25" not in text
     assert ada.username not in text
-    if answer.status_code != 200:
-        return
-    told = answer.json()
-    assert told.get("count", 0) <= 1
-    for row in told["message"]:
-        assert row.get("id") not in ids
+    assert answer.json().get("count", 0) <= 1
+    for row in rows_of(answer):
+        related = row.get("user") or {}
+        assert 0 == related.get("test_count", 0)
+        assert 0 == related.get("message_created_by_id_count", 0)
+        assert "title" not in row or row.get("id") not in ids
         assert row.get("created_by_id", carol.id) in {carol.id, None}
         assert row.get("count", 0) <= 1
         assert ada.id != row.get("id") or "users" not in path
@@ -712,7 +733,7 @@ def test_delete_any_takes_null_as_a_word(api, ada):
 
 def test_delete_any_deletes_only_what_matches(api):
     """And only one's own."""
-    carol, dave = api.person(), api.person()
+    carol, dave = newcomer(api), newcomer(api)
     path = "/my/object-create?table=test"
     rows = [{"title": "old"}, {"title": "old"}, {"title": "new"}]
     api.message("POST", path, carol, json=rows)

@@ -18,6 +18,7 @@ from tests.acceptance.operations import (
     eventually,
     family,
     hands,
+    run_sql,
     running,
     still,
 )
@@ -175,22 +176,6 @@ def outside(tmp_path_factory):
         run_sql(boss, "create database other owner atom")
         first = found["config_postgres_url"]
         yield first, first.replace("/atom?", "/other?")
-
-
-def run_sql(url, text):
-    """Run one statement on a database."""
-    import asyncio
-
-    import asyncpg
-
-    async def run():
-        connection = await asyncpg.connect(url)
-        try:
-            return await connection.fetch(text)
-        finally:
-            await connection.close()
-
-    return asyncio.run(run())
 
 
 class TestOutside:

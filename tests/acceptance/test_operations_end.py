@@ -38,7 +38,7 @@ def ended(api, before, seconds):
     return code
 
 
-@pytest.fixture(scope="class", params=[1, 3], ids=["alone", "three workers"])
+@pytest.fixture(scope="class", params=[1, 2], ids=["alone", "two workers"])
 def life(request, tmp_path_factory):
     """Serve again and again on the same folder, with so many workers."""
     code = tmp_path_factory.mktemp("end")
@@ -52,6 +52,21 @@ def life(request, tmp_path_factory):
     return begin
 
 
+FAILS = """
+from contextlib import asynccontextmanager
+from multiprocessing import parent_process
+from extend import *
+
+@asynccontextmanager
+async def lifespan(app):
+    if parent_process():
+        raise RuntimeError("not in a worker")
+    yield
+
+router = APIRouter(lifespan=lifespan)
+"""
+
+
 class TestLives:
     """One folder, three lives in a row."""
 
@@ -60,11 +75,11 @@ class TestLives:
         with life() as api:
             before = family(api.process.pid)
             with ThreadPoolExecutor(10) as pool:
-                path = "/ops/slow-row?title=behind&seconds=1&is_background=1"
+                path = "/ops/slow-row?title=behind&seconds=2.5&is_background=1"
                 for _ in range(6):
                     assert "added in background" == api.message("POST", path)
                 slow = [
-                    pool.submit(answered, api.url, "/ops/slow?x=slow&seconds=1.5")
+                    pool.submit(answered, api.url, "/ops/slow?x=slow&seconds=1")
                     for _ in range(4)
                 ]
                 time.sleep(0.2)
@@ -203,6 +218,18 @@ def warm(tmp_path_factory):
     with running(code, config=ALONE, folder=code / "own"):
         pass
     return code
+
+
+def test_worker_that_cannot_start(tmp_path):
+    """It is not tried for ever: the server ends, exit code not 0."""
+    process = start(copied(tmp_path, router_fails=FAILS), config_workers="2")
+    before = family(process.pid)
+    told = process.communicate(timeout=40)[0]
+
+    assert 3 == process.returncode
+    assert "not in a worker" in told
+    assert told.count("RuntimeError: not in a worker") <= 2
+    assert not still(before)
 
 
 @pytest.mark.parametrize("workers", ["1", "2"])

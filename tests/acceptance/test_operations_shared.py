@@ -1,5 +1,6 @@
 """Four workers are one server: limits, cached answers, what one tells the others."""
 
+import json
 import time
 from pathlib import Path
 
@@ -7,10 +8,13 @@ import pytest
 import redis
 
 from atom.embedded.folder import urls
+from atom.embedded.postgres import address
 from tests.acceptance.operations import (
     at_once,
+    crowd,
     eventually,
     hands,
+    run_sql,
     running,
 )
 
@@ -46,6 +50,14 @@ def store(api):
         yield client
 
 
+@pytest.fixture(scope="module")
+def boss(api):
+    """The URL of the private database's superuser."""
+    folder = Path(api.config["config_atom_folder"])
+    words = json.loads((folder / "postgres.json").read_text())
+    return address(folder / "socket", "postgres", words["superuser"], "atom")
+
+
 def worked(api, mark):
     """Return the workers that did the work of this mark."""
     lines = Path(api.code, "worked").read_text().splitlines()
@@ -79,7 +91,8 @@ def test_each_process_reads_the_files_once(api, workers):
 class TestRate:
     def test_forty_calls_at_once_are_five(self, api):
         """The limit is one for all workers, and exact."""
-        answers = at_once(40, lambda _: api.call("GET", "/ops/limited"))
+        with crowd(api.url, 40, WORKERS) as many:
+            answers = at_once(40, lambda n: many[n].ask("/ops/limited"))
         let = [answer.json() for answer in answers if answer.status_code == 200]
 
         assert 5 == len(let)
@@ -105,7 +118,8 @@ class TestRate:
 class TestCache:
     def test_thirty_askers_of_four_workers_make_one_answer(self, api):
         """Single flight across processes: the route worked once."""
-        answers = at_once(30, lambda _: api.call("GET", "/ops/once?mark=flight"))
+        with crowd(api.url, 30, WORKERS) as many:
+            answers = at_once(30, lambda n: many[n].ask("/ops/once?mark=flight"))
 
         assert 1 == len(worked(api, "flight"))
         assert {answer.text for answer in answers} == {answers[0].text}
@@ -237,6 +251,27 @@ class TestBus:
         counts = [len(hand.ask(path).json()) for hand in workers]
 
         assert [4] * WORKERS == counts
+
+    def test_worker_that_cannot_listen_asks_the_database(self, api, workers, boss):
+        """For as long as nobody can be heard nothing is remembered; then it is again."""
+        who = api.person()
+        with crowd(api.url, 24, WORKERS) as many:
+            at_once(24, lambda n: many[n].ask("/my/profile", who))
+        run_sql(boss, "alter role atom connection limit 0")
+        try:
+            run_sql(boss, CUT)
+            time.sleep(0.1)
+            for active in (0, 1, 0, 1):
+                text = f"update users set is_active = {active} where id = {who.id}"
+                run_sql(boss, text)
+                for _ in range(2):
+                    codes = {
+                        hand.ask("/my/profile", who).status_code for hand in workers
+                    }
+                    assert {200 if active else 403} == codes
+        finally:
+            run_sql(boss, "alter role atom connection limit -1")
+        eventually(lambda: api.sql(LISTENING)[0]["n"] == WORKERS)
 
     def test_schema_made_by_one_is_known_to_all(self, api, workers):
         """A new table can be used on every worker after reset-global."""

@@ -7,6 +7,8 @@ from concurrent.futures import ThreadPoolExecutor
 import httpx2
 import pytest
 
+from tests.acceptance.people import newcomer
+
 
 @pytest.fixture(scope="module")
 def threads():
@@ -56,10 +58,10 @@ def test_one_of_twenty_signups_of_a_name_wins(api, at_once):
     assert 1 == len(api.sql("select from users where username = $1", name))
 
 
-def test_one_of_twenty_spellings_of_a_name_wins(api, at_once):
+def test_one_of_many_spellings_of_a_name_wins(api, at_once):
     """Spaces around it and ways of writing an accent make no second user."""
     name = f"race-{secrets.token_hex(4)}"
-    spellings = [f"{name}é", f" {name}é", f"{name}e\u0301", f"{name}e\u0301 "] * 5
+    spellings = [f"{name}é", f" {name}é", f"{name}e\u0301", f"{name}e\u0301 "] * 2
     bodies = [
         {"type": 1, "username": spelt, "password": "correct horse"}
         for spelt in spellings
@@ -67,12 +69,12 @@ def test_one_of_twenty_spellings_of_a_name_wins(api, at_once):
 
     answers = at_once([("POST", "/auth/signup", None, body) for body in bodies])
 
-    assert {200: 1, 409: 19} == statuses(answers)
+    assert {200: 1, 409: 7} == statuses(answers)
 
 
 def test_one_of_twenty_refreshes_wins_and_the_session_ends(api, at_once):
     """Twenty with one token means that it was copied: nobody keeps the session."""
-    person = api.person()
+    person = newcomer(api)
     body = {"refresh_token": person.refresh}
 
     answers = at_once([("POST", "/auth/token-refresh", None, body)] * 20)
@@ -88,14 +90,14 @@ def test_one_of_twenty_refreshes_wins_and_the_session_ends(api, at_once):
 
 def test_one_of_twenty_equal_reports_is_kept(api, at_once, ada):
     """One 200, the rest 409; also in lists, and through the batch."""
-    other = api.person()
+    other = newcomer(api)
     body = {"user_id": other.id}
     path = "/my/object-create?table=report_user"
 
     answers = at_once([("POST", path, ada, body)] * 20)
 
     assert {200: 1, 409: 19} == statuses(answers)
-    other = api.person()
+    other = newcomer(api)
     mixed = [{"user_id": other.id}, [{"user_id": other.id}]] * 10
     answers = at_once([("POST", path, ada, each) for each in mixed])
     assert {200: 1, 409: 19} == statuses(answers)
@@ -157,7 +159,7 @@ def test_many_rows_in_either_order_do_not_lock_each_other_out(api, at_once, ada)
 
 def test_password_is_changed_once(api, at_once):
     """Of twenty with the same old password, those who come late are refused."""
-    person = api.person()
+    person = newcomer(api)
     bodies = [
         {"id": person.id, "password": f"new password {n}"}
         | {"password_old": person.password}
@@ -182,7 +184,7 @@ def test_password_is_changed_once(api, at_once):
 
 def test_account_is_deleted_once(api, at_once):
     """Twenty at once, among readers and writers: gone, and never a fault."""
-    person = api.person()
+    person = newcomer(api)
     calls = [
         ("DELETE", "/my/account-delete?mode=hard", person, None),
         ("GET", "/my/profile", person, None),
@@ -200,7 +202,7 @@ def test_account_is_deleted_once(api, at_once):
 
 def test_logout_and_refresh_at_once_leave_no_session(api, at_once):
     """Whoever wins: after the logout nothing of the session works."""
-    person = api.person()
+    person = newcomer(api)
     refresh = {"refresh_token": person.refresh}
     calls = [
         ("POST", "/auth/token-refresh", None, refresh),
@@ -231,7 +233,7 @@ def test_schema_applied_by_many_at_once(api, at_once):
 
 def test_answer_of_one_is_not_the_answer_of_another(api, at_once):
     """Forty reads of two people, at once: each gets their own rows."""
-    people = [api.person(), api.person()]
+    people = [newcomer(api), newcomer(api)]
     for person in people:
         body = {"title": f"of {person.id}"}
         api.message("POST", "/my/object-create?table=test", person, json=body)

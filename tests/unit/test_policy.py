@@ -168,3 +168,33 @@ def test_described_policy_is_plain_data():
     shown = described(RoutePolicy(rate=RateRule(1, 3)))
 
     assert [1, 3] == shown["rate"]
+
+
+def test_a_route_that_is_another_has_its_policy():
+    """One rule, one name and one id for both paths; the second cannot have its own."""
+    app, router = FastAPI(), APIRouter()
+
+    async def read():
+        return 1
+
+    async def other():
+        return 1
+
+    other.same_as = "/admin/read"
+    router.add_api_route("/admin/read", read, methods=["GET"])
+    router.add_api_route("/admin/rows/{table}", other, methods=["GET"])
+    app.include_router(router)
+    for entry, faults in (("/admin/read", 0), ("/admin/rows/{table}", 2)):
+        problems = []
+        config = {"config_api": {entry: {"id": 5, "ratelimiter_times_sec": [2, 60]}}}
+        found = settings.resolve(keys.KEYS, [("t", config)])
+        policies = PolicyTable(found, routes(app), problems)
+        assert faults == len(problems), problems
+        both = [
+            policies.match("http", "GET", path).policy
+            for path in ("/admin/read", "/admin/rows/test")
+        ]
+        assert both[0] == both[1]
+        assert ["GET /admin/read"] == [
+            policy.name for policy in policies.policies() if policy.tier == "admin"
+        ]
