@@ -12,7 +12,7 @@ from atom.feature.relative import Around
 from atom.sql import cursor, parent, plan, query
 from atom.sql.catalog import Catalog
 from atom.sql.run import Database
-from atom.sql.statement import COUNTED_MAX, Statement
+from atom.sql.statement import COUNTED_MAX, Statement, Target
 from atom.trace import note_read
 
 REMEMBERED_MAX_BYTES = 1024
@@ -116,7 +116,8 @@ async def parents(database: Database, reach: Reach, raw: bytes) -> bytes:
     target = reach.readable(catalog, asked.table)
     child = reach.view(catalog, asked.table)
     found = reach.parents(catalog, target, asked.parent_table, asked.parent_column)
-    statement = parent.read(asked, target, child, found)
+    owned = found.name != "users" and found.name not in reach.rules.public_read
+    statement = parent.read(asked, target, child, Target(found, owned=owned))
     note_read(asked.table, asked.parent_table)
     values = statement.bound(reach.owner)
     try:

@@ -52,8 +52,11 @@ def parse(raw: str, limit_max: int) -> Asked:
     )
 
 
-def read(asked: Asked, target: Target, child: Table, parent: Table) -> Statement:
+def read(asked: Asked, target: Target, child: Table, parent: Target) -> Statement:
     """Make the statement; `child` and `parent` hold the columns that may be used.
+
+    An owned parent is shown to the owner of the child alone: a row says itself what it
+    refers to, so referring opens nothing.
 
     Raises:
         ApiError: when a column is unknown or does not hold ids.
@@ -61,23 +64,29 @@ def read(asked: Asked, target: Target, child: Table, parent: Table) -> Statement
     column = plan.column(child, asked.parent_column)
     if datatype(column.datatype).family != "integer":
         raise ApiError(f"Column '{column.name}' does not hold ids.")
-    if KEY not in parent.columns:
-        raise unknown_column(parent.name, KEY, ())
-    text = _text(target, column.name, parent, plan.order(parent, asked.order))
+    if KEY not in parent.table.columns:
+        raise unknown_column(parent.table.name, KEY, ())
+    order = plan.order(parent.table, asked.order)
+    text = _text(target, column.name, parent, order)
     values = (asked.limit, (asked.page - 1) * asked.limit)
     return Statement(text, values, target.owned)
 
 
 @lru_cache(256)
-def _text(target: Target, column: str, parent: Table, order: tuple[Order, ...]) -> str:
+def _text(
+    target: Target, column: str, parent: Target, order: tuple[Order, ...]
+) -> str:
     taken = statement.marks()
     mine = (
         f"select c.{quote(column)} from {public(target.table.name)} c"
         f"{statement.where(statement.reached(target, 'c', taken))}"
     )
+    found = [f"t.{quote(KEY)} in ({mine})"]
+    if parent.owned and target.owned:  # by the same owner, who is bound first
+        found += statement.reached(parent, "t", statement.marks())
     rows = (
-        f"select {statement.shown(parent, tuple(parent.columns))}"
-        f" from {public(parent.name)} t where t.{quote(KEY)} in ({mine})"
+        f"select {statement.shown(parent.table, tuple(parent.table.columns))}"
+        f" from {public(parent.table.name)} t{statement.where(found)}"
         f"{statement.ordered(order)} limit {next(taken)}::bigint"
         f" offset {next(taken)}::bigint"
     )

@@ -593,6 +593,20 @@ class TestWhoSeesWhat:
 
         assert word == await code(work)
 
+    async def test_referring_to_a_strangers_row_does_not_show_it(self, world):
+        """Of a table that is not open, parents are one's own rows alone."""
+        mine = await world.plant("invoice", created_by_id=ADA, total=1)
+        hers = await world.plant("invoice", created_by_id=CLO, total=2)
+        for parent in (mine, hers):
+            await world.plant("line", created_by_id=ADA, invoice_id=parent)
+        body = await row.parents(
+            world.database,
+            world.reach(ADA),
+            b"table=line&parent_table=invoice&parent_column=invoice_id",
+        )
+
+        assert [1] == [each["total"] for each in orjson.loads(body)]
+
     async def test_parents_of_a_public_table(self, world):
         """A table anybody may read may be read as a parent."""
         made = await world.make(CLO, title="shared")
