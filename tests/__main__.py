@@ -1,6 +1,7 @@
 """Runs every check and every test:  python -m tests [check | arguments of pytest]
 
-All of it runs even when a part fails; the exit code is 0 only when every part passed.
+Every test runs on two cores; what is named by arguments on one, in order. All of it
+runs even when a part fails; the exit code is 0 only when every part passed.
 """
 
 import subprocess
@@ -27,7 +28,8 @@ def parts(arguments: list[str]) -> dict[str, tuple[str, ...]]:
     """
     if arguments == ["check"]:
         return dict(CHECKS)
-    return {**CHECKS, "pytest": ("pytest", "-q", *arguments)}
+    spread = () if arguments else ("-n", "2", "--dist", "loadfile")
+    return {**CHECKS, "pytest": ("pytest", "-q", *spread, *arguments)}
 
 
 def main(arguments: list[str]) -> int:

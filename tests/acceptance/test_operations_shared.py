@@ -253,7 +253,7 @@ class TestBus:
         assert [4] * WORKERS == counts
 
     def test_worker_that_cannot_listen_asks_the_database(self, api, workers, boss):
-        """For as long as nobody can be heard nothing is remembered; then it is again."""
+        """For as long as nobody can be heard, nothing is remembered."""
         who = api.person()
         with crowd(api.url, 24, WORKERS) as many:
             at_once(24, lambda n: many[n].ask("/my/profile", who))
