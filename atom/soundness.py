@@ -3,6 +3,9 @@
 from collections.abc import Mapping
 from typing import Any
 
+from atom.errors import ConfigError
+from atom.sql.declaration import Declaration
+
 PLACEHOLDERS = ("change", "example", "secret", "placeholder", "password", "xxxx")
 
 
@@ -38,6 +41,10 @@ def faults(config: Mapping[str, Any]) -> list[str]:
     secret = set(config["config_column_secret_list"])
     if shown := secret.intersection(config["config_token_key_list"]):
         problems.append(f"config_token_key_list: {', '.join(sorted(shown))} is secret")
+    try:
+        Declaration.parse(config["config_postgres_schema"])
+    except ConfigError as error:
+        problems += error.problems
     if config["config_env"] == "production":
         problems += unfit_for_production(config)
     return problems

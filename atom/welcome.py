@@ -27,6 +27,7 @@ def address(config: Mapping[str, Any]) -> str:
 def text(config: Mapping[str, Any], login: RootLogin | None) -> str:
     """Write the welcome; with the root login when it was made just now."""
     url = address(config)
+    folder = config["config_atom_folder"]
     lines = ["", f"{config['config_app_name']} serves {url}", f"  docs  {url}/docs"]
     if login is not None:
         username = shlex.quote(login.username)
@@ -35,7 +36,7 @@ def text(config: Mapping[str, Any], login: RootLogin | None) -> str:
             password = "as set in config_root_password"
         lines += [
             f"  root user  {username}  password  {password}",
-            f"  root key   in {config['config_atom_folder']}/keys.json"
+            f"  root key   config_key_root, or in {folder}/keys.json"
             if config.get("config_is_embedded")
             else "",
             "",

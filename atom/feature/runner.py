@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from atom.errors import Unprocessable
-from atom.sql import transfer as write
 from atom.feature.transfer_judge import Bounds
 from atom.feature.transfer_proof import Proven, prove, unreadable
+from atom.sql import transfer as write
 from atom.sql.run import Connection, Database, affected
 
 BYTES_MAX = 16 * 1024 * 1024

@@ -10,11 +10,11 @@ from collections.abc import AsyncIterator, Iterator, Sequence
 from typing import BinaryIO
 
 from atom.errors import ApiError, nearest
-from atom.sql import transfer as write
 from atom.feature import transfer_stage as stage
 from atom.feature.transfer_cell import Column, for_copy
 from atom.feature.transfer_csv import Reader
 from atom.feature.transfer_fault import located, on_line
+from atom.sql import transfer as write
 from atom.sql.catalog import Table, shown, unknown_column
 from atom.sql.identifier import public
 from atom.sql.run import Connection, Database, affected

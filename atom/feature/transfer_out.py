@@ -8,9 +8,9 @@ import asyncio
 from collections.abc import AsyncIterator
 from typing import Any
 
-from atom.sql import transfer as write
 from atom.feature.transfer_judge import Bounds
 from atom.feature.transfer_proof import prove, unreadable
+from atom.sql import transfer as write
 from atom.sql.run import Database
 
 # Chunks on their way to a slow caller. COPY waits while there are that many.

@@ -10,8 +10,8 @@ another one, and what is not known to be harmless is refused. Needs PostgreSQL 1
 from dataclasses import dataclass
 
 from atom.errors import ApiError
-from atom.sql import transfer as write
 from atom.feature.transfer_judge import COMMAND, SELECT, Bounds, judge, refused
+from atom.sql import transfer as write
 from atom.sql.run import Connection, told
 
 TREE = """

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from typing import BinaryIO
 
 from atom.errors import ApiError, Conflict, NotFound
-from atom.sql import transfer as write
 from atom.feature.transfer_fault import on_line, ordinal_line
+from atom.sql import transfer as write
 from atom.sql.run import Connection, affected, told
 
 NAME = "atom_import"

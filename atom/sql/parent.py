@@ -73,9 +73,7 @@ def read(asked: Asked, target: Target, child: Table, parent: Target) -> Statemen
 
 
 @lru_cache(256)
-def _text(
-    target: Target, column: str, parent: Target, order: tuple[Order, ...]
-) -> str:
+def _text(target: Target, column: str, parent: Target, order: tuple[Order, ...]) -> str:
     taken = statement.marks()
     mine = (
         f"select c.{quote(column)} from {public(target.table.name)} c"

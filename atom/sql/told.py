@@ -88,7 +88,8 @@ def _by_state(error: Any, state: str) -> ApiError:
         return Unavailable(
             "The tables have just been changed.",
             code="sql.changed",
-            hint="Try again in a moment.",
+            hint="Try again in a moment; or was the schema never applied? Then "
+            "/root/postgres-init does.",
         )
     log.error("unexpected database error", exc_info=error)
     return Unexpected("Something went wrong on our side.")

@@ -5,6 +5,8 @@ from itertools import product
 from urllib.parse import quote
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from tests.acceptance.people import newcomer
 
@@ -573,6 +575,47 @@ def test_value_is_stored_as_its_column_reads_it_or_refused(
     (row,) = api.message("GET", f"/my/object-read?table=test&id==,{made}", ada)
     assert expected == row[column]
     assert type(expected) in {type(row[column]), int, float}
+
+
+JSON = st.recursive(
+    st.one_of(
+        st.none(),
+        st.booleans(),
+        st.integers(),
+        st.floats(allow_nan=False, allow_infinity=False),
+        st.text(max_size=20),
+        st.sampled_from(["POINT(1 2)", "2026-01-01", "1,2", "{}", "0", "1e999", "\0"]),
+    ),
+    lambda inner: st.one_of(
+        st.lists(inner, max_size=3),
+        st.dictionaries(st.text(max_size=5), inner, max_size=3),
+    ),
+    max_leaves=5,
+)
+COLUMNS = ["title", "rating", "tag", "metadata", "location", "is_deleted", "file_url"]
+
+
+@given(row=st.dictionaries(st.sampled_from(COLUMNS), JSON, min_size=1, max_size=2))
+@settings(
+    max_examples=200,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
+)
+def test_any_json_in_any_column_is_stored_or_refused(api, ada, row):
+    """Never a fault, and what was stored can be read back."""
+    body = json.dumps(row).encode()
+    headers = {"Content-Type": "application/json"}
+    path = "/my/object-create?table=test"
+
+    answer = api.call("POST", path, ada, content=body, headers=headers)
+
+    if answer.status_code != 200:
+        refused(answer, 400, 422)
+        return
+    made = answer.json()["message"]
+    (read,) = api.message("GET", f"/my/object-read?table=test&id==,{made}", ada)
+    for column, value in row.items():
+        assert (read[column] is None) is (value is None), (column, value)
 
 
 def test_moment_keeps_its_instant(api, ada):

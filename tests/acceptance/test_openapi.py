@@ -64,6 +64,11 @@ def test_every_route_is_gated_in_the_document_as_in_the_server(own, document):
         who = "root" if policy["tier"] == "root" else "user"
         locked = who == "root" or policy["token_required"]
         assert operation.get("security") == (locks[who] if locked else None), path
+    for _, path, operation in operations(document):  # those of one table as well
+        tier = path.split("/")[1]
+        if tier in {"my", "private", "admin", "root"}:
+            who = "root" if tier == "root" else "user"
+            assert locks[who] == operation["security"], path
 
 
 def test_schemes_of_authorize_are_bearers(document):
