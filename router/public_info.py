@@ -75,7 +75,11 @@ def open_tables(ports):
     return {name: columns for name, columns in tables.items() if name in listed}
 
 
-@router.get("/public/page/{filename}", responses=failures(404))
+@router.get(
+    "/public/page/{filename}",
+    response_class=responses.HTMLResponse,
+    responses=failures(404),
+)
 async def route_public_page(request: Request, filename: str) -> responses.Response:
     """Serve a page of the project: static/{filename}.html."""
     page = await asyncio.to_thread(page_of, filename)

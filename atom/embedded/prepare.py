@@ -15,6 +15,8 @@ begin
   end if;
   execute format('alter role atom nosuperuser nocreaterole nocreatedb noreplication '
     'nobypassrls password %L', phrase);
+  -- its name is also that of a schema, which would come first
+  alter role atom set search_path = public;
 end $$
 """
 DATABASE_EXISTS = "select exists (select from pg_database where datname = 'atom')"

@@ -41,7 +41,18 @@ FIXED_UPDATE = frozenset({"id", "created_at", "updated_at", "updated_by_id"})
 CLOSED = frozenset({"users", "otp", "log_password", "log_api"})
 OPEN = frozenset({"admin", "trusted"})  # tiers that reach every table
 # What one user does not learn of another through rows that point to that user.
-PERSONAL = frozenset({"api_access", "email", "mobile", "google_id", "location"})
+PERSONAL = frozenset(
+    {
+        "api_access",
+        "email",
+        "google_id",
+        "last_active_at",
+        "location",
+        "metadata",
+        "mobile",
+        "username_bigint",
+    }
+)
 
 
 class Rules:

@@ -164,6 +164,14 @@ def _one(column: LiveColumn, operand: str) -> tuple[Any, ...]:
     return (value.from_text(column, operand),)
 
 
+def _pattern(column: LiveColumn, operand: str) -> tuple[Any, ...]:
+    """Refuse what PostgreSQL refuses only when a row gets so far: an index may try the
+    rows of others first, and the error would tell that there is one."""
+    if (len(operand) - len(operand.rstrip("\\"))) % 2:
+        raise _unreadable("The pattern may not end with a backslash.")
+    return _one(column, operand)
+
+
 def _two(column: LiveColumn, operand: str) -> tuple[Any, ...]:
     words = operand.split("|")
     if len(words) != 2:
@@ -201,6 +209,7 @@ def _nothing(column: LiveColumn, operand: str) -> tuple[Any, ...]:
 
 READS: dict[str, Callable[[LiveColumn, str], tuple[Any, ...]]] = {
     "one": _one,
+    "pattern": _pattern,
     "two": _two,
     "many": _many,
     "items": _items,

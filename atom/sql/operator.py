@@ -17,7 +17,7 @@ class Operator:
 
     name: str
     families: frozenset[str]
-    takes: str  # one, two, many, items, item, key, words or nothing
+    takes: str  # one, two, many, items, item, key, words, pattern or nothing
     sql: str  # {c} the column, {v} and {w} the values
 
 
@@ -25,8 +25,8 @@ def _compare(name: str, sql: str = "") -> Operator:
     return Operator(name, ORDERED, "one", "{c} " + (sql or name) + " {v}")
 
 
-def _match(name: str) -> Operator:
-    return Operator(name, TEXT, "one", "{c} " + name + " {v}")
+def _match(name: str, takes: str = "one") -> Operator:
+    return Operator(name, TEXT, takes, "{c} " + name + " {v}")
 
 
 OPERATORS: dict[str, tuple[Operator, ...]] = {
@@ -37,8 +37,8 @@ OPERATORS: dict[str, tuple[Operator, ...]] = {
     "<": (_compare("<"),),
     ">=": (_compare(">="),),
     "<=": (_compare("<="),),
-    "like": (_match("like"),),
-    "ilike": (_match("ilike"),),
+    "like": (_match("like", "pattern"),),
+    "ilike": (_match("ilike", "pattern"),),
     "~": (_match("~"),),
     "~*": (_match("~*"),),
     "in": (Operator("in", ORDERED, "many", "{c} = any({v})"),),

@@ -114,7 +114,9 @@ ODD_SIGNUPS = [
 ]
 
 
-@pytest.mark.parametrize(("changes", "status"), ODD_SIGNUPS, ids=repr)
+@pytest.mark.parametrize(
+    ("changes", "status"), ODD_SIGNUPS, ids=lambda value: repr(value)[:40]
+)
 def test_odd_signup_is_refused_and_makes_nobody(api, changes, status):
     """Exact types, no other fields, a password that is long enough."""
     before = api.sql("select count(*) from users")

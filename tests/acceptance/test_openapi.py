@@ -126,7 +126,7 @@ def schemathesis(own, folder, who, *words):
             "run",
             f"{own.url}/openapi.json",
             *("--phases", "examples,coverage,fuzzing"),
-            *("--max-examples", "10", "--seed", "1", "--generation-database", "none"),
+            *("--max-examples", "8", "--seed", "1", "--generation-database", "none"),
             *("--generation-with-security-parameters", "false"),
             *("--checks", ",".join(CHECKS)),
             *("--continue-on-failure", "--no-color", "--warnings", "off"),

@@ -145,7 +145,7 @@ def test_unusual_limits_are_parameters():
 def test_parents_are_asked_through_ones_own_rows():
     """The ids come from rows of the owner, whatever the parent."""
     asked = parent.parse("table=test&parent_table=users&parent_column=id", 1000)
-    users = Table("users", {"id": LiveColumn("id", "bigint")})
+    users = Target(Table("users", {"id": LiveColumn("id", "bigint")}), owned=False)
     statement = parent.read(asked, Target(OWNED, owned=True), OWNED, users)
     (tree,) = sqlglot.parse(statement.text, read="postgres")
 

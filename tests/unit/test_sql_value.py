@@ -135,7 +135,7 @@ def test_nothing_is_guessed(name, raw):
         value.from_json(column(name), raw)
 
 
-@pytest.mark.parametrize("name", DATATYPES)
+@pytest.mark.parametrize("name", sorted(DATATYPES))
 def test_null_is_null_for_every_datatype(name):
     """JSON null is SQL's NULL."""
     assert value.from_json(column(name), None) is None
