@@ -262,7 +262,7 @@ async def test_errors_are_told_without_sql(database, text, kind, code, word):
     with pytest.raises(ApiError) as caught:
         await database.run(text)
 
-    assert kind is type(caught.value)
+    assert isinstance(caught.value, kind)
     assert code == caught.value.code
     assert word in caught.value.message
     for leak in ("select", "insert", "DETAIL", "Key (", "Failing row", "\n"):
