@@ -12,6 +12,7 @@ from atom import (
     discover,
     embedded,
     log,
+    memory,
     openapi,
     serve,
     soundness,
@@ -39,6 +40,7 @@ from atom.step.token import authenticate
 from function import ROOT, function_config_read
 
 sys.excepthook = serve.told_plainly
+memory.use_one_arena()
 config = function_config_read()
 log.configure(config["config_log_level"], config.remarks)
 
@@ -74,6 +76,7 @@ async def lifespan(app: FastAPI) -> AsyncIterator[None]:
             login = await wire.prepare(ports, config)
             if login is not None or serve.speaks_for_all(__name__):
                 welcome.tell(config, login)
+            gc.collect()
             gc.freeze()  # what lives as long as the process is not looked at again
             gc.set_threshold(20_000, 20, 50)
             yield

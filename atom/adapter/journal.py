@@ -13,6 +13,7 @@ log = logging.getLogger(__name__)
 
 TABLE = "log_api"
 ROWS_PER_COPY = 250  # bounds how long one COPY holds the event loop
+BREATH = 0.005  # seconds between two of them, for the requests that came meanwhile
 PAUSE = 0.25  # seconds between writes under load, so that batches grow
 BACKOFF = (0.25, 5.0)  # seconds until the next try: the first, the longest
 SAID = 10.0  # seconds between two lines of the log about the same trouble
@@ -108,6 +109,8 @@ class PostgresJournal:
                 left -= await self._write(min(left, ROWS_PER_COPY))
                 if self._pause:
                     break
+                if left > 0 and not self._closing.is_set():
+                    await asyncio.sleep(BREATH)
             self._tell_lost()
             if self._closing.is_set() and not self._rows:
                 return

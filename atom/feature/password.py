@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any, TypeVar
 
+from atom import memory
 from atom.errors import ApiError, Unavailable
 
 # Twice the rounds OWASP asks for at this memory: about 40 ms on a core of its own, 60
@@ -23,6 +24,7 @@ MEMORY_KIB = 19_456
 ROUNDS = 4
 LANES = 1
 
+IDLE_SECONDS = 1.0  # without a hash, until its memory is given back
 MAX_LENGTH = 1000  # characters; nobody types more, and hashing reads all of it
 MAX_WAITING = 200  # beyond that a caller would wait longer than clients do
 OLD_SHA256 = re.compile(r"[0-9a-f]{64}", re.IGNORECASE)
@@ -67,8 +69,14 @@ class _Threads:
         future.add_done_callback(self._freed)
         return await future
 
-    def _freed(self, _: Any) -> None:
+    def _freed(self, future: asyncio.Future[Any]) -> None:
         self._held -= 1
+        if not self._held:
+            future.get_loop().call_later(IDLE_SECONDS, self._rested)
+
+    def _rested(self) -> None:
+        if not self._held:
+            memory.give_back()
 
 
 def _cores() -> int:

@@ -37,7 +37,7 @@ PURE = [
 ]
 OUTSIDE = {"asyncio", "httpx2", "os", "random", "socket", "subprocess", "time"}
 LAYERS = (
-    {"errors", "port", "reply", "task", "tier", "trace"},
+    {"errors", "memory", "port", "reply", "task", "tier", "trace"},
     {
         "cors",
         "discover",

@@ -1,0 +1,41 @@
+"""Memory that a process no longer needs goes back to the system."""
+
+import subprocess
+import sys
+
+from tests.served import ROOT
+
+SCRIPT = """
+import asyncio, time
+from atom import memory
+memory.use_one_arena()
+from atom.feature.password import hash_password
+
+def resident():
+    pages = open("/proc/self/statm").read().split()[1]
+    return int(pages) * 4096 / 2**20
+
+async def main():
+    before = resident()
+    await asyncio.gather(*(hash_password("right horse") for _ in range(6)))
+    peak, deadline = resident(), time.monotonic() + 20
+    while resident() > before + 6 and time.monotonic() < deadline:
+        await asyncio.sleep(0.1)
+    print(peak - before > 15, resident() - before <= 6)
+
+asyncio.run(main())
+"""
+
+
+def test_memory_of_hashes_is_given_back():
+    """19 MiB for each thread that hashes, and none a moment later."""
+    done = subprocess.run(
+        [sys.executable, "-c", SCRIPT],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+    assert "True True" == done.stdout.strip(), done.stdout + done.stderr
