@@ -6,7 +6,7 @@ from fastapi import Query
 
 from extend import *
 
-from atom import reply
+from atom import reply, welcome
 from atom.errors import NotFound, nearest
 from atom.feature import operator
 from atom.openapi import failures
@@ -33,7 +33,9 @@ async def route_root_postgres_init(
             notes=plan.notes,
             refusals=plan.refusals,
         )
-    await operator.schema_apply(ports, is_destructive)
+    login = await operator.schema_apply(ports, is_destructive)
+    if login is not None:
+        welcome.tell(ports.config, login)  # the one time that it is known
     return reply.success("done")
 
 

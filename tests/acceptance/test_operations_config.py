@@ -1,6 +1,7 @@
 """Where config comes from, and the servers one brings along: uvicorn's, a database."""
 
 import json
+import re
 import signal
 import subprocess
 import sys
@@ -167,15 +168,16 @@ class TestUvicorn:
 
 @pytest.fixture(scope="module")
 def outside(tmp_path_factory):
-    """A PostgreSQL that is not the server's own: two databases, as URLs."""
+    """A PostgreSQL that is not the server's own: three databases, as URLs."""
     folder = tmp_path_factory.mktemp("outside")
     with embedded.provided({}, folder, join=False, workers=1) as found:
         own = folder / embedded.folder.NAME
         words = json.loads((own / "postgres.json").read_text())
         boss = address(own / "socket", "postgres", words["superuser"], "postgres")
-        run_sql(boss, "create database other owner atom")
+        for name in ("other", "third"):
+            run_sql(boss, f"create database {name} owner atom")
         first = found["config_postgres_url"]
-        yield first, first.replace("/atom?", "/other?")
+        yield first, *(first.replace("/atom?", f"/{n}?") for n in ("other", "third"))
 
 
 class TestOutside:
@@ -214,6 +216,19 @@ class TestOutside:
             path = f"/my/object-read?table=test&id==,{row}&column=id"
             assert [{"id": row}] == api.message("GET", path, who)
             eventually(lambda: api.sql("select count(*) n from log_api")[0]["n"] > 0)
+
+    def test_root_login_is_told_once(self, tmp_path, outside):
+        """Made by the operator's init: in the log, good for a login, not told again."""
+        values = {"config_postgres_url": outside[2], "config_root_password": ""}
+        with running(tmp_path, values, config=ALONE) as api:
+            for _ in range(2):
+                assert "done" == api.message("GET", "/root/postgres-init", "root")
+            told = re.findall(
+                r"password  (\S+)   \(told this once\)", api.log.read_text()
+            )
+            assert 1 == len(told)
+            body = {"type": 1, "username": "root", "password": told[0]}
+            assert api.message("POST", "/auth/login-password", json=body)
 
     def test_schema_is_applied_when_asked_for(self, tmp_path, outside):
         """config_is_postgres_init=1, with two workers, on an empty database."""
