@@ -80,9 +80,9 @@ async def connected(
     )
     ports.bus = bus = Bus(config["config_postgres_url"])
     _listen(ports, bus, users)
-    journal.start()
-    await bus.start()
     try:
+        journal.start()
+        await bus.start()
         yield ports
     finally:
         await ports.tasks.drain(seconds=DRAIN_SECONDS)
