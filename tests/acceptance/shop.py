@@ -107,7 +107,7 @@ async def slow():
 @router.post("/slow-write")
 async def slow_write(request: Request):
     body = await request.json()
-    await asyncio.sleep(0.2)
+    await asyncio.sleep(1)
     calls["written"] = body
     return {"did": body}
 

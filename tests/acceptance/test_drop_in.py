@@ -176,8 +176,8 @@ class TestTimeAndBackground:
         told = shop.message("POST", "/shop/slow-write?is_background=1", json={"a": 1})
 
         assert "added in background" == told
-        assert time.monotonic() - began < 0.19
-        deadline = time.monotonic() + 3
+        assert time.monotonic() - began < 0.9
+        deadline = time.monotonic() + 10
         while "written" not in (calls := shop.call("GET", "/shop/calls").json()):
             assert time.monotonic() < deadline
             time.sleep(0.02)
@@ -195,7 +195,7 @@ class TestTimeAndBackground:
         text = """select type, status_code, query_param, created_by_id, description
                   from log_api where query_param like 'x=t%' or query_param like
                   'is_background=1&x=t%' order by id"""
-        deadline = time.monotonic() + 5
+        deadline = time.monotonic() + 15
         while len(rows := shop.sql(text)) < 7:
             assert time.monotonic() < deadline, rows
             time.sleep(0.1)

@@ -200,7 +200,7 @@ async def test_deaf_redis_costs_one_caller_a_moment(redis_url):  # noqa: F811
     await client.aclose()
     await wire.cut()
 
-    assert 0.25 < took < 0.9
+    assert 0.25 < took < 5  # one wait of 0.3 s, not a hundred
 
 
 async def test_counter_whose_client_is_not_there_yet_counts_here(redis):
