@@ -48,6 +48,7 @@ class Bus:
         self._noted: dict[Item, None] = {}  # in the order they were noted
         self._unsaid: dict[Item, None] = {}  # what could not be said, until it can
         self._flushing = False
+        self._closed = False
         self._loop: asyncio.AbstractEventLoop | None = None
         self._tasks: set[asyncio.Task[Any]] = set()
 
@@ -70,6 +71,7 @@ class Bus:
         """Say what is noted and hang up."""
         if self._noted and self.connected:
             await self._flush()
+        self._closed = True  # what is still heard has nobody left to act on it
         for task in list(self._tasks):
             task.cancel()
         if self._tasks:
@@ -226,6 +228,9 @@ class Bus:
                 self._spawn(result)
 
     def _spawn(self, work: Any) -> None:
+        if self._closed:
+            work.close()
+            return
         task = asyncio.create_task(work, name="bus")
         self._tasks.add(task)
         task.add_done_callback(self._finished)

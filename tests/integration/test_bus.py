@@ -226,3 +226,20 @@ async def test_closed_bus_has_said_everything(worker):
     await one.close()
 
     await eventually(lambda: two.heard == [("table", "test")])
+
+
+async def test_what_is_heard_at_the_end_begins_nothing(database_url):  # noqa: F811
+    """A note that comes while the bus closes starts no work on a pool that is going."""
+    began = []
+
+    async def work(value):
+        began.append(value)
+
+    bus = Bus(database_url)
+    bus.on("late", work)
+    await bus.start()
+    await bus.close()
+    bus._heard(None, 0, "atom", '{"topic": "late", "value": "1"}')
+    await asyncio.sleep(0.05)
+
+    assert [] == began
