@@ -1,7 +1,7 @@
 """Joins ports and adapters: what is open, what was configured, who hears whom."""
 
 from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any
 
 from fastapi import FastAPI
@@ -80,15 +80,14 @@ async def connected(
     )
     ports.bus = bus = Bus(config["config_postgres_url"])
     _listen(ports, bus, users)
-    try:
+    async with AsyncExitStack() as ending:  # each is done, whatever befalls another
+        ending.push_async_callback(bus.close)
+        ending.push_async_callback(journal.close, WRITE_SECONDS)
+        ending.push_async_callback(batches.close, DRAIN_SECONDS)
+        ending.push_async_callback(ports.tasks.drain, seconds=DRAIN_SECONDS)
         journal.start()
         await bus.start()
         yield ports
-    finally:
-        await ports.tasks.drain(seconds=DRAIN_SECONDS)
-        await batches.close(DRAIN_SECONDS)
-        await journal.close(WRITE_SECONDS)
-        await bus.close()
 
 
 def _database(config: Mapping[str, Any], pool: Any) -> Database:
