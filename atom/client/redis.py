@@ -6,11 +6,13 @@ from atom.client import Client, Config, Live
 
 CONNECTIONS = 50  # of one purpose in one process
 WAIT = 1.0  # seconds to wait for one of them to come free
-CONNECT = 0.3  # seconds to connect
 
 
-def declare(name: str, key: str, *, answer_seconds: float) -> Client:
-    """Declare a Redis client that is switched on by one key holding its URL."""
+def declare(name: str, key: str, *, seconds: float) -> Client:
+    """Declare a Redis client that is switched on by one key holding its URL.
+
+    `seconds` bounds connecting, and each answer.
+    """
 
     async def connect(config: Config, live: Live) -> Any:
         from redis.asyncio import BlockingConnectionPool, Redis
@@ -22,8 +24,8 @@ def declare(name: str, key: str, *, answer_seconds: float) -> Client:
             config[key],
             max_connections=CONNECTIONS,
             timeout=WAIT,
-            socket_timeout=answer_seconds,
-            socket_connect_timeout=CONNECT,
+            socket_timeout=seconds,
+            socket_connect_timeout=seconds,
             retry=Retry(NoBackoff(), 0),
             retry_on_error=[],
         )
@@ -45,10 +47,8 @@ def declare(name: str, key: str, *, answer_seconds: float) -> Client:
     )
 
 
-CACHE = declare("client_redis", "config_redis_url", answer_seconds=2.0)
+CACHE = declare("client_redis", "config_redis_url", seconds=2.0)
 RATELIMITER = declare(
-    "client_redis_ratelimiter", "config_redis_url_ratelimiter", answer_seconds=0.3
+    "client_redis_ratelimiter", "config_redis_url_ratelimiter", seconds=0.3
 )
-PRODUCER = declare(
-    "client_redis_producer", "config_redis_pubsub_url", answer_seconds=2.0
-)
+PRODUCER = declare("client_redis_producer", "config_redis_pubsub_url", seconds=2.0)
