@@ -23,7 +23,7 @@ from atom.client import opened
 from atom.client.all import CLIENTS
 from atom.cors import CorsForBrowsers
 from atom.exchange import ConfigApiMiddleware
-from atom.policy import PolicyTable
+from atom.policy_table import PolicyTable
 from atom.route import routes
 from atom.step.access import require_access
 from atom.step.active import require_active

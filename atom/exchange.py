@@ -9,12 +9,13 @@ from starlette._utils import get_route_path
 from starlette.requests import Request
 
 from atom.errors import ApiError, NotFound
+from atom.policy import RoutePolicy
+from atom.policy_table import Matched, PolicyTable
 
 if TYPE_CHECKING:
     from starlette.responses import Response
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-    from atom.policy import Matched, PolicyTable, RoutePolicy
     from atom.port import Ports, UserState
 
 Proceed = Callable[["Exchange"], Coroutine[Any, Any, None]]
@@ -185,6 +186,7 @@ class ConfigApiMiddleware:
         self.app = app
         self.steps = tuple(steps)
         self.policies = policies
+        self.chains: dict[tuple[str, int], Proceed] = {}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
@@ -193,10 +195,10 @@ class ConfigApiMiddleware:
         matched = self.policies.match(scope["type"], scope.get("method", ""), path)
         ports = scope["app"].state.ports
         exchange = Exchange(scope, receive, send, matched, ports)
-        chain = self.policies.chains.get(matched.key)
+        chain = self.chains.get(matched.key)
         if chain is None:
             chain = self.compile(matched, scope["type"])
-            self.policies.chains[matched.key] = chain
+            self.chains[matched.key] = chain
         await chain(exchange)
 
     def compile(self, matched: Matched, kind: str) -> Proceed:

@@ -10,7 +10,8 @@ from atom import reply, welcome
 from atom.errors import NotFound, nearest
 from atom.feature import operator
 from atom.openapi import failures
-from atom.policy import described, explain
+from atom.explain import explain
+from atom.policy import described
 from atom.sql.change import described as plan_described
 
 router = APIRouter(tags=["Root"])

@@ -1,45 +1,14 @@
 """`cache_sec`: answer from memory or Redis what was answered a moment ago."""
 
 import asyncio
-from collections.abc import Sequence
-from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any, Self
 from urllib.parse import parse_qsl, urlencode
 
 from atom.exchange import Exchange, Proceed, only_if
 from atom.port import Store
 from atom.trace import TABLES_READ
 
-STORES = ("inmemory", "redis")
 FILL_SECONDS = 10.0
-
-
-@dataclass(frozen=True)
-class CacheRule:
-    """Keep answers in `store` ("inmemory" or "redis") for `seconds`."""
-
-    store: str
-    seconds: float
-    shared: bool = False
-
-    @classmethod
-    def parse(cls, value: Any) -> Self:
-        """Read `[store, seconds]` or `[store, seconds, "shared"]`."""
-        wrong = 'expected ["inmemory" or "redis", seconds above 0, optional "shared"]'
-        if not isinstance(value, Sequence) or isinstance(value, str):
-            raise ValueError(wrong)
-        if len(value) not in {2, 3} or value[0] not in STORES:
-            raise ValueError(wrong)
-        if isinstance(value[1], bool) or not isinstance(value[1], int | float):
-            raise ValueError(wrong)
-        if value[1] <= 0 or value[2:] not in ([], (), ["shared"], ("shared",)):
-            raise ValueError(wrong)
-        return cls(value[0], value[1], len(value) == 3)
-
-    def described(self) -> list[Any]:
-        """Return the rule as it is written in config_api."""
-        return [self.store, self.seconds, *(["shared"] if self.shared else [])]
 
 
 @lru_cache(maxsize=4096)

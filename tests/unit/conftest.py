@@ -7,7 +7,8 @@ import pytest
 from atom import keys, settings
 from atom.adapter.memory import MemoryCounter, MemoryStore
 from atom.exchange import Exchange
-from atom.policy import Matched, RoutePolicy
+from atom.policy import RoutePolicy
+from atom.policy_table import Matched
 from atom.port import Ports, UserState
 from atom.task import Tasks
 

@@ -4,10 +4,11 @@ import pytest
 from fastapi import APIRouter, FastAPI
 
 from atom import keys, settings
-from atom.policy import PolicyTable, RoutePolicy, described, explain
+from atom.explain import explain
+from atom.policy import RateRule, RoutePolicy, described
+from atom.policy_table import PolicyTable
 from atom.port import UserState
 from atom.route import routes
-from atom.step.rate import RateRule
 
 
 def table(config_api, *, problems=None, **config):

@@ -16,17 +16,17 @@ from atom.errors import (
     Unavailable,
 )
 from atom.feature.token import Decoder, encode
-from atom.policy import RoutePolicy
+from atom.policy import CacheRule, RateRule, RoutePolicy
 from atom.port import UserState
 from atom.reply import success
 from atom.step.access import require_access
 from atom.step.active import require_active
 from atom.step.background import asked_for, run_in_background
 from atom.step.body import limit_body
-from atom.step.cache import CacheRule, answer_from_cache, key_for
+from atom.step.cache import answer_from_cache, key_for
 from atom.step.context import address_behind, open_context
 from atom.step.error import answer_errors
-from atom.step.rate import RateRule, limit_rate
+from atom.step.rate import limit_rate
 from atom.step.record import COLUMNS, masked, record
 from atom.step.shed import limit_concurrency
 from atom.step.timeout import limit_time
