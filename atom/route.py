@@ -14,9 +14,18 @@ from typing import Any
 
 from fastapi import FastAPI
 from fastapi.routing import APIRoute, RouteContext, iter_route_contexts
+from starlette.convertors import (
+    FloatConvertor,
+    IntegerConvertor,
+    StringConvertor,
+    UUIDConvertor,
+)
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Mount, WebSocketRoute
+
+# What never matches a slash; others, {rest:path} among them, may.
+ONE_SEGMENT = {FloatConvertor, IntegerConvertor, StringConvertor, UUIDConvertor}
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,34 +114,73 @@ def _is_direct(context: RouteContext) -> bool:
     )
 
 
+class Branch:
+    """The routes that share the beginning of a path, segment by segment."""
+
+    __slots__ = ("below", "ends", "literal", "wildcard")
+
+    def __init__(self) -> None:
+        self.literal: dict[str, Branch] = {}
+        self.wildcard: Branch | None = None
+        self.ends: list[int] = []  # places of routes that end here
+        self.below: list[int] = []  # of those that take whatever follows
+
+    def add(self, place: int, route: Route) -> None:
+        """Put a route where every path it matches will come by."""
+        branch = self
+        for word in route.path.strip("/").split("/"):
+            if "{" in word:
+                if not all(type(c) in ONE_SEGMENT for c in route.convertors.values()):
+                    branch.below.append(place)
+                    return
+                branch.wildcard = branch = branch.wildcard or Branch()
+            elif word or route.kind != "mount":
+                branch = branch.literal.setdefault(word, Branch())
+        (branch.below if route.kind == "mount" else branch.ends).append(place)
+
+    def places(self, path: str) -> list[int]:
+        """Return the places of all routes that may match, in their order."""
+        found, here = list(self.below), [self]
+        for word in path.strip("/").split("/"):
+            following = []
+            for branch in here:
+                if (literal := branch.literal.get(word)) is not None:
+                    following.append(literal)
+                if branch.wildcard is not None:
+                    following.append(branch.wildcard)
+            here = following
+            for branch in here:
+                found += branch.below
+        for branch in here:
+            found += branch.ends
+        return sorted(found)
+
+
 class RouteTable:
     """Finds the route of a path: the first full match, else one of other methods."""
 
     def __init__(self, found: Iterable[Route]) -> None:
         self.routes = tuple(found)
-        self._static: dict[tuple[str, str], tuple[Route, ...]] = {}
-        self._literal: dict[tuple[str, str], tuple[Route, ...]] = {}
-        self._anything: dict[str, tuple[Route, ...]] = {}
+        self._roots: dict[str, Branch] = {}
+        self._static: dict[tuple[str, str], list[Route]] = {}
         for kind in ("http", "websocket"):
-            served = [r for r in self.routes if r.kind in {kind, "mount"}]
-            for path in {r.path for r in served if not r.is_template}:
-                self._static[kind, path] = tuple(
-                    r for r in served if r.params(path) is not None
-                )
-            templates = [r for r in served if r.is_template]
-            starts = {r.path.split("/", 2)[1] for r in templates}
-            for start in {word for word in starts if "{" not in word}:
-                self._literal[kind, start] = tuple(
-                    r
-                    for r in templates
-                    if r.path.split("/", 2)[1] == start
-                    or "{" in r.path.split("/", 2)[1]
-                )
-            self._anything[kind] = tuple(
-                r
-                for r in templates
-                if "{" in r.path.split("/", 2)[1] or r.path.strip("/") == ""
-            )
+            root = self._roots[kind] = Branch()
+            served = [
+                (place, route)
+                for place, route in enumerate(self.routes)
+                if route.kind in {kind, "mount"}
+            ]
+            for place, route in served:
+                root.add(place, route)
+            for path in {route.path for _, route in served if not route.is_template}:
+                self._static[kind, path] = [
+                    route
+                    for route in self._near(kind, path)
+                    if route.params(path) is not None
+                ]
+
+    def _near(self, kind: str, path: str) -> list[Route]:
+        return [self.routes[place] for place in self._roots[kind].places(path)]
 
     def match(
         self, kind: str, method: str, path: str
@@ -143,8 +191,7 @@ class RouteTable:
         """
         candidates = self._static.get((kind, path))
         if candidates is None:
-            start = path.split("/", 2)[1] if path.startswith("/") else ""
-            candidates = self._literal.get((kind, start), self._anything[kind])
+            candidates = self._near(kind, path)
         elif (
             (only := candidates[0])
             and not only.is_template

@@ -1,5 +1,7 @@
 """The table of routes means the same route as FastAPI's own router, always."""
 
+from dataclasses import replace
+
 from fastapi import APIRouter, FastAPI, Request
 from fastapi.responses import PlainTextResponse
 from hypothesis import given
@@ -19,6 +21,11 @@ PATHS = [
     "/a/{x}/c",
     "/n/{n:int}",
     "/f/{rest:path}",
+    "/h/{a}-{b}/c",
+    "/h/{rest:path}",
+    "/h/a/c",
+    "/slash/",
+    "/f{number:float}/c",
     "/{z}",
     "/last",
 ]
@@ -37,6 +44,7 @@ def build():
         router.add_api_route(path, endpoint, methods=methods, name=f"r{number}")
         app.include_router(router, prefix="/in" if number % 4 == 3 else "")
     app.mount("/static", StaticFiles(directory="."), name="static")
+    app.mount("/a/c", StaticFiles(directory="."), name="below")
     return app
 
 
@@ -44,6 +52,7 @@ APP = build()
 TABLE = RouteTable(routes(APP))
 SEGMENT = st.sampled_from(
     ["", "a", "b", "c", "in", "n", "1", "x", "f", "last", "static"]
+    + ["h", "a-b", "f1.5", "slash"]
 )
 
 
@@ -75,6 +84,35 @@ def test_table_and_router_choose_the_same_route(segments, method):
     else:
         assert route is None
         assert bool(expected) == bool(allowed)
+
+
+def test_asking_costs_the_same_with_more_routes():
+    """Of many templates that begin alike, only those that may match are tried."""
+    app = FastAPI()
+    for number in range(300):
+        app.add_api_route(f"/public/thing_{number}/{{x}}", build)
+    tried = []
+    table = RouteTable(
+        replace(route, pattern=Noting(route, tried)) for route in routes(app)
+    )
+
+    route, params, _ = table.match("http", "GET", "/public/thing_299/7")
+
+    assert route is not None
+    assert ("/public/thing_299/{x}", {"x": "7"}) == (route.path, params)
+    assert ["/public/thing_299/{x}"] == [path for path in tried if "thing" in path]
+
+
+class Noting:
+    """A pattern that notes when it is tried."""
+
+    def __init__(self, route, tried):
+        self.route, self.tried = route, tried
+
+    def match(self, path):
+        """Match as the route's own pattern does."""
+        self.tried.append(self.route.path)
+        return self.route.pattern.match(path)
 
 
 def test_path_parameters_are_read_by_their_convertor():
