@@ -8,121 +8,57 @@ import argparse
 import asyncio
 import json
 import os
-import platform
 import sys
 import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack
-from dataclasses import dataclass
-from importlib.metadata import version
 from pathlib import Path
-from statistics import median
 from typing import Any
 
-from bench.load import BenchError, Counted, Request, press, warm, wrk
-from bench.scene import ROWS, Scene, ask, database, logged, memory_mb, same, staged
+from bench import bulk, growth, report, row, table
+from bench.load import BenchError, wrk
+from bench.measure import Line, Row, compared, measure
+from bench.scene import Scene, database, keep_on, memory_mb, own_cores, staged
 from tests.served import serve
 
 HERE = Path(__file__).parent
 REST_SECONDS = 3
-PACKAGES = ("fastapi", "starlette", "uvicorn", "uvloop", "asyncpg", "orjson")
+EVERYDAY = ("start", "memory", "index", "cached", "read", "profile", "create")
+READS = ("filter", "wide", "cursor", "cursor-order", "relation", "batch")
+BULK = ("bulk", "import", "export")
+GROWTH = ("growth", "growth-typed")
+NAMES = (*EVERYDAY, *READS, *BULK, *GROWTH)
 
 
-@dataclass(frozen=True)
-class Row:
-    """One line of the table: what Atom is asked, what the other is asked."""
+class Bench:
+    """One run: what was chosen, and what came of it so far."""
 
-    name: str
-    label: str
-    against: str
-    atom: Request
-    byhand: Request
-    least: float
+    def __init__(self, chosen: argparse.Namespace) -> None:
+        self.chosen = chosen
+        self.tables: list[list[Line]] = [[], []]
+        self.raw: dict[str, Any] = {}
+        self.sent = self.kept = 0
 
+    def wants(self, *names: str) -> bool:
+        """Say whether any of these rows is to be measured."""
+        return not self.chosen.only or not set(names).isdisjoint(self.chosen.only)
 
-@dataclass(frozen=True)
-class Line:
-    """One line of the table, measured."""
+    def add(self, place: int, line: Line) -> None:
+        """Keep a line of the first or second table, and show it."""
+        self.tables[place].append(line)
+        sys.stdout.write(report.table([line]).splitlines()[-1] + "\n")
+        sys.stdout.flush()
 
-    label: str
-    against: str
-    atom: str
-    other: str
-    ratio: str
-    aim: str
-    reached: bool
-
-
-def rows(token: str) -> list[Row]:
-    """Return what is measured, in order; what adds rows comes last."""
-    bearer = {"Authorization": f"Bearer {token}"}
-    empty = Request("/")
-    read = Request("/public/object-read?table=test&limit=10")
-    profile = Request("/my/profile", headers=bearer)
-    create = Request(
-        "/my/object-create?table=test",
-        "POST",
-        {**bearer, "Content-Type": "application/json"},
-        '{"title": "made by the bench", "description": "one of many"}',
-    )
-    cached = Request("/bench/cached")
-    return [
-        Row("index", "`GET /`", "empty FastAPI route", empty, empty, 0.85),
-        Row("cached", "cached GET, memory", "empty FastAPI route", cached, empty, 1.5),
-        Row("read", f"`{read.path}`, {ROWS:,} rows", "by hand", read, read, 1.0),
-        Row("profile", "`/my/profile` with token", "by hand", profile, profile, 0.9),
-        Row("create", "`/my/object-create`", "by hand", create, create, 0.8),
-    ]
-
-
-def agree(scene: Scene, row: Row) -> None:
-    """Make sure that both answer the same before either is measured.
-
-    Raises:
-        BenchError: showing both answers.
-    """
-    one, other = ask(scene.atom.url, row.atom), ask(scene.byhand.url, row.byhand)
-    if row.atom.method == "POST":
-        made = one["message"], other["message"]
-        if all(isinstance(number, int) for number in made):
-            return
-    if not same(one, other):
-        shown = "\n".join(json.dumps(answer)[:2000] for answer in (one, other))
-        raise BenchError(f"{row.name}: the two answers differ:\n{shown}")
-
-
-def measure(
-    scene: Scene, row: Row, rounds: int, seconds: int
-) -> tuple[list[list[Counted]], int]:
-    """Take turns, A B A B.
-
-    Return the counts of Atom and those of the other; and how many answers Atom gave
-    in all, warming up included.
-    """
-    agree(scene, row)
-    sides = ((scene.atom.url, row.atom), (scene.byhand.url, row.byhand))
-    counts: list[list[Counted]] = [[], []]
-    answered = [warm(url, request).requests for url, request in sides]
-    for _ in range(rounds):
-        for side, (url, request) in enumerate(sides):
-            counts[side].append(press(url, request, seconds))
-    return counts, answered[0] + sum(count.requests for count in counts[0])
-
-
-def compared(row: Row, counts: list[list[Counted]]) -> Line:
-    """Put medians beside each other."""
-    mine, other = (median(c.per_second for c in side) for side in counts)
-    p99 = [median(c.p99_ms for c in side) for side in counts]
-    return Line(
-        row.label,
-        row.against,
-        f"{mine:,.0f}/s, p99 {p99[0]:.1f} ms",
-        f"{other:,.0f}/s, p99 {p99[1]:.1f} ms",
-        f"{mine / other:.2f}",
-        f"≥ {row.least}",
-        mine / other >= row.least,
-    )
+    def measure(self, place: int, rows: Iterator[Row]) -> None:
+        """Measure those of the rows that were chosen."""
+        for each in rows:
+            if not self.wants(each.name):
+                continue
+            counts, answered = measure(each, self.chosen.rounds, self.chosen.seconds)
+            self.sent += answered
+            self.raw[each.name] = [[vars(count) for count in side] for side in counts]
+            self.add(place, compared(each, counts))
 
 
 def starts(folder: Path) -> Iterator[Line]:
@@ -151,90 +87,62 @@ def rest(scene: Scene) -> Line:
     )
 
 
-def machine() -> str:
-    """Say what was measured on."""
-    model = platform.processor() or platform.machine()
-    cpu = Path("/proc/cpuinfo")
-    if cpu.is_file():
-        names = [x for x in cpu.read_text().splitlines() if x.startswith("model name")]
-        model = names[0].partition(":")[2].strip() if names else model
-    packages = ", ".join(f"{name} {version(name)}" for name in PACKAGES)
-    return (
-        f"{os.cpu_count()} cores of {model}, {platform.system()}, "
-        f"Python {platform.python_version()}, {packages}."
-    )
-
-
-def table(lines: list[Line]) -> str:
-    """Write the lines as Markdown."""
-    head = ("", "against", "Atom", "the other", "ratio", "to reach")
-    cells = [head, ("---",) * 6]
-    for line in lines:
-        aim = line.aim if line.reached else f"{line.aim}, **missed**"
-        cells.append((line.label, line.against, line.atom, line.other, line.ratio, aim))
-    return "".join(f"| {' | '.join(row)} |\n" for row in cells)
-
-
-def load_rows(
-    scene: Scene, chosen: argparse.Namespace, raw: dict[str, Any]
-) -> Iterator[Line]:
-    """Measure the rows that were asked for; count in the end what the log kept."""
-    sent, before = 0, asyncio.run(logged(scene.postgres_url))
-    for row in rows(scene.token):
-        if chosen.only and row.name not in chosen.only:
-            continue
-        counts, answered = measure(scene, row, chosen.rounds, chosen.seconds)
-        sent += answered
-        raw[row.name] = [[vars(count) for count in side] for side in counts]
-        yield compared(row, counts)
+def on_one_database(run: Bench, scene: Scene) -> None:
+    """Measure what both servers are asked; count in the end what the log kept."""
+    if run.wants("memory"):
+        run.add(0, rest(scene))
+    url, many = scene.postgres_url, run.chosen.rows
+    before = asyncio.run(table.count(url, "log_api"))
+    run.measure(0, row.everyday(scene))
+    if run.wants(*READS, *BULK):
+        asyncio.run(table.fill(url, many))
+    if run.wants(*READS):
+        run.measure(1, row.deep(scene, many))
+    if run.wants(*BULK):
+        file = scene.folder / "rows.csv"
+        asyncio.run(table.written(url, file))
+        run.measure(1, bulk.rows(scene, many, file))
     time.sleep(REST_SECONDS)
-    kept = asyncio.run(logged(scene.postgres_url)) - before
-    raw["log_api"] = {"requests": sent, "rows": kept}
+    run.kept = asyncio.run(table.count(url, "log_api")) - before
 
 
-def bench(chosen: argparse.Namespace) -> list[Line]:
-    """Run all of it. Return the table's lines."""
+def bench(chosen: argparse.Namespace) -> bool:
+    """Run all of it. Return whether every aim was reached."""
     wrk()
     if (busy := os.getloadavg()[0]) > 0.5:
         sys.stdout.write(f"Load average {busy:.1f}: others work here, mistrust this.\n")
-    lines: list[Line] = []
-    raw: dict[str, Any] = {}
-
-    def add(line: Line) -> None:
-        lines.append(line)
-        sys.stdout.write(table([line]).splitlines()[-1] + "\n")
-        sys.stdout.flush()
-
-    with ExitStack() as stack:
-        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="bench")))
-        if not chosen.only or "start" in chosen.only:
+    run = Bench(chosen)
+    with tempfile.TemporaryDirectory(prefix="bench") as name:
+        folder = Path(name)
+        if run.wants("start"):
             for line in starts(folder / "start"):
-                add(line)
-        cores = (
-            sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else []
-        )
+                run.add(0, line)
+        cores = sorted(own_cores())
         served_on, others = set(cores[:1]), set(cores[1:])
         if others:
             # PostgreSQL and wrk are started from here, and stay where we are.
-            os.sched_setaffinity(0, others)
+            keep_on(others)
         else:
             sys.stdout.write("One core for everything: the ratios say little.\n")
-        url = chosen.postgres_url or stack.enter_context(database(folder / "database"))
-        scene = stack.enter_context(staged(folder, url, served_on or set(cores)))
-        if not chosen.only or "memory" in chosen.only:
-            add(rest(scene))
-        for line in load_rows(scene, chosen, raw):
-            add(line)
-    text = (
-        f"{table(lines)}\nMedians of {chosen.rounds} rounds of {chosen.seconds} s, "
-        f"32 connections. `log_api` was on and took {raw['log_api']['rows']:,} rows "
-        f"for {raw['log_api']['requests']:,} requests. {machine()}\n"
-    )
+        served_on = served_on or set(cores)
+        if run.wants(*set(NAMES) - {"start", *GROWTH}):
+            with ExitStack() as stack:
+                url = chosen.postgres_url or stack.enter_context(
+                    database(folder / "database")
+                )
+                on_one_database(
+                    run, stack.enter_context(staged(folder, url, served_on))
+                )
+        if run.wants(*GROWTH):
+            with growth.rows(folder, served_on) as rows:
+                run.measure(1, iter(rows))
+    text = report.text(run.tables, chosen.rounds, chosen.seconds, run.sent, run.kept)
     sys.stdout.write(f"\n{text}")
     if not chosen.only:
         (HERE / "result.md").write_text(text)
-    (HERE / "result.json").write_text(json.dumps(raw, indent=1))
-    return lines
+        run.raw["log_api"] = {"requests": run.sent, "rows": run.kept}
+        (HERE / "result.json").write_text(json.dumps(run.raw, indent=1))
+    return all(line.reached for lines in run.tables for line in lines)
 
 
 def main() -> int:
@@ -243,18 +151,20 @@ def main() -> int:
     reader.add_argument("--rounds", type=int, default=3)
     reader.add_argument("--seconds", type=int, default=5, help="of each run")
     reader.add_argument(
+        "--rows", type=int, default=1_000_000, help="of the large table, 2,000 or more"
+    )
+    reader.add_argument(
         "--only",
         action="append",
-        choices=("start", "memory", "index", "cached", "read", "profile", "create"),
+        choices=NAMES,
         help="measure this alone; may be given again",
     )
     reader.add_argument("--postgres-url", help="an empty database instead of our own")
     try:
-        lines = bench(reader.parse_args())
+        return 0 if bench(reader.parse_args()) else 1
     except (BenchError, RuntimeError) as error:
         sys.stderr.write(f"{error}\n")
         return 2
-    return 0 if all(line.reached for line in lines) else 1
 
 
 if __name__ == "__main__":

@@ -8,7 +8,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 CONNECTIONS = 32
-WARM_SECONDS = 1
 
 # wrk hands its counts to `done`; times are in microseconds.
 DONE = """
@@ -34,16 +33,21 @@ class Request:
     method: str = "GET"
     headers: Mapping[str, str] = field(default_factory=dict)
     body: str = ""
+    most: int = 0  # the path ends with a number from 1 to so many, each time another
+
+    def url(self, server: str, number: int = 1) -> str:
+        """Return where it goes, with one of the numbers."""
+        return f"{server}{self.path}{number if self.most else ''}"
 
 
 @dataclass(frozen=True)
 class Counted:
-    """What one run came to."""
+    """What one run came to; a run that is one long call has no percentiles."""
 
     requests: int
     seconds: float
-    median_ms: float
-    p99_ms: float
+    median_ms: float = 0.0
+    p99_ms: float = 0.0
 
     @property
     def per_second(self) -> float:
@@ -91,6 +95,9 @@ def script(request: Request) -> str:
     ]
     if request.body:
         lines.append(f"wrk.body = {quoted(request.body)}")
+    if request.most:
+        numbered = f"{quoted(request.path)} .. math.random(1, {request.most})"
+        lines.append(f"request = function() return wrk.format(nil, {numbered}) end")
     return "\n".join(lines) + DONE
 
 
@@ -105,15 +112,17 @@ def read_counts(output: str) -> Counted:
     """
     line = next((x for x in output.splitlines() if x.startswith("COUNTED ")), "")
     if not line:
-        raise BenchError(f"wrk said nothing that can be read:\n{output}")
+        raise BenchError(f"nothing was counted:\n{output}")
     requests, duration, wrong, median, p99 = map(int, line.split()[1:])
     if wrong or not requests:
         raise BenchError(f"{wrong} of {requests} requests failed:\n{output}")
     return Counted(requests, duration / 1e6, median / 1e3, p99 / 1e3)
 
 
-def press(url: str, request: Request, seconds: int) -> Counted:
-    """Send the request as fast as it is answered, over 32 connections."""
+def press(
+    url: str, request: Request, seconds: int, connections: int = CONNECTIONS
+) -> Counted:
+    """Send the request as fast as it is answered, over so many connections."""
     with tempfile.NamedTemporaryFile("w", suffix=".lua") as file:
         file.write(script(request))
         file.flush()
@@ -121,11 +130,11 @@ def press(url: str, request: Request, seconds: int) -> Counted:
             [
                 wrk(),
                 "-t1",
-                f"-c{CONNECTIONS}",
+                f"-c{connections}",
                 f"-d{seconds}s",
                 "--timeout=10s",
                 f"-s{Path(file.name)}",
-                url + request.path,
+                request.url(url),
             ],
             capture_output=True,
             text=True,
@@ -133,8 +142,3 @@ def press(url: str, request: Request, seconds: int) -> Counted:
             check=False,
         )
     return read_counts(done.stdout + done.stderr)
-
-
-def warm(url: str, request: Request) -> Counted:
-    """Let pools fill and caches warm before anything is measured."""
-    return press(url, request, WARM_SECONDS)

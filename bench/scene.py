@@ -5,9 +5,10 @@ import json
 import os
 import secrets
 import shutil
+import subprocess
 import sys
 import urllib.request
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
@@ -17,6 +18,7 @@ from typing import Any
 import asyncpg
 import psutil
 
+from bench import table
 from bench.load import BenchError, Request
 from tests.served import ROOT, Served, serve
 
@@ -33,14 +35,12 @@ router = APIRouter()
 async def route_bench_cached():
     return {"status": "ok", "name": "atom", "version": "0.1.0", "env": "development"}
 '''
-DROP_IN_CONFIG = '''"""The policy of the bench's own route."""
-
-config_api = {"/bench/cached": {"cache_sec": ["inmemory", 3600]}}
-'''
 VISITED = {"last_active_at", "updated_at"}  # Atom notes a visit between two reads
 FILL = """
-    insert into test (created_by_id, type, title)
-    select 1, number % 10, 'title ' || number from generate_series(1, $1) number
+    insert into test (created_at, created_by_id, type, title)
+    select '2026-01-01'::timestamptz + number * interval '1 second', 1, number % 10,
+        'title ' || number
+    from generate_series(1, $1) number
 """
 
 
@@ -52,9 +52,16 @@ class Scene:
     byhand: Served
     token: str
     postgres_url: str
+    folder: Path
+    cores: set[int]  # those of the servers
+
+    @property
+    def bearer(self) -> dict[str, str]:
+        """The header that says who asks."""
+        return {"Authorization": f"Bearer {self.token}"}
 
 
-def copy(to: Path) -> Path:
+def copy(to: Path, *, router: str, config: str) -> Path:
     """Copy the program, without data, and drop in what only the bench needs."""
     to.mkdir()
     for path in (p for p in ROOT.glob("*.py") if p.is_file()):
@@ -64,19 +71,58 @@ def copy(to: Path) -> Path:
             shutil.copytree(
                 ROOT / name, to / name, ignore=shutil.ignore_patterns("__pycache__")
             )
-    (to / "router_bench.py").write_text(DROP_IN_ROUTER)
-    (to / "config_bench.py").write_text(DROP_IN_CONFIG)
+    (to / "router_bench.py").write_text(router)
+    (to / "config_bench.py").write_text(config)
     return to
 
 
 def pin(process: int, cores: set[int]) -> None:
     """Keep a process, its threads and its children on these cores (Linux)."""
-    if not hasattr(os, "sched_setaffinity"):
+    if not cores or not hasattr(os, "sched_setaffinity"):
         return
     parent = psutil.Process(process)
     for each in (parent, *parent.children(recursive=True)):
         for thread in each.threads():
             os.sched_setaffinity(thread.id, cores)
+
+
+def own_cores() -> set[int]:
+    """Return the cores this process may use; none where that is not told (Linux)."""
+    return os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else set()
+
+
+def keep_on(cores: set[int]) -> None:
+    """Keep this process, and those it will start, on these cores (Linux)."""
+    if cores and hasattr(os, "sched_setaffinity"):
+        os.sched_setaffinity(0, cores)
+
+
+def run_beside(scene: Scene, command: Sequence[str], seconds: int = 600) -> bytes:
+    """Run a program on the cores of the servers. Return what it wrote.
+
+    Raises:
+        BenchError: when it fails, with what it said.
+    """
+    before = own_cores()
+    keep_on(scene.cores)
+    try:
+        process = subprocess.Popen(
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+        )
+    finally:
+        keep_on(before)
+    try:
+        out, said = process.communicate(timeout=seconds)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.communicate()
+        raise BenchError(f"{command[0]} took longer than {seconds} s") from None
+    if process.returncode:
+        raise BenchError(f"{command[0]} failed:\n{said.decode(errors='replace')}")
+    return out
 
 
 def memory_mb(process: int) -> float:
@@ -99,7 +145,7 @@ def database(folder: Path) -> Iterator[str]:
 
 
 async def fill(postgres_url: str) -> int:
-    """Put the rows in and let PostgreSQL look at them. Return how many there are."""
+    """Put rows into test, have PostgreSQL look at them. Return how many there are."""
     connection = await asyncpg.connect(postgres_url)
     try:
         await connection.execute(FILL, ROWS)
@@ -109,19 +155,10 @@ async def fill(postgres_url: str) -> int:
         await connection.close()
 
 
-async def logged(postgres_url: str) -> int:
-    """Return how many rows log_api holds."""
-    connection = await asyncpg.connect(postgres_url)
-    try:
-        return int(await connection.fetchval("select count(*) from log_api"))
-    finally:
-        await connection.close()
-
-
-def ask(url: str, request: Request) -> Any:
+def ask(url: str, request: Request, number: int = 1) -> Any:
     """Send one request with the standard library. Return the JSON of its answer."""
     sent = urllib.request.Request(
-        url + request.path,
+        request.url(url, number),
         data=request.body.encode() or None,
         headers=dict(request.headers),
         method=request.method,
@@ -181,11 +218,12 @@ def staged(folder: Path, postgres_url: str, cores: set[int]) -> Iterator[Scene]:
     }
     own = {**common, "config_is_postgres_init": "1", "config_log_level": "warning"}
     by_hand = (sys.executable, "-m", "bench.byhand")
-    with serve(own, folder=folder / "atom", code=copy(folder / "code")) as atom:
+    code = copy(folder / "code", router=DROP_IN_ROUTER, config=table.drop_in())
+    with serve(own, folder=folder / "atom", code=code) as atom:
         pin(atom.process.pid, cores)
         token = signup(atom.url)
         if (rows := asyncio.run(fill(postgres_url))) < ROWS:
             raise BenchError(f"test holds {rows} rows, not {ROWS}")
         with serve(common, command=by_hand) as byhand:
             pin(byhand.process.pid, cores)
-            yield Scene(atom, byhand, token, postgres_url)
+            yield Scene(atom, byhand, token, postgres_url, folder, cores)
