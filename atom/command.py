@@ -17,7 +17,9 @@ from typing import Any, NoReturn
 from fastapi import FastAPI
 
 from atom import embedded, serve
+from atom.client.pooler import direct_url
 from atom.client.postgres import open_pool
+from atom.command_data import FEW, add_data
 from atom.errors import ApiError, ConfigError
 from atom.feature import schema
 from atom.feature.account_root import RootLogin, ensure_root
@@ -29,9 +31,6 @@ from atom.sql.run import Database
 
 # Takes what was asked for, the config and the database's URL; returns the exit code.
 Work = Callable[[Namespace, Config, str], int]
-
-POSTGRES = "config_postgres_url"
-FEW = {"config_postgres_min_connection": 1, "config_postgres_max_connection": 2}
 
 
 def run(words: Sequence[str], app: FastAPI, config: Config, root: Path) -> NoReturn:
@@ -50,6 +49,7 @@ def parser() -> argparse.ArgumentParser:
     )
     commands = whole.add_subparsers(metavar="command", required=True)
     add_schema(commands)
+    add_data(commands)
     return whole
 
 
@@ -59,8 +59,12 @@ def worked(asked: Namespace, config: Config, root: Path) -> int:
         signal.signal(number, _end)
     try:
         with embedded.provided(config, root, join=True, workers=1) as found:
+            config.update(found)
             work: Work = asked.run
-            return work(asked, config, config.get(POSTGRES) or found[POSTGRES])
+            url = direct_url(config)
+            seconds = config["config_postgres_connect_timeout_sec"]
+            asyncio.run(serve.lasting(url, seconds))
+            return work(asked, config, url)
     except ConfigError as error:
         sys.stderr.write(f"{error}\n")
     except ApiError as error:

@@ -1,4 +1,4 @@
-"""Whole tables in and out as CSV: /root/postgres-export and /root/postgres-import."""
+"""Whole tables in and out as CSV or JSON lines: /root/postgres-export and -import."""
 
 from typing import Annotated
 
@@ -6,13 +6,13 @@ from extend import *
 from fastapi import File, Form, Query, UploadFile
 from pydantic import BaseModel, Field
 
-from atom import reply
-from atom.feature import transfer_in, transfer_out
+from atom import openapi, reply
+from atom.feature import transfer_asked, transfer_in, transfer_out
 from atom.openapi import failures
 
 router = APIRouter(tags=["Root data"])
 
-ATTACHED = {"Content-Disposition": "attachment; filename=query_result.csv"}
+MEDIA = {"csv": "text/csv", "jsonl": "application/x-ndjson"}
 SECONDS = config["config_transfer_timeout_sec"]
 
 
@@ -28,8 +28,10 @@ class Reading(BaseModel):
 class CsvResponse(responses.StreamingResponse):
     """Sends an export as it comes; ends its query when the caller leaves."""
 
-    def __init__(self, export: transfer_out.Export) -> None:
-        super().__init__(export, media_type="text/csv", headers=ATTACHED)
+    def __init__(self, export: transfer_out.Export, file_format: str = "csv") -> None:
+        named = f"attachment; filename=query_result.{file_format}"
+        headers = {"Content-Disposition": named}
+        super().__init__(export, media_type=MEDIA[file_format], headers=headers)
         self.export = export
 
     async def __call__(self, scope, receive, send):
@@ -47,7 +49,10 @@ class CsvResponse(responses.StreamingResponse):
         200: {
             "description": "The rows; lines end with CR LF. NULL is an empty cell, the "
             'empty text is `""`.',
-            "content": {"text/csv": {"example": "id,title\r\n1,first\r\n"}},
+            "content": {
+                "text/csv": {"example": "id,title\r\n1,first\r\n"},
+                "application/x-ndjson": {"example": '{"id":1,"title":"first"}\n'},
+            },
         },
         **failures(400, 403, 503),
     },
@@ -58,36 +63,72 @@ async def route_root_postgres_export(
     is_formula_safe: Annotated[
         bool, Query(description="Put ' before what a spreadsheet takes for a formula.")
     ] = False,
+    file_format: Annotated[
+        str, Query(alias="format", description="csv or jsonl: one object a line.")
+    ] = "csv",
 ) -> responses.Response:
-    """Stream the rows of one reading statement as CSV. Secret columns are refused.
+    """Stream the rows of one reading statement. Secret columns are refused.
 
     A fault in the middle of the stream breaks the connection off: an export that ends
     well is whole.
     """
     ports = request.app.state.ports
+    file_format = transfer_asked.format_of(file_format, "")
     export = transfer_out.Export(
         ports.database,
         body.query,
         secret=ports.rules.secret,
         seconds=SECONDS,
         is_formula_safe=is_formula_safe,
+        file_format=file_format,
     )
     await export.start()
-    return CsvResponse(export)
+    return CsvResponse(export, file_format)
 
 
-@router.post("/root/postgres-import", responses=failures(400, 403, 404, 409, 422, 503))
+@router.post(
+    "/root/postgres-import",
+    responses=openapi.answers(openapi.COUNT, 400, 403, 404, 409, 422, 503),
+)
 async def route_root_postgres_import(
     request: Request,
-    mode: Annotated[str, Form(description="create, update or delete.")],
+    mode: Annotated[
+        str,
+        Form(description="create, update, upsert or delete.", examples=["create"]),
+    ],
     table: Annotated[str, Form(examples=["test"])],
-    file: Annotated[UploadFile, File(description="CSV, UTF-8, with a header.")],
+    file: Annotated[
+        UploadFile,
+        File(description="CSV with a header, or JSON lines; UTF-8, may end with .gz."),
+    ],
+    on_conflict: Annotated[
+        str, Form(description="For upsert: the columns of a unique rule, a,b.")
+    ] = "",
+    existing: Annotated[
+        str, Form(description="For upsert: merge (change the row) or ignore.")
+    ] = "",
+    file_format: Annotated[
+        str,
+        Form(alias="format", description="csv or jsonl; else as the file's name ends."),
+    ] = "",
 ) -> responses.Response:
-    """Create, update or delete the rows a CSV file holds: all of them or none.
+    """Create, update, upsert or delete the rows a file holds: all of them or none.
 
-    Update and delete find rows by the column id. An empty cell is NULL, `""` is the
-    empty text. What cannot be read or is refused is named by line and column.
+    Update and delete find rows by the column id, upsert by `on_conflict`. An empty cell
+    of CSV is NULL, `""` is the empty text; what a JSON line leaves out is its default,
+    or stays. What cannot be read or is refused is named by line and column.
     """
-    database = request.app.state.ports.database
-    number = await transfer_in.load(database, mode, table, file.file, seconds=SECONDS)
+    name = file.filename or ""
+    number = await transfer_in.load(
+        request.app.state.ports.database,
+        mode,
+        table,
+        transfer_asked.unzipped(file.file, name),
+        file_format=transfer_asked.format_of(
+            file_format, name, file.content_type or ""
+        ),
+        on_conflict=on_conflict,
+        existing=existing,
+        seconds=SECONDS,
+    )
     return reply.success(number)

@@ -6,6 +6,7 @@ what the datatype takes, it goes to PostgreSQL as it is. Only where it is not do
 """
 
 import re
+import struct
 from collections.abc import Sequence
 from datetime import date, datetime, time
 from typing import Any
@@ -14,14 +15,17 @@ import orjson
 
 from atom.errors import ApiError
 from atom.feature.transfer_csv import EMPTY, Rows
-from atom.sql import value
+from atom.sql import geography, value
 from atom.sql.catalog import LiveColumn, shown
+from atom.sql.clause import GEOGRAPHIC
 from atom.sql.datatype import datatype
 
 PASSWORDS = frozenset({"password", "password_bigint"})
 HASH = re.compile(r"\$argon2id\$v=\d+\$m=\d+,t=\d+,p=\d+\$[\w+/]+\$[\w+/]+")
 
-CLOCK = r"\d\d:\d\d(?::\d\d(?:\.\d{1,6})?)?"
+CLOCK = r"(?:[01]\d|2[0-3]):[0-5]\d(?::[0-5]\d(?:\.\d{1,6})?)?"
+# PostgreSQL takes none further away than 15:59.
+OFFSET = r"[+-](?:0\d|1[0-5])(?::?[0-5]\d)?"
 DAY = r"\d{4}-\d\d-\d\d"
 NUMBER = r"[+-]?\d{1,300}(?:\.\d{1,300})?"
 # What PostgreSQL reads exactly as `atom.sql.value` does; it checks the ranges itself.
@@ -35,8 +39,10 @@ PLAIN = {
     "uuid": r"[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}",
     "bytes": r"\\x(?:[0-9a-fA-F]{2})*",
 }
-MOMENT = {
-    "timestamp with time zone": rf"{DAY}[T ]{CLOCK}(?:Z|[+-]\d\d(?::?\d\d)?)?",
+PLAIN_NAMED = {
+    # Longer ones PostgreSQL rounds once, where the driver rounds twice.
+    "real": r"[+-]?\d{1,8}(?:\.\d{1,7})?",
+    "timestamp with time zone": rf"{DAY}[T ]{CLOCK}(?:Z|{OFFSET})?",
     # PostgreSQL would pass over an offset here.
     "timestamp without time zone": rf"{DAY}[T ]{CLOCK}",
 }
@@ -53,7 +59,7 @@ def _every(pattern: str) -> re.Pattern[str]:
 
 
 COLUMNS = {family: _every(pattern) for family, pattern in PLAIN.items()}
-MOMENTS = {name: _every(pattern) for name, pattern in MOMENT.items()}
+NAMED = {name: _every(pattern) for name, pattern in PLAIN_NAMED.items()}
 
 
 class Column:
@@ -64,15 +70,8 @@ class Column:
         self._live = live
         self._kind = datatype(live.datatype)
         self._filled = filled  # an empty cell is refused here, not by PostgreSQL
-        self._plain = MOMENTS.get(self._kind.name) or COLUMNS.get(self._kind.family)
+        self._plain = NAMED.get(self._kind.name) or COLUMNS.get(self._kind.family)
         self._is_password = live.name in PASSWORDS
-
-    @property
-    def takes(self) -> str:
-        """What the column takes, in words."""
-        if self._kind.family == "bytes":
-            return r"bytes in hexadecimal such as \x00ff"
-        return value.expected(self._kind)
 
     def written(self, cells: Sequence[str], rows: Rows) -> Sequence[str] | None:
         """Return the cells for COPY, None when they may go as they came.
@@ -86,6 +85,8 @@ class Column:
             self._check_hashes(cells, rows)
         elif rows.holds_empty and EMPTY in cells:
             return self._one_by_one(cells, rows)
+        elif self._kind.name == "json":
+            self._check_json(cells, rows)
         elif self._kind.family not in OPEN:
             joined = "\0".join(cells) + "\0"
             if self._plain is None or not self._plain.fullmatch(joined):
@@ -99,8 +100,9 @@ class Column:
     def fault(self, line: int, cell: str, what: str = "") -> ApiError:
         """Say which cell cannot be read, and what would be."""
         found = f"; not '{shown(cell)}'" if cell and not self._is_password else ""
+        what = what or f"takes {value.expected(self._kind)}"
         return ApiError(
-            f"line {line}, column {self.name}: {what or f'takes {self.takes}'}{found}.",
+            f"line {line}, column {self.name}: {what}{found}.",
             code="transfer.unreadable_value",
         )
 
@@ -110,6 +112,12 @@ class Column:
                 raise self.fault(
                     line, "", "a password cannot be imported, only its Argon2id hash"
                 )
+
+    def _check_json(self, cells: Sequence[str], rows: Rows) -> None:
+        """Refuse a NUL: what jsonb refuses itself, json would keep and never give."""
+        for cell, line in zip(cells, rows.lines, strict=True):
+            if r"\u0000" in cell:
+                raise self.fault(line, cell)
 
     def _one_by_one(self, cells: Sequence[str], rows: Rows) -> list[str]:
         made = []
@@ -137,11 +145,13 @@ class Column:
             return cell
         if kind.element is not None:
             return self._list(cell)
-        if kind.family == "point" and (pair := POINT.fullmatch(cell)):
+        if kind.family in GEOGRAPHIC and (pair := POINT.fullmatch(cell)):
             cell = f"POINT({pair[1]} {pair[2]})"
+        if kind.family == "point" and (binary := geography.read_binary(cell)):
+            return geography.written(kind.family, binary)
         if kind.family == "geography" and EWKB.fullmatch(cell):
             return cell
-        return _spelt(value.from_text(self._live, cell))
+        return spelt(value.from_text(self._live, cell), kind.name)
 
     def _list(self, cell: str) -> str:
         """Read an array: JSON, a comma list, or PostgreSQL's own `{…}`."""
@@ -151,16 +161,20 @@ class Column:
             read = value.from_json(self._live, orjson.loads(cell))
         else:
             read = value.from_text(self._live, cell)
-        items = [None if item is None else _spelt(item) for item in read]
+        name = self._kind.name.removesuffix("[]")
+        items = [None if item is None else spelt(item, name) for item in read]
         return value.literal(items) or "{}"
 
 
-def _spelt(read: Any) -> str:
-    """Write a value as PostgreSQL reads it."""
+def spelt(read: Any, name: str) -> str:
+    """Write a value of a datatype as PostgreSQL reads it."""
     if isinstance(read, bool):
         return "true" if read else "false"
     if isinstance(read, datetime | date | time):
         return read.isoformat()
+    if name == "real":
+        # The number of four bytes next to it, as the driver would send it.
+        read = struct.unpack("f", struct.pack("f", read))[0]
     return str(read)
 
 

@@ -1,11 +1,10 @@
-"""Where in a CSV file a fault is: which line, which column, what it takes."""
+"""Where in a file a fault is: which line, which column, what it takes."""
 
 import re
 from collections.abc import Callable, Sequence
-from typing import BinaryIO
+from typing import Any, BinaryIO, Protocol
 
 from atom.errors import ApiError
-from atom.feature.transfer_cell import Column
 from atom.feature.transfer_csv import Reader
 from atom.sql.run import told
 
@@ -17,8 +16,17 @@ UNREADABLE = frozenset({"22P02", "22007", "22008", "22003", "22023", "2200N", "2
 VALUE = re.compile(r':\s*["»«„](.*)["«»“]\s*\Z', re.DOTALL)
 
 
+class Named(Protocol):
+    """A column that can say what it does not take."""
+
+    name: str
+
+    def fault(self, line: int, raw: Any, /) -> ApiError:
+        """Say which value cannot be read, and what would be."""
+
+
 def located(
-    error: Exception, columns: Sequence[Column], line: Callable[[int], int]
+    error: Exception, columns: Sequence[Named], line: Callable[[int], int]
 ) -> ApiError:
     """Return what the caller hears of a row that PostgreSQL refused.
 

@@ -1,22 +1,28 @@
-"""The rows of a query as CSV, streamed at the speed of COPY.
+"""The rows of a query as CSV or JSON lines, streamed at the speed of COPY.
 
 CSV is that of RFC 4180: lines end with CR LF, a cell with a comma, a quote or a line
-break is quoted. NULL is an empty cell, the empty text is `""`.
+break is quoted. NULL is an empty cell, the empty text is `""`. JSON lines are one
+object a line, each value as row routes answer it.
 """
 
 import asyncio
 from collections.abc import AsyncIterator
 from typing import Any
 
+from atom.errors import ApiError
+from atom.feature.transfer_asked import Progress
 from atom.feature.transfer_judge import Bounds
-from atom.feature.transfer_proof import prove, unreadable
+from atom.feature.transfer_proof import Proven, prove, unreadable
 from atom.sql import transfer as write
-from atom.sql.run import Database
+from atom.sql.run import PROCESS, Database, affected
 
 # Chunks on their way to a slow caller. COPY waits while there are that many.
 WAITING_MAX = 8
 CLOSE_SECONDS = 5.0
 CANCEL = "select pg_cancel_backend($1)"
+CSV = {"format": "csv", "header": True}
+# Characters that JSON never holds as they are: so COPY finds nothing to quote.
+LINES = {"format": "csv", "quote": "\x01", "delimiter": "\x02"}
 
 
 class LineEnds:
@@ -70,7 +76,13 @@ class Export:
         secret: frozenset[str] = frozenset(),
         seconds: float = 600.0,
         is_formula_safe: bool = False,
+        file_format: str = "csv",
+        progress: Progress | None = None,
     ) -> None:
+        if is_formula_safe and file_format != "csv":
+            raise ApiError("Cells are made safe for spreadsheets in CSV alone.")
+        self.progress = progress or Progress()
+        self._is_csv = file_format == "csv"
         self._database = database
         self._query = query
         self._bounds = Bounds(secret, every_schema=True)
@@ -139,31 +151,39 @@ class Export:
         async with self._database.transaction(timeout_ms=milliseconds) as connection:
             proven = await prove(connection, self._query, self._bounds)
             await connection.run("set transaction read only")
-            text = proven.text
-            if self._is_formula_safe:
-                text = write.formula_safe(text, proven.columns)
-            await self._stream(connection.raw, text)
+            # The driver knows another number when a pooler is in between.
+            process = await connection.value(PROCESS)
+            await self._stream(connection.raw, self._written(proven), process)
         await self._chunks.put(None)
 
-    async def _stream(self, raw: Any, text: str) -> None:
+    def _written(self, proven: Proven) -> str:
+        """Write the statement that is copied."""
+        if not self._is_csv:
+            return write.as_lines(proven.text, proven.columns)
+        if self._is_formula_safe:
+            return write.formula_safe(proven.text, proven.columns)
+        return proven.text
+
+    async def _stream(self, raw: Any, text: str, process: int) -> None:
         ends = LineEnds()
 
         async def take(chunk: bytes) -> None:
             if self._left:
                 raise Left
-            await self._chunks.put(ends.convert(bytes(chunk)))
+            made = ends.convert(bytes(chunk)) if self._is_csv else bytes(chunk)
+            await self._chunks.put(made)
 
-        self._pid = raw.get_server_pid()
+        self._pid = process
         try:
-            await raw.copy_from_query(
+            status = await raw.copy_from_query(
                 # A line comment at the end must not swallow what COPY adds.
                 f"\n{text}\n",
                 output=take,
-                format="csv",
-                header=True,
                 encoding="utf8",
                 timeout=self._seconds,
+                **(CSV if self._is_csv else LINES),
             )
+            self.progress.rows = affected(status)
         except Left:
             raise
         except Exception as error:

@@ -113,7 +113,9 @@ async def test_what_was_exported_is_imported_as_it_was(database):
 async def test_a_file_with_a_header_alone_is_fine(database):
     """Nothing to do is done."""
     for mode in transfer_in.MODES:
-        assert 0 == await load(database, mode, "id,title\n")
+        by = {"on_conflict": "id"} if mode == "upsert" else {}
+        assert 0 == await load(database, mode, "id,title\n", **by)
+        assert 0 == await load(database, mode, "\n", file_format="jsonl", **by)
 
 
 CREATE = {
@@ -231,7 +233,7 @@ async def test_an_unknown_mode_or_table_is_refused_with_the_right_word(database)
     mode = await refusal(database, "creat", "title\nx\n")
     table = await refusal(database, "create", "title\nx\n", "tests")
 
-    assert "create, update or delete" in mode.message
+    assert "create, update, upsert or delete" in mode.message
     assert (404, "Did you mean 'test'?") == (table.status, table.hint)
 
 

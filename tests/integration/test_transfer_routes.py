@@ -1,6 +1,10 @@
 """The routes of export, import, runner, info and pages, over HTTP."""
 
+import gzip
+import threading
+
 import httpx2
+import psutil
 import pytest
 
 from tests.served import ROOT, serve
@@ -34,15 +38,15 @@ def admin(served, root):
         yield client
 
 
-def send(root, mode, text, table="test"):
-    form = {"mode": mode, "table": table}
+def send(root, mode, text, table="test", name="x.csv", media="text/csv", **form):
+    form = {"mode": mode, "table": table, **form}
     return root.post(
-        "/root/postgres-import", data=form, files={"file": ("x.csv", text, "text/csv")}
+        "/root/postgres-import", data=form, files={"file": (name, text, media)}
     )
 
 
-def export(root, query):
-    return root.post("/root/postgres-export", json={"query": query})
+def export(root, query, **asked):
+    return root.post("/root/postgres-export", json={"query": query}, params=asked)
 
 
 def test_an_export_is_an_attached_csv(root):
@@ -77,6 +81,99 @@ def test_an_import_answers_the_number_of_rows(root):
     assert 2 == send(root, "create", text).json()["message"]
     assert 2 == send(root, "update", text).json()["message"]
     assert 2 == send(root, "delete", text).json()["message"]
+
+
+def test_an_import_meets_rows_that_are_there(root):
+    """By the columns of a unique rule; those that are left alone do not count."""
+    by = {"on_conflict": "id"}
+    assert 1 == send(root, "create", "id,title\n900011,a\n").json()["message"]
+    text = "id,title\n900011,b\n900012,c\n"
+    assert 2 == send(root, "upsert", text, **by).json()["message"]
+    ignored = send(root, "upsert", text, existing="ignore", **by)
+    assert 0 == ignored.json()["message"]
+    shown = export(
+        root, "select title from test where id in (900011, 900012) order by 1"
+    )
+    assert b"title\r\nb\r\nc\r\n" == shown.content
+    bare = send(root, "upsert", text)
+    assert (400, "row.no_unique") == (bare.status_code, bare.json()["code"])
+    assert 2 == send(root, "delete", "id\n900011\n900012\n").json()["message"]
+
+
+LINES = b'{"id": 900021, "title": "x"}\n{"id": 900022}\n'
+
+
+@pytest.mark.parametrize(
+    ("text", "asked"),
+    [
+        (LINES, {"name": "x.jsonl"}),
+        (LINES, {"name": "x.ndjson", "media": "application/octet-stream"}),
+        (LINES, {"name": "x", "media": "application/x-ndjson"}),
+        (LINES, {"name": "x.csv", "format": "jsonl"}),
+        (gzip.compress(LINES), {"name": "x.JSONL.gz", "media": "application/gzip"}),
+        (b"id,title\n900021,x\n900022,\n", {"name": "x.jsonl", "format": "csv"}),
+    ],
+    ids=["ending", "ndjson", "media", "asked", "packed", "asked-csv"],
+)
+def test_the_format_is_that_of_the_ending_the_media_type_or_asked(root, text, asked):
+    """What is asked for goes before the ending, the ending before the media type."""
+    assert 2 == send(root, "create", text, **asked).json()["message"]
+    assert 2 == send(root, "delete", text, **asked).json()["message"]
+
+
+def test_a_format_that_is_none_is_refused(root):
+    """In and out, with the right words."""
+    answers = [
+        send(root, "create", LINES, format="xml"),
+        export(root, "select 1", format="xml"),
+        export(root, "select 1", format="jsonl", is_formula_safe=True),
+    ]
+
+    assert [400] * 3 == [answer.status_code for answer in answers]
+    assert "csv or jsonl" in answers[0].json()["message"]
+    assert "csv or jsonl" in answers[1].json()["message"]
+
+
+def test_an_export_as_json_lines_says_so(root):
+    """One object a line, as row routes answer it."""
+    answer = export(root, "select 1 as a, null as b", format="jsonl")
+
+    assert (200, b'{"a":1,"b":null}\n') == (answer.status_code, answer.content)
+    assert "application/x-ndjson" == answer.headers["content-type"]
+    named = "attachment; filename=query_result.jsonl"
+    assert named == answer.headers["content-disposition"]
+
+
+@pytest.mark.parametrize(
+    ("head", "row", "name"),
+    [
+        ("description\n", "x" * 6000 + "\n", "x.csv"),
+        ("", '{"description":"' + "x" * 6000 + '"}\n', "x.jsonl"),
+    ],
+    ids=["csv", "jsonl"],
+)
+def test_an_upload_is_kept_on_the_disk(root, served, head, row, name):
+    """The server holds no more of 60 MB than of a few rows."""
+    processes = [psutil.Process(served.process.pid)]
+    processes += processes[0].children(recursive=True)
+    server = [p for p in processes if "main.py" in " ".join(p.cmdline())]
+    send(root, "create", head + row, name=name)
+    before = sum(p.memory_info().rss for p in server)
+    most, ended = 0, threading.Event()
+
+    def watch():
+        nonlocal most
+        while not ended.wait(0.01):
+            most = max(most, sum(p.memory_info().rss for p in server))
+
+    watching = threading.Thread(target=watch)
+    watching.start()
+    made = send(root, "create", head + row * 10_000, name=name)
+    ended.set()
+    watching.join()
+
+    assert 10_000 == made.json()["message"]
+    assert most - before < 40_000_000
 
 
 def test_an_import_says_what_is_missing(root):
