@@ -36,10 +36,9 @@ GIST = (
 
 @dataclass(frozen=True)
 class Part:
-    """One key of an index: `key` is what it is built on, ready for a statement."""
+    """One column of an index."""
 
     column: str
-    key: str
     operator_class: str = ""
 
 
