@@ -1,12 +1,14 @@
 """What one worker tells the others: PostgreSQL's LISTEN and NOTIFY on channel `atom`.
 
 It has a connection of its own, never one of the pool, and needs a direct address: a
-pooler in transaction mode delivers nothing.
+pooler in transaction mode delivers nothing. So nobody relies on it before something
+said elsewhere, by `speak`, was heard here.
 """
 
 import asyncio
 import logging
-from collections.abc import Callable
+import secrets
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 import orjson
@@ -20,6 +22,8 @@ NOTED_MAX = 10_000  # distinct items waiting; beyond that a topic is told as a w
 GATHER = 0.005  # seconds in which notes are gathered
 ALIVE = 5.0  # seconds between two proofs that the connection lives
 ANSWER = 2.0  # seconds it has to answer
+ECHOES = 3  # tries to hear what was said elsewhere
+ECHO = "echo"  # a topic nobody listens to
 PAUSES = (0.1, 2.0)  # seconds until the next try to connect: the first, the longest
 
 NOTIFY = "select pg_notify('atom', payload) from unnest($1::text[]) as payload"
@@ -36,9 +40,18 @@ class Bus:
     between them. `regained` is also called at the first connection.
     """
 
-    def __init__(self, url: str, *, connect_seconds: float = 5.0) -> None:
+    def __init__(
+        self,
+        url: str,
+        *,
+        connect_seconds: float = 5.0,
+        speak: Callable[[str, list[str]], Awaitable[Any]] | None = None,
+    ) -> None:
         self._url = url
         self._connect_seconds = connect_seconds
+        self._speak = speak
+        self.is_deaf = False  # connected, and yet heard nothing
+        self._echo: tuple[str, asyncio.Future[None] | None] = ("", None)
         self._listeners: dict[str, list[Listener]] = {}
         self.lost: list[Callable[[], Any]] = []
         self.regained: list[Callable[[], Any]] = []
@@ -138,7 +151,7 @@ class Bus:
                 self._url,
                 timeout=self._connect_seconds,
                 command_timeout=ANSWER,
-                server_settings={"application_name": "atom bus", "jit": "off"},
+                server_settings={"application_name": "atom bus"},
             )
         except Exception as error:
             log.debug("bus: cannot connect (%s)", type(error).__name__)
@@ -146,9 +159,14 @@ class Bus:
         connection.add_termination_listener(self._terminated(self._gone))
         try:
             await connection.add_listener(CHANNEL, self._heard)
+            self.is_deaf = not await self._hears()
         except Exception as error:
             log.debug("bus: cannot listen (%s)", type(error).__name__)
             await _hang_up(connection)
+            return False
+        if self.is_deaf:
+            log.error("bus: LISTEN hears nothing; nothing is cached")
+            await _hang_up(connection, "unlisten *")  # a pooler's is soon another's
             return False
         self._connection = connection
         self._call(self.regained)
@@ -156,6 +174,20 @@ class Bus:
             self._noted, self._unsaid = {**self._unsaid, **self._noted}, {}
             self._spawn(self._flush())
         return True
+
+    async def _hears(self) -> bool:
+        """Say something where others speak, and wait until it is heard here."""
+        if self._speak is None:
+            return True
+        heard = asyncio.get_running_loop().create_future()
+        token = secrets.token_hex(8)
+        self._echo = (token, heard)
+        for _ in range(ECHOES):
+            await self._speak(NOTIFY, [payload((ECHO, token))])
+            await asyncio.wait([heard], timeout=ANSWER)
+            if heard.done():
+                return True
+        return False
 
     @staticmethod
     def _terminated(gone: asyncio.Event) -> Callable[[Any], None]:
@@ -205,6 +237,9 @@ class Bus:
         except (ValueError, TypeError, KeyError):
             log.warning("bus: unreadable notification on channel %s", channel)
             return
+        token, waiting = self._echo
+        if topic == ECHO and value == token and waiting and not waiting.done():
+            waiting.set_result(None)
         self._deliver(str(topic), str(value))
 
     def _deliver(self, topic: str, value: str) -> None:
@@ -253,8 +288,10 @@ def payload(item: Item) -> str:
     return text.decode()
 
 
-async def _hang_up(connection: Any) -> None:
+async def _hang_up(connection: Any, last: str = "") -> None:
     try:
+        if last:
+            await connection.execute(last, timeout=1)
         await connection.close(timeout=1)
     except Exception as error:
         log.debug("bus: hung up (%s)", type(error).__name__)

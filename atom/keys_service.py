@@ -12,6 +12,14 @@ SERVICES = (
         secret=True,
     ),
     Key(
+        "config_postgres_url_direct",
+        text,
+        None,
+        "PostgreSQL itself, when config_postgres_url leads to a pooler: for LISTEN, "
+        "locks and schema changes. Unset: config_postgres_url.",
+        secret=True,
+    ),
+    Key(
         "config_postgres_url_read",
         text,
         None,
@@ -37,6 +45,13 @@ SERVICES = (
         seconds,
         30.0,
         "Seconds one statement may take.",
+    ),
+    Key(
+        "config_postgres_lock_timeout_sec",
+        seconds,
+        5.0,
+        "Seconds a statement waits for a lock that another transaction holds; "
+        "then 409.",
     ),
     Key(
         "config_postgres_connect_timeout_sec",

@@ -11,6 +11,8 @@ from atom.adapter.memory import MemoryCounter, MemoryStore
 from atom.adapter.redis import RedisCounter, RedisStore
 from atom.adapter.users import CachedUsers
 from atom.bus import Bus
+from atom.client import pooler
+from atom.client.postgres import bounds
 from atom.errors import ApiError, ConfigError
 from atom.feature import operator
 from atom.feature.account_root import RootLogin
@@ -77,8 +79,9 @@ async def connected(
         ports.database,
         rows=config["config_batch_object_create"],
         wait_ms=config["config_batch_wait_ms"],
+        lock_seconds=config["config_postgres_lock_timeout_sec"],
     )
-    ports.bus = bus = Bus(config["config_postgres_url"])
+    ports.bus = bus = Bus(pooler.direct_url(config), speak=ports.database.run)
     _listen(ports, bus, users)
     async with AsyncExitStack() as ending:  # each is done, whatever befalls another
         ending.push_async_callback(bus.close)
@@ -87,11 +90,13 @@ async def connected(
         ending.push_async_callback(ports.tasks.drain, seconds=DRAIN_SECONDS)
         journal.start()
         await bus.start()
+        if bus.is_deaf:
+            raise pooler.deaf()
         yield ports
 
 
 def _database(config: Mapping[str, Any], pool: Any) -> Database:
-    return Database(pool, acquire_seconds=config["config_postgres_acquire_timeout_sec"])
+    return Database(pool, **bounds(config))
 
 
 def _listen(ports: Ports, bus: Bus, users: CachedUsers) -> None:
@@ -156,7 +161,6 @@ def publish(
             for table in catalog.tables.values()
             for name, column in table.columns.items()
         }
-        app.openapi_schema = None
 
     ports.schema_read = show
     assert isinstance(ports.users, CachedUsers)

@@ -2,11 +2,12 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Generator
+from collections.abc import AsyncIterator, Generator, Mapping
 from contextlib import asynccontextmanager
 from contextvars import ContextVar
 from typing import Any, Self
 
+from atom.sql.run import limit
 from atom.sql.told import unavailable
 
 log = logging.getLogger(__name__)
@@ -26,8 +27,15 @@ class Held:
 class Bound:
     """Lends connections: within a transaction that one's, else any of the pool."""
 
-    def __init__(self, pool: Any, *, acquire_seconds: float) -> None:
+    def __init__(
+        self,
+        pool: Any,
+        *,
+        acquire_seconds: float,
+        local: Mapping[str, str] | None = None,
+    ) -> None:
         self.pool = pool
+        self.local: Mapping[str, str] = local or {}  # what each transaction sets
         self.acquire_seconds = acquire_seconds
         self._held: ContextVar[Held | None] = ContextVar("held", default=None)
 
@@ -112,6 +120,8 @@ class Transaction:
         try:
             async with held.lock:
                 await self._inner.start()
+                if self._owner:
+                    await limit(held.raw, self._bound.local)
         except BaseException:
             await self._leave()
             raise

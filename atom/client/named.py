@@ -110,9 +110,15 @@ class Row(Mapping[str, Any]):
 class Named:
     """What `databases.Database` offers for SQL text, on our asyncpg pool."""
 
-    def __init__(self, pool: Any, *, acquire_seconds: float = 5.0) -> None:
+    def __init__(
+        self,
+        pool: Any,
+        *,
+        acquire_seconds: float = 5.0,
+        local: Mapping[str, str] | None = None,
+    ) -> None:
         self.pool = pool
-        self._bound = Bound(pool, acquire_seconds=acquire_seconds)
+        self._bound = Bound(pool, acquire_seconds=acquire_seconds, local=local)
 
     async def fetch_all(self, query: str, values: Values = None) -> list[Row]:
         """Return every row."""

@@ -1,13 +1,13 @@
 """PostgreSQL: one pool on the primary, one on the replica, and calls on top of them."""
 
+from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
-from atom.client import Client, Config, Live
+from atom.client import Client, Config, Live, pooler
 from atom.client.bound import Bound, Transaction
 from atom.client.named import Named
-from atom.sql.run import reset
-
-HOUSE = "atom"  # the schema of our own tables
+from atom.sql.run import reset, settle
 
 VERBS = {
     *("execute", "executemany", "fetch", "fetchmany", "fetchrow", "fetchval"),
@@ -18,58 +18,67 @@ VERBS = {
 def server_settings(config: Config) -> dict[str, str]:
     """Return what each connection asks of the server, in PostgreSQL's own words.
 
-    Behind a transaction pooler (statement cache 0) only what PgBouncer passes on.
+    A transaction pooler passes on, and keeps for each of its clients, only some.
     """
     always = {"application_name": "atom", "timezone": "UTC"}
-    if not config.get("config_postgres_statement_cache_size", 1024):
+    if pooler.is_pooled(config):
         return always
-    idle = config.get("config_postgres_idle_transaction_timeout_sec") or 60.0
-    command = config.get("config_postgres_command_timeout_sec") or 30.0
-    return always | {
-        "jit": "off",
-        "statement_timeout": str(int(command * 1000)),
-        "idle_in_transaction_session_timeout": str(int(idle * 1000)),
-    }
+    return always | {"jit": "off"} | pooler.limits(config)
 
 
-async def open_pool(url: str, config: Config) -> Any:
-    """Open a pool and prove that the server answers.
+async def open_pool(url: str, config: Config, key: str = pooler.URL) -> Any:
+    """Open a pool and prove that the server answers, as config relies on it to.
 
     A role called atom would find Atom's own schema before public.
+
+    Raises:
+        ConfigError: when a pooler in between does not go with config.
     """
     settings = server_settings(config)
-    pool, role = await _open_as(url, config, settings)
-    if role == HOUSE:
+    pool, role = await _open_as(url, config, settings, key)
+    if role == pooler.HOUSE and not pooler.is_pooled(config):
         await pool.close()
-        pool, _ = await _open_as(url, config, settings | {"search_path": "public"})
+        settings |= {"search_path": "public"}
+        pool, _ = await _open_as(url, config, settings, key)
     return pool
 
 
 async def _open_as(
-    url: str, config: Config, settings: dict[str, str]
+    url: str, config: Config, settings: dict[str, str], key: str
 ) -> tuple[Any, str]:
-    from asyncpg import create_pool
+    from asyncpg import PostgresError, connect, create_pool
 
-    pool = await create_pool(
-        url,
-        min_size=config["config_postgres_min_connection"],
-        max_size=config["config_postgres_max_connection"],
-        reset=reset,
-        timeout=config.get("config_postgres_connect_timeout_sec") or 5.0,
-        command_timeout=config.get("config_postgres_command_timeout_sec") or 30.0,
-        statement_cache_size=config.get("config_postgres_statement_cache_size", 1024),
-        server_settings=settings,
-    )
+    each = {
+        "timeout": config.get("config_postgres_connect_timeout_sec") or 5.0,
+        "command_timeout": config.get("config_postgres_command_timeout_sec") or 30.0,
+        "statement_cache_size": config.get(pooler.CACHE, 1024),
+        "server_settings": settings,
+    }
+    pool = None
     try:
-        return pool, await pool.fetchval("select current_user::text")
-    except BaseException:
-        pool.terminate()
+        pool = await create_pool(
+            url,
+            min_size=config["config_postgres_min_connection"],
+            max_size=config["config_postgres_max_connection"],
+            reset=settle if pooler.is_pooled(config) else reset,
+            **each,
+        )
+        async with pool.acquire() as first:
+            another = partial(connect, url, **each)
+            return pool, await pooler.examine(first, config, key, another)
+    except BaseException as error:
+        if pool is not None:
+            pool.terminate()
+        told = isinstance(error, PostgresError) and pooler.refused(error, key)
+        if told:
+            raise told from None
         raise
 
 
-def acquire_seconds(config: Config) -> float:
-    """Return how long a caller waits for a connection."""
-    return float(config.get("config_postgres_acquire_timeout_sec") or 5.0)
+def bounds(config: Config) -> dict[str, Any]:
+    """Return how long a caller waits, and what a transaction has to set."""
+    seconds = float(config.get("config_postgres_acquire_timeout_sec") or 5.0)
+    return {"acquire_seconds": seconds, "local": pooler.local(config)}
 
 
 class Pooled:
@@ -78,9 +87,15 @@ class Pooled:
     `async with client.transaction():` holds one; calls inside use it.
     """
 
-    def __init__(self, pool: Any, *, acquire_seconds: float = 5.0) -> None:
+    def __init__(
+        self,
+        pool: Any,
+        *,
+        acquire_seconds: float = 5.0,
+        local: Mapping[str, str] | None = None,
+    ) -> None:
         self.pool = pool
-        self._bound = Bound(pool, acquire_seconds=acquire_seconds)
+        self._bound = Bound(pool, acquire_seconds=acquire_seconds, local=local)
 
     def __getattr__(self, verb: str) -> Any:
         if verb not in VERBS:
@@ -104,18 +119,19 @@ async def _open_primary(config: Config, live: Live) -> Any:
 
 
 async def _open_read(config: Config, live: Live) -> Any:
-    pool = await open_pool(config["config_postgres_url_read"], config)
-    return Named(pool, acquire_seconds=acquire_seconds(config))
+    key = "config_postgres_url_read"
+    pool = await open_pool(config[key], config, key)
+    return Named(pool, **bounds(config))
 
 
 async def _name(config: Config, live: Live) -> Any:
     pool = live["client_postgres_asyncpg_pool"]
-    return Named(pool, acquire_seconds=acquire_seconds(config))
+    return Named(pool, **bounds(config))
 
 
 async def _pooled(config: Config, live: Live) -> Any:
     pool = live["client_postgres_asyncpg_pool"]
-    return Pooled(pool, acquire_seconds=acquire_seconds(config))
+    return Pooled(pool, **bounds(config))
 
 
 PRIMARY = ("config_postgres_url",)

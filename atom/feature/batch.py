@@ -12,12 +12,15 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from atom.errors import ApiError, Unavailable, Unexpected
-from atom.feature.batch_insert import insert
+from atom.feature.batch_insert import BUSY, insert
 from atom.sql.catalog import Table
 from atom.sql.run import Database
 
 ROWS_MAX = 1000  # of one statement
 WAITING_MAX = 10_000  # of all tables together, in each process
+# Of those who have waited for a lock already, no one holds up the others again.
+AGAIN_MS = 50
+SEARCH_SECONDS = 2.0  # to find out whose row it is that waits
 
 
 @dataclass(slots=True, eq=False)
@@ -33,6 +36,17 @@ class Entry:
         """Answer an error, to each caller an own copy."""
         if not self.end.done():
             self.end.set_exception(copy.copy(error))
+
+
+@dataclass(frozen=True, slots=True)
+class Patience:
+    """How long a statement waits for a lock, and until when the one who does is sought.
+
+    None: as long as every session does.
+    """
+
+    lock_ms: int | None
+    until: float
 
 
 @dataclass(slots=True, eq=False)
@@ -54,11 +68,13 @@ class Batches:
         rows: int,
         wait_ms: int,
         waiting_max: int = WAITING_MAX,
+        lock_seconds: float = 5.0,
     ) -> None:
         self._database = database
         self._rows = rows
         self._wait = wait_ms / 1000
         self._waiting_max = waiting_max
+        self._lock = lock_seconds
         self._unanswered = 0
         self._lanes: dict[str, Lane] = {}
         self._closed = False
@@ -116,7 +132,7 @@ class Batches:
             while lane.waiting:
                 await self._gather(lane)
                 taken = _together(lane.waiting)
-                await self._write(taken)
+                await self._write(taken, self._patience(taken[0].since))
                 self._unanswered -= len(taken)
                 taken = []
         except BaseException as error:
@@ -142,22 +158,36 @@ class Batches:
         except TimeoutError:
             return
 
-    async def _write(self, entries: list[Entry]) -> None:
+    def _patience(self, since: float) -> Patience:
+        """Return how long rows may wait for a lock, the oldest of them since then."""
+        now = asyncio.get_running_loop().time()
+        left = since + self._lock - now
+        until = max(since + self._lock, now) + SEARCH_SECONDS
+        if left > self._lock / 2 and not self._database.local:
+            return Patience(None, until)  # about what every session waits: no extra
+        return Patience(max(AGAIN_MS, int(left * 1000)), until)
+
+    async def _write(self, entries: list[Entry], patience: Patience) -> None:
         """Write entries; halve them where one is refused, until it stands alone.
 
         After a lost connection nothing is tried again: it may have been written.
         """
         table = entries[0].table
+        rows = [each.row for each in entries]
         try:
-            ids = await insert(self._database, table, [each.row for each in entries])
+            ids = await insert(self._database, table, rows, patience.lock_ms)
         except ApiError as error:
-            if error.status >= 500 or len(entries) == 1:
+            over = asyncio.get_running_loop().time() >= patience.until
+            busy = error.code == BUSY
+            if error.status >= 500 or len(entries) == 1 or (busy and over):
                 for entry in entries:
                     entry.fail(error)
                 return
+            if busy:
+                patience = Patience(AGAIN_MS, patience.until)
             half = len(entries) // 2
-            await self._write(entries[:half])
-            await self._write(entries[half:])
+            await self._write(entries[:half], patience)
+            await self._write(entries[half:], patience)
             return
         self._database.written(table.name)
         for entry, made in zip(entries, ids, strict=True):

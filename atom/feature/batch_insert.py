@@ -1,6 +1,6 @@
 """Rows inserted together, and the search for the one of them that is refused."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from itertools import islice
 from typing import Any
 
@@ -10,25 +10,33 @@ from atom.sql import value, write
 from atom.sql.catalog import Table
 from atom.sql.datatype import datatype
 from atom.sql.run import Connection, Database
+from atom.sql.told import Unplaced
 
 Row = dict[str, Any]
 Group = tuple[tuple[str, ...], Sequence[int]]  # columns, and the places of their rows
+BUSY = "row.busy"
 BLAMED_MAX = 1000  # rows tried one by one to find the one that is refused
 
 
-async def insert(database: Database, table: Table, rows: Sequence[Row]) -> list[int]:
+async def insert(
+    database: Database, table: Table, rows: Sequence[Row], lock_ms: int | None = None
+) -> list[int]:
     """Insert rows, all or none. Return their ids, in the order of the rows.
+
+    `lock_ms` is how long to wait for a lock; None leaves it to the session.
 
     Raises:
         Conflict: `row.refused` when a trigger leaves a single row out.
     """
-    if len(rows) == 1:
-        return [await insert_one(database, table, rows[0])]
     groups = grouped(rows)
-    if len(groups) == 1:
+    if lock_ms is None and len(groups) == 1:
+        if len(rows) == 1:
+            return [await insert_one(database, table, rows[0])]
         return await _insert(database, table, groups[0][0], rows)
     ids = [0] * len(rows)
-    async with database.transaction() as connection:
+    async with database.transaction(lock_ms=lock_ms) as connection:
+        if len(rows) == 1:
+            return [await insert_one(connection, table, rows[0])]
         for names, places in groups:
             chosen = [rows[place] for place in places]
             made = await _insert(connection, table, names, chosen)
@@ -45,7 +53,11 @@ async def insert_one(source: Database | Connection, table: Table, row: Row) -> i
     """
     names = tuple(sorted(row))
     values = [row[name] for name in names]
-    made: int | None = await source.value(write.insert(table, names), *values)
+    try:
+        made: int | None = await source.value(write.insert(table, names), *values)
+    except Unplaced as error:
+        error.about = (table, row)
+        raise
     if made is None:
         raise left_out(table)
     return made
@@ -95,24 +107,31 @@ def listed(table: Table, names: Iterable[str], rows: Sequence[Row]) -> list[list
 
 
 async def blamed(
-    database: Database, attempts: Iterable[tuple[str, Sequence[Any]]], error: ApiError
+    database: Database,
+    table: Table,
+    rows: Sequence[Row],
+    attempt: Callable[[int, Row], tuple[str, Sequence[Any]]],
+    error: ApiError,
 ) -> ApiError:
     """Find the row that is refused, by trying them one by one and keeping none.
 
-    `attempts` are the statement and values of each row; one that answers nothing is
+    `attempt` makes the statement and values of a row; one that answers nothing is
     refused as well. Returns the error to raise: naming the row, or the one given.
     """
-    if error.status >= 500:
+    if error.status >= 500 or error.code == BUSY:
         return error
     async with database.connection() as connection:
         transaction = connection.raw.transaction()
         await transaction.start()
         try:
-            for number, (text, values) in enumerate(islice(attempts, BLAMED_MAX)):
+            for number, row in enumerate(islice(rows, BLAMED_MAX)):
+                text, values = attempt(number, row)
                 try:
                     if await connection.value(text, *values) is None:
                         return placed(error, number)
                 except ApiError as found:
+                    if isinstance(found, Unplaced):
+                        found.about = (table, row)
                     return placed(found, number)
         finally:
             await transaction.rollback()

@@ -20,16 +20,21 @@ def declaration(ports: Ports) -> Declaration:
     return Declaration.parse(ports.config["config_postgres_schema"])
 
 
+def _lasting(ports: Ports) -> Any:
+    """Return where a session lasts: not behind a pooler."""
+    return ports.config.get("config_postgres_url_direct") or ports.database
+
+
 async def schema_plan(ports: Ports, destructive: bool) -> Plan:
     """Return what applying the declaration would do, and how the database differs."""
-    return await schema.plan(
-        ports.database, declaration(ports), destructive=destructive
-    )
+    source = _lasting(ports)
+    return await schema.plan(source, declaration(ports), destructive=destructive)
 
 
 async def schema_apply(ports: Ports, destructive: bool) -> RootLogin | None:
     """Apply the declaration, make the root user once, and tell every worker."""
-    await schema.apply(ports.database, declaration(ports), destructive=destructive)
+    source = _lasting(ports)
+    await schema.apply(source, declaration(ports), destructive=destructive)
     await read_schema(ports)
     login = None
     if "users" in ports.database.catalog.tables:

@@ -12,7 +12,13 @@ from atom.sql.told import told, unavailable
 
 log = logging.getLogger(__name__)
 
-__all__ = ["Connection", "Database", "reset", "told"]
+__all__ = ["Connection", "Database", "limit", "reset", "settle", "told"]
+
+PROCESS = "select pg_backend_pid()"
+LOCAL = """
+select set_config(name, value, true)
+from unnest($1::text[], $2::text[]) as setting (name, value)
+"""
 
 # Connections that run one statement of ours and nothing else. Known by their
 # settings object, which a connection and the pool's proxy of it share.
@@ -30,6 +36,25 @@ async def reset(connection: Any) -> None:
     query = connection.get_reset_query()
     if query:
         await connection.execute(query)
+
+
+async def settle(connection: Any) -> None:
+    """Clean a connection that may lead to a pooler in transaction mode.
+
+    There no session is ours to clean. But a statement that was prepared and never run,
+    for a value that does not fit, keeps the process of the server: any further
+    statement lets go of it.
+    """
+    if id(connection.get_settings()) in _lent:
+        return
+    if await connection.fetchval(PROCESS) == connection.get_server_pid():
+        await reset(connection)
+
+
+async def limit(raw: Any, settings: Mapping[str, str]) -> None:
+    """Set what holds until the end of the transaction a connection is in."""
+    if settings:
+        await raw.fetch(LOCAL, list(settings), list(settings.values()))
 
 
 def affected(status: str) -> int:
@@ -105,8 +130,10 @@ class Database:
         *,
         acquire_seconds: float = 5.0,
         written: Callable[[str], None] | None = None,
+        local: Mapping[str, str] | None = None,
     ) -> None:
         self.pool = pool
+        self.local: Mapping[str, str] = local or {}  # what each transaction sets
         self.acquire_seconds = acquire_seconds
         self.written: Callable[[str], None] = written or _nobody
         self.catalog = Catalog()
@@ -140,6 +167,10 @@ class Database:
         await self._release(raw)
         _lent.discard(mark)
 
+    async def _give_up(self, raw: Any) -> None:
+        """Release a connection whose statement failed, perhaps before it was run."""
+        await (self._release(raw) if self.local else self._give_back(raw))
+
     def _give_back_soon(self, raw: Any) -> None:
         task = asyncio.create_task(self._give_back(raw))
         self._returning.add(task)
@@ -152,10 +183,10 @@ class Database:
         try:
             found = await getattr(raw, verb)(text, *values, timeout=seconds)
         except Exception as error:
-            await self._give_back(raw)
+            await self._give_up(raw)
             raise told(error) from error
         except BaseException:
-            await self._give_back(raw)
+            await self._give_up(raw)
             raise
         if self._waiting or not self._leases.keep(raw):
             await self._give_back(raw)
@@ -197,9 +228,21 @@ class Database:
 
     @asynccontextmanager
     async def transaction(
-        self, *, readonly: bool = False, timeout_ms: int | None = None
+        self,
+        *,
+        readonly: bool = False,
+        timeout_ms: int | None = None,
+        lock_ms: int | None = None,
     ) -> AsyncIterator[Connection]:
-        """Hold a connection in a transaction: committed at the end, or rolled back."""
+        """Hold a connection in a transaction: committed at the end, or rolled back.
+
+        A statement in it takes `timeout_ms` at most, and waits `lock_ms` for a lock.
+        """
+        limits = dict(self.local)
+        if timeout_ms is not None:
+            limits["statement_timeout"] = str(timeout_ms)
+        if lock_ms is not None:
+            limits["lock_timeout"] = str(lock_ms)
         async with self.connection() as held:
             transaction = held.raw.transaction(readonly=readonly)
             try:
@@ -207,11 +250,7 @@ class Database:
             except Exception as error:
                 raise told(error) from error
             try:
-                if timeout_ms is not None:
-                    await held.value(
-                        "select set_config('statement_timeout', $1, true)",
-                        str(timeout_ms),
-                    )
+                await _limited(held.raw, limits)
                 yield held
             except BaseException:
                 await _roll_back(transaction)
@@ -220,6 +259,13 @@ class Database:
                 await transaction.commit()
             except Exception as error:
                 raise told(error) from error
+
+
+async def _limited(raw: Any, limits: Mapping[str, str]) -> None:
+    try:
+        await limit(raw, limits)
+    except Exception as error:
+        raise told(error) from error
 
 
 async def _roll_back(transaction: Any) -> None:
