@@ -86,6 +86,7 @@ app = FastAPI(
     title=config["config_app_name"],
     version=config["config_app_version"],
     lifespan=lifespan,
+    openapi_url=None,  # router/docs.py serves it, and the pages that show it
     exception_handlers=HANDLERS,
     redirect_slashes=False,
     telemetry={"tracing": False, "metrics": False, "logs": False},

@@ -14,7 +14,7 @@ from atom.route import Route, RouteTable
 from atom.tier import WITH_TOKEN, tier
 
 METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS")
-DOCS = frozenset({"/docs", "/docs/oauth2-redirect", "/redoc", "/openapi.json"})
+DOCS = frozenset({"/docs", "/docs/{file}", "/redoc", "/openapi.json"})
 
 
 @dataclass(slots=True)

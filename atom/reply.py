@@ -50,12 +50,3 @@ def failure(error: ApiError, request_id: str = "") -> Response:
     if error.detail is not None:
         body["detail"] = error.detail
     return Response(dump(body), error.status, error.headers, JSON)
-
-
-def documented(example: Any) -> dict[str, Any]:
-    """Describe a 200 answer by an example, for routes that return bytes."""
-    return {
-        "responses": {
-            "200": {"content": {JSON: {"example": example}}, "description": "OK"}
-        }
-    }

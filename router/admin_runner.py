@@ -3,9 +3,9 @@
 from extend import *
 from pydantic import BaseModel, Field
 
-from atom import reply
+from atom import openapi, reply
 from atom.feature import runner
-from atom.openapi import failures
+from atom.openapi import answers
 
 router = APIRouter(tags=["Admin runner"])
 
@@ -26,7 +26,14 @@ class Statement(BaseModel):
     )
 
 
-@router.post("/admin/db-runner", responses=failures(400, 401, 403, 409, 422, 503))
+@router.post(
+    "/admin/db-runner",
+    responses=answers(
+        {"oneOf": [openapi.LIST, openapi.COUNT]},
+        *(400, 401, 403, 409, 422, 503),
+        optional={"is_cut": {"type": "boolean"}},
+    ),
+)
 async def route_admin_db_runner(
     request: Request, body: Statement
 ) -> responses.Response:

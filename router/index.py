@@ -2,7 +2,7 @@
 
 from extend import *
 
-from atom import reply
+from atom import openapi, reply
 
 router = APIRouter(tags=["Healthcheck"])
 FRONT = reply.dump(
@@ -15,13 +15,31 @@ FRONT = reply.dump(
 )
 
 
-@router.get("/", openapi_extra=reply.documented({"status": "ok", "name": "atom"}))
+SAID = ("status", "name", "version", "env")
+FRONT_SCHEMA = {
+    "type": "object",
+    "required": list(SAID),
+    "properties": dict.fromkeys(SAID, openapi.TEXT),
+}
+HEALTH_SCHEMA = {
+    "type": "object",
+    "required": ["postgres"],
+    "properties": {"postgres": {"enum": ["ok", "off"]}},
+}
+
+
+@router.get(
+    "/",
+    responses={
+        200: {"description": "Ok.", "content": {reply.JSON: {"schema": FRONT_SCHEMA}}}
+    },
+)
 async def route_index(request: Request) -> responses.Response:
     """Say who answers."""
     return responses.Response(FRONT, media_type=reply.JSON)
 
 
-@router.get("/health")
+@router.get("/health", responses=openapi.answers(HEALTH_SCHEMA))
 async def route_health(request: Request) -> responses.Response:
     """Say whether this process and its primary database answer (503 if not)."""
     ports = request.app.state.ports

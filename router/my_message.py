@@ -11,7 +11,7 @@ from atom.feature import inbox
 
 router = APIRouter(tags=["My messages"])
 
-Id = Annotated[int, Query(ge=1, le=2**63 - 1)]
+Id = Annotated[int, Query(ge=1, le=2**63 - 1, examples=[1])]
 ROWS = openapi.answers(openapi.LIST)
 NUMBER = openapi.answers(openapi.COUNT)
 MODES = ["all", "created", "received"]
@@ -41,7 +41,9 @@ class Listed(BaseModel):
 class Talk(Listed):
     """A list of what two people wrote to each other."""
 
-    user_id: int = Field(ge=1, le=2**63 - 1, description="The other person.")
+    user_id: int = Field(
+        ge=1, le=2**63 - 1, description="The other person.", examples=[1]
+    )
 
 
 @router.get("/my/message-received", responses=ROWS)

@@ -5,10 +5,12 @@ import base64
 import re
 from hashlib import sha256
 from pathlib import Path
+from typing import Annotated
 
 from extend import *
+from fastapi import Path as Named
 
-from atom import reply
+from atom import openapi, reply
 from atom.errors import NotFound
 from atom.feature import operator
 from atom.feature.reach import visible
@@ -29,8 +31,12 @@ POLICY = (
 
 @router.get(
     "/public/info",
-    openapi_extra=reply.documented(
-        {"status": 1, "message": {"api_list": [], "postgres_schema": {}}}
+    responses=openapi.answers(
+        {
+            "type": "object",
+            "required": ["api_list", "postgres_schema"],
+            "properties": {"api_list": openapi.LIST, "postgres_schema": openapi.OBJECT},
+        }
     ),
 )
 async def route_public_info(request: Request) -> responses.Response:
@@ -80,7 +86,9 @@ def open_tables(ports):
     response_class=responses.HTMLResponse,
     responses=failures(404),
 )
-async def route_public_page(request: Request, filename: str) -> responses.Response:
+async def route_public_page(
+    request: Request, filename: Annotated[str, Named(examples=["welcome"])]
+) -> responses.Response:
     """Serve a page of the project: static/{filename}.html."""
     page = await asyncio.to_thread(page_of, filename)
     if page is None:

@@ -6,10 +6,10 @@ from fastapi import Query
 
 from extend import *
 
-from atom import reply, welcome
+from atom import openapi, reply, welcome
 from atom.errors import NotFound, nearest
 from atom.feature import operator
-from atom.openapi import failures
+from atom.openapi import answers
 from atom.explain import explain
 from atom.policy import described
 from atom.sql.change import described as plan_described
@@ -17,8 +17,15 @@ from atom.sql.change import described as plan_described
 router = APIRouter(tags=["Root"])
 
 
-@router.get("/root/postgres-init")
-@router.post("/root/postgres-init")
+PLANNED = {"type": "array", "items": openapi.TEXT}
+INIT = answers(
+    {"oneOf": [openapi.DONE, openapi.LIST]},
+    optional={"drift": PLANNED, "notes": PLANNED, "refusals": PLANNED},
+)
+
+
+@router.get("/root/postgres-init", responses=INIT)
+@router.post("/root/postgres-init", responses=INIT)
 async def route_root_postgres_init(
     request: Request,
     mode: Literal["apply", "plan"] = "apply",
@@ -40,15 +47,18 @@ async def route_root_postgres_init(
     return reply.success("done")
 
 
-@router.get("/root/reset-global")
-@router.post("/root/reset-global")
+@router.get("/root/reset-global", responses=answers(openapi.DONE))
+@router.post("/root/reset-global", responses=answers(openapi.DONE))
 async def route_root_reset_global(request: Request) -> responses.Response:
     """Have every worker read the schema again and forget what it cached."""
     await operator.reset(request.app.state.ports)
     return reply.success("done")
 
 
-@router.get("/root/explain", responses=failures(404))
+@router.get(
+    "/root/explain",
+    responses=answers({"oneOf": [openapi.OBJECT, openapi.LIST]}, 404),
+)
 async def route_root_explain(
     request: Request,
     path: Annotated[

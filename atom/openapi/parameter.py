@@ -18,7 +18,8 @@ FILTER = {
         " `!=` `<>` `>` `<` `>=` `<=` `like` `ilike` `~` `~*` `in` and `not in` (joined"
         " by `|`) `between` (`a|b`) `is` (null, not null, true, false)"
         " `is distinct from` `contains` `overlap` `any` (arrays) `contains` `exists`"
-        " (jsonb) `fts`. Alternatives: `or=(title=ilike,%a%;id=>,5)`."
+        " (jsonb) `fts`. Alternatives: `or=(title=ilike,%a%;id=>,5)`, and within them"
+        " `and=(…;…)` and `or=(…;…)`."
     ),
     "schema": {"type": "object", "additionalProperties": {"type": "string"}},
     "example": {"id": ">,0"},
@@ -28,9 +29,15 @@ FILTER = {
 class Page(BaseModel):
     """Which rows of all that are meant."""
 
-    order: str = Field("id desc", description="Columns: `type desc nulls last,id`.")
-    limit: int = Field(100, ge=1, description="At most config_limit_read_max.")
-    page: int = Field(1, ge=1, description="Counts from 1.")
+    order: str = Field(
+        "id desc",
+        description="Columns: `created_at desc nulls last,id`.",
+        examples=["id desc nulls last"],
+    )
+    limit: int = Field(
+        100, ge=1, description="At most config_limit_read_max.", examples=[10]
+    )
+    page: int = Field(1, ge=1, description="Counts from 1.", examples=[2])
 
 
 class Table(BaseModel):
@@ -42,26 +49,40 @@ class Table(BaseModel):
 class Read(Page, Table):
     """Parameters of every object-read."""
 
-    column: str = Field("", description="Columns to answer: `id,title`. Default: all.")
+    column: str = Field(
+        "",
+        description="Columns to answer: `id,created_at`. Default: all.",
+        examples=["id"],
+    )
     cursor: str = Field(
         "",
         description="Pages at constant cost: empty for the first page, then"
         " `next_cursor` of the answer before. Not together with `page`.",
+        examples=[""],
     )
     is_count: Literal["0", "1", "false", "true", "planned"] = Field(
         "0",
         description="1: `count` beside `message`. planned: above 10,000 an estimate;"
         " not on /my.",
+        examples=["1"],
     )
     creator_key: str = Field(
-        "", description="`username,name` adds creator_username and creator_name."
+        "",
+        description="`username,name` adds creator_username and creator_name.",
+        examples=["username,name"],
     )
     location_filter: str = Field(
         "",
-        description="`long,lat,min_meter,max_meter`; adds `distance_meter`.",
+        description="`long,lat,min_meter,max_meter`; adds `distance_meter`, which"
+        " `order` may name.",
+        examples=["77.2,28.6,0,5000"],
     )
     group_by: str = Field("", description="Columns: `type,title`.")
-    aggregate: str = Field("", description="`count,sum(x),avg(x),min(x),max(x)`.")
+    aggregate: str = Field(
+        "",
+        description="`count,sum(x),avg(x),min(x),max(x)`.",
+        examples=["count,max(id)"],
+    )
     relation: str = Field(
         "",
         description="Rows that refer to a row, how many, and what it refers to:"

@@ -15,7 +15,9 @@ from atom.errors import ApiError
 from atom.openapi import shape
 from atom.reply import JSON
 from atom.sql.catalog import Catalog, LiveColumn, Table
+from atom.sql.datatype import datatype
 from atom.sql.query import FIXED
+from atom.sql.statement import OWNER
 
 if TYPE_CHECKING:
     from atom.feature.reach import Reach, Rules
@@ -27,26 +29,55 @@ VERBS = {
     "update": ("put", "object-update", "changeable"),
     "delete": ("delete", "object-delete-any", "changeable"),
 }
+# What stands beside the rows of a read.
+BESIDE = {
+    "count": {"type": "integer", "minimum": 0, "description": "With `is_count`."},
+    "next_cursor": {
+        "type": ["string", "null"],
+        "description": "With `cursor`; null at the end.",
+    },
+}
 WORD = re.compile(r"[A-Za-z0-9_]+")
 REF = "#/components/"
 EXAMPLE_COLUMNS = 3
+WHOSE = {"public": "public", "my": "my", "admin": "anybody's"}
+CALLERS = {"public": "Anybody", "my": "A user, own rows", "admin": "An admin, all rows"}
 LEFT_OUT = {"table", "filter", "otp"}  # in the path; one a column; of users alone
 
 
-def expand(document: dict[str, Any], catalog: Catalog, rules: "Rules") -> None:
-    """Add the typed paths of every table that some tier reaches."""
-    components = document.setdefault("components", {})
-    components.setdefault("schemas", {})["Point"] = shape.POINT
-    for reach in (rules.public(), rules.my(0), rules.admin(0)):
-        for name in sorted(name for name in catalog.tables if "/" not in name):
-            for verb, (method, action, _) in VERBS.items():
-                original = document["paths"].get(f"/{reach.tier}/{action}", {})
-                if method in original and _is_open(reach, catalog, name, verb):
-                    path = f"/{reach.tier}/rows/{quote(name, safe='')}"
-                    written = _operation(
-                        _Place(components, reach, catalog, name), verb, original[method]
-                    )
-                    document["paths"].setdefault(path, {})[method] = written
+def expanded(plain: dict[str, Any], catalog: Catalog, rules: "Rules") -> dict[str, Any]:
+    """Return a document with the typed paths of every table that some tier reaches."""
+    components = {kind: dict(parts) for kind, parts in plain["components"].items()}
+    components["schemas"]["Point"] = shape.POINT
+    paths = dict(plain["paths"])
+    tags = list(plain.get("tags", ()))
+    taken = {told["operationId"] for each in paths.values() for told in each.values()}
+    for name in sorted(name for name in catalog.tables if "/" not in name):
+        said = []
+        for reach in (rules.public(), rules.my(0), rules.admin(0)):
+            place = _Place(components, reach, catalog, name)
+            typed = dict(_operations(place, catalog, paths, taken))
+            if typed:
+                paths[f"/{reach.tier}/rows/{quote(name, safe='')}"] = typed
+                verbs = [verb for verb, (how, *_) in VERBS.items() if how in typed]
+                said.append(f"{CALLERS[reach.tier]}: {', '.join(verbs)}.")
+        if said:
+            about = f"Rows of {name}. {' '.join(said)}"
+            tags.append({"name": f"Table {name}", "description": about})
+    return {**plain, "paths": paths, "components": components, "tags": tags}
+
+
+def _operations(
+    place: "_Place", catalog: Catalog, paths: dict[str, Any], taken: set[str]
+) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Yield method and operation of each thing a tier may do with a table."""
+    for verb, (method, action, _) in VERBS.items():
+        original = paths.get(f"/{place.tier}/{action}", {})
+        if method in original and _is_open(place.reach, catalog, place.name, verb):
+            written = _operation(place, verb, original[method])
+            if written["operationId"] in taken:  # a drop-in's function is called so
+                written["operationId"] += "_typed"
+            yield method, written
 
 
 def _is_open(reach: "Reach", catalog: Catalog, name: str, verb: str) -> bool:
@@ -96,24 +127,46 @@ class _Place:
         self.components.setdefault(kind, {})[name] = part
         return {"$ref": f"{REF}{kind}/{name}"}
 
+    def shown(self, column: LiveColumn) -> dict[str, Any]:
+        """Describe a column as it is read; say so if nobody at all writes it."""
+        told = shape.shown(column)
+        admin = self.reach.rules.admin(0)
+        if any(self._takes(admin, column, create=way) for way in (True, False)):
+            return told
+        return {**told, "readOnly": True}
+
+    def suits(self, parameter: str) -> bool:
+        """Tell whether the table has what a parameter of reads is about."""
+        if parameter == "creator_key":
+            return OWNER in self.table.columns
+        if parameter == "location_filter":
+            kinds = (datatype(each.datatype) for each in self.view.columns.values())
+            return any(kind.family in shape.PLACES for kind in kinds)
+        return True
+
     def writable(self, *, create: bool) -> Iterator[LiveColumn]:
         """Yield the columns this tier may write, but secret ones."""
         for column in self.table.columns.values():
-            if column.generated or column.name not in self.view.columns:
-                continue
-            try:
-                self.reach.require_writable(self.name, column.name, create=create)
-            except ApiError:
-                continue
-            yield column
+            seen = column.name in self.view.columns
+            if seen and self._takes(self.reach, column, create=create):
+                yield column
+
+    def _takes(self, reach: "Reach", column: LiveColumn, *, create: bool) -> bool:
+        if column.generated:
+            return False
+        try:
+            reach.require_writable(self.name, column.name, create=create)
+        except ApiError:
+            return False
+        return True
 
 
 def _operation(place: _Place, verb: str, original: dict[str, Any]) -> dict[str, Any]:
     """Write one operation: as the original, with this table's types."""
     written: dict[str, Any] = {
         "tags": [f"Table {place.name}"],
-        "summary": f"{verb.capitalize()} rows of {place.name}",
-        "description": f"{original.get('description', '')}\n\nThe same as"
+        "summary": f"{verb.capitalize()} {WHOSE[place.tier]} rows of {place.name}",
+        "description": f"{original.get('summary', '')}.\n\nThe same as"
         f" `/{place.tier}/{VERBS[verb][1]}?table={place.name}`.",
         "operationId": f"{place.tier}_{word(place.name)}_{verb}",
         "parameters": list(_parameters(place, verb, original)),
@@ -137,44 +190,38 @@ def _parameters(
     place: _Place, verb: str, original: dict[str, Any]
 ) -> Iterator[dict[str, Any]]:
     """Yield the parameters of the route, and one for each column that filters."""
-    for parameter in original["parameters"]:
-        if parameter["name"] not in LEFT_OUT:
-            part = _unset(parameter)
-            yield place.keep("parameters", f"{verb}-{parameter['name']}", part)
+    for parameter in original.get("parameters", ()):
+        if parameter["name"] not in LEFT_OUT and place.suits(parameter["name"]):
+            yield place.keep("parameters", f"{verb}-{parameter['name']}", parameter)
     if verb in {"create", "update"}:
         return
     for column in place.view.columns.values():
         if column.name in FIXED or column.name == "or":
             continue  # the grammar's own word wins
-        part = shape.filtered(column)
-        yield place.keep("parameters", f"{word(place.name)}.{word(column.name)}", part)
-
-
-def _unset(parameter: dict[str, Any]) -> dict[str, Any]:
-    """Say a default in words: generated clients send the ones they are told of."""
-    schema = dict(parameter["schema"])
-    default = schema.pop("default", "")
-    said = f" Default: `{default}`." if default != "" else ""
-    return {
-        **parameter,
-        "schema": schema,
-        "description": parameter["description"] + said,
-    }
+        kind = datatype(column.datatype).name.replace(" ", "_").replace("[]", "_array")
+        # Tables share the filters of columns that are alike: there may be thousands.
+        name = f"{word(column.name)}.{word(kind)}"
+        if name not in place.components.setdefault("parameters", {}):
+            place.keep("parameters", name, shape.filtered(column))
+        yield {"$ref": f"{REF}parameters/{name}"}
 
 
 def _rows(place: _Place) -> dict[str, Any]:
     """Describe the answer to a read: rows, and what may stand beside them."""
-    columns = place.view.columns.values()
-    row = place.keep(
-        "schemas",
-        f"{word(place.name)}_row",
-        {
-            "type": "object",
-            "description": f"A row of {place.name}. `column=` leaves out what is not"
-            " named; options of a read add what they say.",
-            "properties": {each.name: shape.shown(each) for each in columns},
-        },
-    )
+    called = f"{word(place.name)}_row"
+    row = {"$ref": f"{REF}schemas/{called}"}
+    if called not in place.components["schemas"]:  # by a tier before: all see the same
+        columns = place.view.columns.values()
+        row = place.keep(
+            "schemas",
+            called,
+            {
+                "type": "object",
+                "description": f"A row of {place.name}. `column=` leaves out what is"
+                " not named; options of a read add what they say.",
+                "properties": {each.name: place.shown(each) for each in columns},
+            },
+        )
     answer = place.keep(
         "schemas",
         f"{word(place.name)}_rows",
@@ -184,11 +231,7 @@ def _rows(place: _Place) -> dict[str, Any]:
             "properties": {
                 "status": {"const": 1},
                 "message": {"type": "array", "items": row},
-                "count": {"type": "integer", "description": "With `is_count`."},
-                "next_cursor": {
-                    "type": ["string", "null"],
-                    "description": "With `cursor`; null at the end.",
-                },
+                **BESIDE,
             },
         },
     )
@@ -218,10 +261,18 @@ def _body(place: _Place, *, create: bool) -> dict[str, Any]:
 
 
 def _example(columns: list[LiveColumn], required: list[str]) -> dict[str, Any]:
+    """Write a row as it might be: what is mandatory, then texts, flags at the end."""
     found = {each.name: shape.example(each) for each in columns}
     chosen = {"id": 1} if required == ["id"] else {}
     chosen |= {name: found[name] for name in required if name in found}
-    for name in sorted(found, key=lambda name: found[name] != "x"):
+    ranked = sorted(
+        found, key=lambda name: (name.startswith("is_"), not _is_text(found[name]))
+    )
+    for name in ranked:
         if len(chosen) < EXAMPLE_COLUMNS and found[name] is not None:
             chosen.setdefault(name, found[name])
     return chosen
+
+
+def _is_text(value: Any) -> bool:
+    return isinstance(value, str)

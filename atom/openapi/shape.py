@@ -4,7 +4,7 @@ from typing import Any
 
 from atom.sql.catalog import LiveColumn
 from atom.sql.datatype import Datatype, datatype
-from atom.sql.operator import OPERATORS
+from atom.sql.filter import suiting
 
 POINT = {
     "title": "Point",
@@ -22,6 +22,7 @@ POINT = {
     },
 }
 PLACE = {"$ref": "#/components/schemas/Point"}
+PLACES = frozenset({"point", "geography"})
 FORMATS = {"smallint": "int32", "integer": "int32", "bigint": "int64"}
 # family: its JSON type and format, an example of a value, an example of a filter.
 FAMILIES: dict[str, tuple[dict[str, Any], Any, str]] = {
@@ -54,7 +55,7 @@ def written(column: LiveColumn) -> dict[str, Any]:
     if kind.element is not None:
         null = () if column.not_null else ("null",)
         return {**_plain(kind), "type": ["array", "string", *null]}
-    if kind.family in {"point", "geography"}:
+    if kind.family in PLACES:
         return {"anyOf": [PLACE, {"type": "string"}, {"type": "null"}]}
     return _nullable(_plain(kind), column)
 
@@ -65,7 +66,7 @@ def _plain(kind: Datatype) -> dict[str, Any]:
         if "type" in item:  # no array of PostgreSQL can forbid null
             item = {**item, "type": [item["type"], "null"]}
         return {"type": "array", "items": item}
-    if kind.family in {"point", "geography"}:
+    if kind.family in PLACES:
         return PLACE
     plain = dict(FAMILIES.get(kind.family, ANYTHING)[0])
     if kind.name in FORMATS:
@@ -88,38 +89,36 @@ def example(column: LiveColumn) -> Any:
     kind = datatype(column.datatype)
     if kind.element is not None:
         return [FAMILIES.get(kind.element.family, ANYTHING)[1]]
-    if kind.family in {"point", "geography"}:
+    if kind.family in PLACES:
         return {"type": "Point", "coordinates": [77.2, 28.6]}
+    if column.datatype == "text":  # without a length that it could exceed
+        if column.name.endswith("_url"):
+            return "https://example.com/a"
+        return f"a {column.name.replace('_', ' ')}"
     return FAMILIES.get(kind.family, ANYTHING)[1]
 
 
 def filtered(column: LiveColumn) -> dict[str, Any]:
     """Describe the parameter that filters by a column: its operators, an example."""
     kind = datatype(column.datatype)
-    fits = [
-        name
-        for name, each in OPERATORS.items()
-        if any(kind.family in one.families for one in each)
-    ]
-    if kind.name == "json":
-        fits = ["is"]
+    fits = suiting(kind)
     asked = FAMILIES.get(kind.family, ANYTHING)[2]
     return {
         "name": column.name,
         "in": "query",
         "required": False,
-        "description": f"{kind.name}: `<operator>,<value>`, repeatable, AND-ed."
+        "description": f"{kind.name}: `<operator>,<value>`, such as `{asked}`;"
+        " repeatable, AND-ed."
         f" Operators: {' '.join(f'`{name}`' for name in fits)}.",
-        "style": "form",
-        "explode": True,
         "schema": {
             "type": "array",
             "items": {
                 "type": "string",
                 "pattern": f"^({'|'.join(map(_literal, fits))}),",
+                # Not the parameter's `example`: /docs would send those of all columns.
+                "examples": [asked],
             },
         },
-        "example": [asked],
     }
 
 

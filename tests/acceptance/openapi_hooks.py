@@ -79,7 +79,10 @@ def map_body(context, body):
 @schemathesis.check
 def one_shape(ctx, response, case):
     """Every refusal has the one shape, and no answer tells what is inside."""
+    page = response.headers["content-type"][0].startswith("text/html")
     for inside in INSIDES:
+        if page and response.status_code == 200 and inside == "<html":
+            continue  # a page of the project, asked for by its example
         assert inside not in response.text, f"{inside!r} in {response.text[:300]}"
     if response.status_code >= 400:
         told = response.json()

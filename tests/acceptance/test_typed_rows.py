@@ -96,11 +96,13 @@ def test_rows_are_typed_and_secrets_are_not_there(document):
     schemas = document["components"]["schemas"]
     row = schemas["test_row"]["properties"]
 
-    assert {"type": "integer", "format": "int64"} == row["id"]
+    kept = {"readOnly": True}  # by the server, from everybody
+    assert {"type": "integer", "format": "int64", **kept} == row["id"]
     assert {"type": ["number", "null"]} == row["rating"]
     items = {"type": ["string", "null"]}
     assert {"type": ["array", "null"], "items": items} == row["tag"]
-    assert {"type": ["string", "null"], "format": "date-time"} == row["created_at"]
+    moment = {"type": ["string", "null"], "format": "date-time"}
+    assert {**moment, **kept} == row["created_at"]
     assert {"$ref": "#/components/schemas/Point"} in row["location"]["anyOf"]
     assert {} == row["metadata"]
     assert {"type", "api_access"} <= schemas["users_row"]["properties"].keys()
@@ -144,17 +146,16 @@ def test_every_column_has_its_filter(document):
 
 
 def test_examples_work(own, who, document):
-    """Every example of every typed route is taken, filters and bodies alike."""
+    """Every example of every typed route is taken, parameters and bodies alike."""
     own.sql("insert into otp (otp) values ('x')")  # no route adds one
     for tier, table, method, operation in typed(document):
         path = f"/{tier}/rows/{table}"
+        parts = [resolved(document, part) for part in operation["parameters"]]
         if method in {"GET", "DELETE"}:
-            for part in operation["parameters"]:
-                parameter = resolved(document, part)
-                for text in parameter.get("example", []):
-                    asked = urlencode({parameter["name"]: text})
-                    answer = own.call(method, f"{path}?{asked}", who[tier])
-                    assert 200 == answer.status_code, (path, asked, answer.text)
+            for name, text in examples(parts):
+                asked = urlencode({name: text})
+                answer = own.call(method, f"{path}?{asked}", who[tier])
+                assert 200 == answer.status_code, (path, asked, answer.text)
             continue
         one, _ = operation["requestBody"]["content"]["application/json"]["schema"][
             "oneOf"
@@ -167,10 +168,45 @@ def test_examples_work(own, who, document):
         assert isinstance(answer.json()["message"], int)
 
 
+def examples(parameters):
+    """Yield name and value of each; every column has one."""
+    for parameter in parameters:
+        schema = parameter["schema"]
+        shown = [
+            *schema.get("examples", ()),
+            *schema.get("items", {}).get("examples", ()),
+        ]
+        assert shown or "items" not in schema, parameter["name"]
+        yield from ((parameter["name"], value) for value in shown)
+
+
 def last(own, tier, table):
     """Return the id of the row that was made by the example before."""
     (found,) = own.sql(f"select max(id) as id from {table}")
     return found["id"]
+
+
+def test_a_parameter_is_there_where_it_can_be_used(document):
+    """No place, no distance."""
+    asked = {
+        table: {
+            resolved(document, part)["name"]
+            for part in document["paths"][f"/admin/rows/{table}"]["get"]["parameters"]
+        }
+        for table in ("test", "message", "otp")
+    }
+
+    assert {"location_filter", "creator_key"} <= asked["test"]
+    assert {"creator_key"} == {"location_filter", "creator_key"} & asked["message"]
+
+
+def test_docs_send_nothing_that_nobody_filled_in(document):
+    """/docs fills in each `example` and `default`; all filters at once find nothing."""
+    for _, _, _, operation in typed(document):
+        for part in operation["parameters"]:
+            parameter = resolved(document, part)
+            assert not {"example", "examples"} & parameter.keys(), parameter["name"]
+            assert "default" not in parameter["schema"], parameter["name"]
 
 
 def test_is_the_same_route_under_another_path(own, who):

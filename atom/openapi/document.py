@@ -1,0 +1,75 @@
+"""/openapi.json as bytes: written once for each catalog, beside the serving of others.
+
+With a thousand tables it takes seconds to write and is some ten megabytes long, so it
+is written in a thread, and turned into bytes piece by piece.
+"""
+
+import asyncio
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+from atom.openapi.rows import expanded
+from atom.openapi.told import complete
+from atom.reply import dump
+from atom.sql.catalog import Catalog
+
+if TYPE_CHECKING:
+    from fastapi import FastAPI
+
+SPLIT = {"paths", "components", "schemas", "parameters"}
+
+
+class Document:
+    """What an application says of itself: FastAPI's part, policies, tables."""
+
+    def __init__(self, app: "FastAPI") -> None:
+        self.app = app
+        self._write = app.openapi
+        self._plain: dict[str, Any] | None = None
+        self._written: tuple[Catalog | None, bytes] | None = None
+        self._writing = asyncio.Lock()
+
+    def whole(self) -> dict[str, Any]:
+        """Return the document of the catalog as it is now, new at each call."""
+        return self._of(self._catalog())
+
+    async def body(self) -> bytes:
+        """Return the document as JSON; the same bytes while the catalog is the same."""
+        async with self._writing:
+            catalog = self._catalog()
+            if self._written is None or self._written[0] is not catalog:
+                body = await asyncio.to_thread(self._json, catalog)
+                self._written = catalog, body
+            return self._written[1]
+
+    def _catalog(self) -> Catalog | None:
+        database = self.app.state.ports.database
+        return None if database is None else database.catalog
+
+    def _of(self, catalog: Catalog | None) -> dict[str, Any]:
+        if self._plain is None:
+            plain = self._write()
+            complete(plain, self.app.state.policies)
+            self._plain = plain
+        if catalog is None:
+            return self._plain
+        return expanded(self._plain, catalog, self.app.state.ports.rules)
+
+    def _json(self, catalog: Catalog | None) -> bytes:
+        return b"".join(pieces(self._of(catalog)))
+
+
+def pieces(value: dict[str, Any]) -> Iterator[bytes]:
+    """Yield the JSON of a document in short pieces: one long one would hold up others.
+
+    >>> b"".join(pieces({"paths": {"/": {"get": {}}}, "info": {}}))
+    b'{"paths":{"/":{"get":{}}},"info":{}}'
+    """
+    yield b"{"
+    for number, (name, part) in enumerate(value.items()):
+        yield (b"," if number else b"") + dump(name) + b":"
+        if name in SPLIT and isinstance(part, dict):
+            yield from pieces(part)
+        else:
+            yield dump(part)
+    yield b"}"

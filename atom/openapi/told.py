@@ -1,0 +1,182 @@
+"""What is told of each route: its lock, its refusals, its name, its group."""
+
+import re
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Any
+
+from atom.openapi.refusal import FAILURE, REASONS, REFUSAL, refer, shared
+from atom.reply import JSON
+
+if TYPE_CHECKING:
+    from atom.policy import RoutePolicy
+    from atom.policy_table import PolicyTable
+
+ABOUT = """
+Every success is `{"status": 1, "message": …}`, every failure `{"status": 0, "message",
+"code", "hint", "request_id"}` with its true status. *Authorize* takes the token of
+`/auth/signup` or `/auth/login-…` as **user**, and `config_key_root` as **root**. Routes
+that write also take `?is_background=1`: they answer `added in background` at once.
+
+Each table has typed routes of its own, `/my/rows/test` and so on, at the end. The
+`/…/object-…` routes are the same for any table, named by `?table=`.
+"""
+SCHEMES = {
+    "user": {
+        "type": "http",
+        "scheme": "bearer",
+        "bearerFormat": "JWT",
+        "description": "Access token of /auth/signup or /auth/login-….",
+    },
+    "root": {
+        "type": "http",
+        "scheme": "bearer",
+        "description": "The value of config_key_root.",
+    },
+}
+# Groups of the house, in the order of /docs; those of drop-ins stand before them.
+TAGS = {
+    "Auth": "Sign up, log in, refresh, log out.",
+    "My account": "The caller's own row of users.",
+    "My rows": "Rows that the caller made, of any table.",
+    "My messages": "What users write to each other.",
+    "Private": "Files of users.",
+    "Public": "What anybody may know or ask for.",
+    "Public rows": "Rows of the tables that config opens to anybody.",
+    "Admin rows": "Rows of any table, for users with the api id of the route.",
+    "Admin runner": "SQL, for users with the api id of the route.",
+    "Root": "The operator's: schema, caches, explanations.",
+    "Root data": "The operator's: whole tables in and out.",
+    "Healthcheck": "Who answers, and whether all is well.",
+}
+# What FastAPI says a validation error looks like; here it looks like any other failure.
+REPLACED = ("HTTPValidationError", "ValidationError")
+CONVERTOR = re.compile(r":\w+(?=})")
+METHODS = ("get", "post", "put", "patch", "delete", "head", "options", "trace")
+SUMMARY_MAX = 100
+
+Operation = dict[str, Any]
+
+
+def complete(document: dict[str, Any], policies: "PolicyTable") -> None:
+    """Add to every operation what its policy asks for and how it may refuse."""
+    document["info"].setdefault("description", ABOUT.strip())
+    components = document.setdefault("components", {})
+    schemas = components.setdefault("schemas", {})
+    for name in REPLACED:
+        schemas.pop(name, None)
+    schemas["Failure"] = FAILURE
+    components["responses"] = shared()
+    components.setdefault("securitySchemes", {}).update(SCHEMES)
+    known = {CONVERTOR.sub("", policy.name): policy for policy in policies.policies()}
+    for path, method, operation in operations(document):
+        if (policy := known.get(f"{method.upper()} {path}")) is not None:
+            _gate(operation, policy)
+            _refusals(operation, policy)
+    _name(document)
+    document["tags"] = list(_tags(document))
+
+
+def operations(document: Mapping[str, Any]) -> Iterator[tuple[str, str, Operation]]:
+    """Yield path, method and operation of every route."""
+    for path, methods in document["paths"].items():
+        for method, operation in methods.items():
+            yield path, method, operation
+
+
+def _gate(operation: Operation, policy: "RoutePolicy") -> None:
+    """Say which of the two keys opens this route, if it is locked."""
+    if policy.tier == "root":
+        operation.setdefault("security", [{"root": []}])
+    elif policy.token_required:
+        operation.setdefault("security", [{"user": []}])
+
+
+def _refusals(operation: Operation, policy: "RoutePolicy") -> None:
+    """Add the statuses the steps may answer, and the one shape to all of them."""
+    locked = policy.tier == "root" or policy.token_required
+    possible = {
+        400: True,
+        401: locked,
+        403: policy.active_required,
+        413: "requestBody" in operation,
+        429: policy.rate is not None,
+        503: True,
+        504: True,
+    }
+    responses = operation.setdefault("responses", {})
+    for status, applies in possible.items():
+        if applies:
+            responses.setdefault(str(status), {"description": REASONS[status]})
+    for status, response in responses.items():
+        if status >= "400":
+            if not _is_own(response):
+                response["content"] = REFUSAL
+            responses[status] = refer(status, response)
+    operation["responses"] = dict(sorted(responses.items()))
+
+
+def _is_own(response: Mapping[str, Any]) -> bool:
+    """Tell whether a route describes a shape of its own, for an answer it makes."""
+    schema = response.get("content", {}).get(JSON, {}).get("schema", {})
+    return bool(schema) and not schema.get("$ref", "").endswith(REPLACED)
+
+
+def _name(document: dict[str, Any]) -> None:
+    """Call an operation as its function is called, and sum it up by its docstring.
+
+    A client has a function for each operation: `my_profile`, where FastAPI would say
+    `route_my_profile_my_profile_get`. An id that a route has given itself stays.
+    """
+    names: dict[tuple[str, str], str] = {}
+    for path, method, operation in operations(document):
+        given = operation["operationId"]
+        if (name := _function(given, path)) is None:
+            names[path, method] = given
+            continue
+        names[path, method] = name.removeprefix("route_")
+        if operation.get("summary") == name.replace("_", " ").title():
+            _sum_up(operation, name.removeprefix("route_"))
+    for longer in (lambda short, method, _: f"{short}_{method}", lambda *all: all[2]):
+        often = Counter(names.values())
+        for path, method, operation in operations(document):
+            name = names[path, method]
+            if often[name] > 1:
+                names[path, method] = longer(name, method, operation["operationId"])
+    for path, method, operation in operations(document):
+        operation["operationId"] = names[path, method]
+
+
+def _function(given: str, path: str) -> str | None:
+    """Return the name of the function in an id of FastAPI's making.
+
+    >>> _function("route_my_profile_my_profile_get", "/my/profile")
+    'route_my_profile'
+    """
+    ending = re.sub(r"\W", "_", path)
+    for method in METHODS:
+        if given.endswith(f"{ending}_{method}"):
+            return given.removesuffix(f"{ending}_{method}")
+    return None
+
+
+def _sum_up(operation: Operation, name: str) -> None:
+    said = operation.pop("description", "")
+    first, _, rest = said.partition("\n\n")
+    first = " ".join(first.split()).removesuffix(".")
+    if not first or len(first) > SUMMARY_MAX:
+        first, rest = name.replace("_", " ").capitalize(), said
+    operation["summary"] = first
+    if rest:
+        operation["description"] = rest
+
+
+def _tags(document: Mapping[str, Any]) -> Iterator[dict[str, str]]:
+    """Yield the groups: those of drop-ins as they come, then those of the house."""
+    used = [tag for _, _, told in operations(document) for tag in told.get("tags", ())]
+    for tag in dict.fromkeys(used):
+        if tag not in TAGS:
+            yield {"name": tag}
+    for tag, about in TAGS.items():
+        if tag in used:
+            yield {"name": tag, "description": about}
