@@ -50,6 +50,7 @@ PERSONAL = frozenset(
         "location",
         "metadata",
         "mobile",
+        "updated_at",  # moves with last_active_at
         "username_bigint",
     }
 )
@@ -205,13 +206,17 @@ class Reach:
         named = {f"{name}_id", f"{name.removesuffix('s')}_id"}
         if name == target.table.name:
             named.add("parent_id")
+        refers = target.table.columns.get(column)
+        if refers is not None and refers.refers == name:
+            named.add(column)  # declared, so it may be called as it likes
         if name in self.rules.public_read or (name not in CLOSED and column in named):
             return parent
         raise Forbidden(
             f"Table '{shown(name)}' is no parent of '{target.table.name}' by column"
             f" '{shown(column)}'.",
             code="row.table_not_allowed",
-            hint=f"A column that refers to it is called {name[:50]}_id.",
+            hint=f"A column that refers to it is called {name[:50]}_id, or is declared"
+            " with a foreign key.",
         )
 
     def creatable(self, catalog: Catalog, name: str) -> Target:

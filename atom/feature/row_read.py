@@ -6,13 +6,15 @@ from typing import Any
 
 import orjson
 
-from atom.errors import ApiError, TimedOut
+from atom.errors import ApiError, TimedOut, Unprocessable
 from atom.feature.reach import Reach, Rules
 from atom.feature.relative import Around
+from atom.feature.row_rule import name_filter
 from atom.sql import cursor, parent, plan, query
 from atom.sql.catalog import Catalog
 from atom.sql.run import Database
 from atom.sql.statement import COUNTED_MAX, Statement, Target
+from atom.sql.told import Unplaced
 from atom.trace import note_read
 
 REMEMBERED_MAX_BYTES = 1024
@@ -59,11 +61,7 @@ async def read(database: Database, reach: Reach, raw: bytes) -> Answer:
         error.hint = SLOW
         raise
     except ApiError as error:
-        if prepared.has_cursor and error.code == "value.unreadable":
-            raise ApiError(
-                "'cursor' cannot be read.", code="filter.unreadable"
-            ) from error
-        raise
+        raise await _placed(database, reach, raw, prepared, error) from error
     assert row is not None
     beside: dict[str, Any] = {}
     if prepared.wants_next:
@@ -75,6 +73,30 @@ async def read(database: Database, reach: Reach, raw: bytes) -> Answer:
         if guess is not None and row["count"] > COUNTED_MAX:
             beside["count"] = await _estimated(database, guess, seconds)
     return Answer(row["body"].encode(), beside)
+
+
+async def _placed(
+    database: Database, reach: Reach, raw: bytes, prepared: Prepared, error: ApiError
+) -> ApiError:
+    """Say what of a question PostgreSQL refuses: a filter, the cursor, or a sum."""
+    if isinstance(error, Unplaced):
+        asked, before = query.parse(raw.decode(), reach.rules.limit_max), error.message
+        view = reach.view(database.catalog, asked.table)
+        await name_filter(database, view, asked.filters, error)
+        if error.message != before:
+            if error.status == Unprocessable.status:
+                error.status, error.code = ApiError.status, "value.unreadable"
+            return error
+    elif not isinstance(error, Unprocessable):
+        return error
+    if prepared.has_cursor:
+        return ApiError("'cursor' cannot be read.", code="filter.unreadable")
+    if error.status != Unprocessable.status:
+        return error
+    said = "A sum or an average is too large for its datatype."
+    if not isinstance(error, Unplaced):
+        said = error.message
+    return ApiError(said, code="value.unreadable")
 
 
 async def _estimated(database: Database, guess: Statement, seconds: float) -> int:
@@ -115,6 +137,7 @@ async def parents(database: Database, reach: Reach, raw: bytes) -> bytes:
     catalog = database.catalog
     target = reach.readable(catalog, asked.table)
     child = reach.view(catalog, asked.table)
+    plan.column(child, asked.parent_column)  # a misspelt one is told as such
     found = reach.parents(catalog, target, asked.parent_table, asked.parent_column)
     owned = found.name != "users" and found.name not in reach.rules.public_read
     statement = parent.read(asked, target, child, Target(found, owned=owned))

@@ -2,7 +2,8 @@
 
 from dataclasses import dataclass
 
-from atom.sql.filter import AnyOf, Filter
+from atom.sql.filter import Filter
+from atom.sql.group import Group
 
 LIMIT_DEFAULT = 100
 
@@ -60,6 +61,6 @@ class Query:
     near: Near | None = None
     groups: tuple[str, ...] = ()
     aggregates: tuple[Aggregate, ...] = ()
-    filters: tuple[Filter | AnyOf, ...] = ()
+    filters: tuple[Filter | Group, ...] = ()
     planned: bool = False  # a large count may be an estimate
     relations: tuple[Related, ...] = ()

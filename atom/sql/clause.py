@@ -21,6 +21,7 @@ from atom.sql.identifier import quote
 OWNER = "created_by_id"
 KEY = "id"
 GEOGRAPHIC = frozenset({"point", "geography"})
+DISTANCE = "distance_meter"  # what location_filter adds to a row
 # Written into the text, so that PostgreSQL may plan once for all; any other limit is a
 # parameter, so that limits cannot fill the cache of prepared statements.
 USUAL_LIMITS = frozenset({1, 5, 10, 20, 25, 30, 50, 100, 200, 500, 1000})
@@ -104,14 +105,17 @@ def shown(view: Table, names: tuple[str, ...], alias: str = "t") -> str:
     return ", ".join(parts)
 
 
-def ordered(order: tuple[Order, ...]) -> str:
-    """Write the order by clause."""
+def ordered(order: tuple[Order, ...], meters: str = "") -> str:
+    """Write the order by clause; `meters` is the distance, where it is no column."""
     if not order:
         return ""
     parts = []
     for by in order:
         nulls = {None: "", True: " nulls first", False: " nulls last"}[by.nulls_first]
-        parts.append(f"t.{quote(by.column)}{' desc' if by.descending else ''}{nulls}")
+        key = f"t.{quote(by.column)}"
+        if meters and by.column == DISTANCE:
+            key = meters
+        parts.append(f"{key}{' desc' if by.descending else ''}{nulls}")
     return " order by " + ", ".join(parts)
 
 

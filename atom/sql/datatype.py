@@ -30,6 +30,12 @@ FAMILIES = {
 # What PostgreSQL reads from text better than a driver does; also keeps us free of
 # whatever codec somebody has set on the pool.
 AS_TEXT = frozenset({"json", "point", "geography", "other"})
+# What PostgreSQL has no = or no order for, or compares by something else (the area).
+OPAQUE = frozenset(
+    {"json", "xml", "jsonpath", "xid", "cid", "point", "bytea"}
+    | {"box", "circle", "line", "lseg", "path", "polygon"}
+)
+BARE = {"bit": "bit varying", "bit[]": "bit varying[]"}
 MODIFIER = re.compile(r"\s*\([^()\"]*\)")
 
 
@@ -40,6 +46,11 @@ class Datatype:
     name: str
     family: str
     element: "Datatype | None" = None
+
+    @property
+    def is_opaque(self) -> bool:
+        """Say that values are read and written, and never compared or sorted."""
+        return (self.element or self).name in OPAQUE
 
     @property
     def travels(self) -> str:
@@ -73,7 +84,12 @@ class Datatype:
             return arrived
         if self.travels == self.name:
             return arrived
-        return f"{arrived}::{self.name}{many}"
+        return f"{arrived}::{self.bare}{many}"
+
+    @property
+    def bare(self) -> str:
+        """The name to cast to; PostgreSQL takes a bare bit for one of length 1."""
+        return BARE.get(self.name, self.name)
 
 
 @lru_cache(1024)

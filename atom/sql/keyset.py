@@ -8,6 +8,14 @@ from atom.sql.datatype import datatype
 from atom.sql.identifier import quote
 
 
+def suits(keys: tuple[str | None, ...], order: tuple[Order, ...], view: Table) -> bool:
+    """Say whether a row of the table could have these keys."""
+    return len(keys) == len(order) and not any(
+        key is None and view.columns[by.column].not_null
+        for key, by in zip(keys, order, strict=True)
+    )
+
+
 def after(
     view: Table, order: tuple[Order, ...], nulls: tuple[bool, ...], taken: Iterator[str]
 ) -> str:

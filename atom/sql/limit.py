@@ -13,6 +13,7 @@ from atom.errors import Unprocessable
 from atom.sql.catalog import LiveColumn
 
 TEXT = re.compile(r"character(?: varying)?\((\d+)\)(?:\[\])*")
+BITS = re.compile(r"bit( varying)?\((\d+)\)(?:\[\])*")
 NUMERIC = re.compile(r"numeric\((\d+),(-?\d+)\)(?:\[\])*")
 Fits = Callable[[Any], bool]
 
@@ -30,6 +31,11 @@ def limit(datatype: str) -> tuple[Fits, str] | None:
         most = int(found[1])
         # Spaces beyond the end are cut by the standard, not refused.
         return (lambda v: not v[most:].strip(" ")), f"at most {most} characters"
+    if found := BITS.fullmatch(datatype):
+        size = int(found[2])
+        if found[1]:
+            return (lambda v: len(v) <= size), f"at most {size} bits"
+        return (lambda v: len(v) == size), f"exactly {size} bits"
     if found := NUMERIC.fullmatch(datatype):
         digits, scale = int(found[1]), int(found[2])
         bound = Decimal(10) ** (digits - scale)

@@ -5,13 +5,15 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from atom.errors import ApiError
-from atom.sql import cursor, statement
+from atom.sql import cursor, geography, group, keyset, statement
 from atom.sql.asked import Aggregate, Order, Query
 from atom.sql.catalog import LiveColumn, Table, unknown_column
 from atom.sql.datatype import datatype
-from atom.sql.filter import AnyOf, Condition, Either, Filter, check
+from atom.sql.filter import Filter
+from atom.sql.group import Group, Shape
 from atom.sql.relation import Fitting, Relatives, unreadable
 from atom.sql.statement import (
+    DISTANCE,
     GEOGRAPHIC,
     KEY,
     OWNER,
@@ -38,28 +40,31 @@ def column(view: Table, name: str) -> LiveColumn:
 
 
 def conditions(
-    view: Table, asked: Iterable[Filter | AnyOf]
-) -> tuple[tuple[Condition | Either, ...], tuple[Any, ...]]:
+    view: Table, asked: Iterable[Filter | Group]
+) -> tuple[tuple[Shape, ...], tuple[Any, ...]]:
     """Fit filters to a table: what decides the text, and all values in order."""
-    shapes: list[Condition | Either] = []
-    values: list[Any] = []
-    for each in asked:
-        if isinstance(each, Filter):
-            shape, read = check(view, each)
-            shapes.append(shape)
-            values += read
-            continue
-        checked = [check(view, alternative) for alternative in each.filters]
-        shapes.append(Either(tuple(shape for shape, _ in checked)))
-        values += [value for _, read in checked for value in read]
-    return tuple(shapes), tuple(values)
+    fitted = [group.fit(view, each) for each in asked]
+    values = tuple(value for _, read in fitted for value in read)
+    return tuple(shape for shape, _ in fitted), values
 
 
-def order(view: Table, asked: tuple[Order, ...]) -> tuple[Order, ...]:
-    """Fit an order to a table: `id desc` by default, `id` to settle what is equal."""
+def _is_sorted(found: LiveColumn) -> bool:
+    """Say whether rows can be ordered and grouped by a column."""
+    kind = datatype(found.datatype)
+    return not kind.is_opaque and kind.family not in UNSORTED
+
+
+def order(
+    view: Table, asked: tuple[Order, ...], *, measured: bool = False
+) -> tuple[Order, ...]:
+    """Fit an order to a table: `id desc` by default, `id` to settle what is equal.
+
+    Where places are `measured`, rows may be ordered by their distance too.
+    """
     for by in asked:
-        family = datatype(column(view, by.column).datatype).family
-        if family in UNSORTED:
+        if measured and by.column == DISTANCE:
+            continue
+        if not _is_sorted(column(view, by.column)):
             raise ApiError(f"Rows cannot be ordered by column '{by.column}'.")
     if not asked:
         return (Order(KEY, descending=True),) if KEY in view.columns else ()
@@ -99,7 +104,7 @@ def read(
             hint="Write is_count=1: your own rows are counted exactly.",
         )
     shapes, values = conditions(view, query.filters)
-    near, place = _near(query, view)
+    near, boxes, place = _near(query, view)
     plan = Select(
         target,
         view,
@@ -110,6 +115,7 @@ def read(
         counted=query.is_count,
         creators=_creators(query, view, users),
         near=near,
+        boxes=boxes,
         planned=query.planned,
     )
     limits: tuple[int, ...] = ()
@@ -126,7 +132,7 @@ def read(
     after: tuple[Any, ...] = ()
     if query.cursor:
         keys = cursor.decode(query.cursor, belongs)
-        if len(keys) != len(plan.order):
+        if not keyset.suits(keys, plan.order, view):
             raise ApiError("'cursor' cannot be read.", code="filter.unreadable")
         plan = replace(plan, after=tuple(key is None for key in keys))
         after = tuple(key for key in keys if key is not None)
@@ -144,7 +150,7 @@ def read(
 
 def _distinct(plan: Select) -> None:
     """Check that no relation has the name of another part of the row."""
-    others = {f"creator_{name}" for name in plan.creators} | {"distance_meter"}
+    others = {f"creator_{name}" for name in plan.creators} | {DISTANCE}
     for each in plan.relations:
         if each.key in others:
             raise unreadable(f"A row would have two '{each.key}'.", "")
@@ -154,12 +160,24 @@ def _sorted(plan: Select, query: Query) -> Select:
     keyed = query.cursor is not None
     if keyed and KEY not in plan.view.columns:
         raise ApiError(f"'cursor' needs column '{KEY}'.")
-    return replace(plan, order=order(plan.view, query.order), keyed=keyed)
+    measured = plan.near is not None
+    if DISTANCE not in plan.view.columns and any(
+        by.column == DISTANCE for by in query.order
+    ):
+        if not measured:
+            raise ApiError(f"'{DISTANCE}' needs 'location_filter'.")
+        if keyed:
+            raise ApiError(
+                f"'cursor' does not go with an order by '{DISTANCE}'.",
+                hint="Use 'page', or order by columns of the table.",
+            )
+    asked = order(plan.view, query.order, measured=measured)
+    return replace(plan, order=asked, keyed=keyed)
 
 
 def _groups(plan: Select, query: Query) -> Select:
     for name in query.groups:
-        if datatype(column(plan.view, name).datatype).family in UNSORTED:
+        if not _is_sorted(column(plan.view, name)):
             raise ApiError(f"Rows cannot be grouped by column '{name}'.")
     for by in query.order:
         if by.column not in query.groups:
@@ -210,9 +228,10 @@ def _creators(query: Query, view: Table, users: Table | None) -> tuple[str, ...]
     return names
 
 
-def _near(query: Query, view: Table) -> tuple[str | None, tuple[float, ...]]:
+def _near(query: Query, view: Table) -> tuple[str | None, int, tuple[float, ...]]:
+    """Return the column that is measured, the number of boxes, and all values."""
     if query.near is None:
-        return None, ()
+        return None, 0, ()
     places = [
         name
         for name, found in view.columns.items()
@@ -220,8 +239,12 @@ def _near(query: Query, view: Table) -> tuple[str | None, tuple[float, ...]]:
     ]
     if not places:
         raise ApiError(f"Table '{view.name}' has no column that holds a place.")
-    if "distance_meter" in view.columns:
-        raise ApiError(f"Table '{view.name}' has its own 'distance_meter'.")
+    if DISTANCE in view.columns:
+        raise ApiError(f"Table '{view.name}' has its own '{DISTANCE}'.")
     near = query.near
+    name = "location" if "location" in places else places[0]
     place = (near.longitude, near.latitude, near.least_meters, near.most_meters)
-    return ("location" if "location" in places else places[0]), place
+    if datatype(view.columns[name].datatype).family == "geography":
+        return name, 0, place
+    sides = geography.boxes(near.longitude, near.latitude, near.most_meters)
+    return name, len(sides) // 4, (*place, *sides)

@@ -9,10 +9,11 @@ from math import isfinite
 from urllib.parse import parse_qsl
 
 from atom.errors import ApiError, nearest
-from atom.sql import geography, relation
+from atom.sql import geography, group, relation
 from atom.sql.asked import LIMIT_DEFAULT, Aggregate, Near, Order, Query
 from atom.sql.catalog import shown
-from atom.sql.filter import AnyOf, Filter, parse_filter, parse_or
+from atom.sql.filter import Filter, parse_filter
+from atom.sql.group import Group
 
 __all__ = ["Order", "decoded", "named", "order", "parse", "split", "whole"]
 
@@ -103,21 +104,21 @@ def pairs(raw: str) -> list[tuple[str, str]]:
 
 def split(
     raw: str, fixed: tuple[str, ...]
-) -> tuple[dict[str, str], tuple[Filter | AnyOf, ...]]:
+) -> tuple[dict[str, str], tuple[Filter | Group, ...]]:
     """Return the fixed parameters by name, and everything else as filters.
 
     Raises:
         ApiError: when a fixed one is given twice or a filter cannot be read.
     """
     named: dict[str, str] = {}
-    asked: list[Filter | AnyOf] = []
+    asked: list[Filter | Group] = []
     for name, text in pairs(raw):
         if name in fixed:
             if name in named:
                 raise ApiError(f"'{name}' is given twice.")
             named[name] = text
-        elif name == "or":
-            asked.append(parse_or(text))
+        elif name == "or" or (name == "and" and text.startswith("(")):
+            asked.append(group.parse(name, text))
         elif name not in ELSEWHERE:
             asked.append(_filter(name, text, fixed))
     if not named.get("table"):
@@ -221,10 +222,17 @@ def order(text: str) -> tuple[Order, ...]:
     return tuple(orders)
 
 
+def _measure(text: str) -> float:
+    """Read a number; Python would take 1_0 and the digits of other scripts for one."""
+    if not text.isascii() or "_" in text:
+        raise ValueError("not a number")
+    return float(text)
+
+
 def _near(text: str) -> Near:
     takes = "longitude,latitude,min_meter,max_meter"
     try:
-        longitude, latitude, least, most = (float(part) for part in text.split(","))
+        longitude, latitude, least, most = map(_measure, text.split(","))
         geography.place(longitude, latitude)
     except ValueError:
         raise invalid("location_filter", takes) from None

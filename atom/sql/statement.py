@@ -9,11 +9,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 
-from atom.sql import filter as filters
-from atom.sql import geography, keyset, related
+from atom.sql import geography, group, keyset, related
 from atom.sql.asked import Aggregate, Order
 from atom.sql.catalog import Table
 from atom.sql.clause import (
+    DISTANCE,
     GEOGRAPHIC,
     KEY,
     OWNER,
@@ -28,11 +28,12 @@ from atom.sql.clause import (
     where,
 )
 from atom.sql.datatype import datatype
-from atom.sql.filter import Condition, Either
+from atom.sql.group import Shape
 from atom.sql.identifier import public, quote
 from atom.sql.related import Relation
 
 __all__ = [
+    "DISTANCE",
     "GEOGRAPHIC",
     "KEY",
     "OWNER",
@@ -50,6 +51,7 @@ __all__ = [
     "where",
 ]
 
+METERS = "m.meters"  # how far away a row is, where that is asked
 COUNTED_MAX = 10_000  # with is_count=planned: more than these are estimated
 
 
@@ -60,7 +62,7 @@ class Select:
     target: Target
     view: Table  # the columns that may be shown
     columns: tuple[str, ...]
-    conditions: tuple[Condition | Either, ...] = ()
+    conditions: tuple[Shape, ...] = ()
     order: tuple[Order, ...] = ()
     limit: int | None = None  # None: a parameter
     offset: bool = False
@@ -69,6 +71,7 @@ class Select:
     after: tuple[bool, ...] | None = None  # for each key of the cursor: is it null
     creators: tuple[str, ...] = ()
     near: str | None = None  # the column that is measured
+    boxes: int = 0  # how many hold what is near, where it is no column of PostGIS
     aggregates: tuple[Aggregate, ...] = ()
     planned: bool = False  # counted no further than COUNTED_MAX
     relations: tuple[Relation, ...] = ()
@@ -88,13 +91,17 @@ def select(plan: Select) -> str:
     The text begins with select (or with a `with` that only selects) and names no
     function that writes.
     """
-    taken = marks()
-    parts, meters = _reached(plan, taken)
-    source = f" from {public(plan.view.name)} t"
+    taken, judged = marks(), list[str]()
+    text = _rows(plan, taken, judged)
+    return text + where(judged)
+
+
+def _rows(plan: Select, taken: Iterator[str], judged: list[str]) -> str:
+    source, parts = _reached(plan, taken)
     output, names = shown(plan.view, plan.columns), list(plan.columns)
-    if meters and not plan.aggregates:
-        output += f', {meters} as "distance_meter"'
-        names.append("distance_meter")
+    if plan.near is not None:
+        output += f", {METERS} as {quote(DISTANCE)}"
+        names.append(DISTANCE)
     for name in plan.creators:
         output += (
             f', (select u.{quote(name)} from "public"."users" u where u."id" ='
@@ -104,7 +111,7 @@ def select(plan: Select) -> str:
     for relation, text in related.render(plan.relations, "t", taken):
         output += f", {text} as {quote(relation.key)}"
         names.append(relation.key)
-    parts += [filters.render(each, "t", taken) for each in plan.conditions]
+    parts += [group.render(each, "t", taken, judged) for each in plan.conditions]
     condition = where(parts)
     if plan.aggregates:
         return _grouped(plan, source + condition, taken)
@@ -113,7 +120,8 @@ def select(plan: Select) -> str:
         parts.append(keyset.after(plan.view, plan.order, plan.after, taken))
         condition = where(parts)
     if not plan.keyed:
-        rows = f"select {output}{source}{condition}{ordered(plan.order)}"
+        by = ordered(plan.order, METERS if plan.near is not None else "")
+        rows = f"select {output}{source}{condition}{by}"
         body = array(rows + _tail(plan, taken)[0])
         return f"select {body} as body" + (
             f", {counting} as count" if plan.counted else ""
@@ -137,23 +145,28 @@ def select(plan: Select) -> str:
 def estimate(plan: Select) -> str:
     """Write the question to the planner: how many rows does it expect to match?"""
     taken = marks()
-    parts, _ = _reached(plan, taken)
-    parts += [filters.render(each, "t", taken) for each in plan.conditions]
-    return f"explain (format json) select 1 from {public(plan.view.name)} t" + where(
-        parts
-    )
+    source, parts = _reached(plan, taken)
+    parts += [group.render(each, "t", taken) for each in plan.conditions]
+    return f"explain (format json) select 1{source}{where(parts)}"
 
 
-def _reached(plan: Select, taken: Iterator[str]) -> tuple[list[str], str]:
-    """Write which rows may be reached, and how far away they are if that is asked."""
+def _reached(plan: Select, taken: Iterator[str]) -> tuple[str, list[str]]:
+    """Write where rows come from, and which of them may be reached.
+
+    Beside each row stands how far away it is, if that is asked.
+    """
+    source = f" from {public(plan.view.name)} t"
     parts = reached(plan.target, "t", taken)
     if plan.near is None:
-        return parts, ""
+        return source, parts
     family = datatype(plan.view.columns[plan.near].datatype).family
     place = f"t.{quote(plan.near)}"
     first, second, least, most = (f"{next(taken)}::double precision" for _ in range(4))
-    parts.append(geography.within(family, place, first, second, least, most))
-    return parts, geography.distance(family, place, first, second)
+    sides = tuple(f"{next(taken)}::double precision" for _ in range(4 * plan.boxes))
+    parts.append(geography.near(family, place, sides or (first, second, most)))
+    parts.append(f"{METERS} between {least} and {most}")
+    meters = geography.measured(family, place, first, second)
+    return f"{source} cross join lateral ({meters}) m", parts
 
 
 def _counting(plan: Select, matching: str) -> str:

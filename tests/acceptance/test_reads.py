@@ -1,6 +1,7 @@
 """Reading: filters, order, pages, what stands beside a row, and what never does."""
 
 import json
+import secrets
 from urllib.parse import urlencode
 
 import pytest
@@ -100,6 +101,44 @@ def test_filters_are_anded_and_or_holds_alternatives(api, rows):
 
     assert [3, 2] == [row["rating"] for row in both]
     assert [5, 1] == [row["rating"] for row in either]
+
+
+GROUPS = [
+    ("or", "rating==,1;and=(rating=>,3;rating=<,5)", [4, 1]),
+    ("and", "rating=>,1;or=(rating==,2;rating==,5)", [5, 2]),
+    ("or", "and=(rating=>,4;or=(description=is,null;rating=>,4));rating==,1", [5, 1]),
+    ("or", "or=(rating==,1);and=(rating==,2)", [2, 1]),
+    ("or", f"and=(title=~,^{TITLE} (1|2\\)$;rating=>,1);rating==,4", [4, 2]),
+    ("or", "rating==,3;title==,a)b(c", [3]),
+    ("or", "and=(description==,a\\)\\;b;id=>,0);rating==,3", [3]),
+    ("and", " rating=>,2; rating=<,4", [3]),
+]
+
+
+@pytest.mark.parametrize(("word", "inside", "expected"), GROUPS, ids=repr)
+def test_groups_of_filters_hold_groups(api, rows, word, inside, expected):
+    """To any depth one writes by hand; a `)` of a value is escaped within a group."""
+    assert expected == numbers(api, **{word: f"({inside})"})
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "(and=(id==,1)",
+        "(and=(id==,1)x)",
+        "(and=id==,1)",
+        "(or=())",
+        "(and=(id==,1;);id==,2)",
+        "(and=(id==,1;nope==,2))",
+        "(and=(id==,1;id=like,2))",
+        "(" + "or=(" * 6 + "id==,1" + ")" * 7,
+        "(" + ";".join(["and=(id==,1;id==,2)"] * 26) + ")",
+    ],
+)
+@pytest.mark.parametrize("word", ["or", "and"])
+def test_groups_that_are_not_closed_or_too_deep_are_refused(api, word, text):
+    """Never read as something else."""
+    refused(api.call("GET", READ, params={"table": "test", word: text}), 400)
 
 
 def test_order_limit_and_page(api, rows):
@@ -343,6 +382,8 @@ REFUSED = [
     {"location_filter": "200,0,0,1"},
     {"location_filter": "0,0,5,1"},
     {"location_filter": "nan,0,0,1"},
+    {"location_filter": "1_0,0,0,1"},
+    {"location_filter": "٣,0,0,1"},
     {"location_filter": "0,0,0,inf"},
     {"creator_key": "nope"},
     {"creator_key": ""},
@@ -442,6 +483,28 @@ def test_null_is_a_word_in_filters(api, ada):
 
     assert [word] == found("=,null")
     assert [nothing] == found("is,null")
+
+
+def test_text_too_long_for_an_index_is_refused(api, ada):
+    """Random, so that it cannot be compressed; 20,000 characters are no 500."""
+    body = {"title": secrets.token_hex(10_000)}
+    answer = api.call("POST", "/my/object-create?table=test", ada, json=body)
+
+    assert "too long" in refused(answer, 422)["message"]
+
+
+@pytest.mark.parametrize("key", ["updated_at", "last_active_at"])
+def test_when_somebody_was_here_is_nobody_elses_business(api, ada, bob, key):
+    """`updated_at` moves with every visit, so it is as personal as last_active_at."""
+    body = {"user_id": ada.id, "description": "x"}
+    api.message("POST", "/my/object-create?table=message", bob, json=body)
+    row = "/my/object-read?table=message&limit=1"
+    shown = api.message("GET", f"{row}&relation=user_id", bob)[0]["user"]
+    asked = api.call("GET", f"{row}&relation=user_id({key})", bob)
+
+    assert "username" in shown
+    assert key not in shown
+    assert "sql.unknown_column" == refused(asked, 400)["code"]
 
 
 def test_hundred_parameters_are_many_enough(api):

@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 from atom.errors import ApiError
 from atom.sql import cursor, plan, query
 from atom.sql.catalog import LiveColumn, Table
-from atom.sql.filter import Filter, check, parse_filter, parse_or, render
+from atom.sql.filter import Filter, check, parse_filter
+from atom.sql.group import parse, render
 from atom.sql.operator import OPERATORS
 
 DATATYPES = {
@@ -121,9 +122,9 @@ def test_an_operator_ends_at_the_first_comma(text, read):
 
 def test_alternatives_are_parted_by_semicolons():
     """A semicolon inside a value is written with a backslash."""
-    found = parse_or("(title=ilike,%a,b%;id=>,5;title==,x\\;y)")
+    found = parse("or", "(title=ilike,%a,b%;id=>,5;title==,x\\;y)")
 
-    assert ["%a,b%", "5", "x;y"] == [each.operand for each in found.filters]
+    assert ["%a,b%", "5", "x;y"] == [each.operand for each in found.members]
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,7 @@ from urllib.parse import urlencode
 
 import pytest
 import sqlglot
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from sqlglot import exp
 
@@ -58,6 +58,7 @@ OPTIONS = st.fixed_dictionaries(
 TARGETS = st.sampled_from([Target(OWNED, owned=True), Target(OWNED, owned=False)])
 
 
+@settings(deadline=None)  # a busy machine is no fault
 @given(TARGETS, OPTIONS, st.lists(FILTERS | ORS, max_size=3))
 def test_every_read_is_one_select_on_its_table(target, options, filters):
     """It parses as PostgreSQL, only selects, and names this table (and creators)."""
@@ -91,6 +92,7 @@ def assert_numbered(statement, target):
         assert 7 == values[0]
 
 
+@settings(deadline=None)
 @given(TARGETS, OPTIONS, st.lists(FILTERS, max_size=2), st.integers(0, 2**40))
 def test_the_text_depends_on_the_shape_alone(target, options, filters, number):
     """Two reads that differ only in a value share one text, so one prepared plan."""
