@@ -4,7 +4,7 @@ from extend import *
 from fastapi import Response
 
 from atom import openapi, reply
-from atom.feature import row, row_queue, row_value, upsert
+from atom.feature import access, row, row_queue, row_value, upsert
 from atom.openapi import answers, documented
 from atom.sql import query
 
@@ -23,6 +23,9 @@ async def route_admin_object_create(request: Request) -> Response:
     """Add a row to any table, or a list of them. Answers the id, or the ids."""
     ports, raw = request.app.state.ports, request.scope["query_string"]
     asked = query.named(query.decoded(raw), ("table", *upsert.ASKED))
+    if asked.get("mode") == "merge":  # it changes rows, which has an id of its own
+        update = request.app.state.policies.match("http", "PUT", "/admin/object-update")
+        await access.require_too(ports, request.state.user, update.policy.id)
     body = row_value.parsed(await request.body())
     reach = ports.rules.admin(request.state.user["id"])
     return reply.success(await row_queue.create(ports, reach, asked, body))
