@@ -8,6 +8,7 @@ import signal
 import socket
 import sys
 from collections.abc import Coroutine, Sequence
+from functools import partial
 from multiprocessing import current_process, parent_process
 from pathlib import Path
 from types import FrameType
@@ -19,6 +20,7 @@ from uvicorn import Server
 from uvicorn.supervisors.multiprocess import Multiprocess, Process
 
 from atom import embedded
+from atom.client import pooler
 from atom.errors import ConfigError
 from atom.settings import Config, flag
 
@@ -106,7 +108,7 @@ def bound(host: str, port: int) -> None:
             ) from None
 
 
-async def reachable(url: str, seconds: float) -> None:
+async def reachable(url: str, seconds: float, key: str = "config_postgres_url") -> None:
     """Connect to the primary database once.
 
     Raises:
@@ -118,10 +120,22 @@ async def reachable(url: str, seconds: float) -> None:
         connection = await asyncpg.connect(url, timeout=seconds)
     except (OSError, ValueError, asyncpg.PostgresError, TimeoutError) as error:
         cause = str(error) or type(error).__name__
-        raise ConfigError(
-            [f"config_postgres_url: the database does not answer: {cause}"]
-        ) from None
+        raise ConfigError([f"{key}: the database does not answer: {cause}"]) from None
     await connection.close()
+
+
+async def lasting(url: str, seconds: float) -> None:
+    """Connect, and prove that a session lasts as long as its connection.
+
+    Raises:
+        ConfigError: when it does not answer, or a transaction pooler is in between.
+    """
+    import asyncpg
+
+    await reachable(url, seconds)
+    connect = partial(asyncpg.connect, url, timeout=seconds, statement_cache_size=0)
+    if not await pooler.keeps_sessions(connect):
+        raise pooler.lasting()
 
 
 def end_with_parent() -> None:
@@ -165,6 +179,8 @@ def run(app: FastAPI, config: Config, root: Path) -> NoReturn:
             url = config["config_postgres_url"]
             seconds = config["config_postgres_connect_timeout_sec"]
             ending.run(reachable(url, seconds))
+            if direct := config["config_postgres_url_direct"]:
+                ending.run(reachable(direct, seconds, "config_postgres_url_direct"))
             if workers > 1:
                 ending.run(rehearsed(app))
                 os.environ.update(found | {"config_is_postgres_init": "0"})

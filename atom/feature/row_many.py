@@ -44,8 +44,14 @@ async def create_many(database: Database, reach: Reach, body: Any) -> list[int]:
             "The body takes a list of entries.",
             hint='For example [{"table": "test", "object": {"title": "x"}}].',
         )
+    if len(body) > reach.rules.write_max:
+        raise row_value.too_many(len(body), reach.rules.write_max)
     if len(body) > ENTRIES_MAX:
-        raise row_value.too_many(len(body), ENTRIES_MAX)
+        raise ApiError(
+            f"One request takes at most {ENTRIES_MAX} entries; these are {len(body)}.",
+            code="row.too_many",
+            hint="Many rows of one table are a list for object-create.",
+        )
     names: dict[str, int] = {}
     entries = []
     for number, raw in enumerate(body):

@@ -7,7 +7,7 @@ from atom.errors import ApiError, NotFound
 from atom.feature import row_value
 from atom.feature.batch_insert import Row, blamed, insert, insert_one, listed
 from atom.feature.reach import Reach
-from atom.feature.row_rule import telling
+from atom.feature.row_rule import about, filtering, telling
 from atom.sql import plan, query, write
 from atom.sql.catalog import Table
 from atom.sql.run import Database
@@ -46,8 +46,11 @@ async def _insert(database: Database, table: Table, rows: list[Row]) -> list[int
     try:
         return await insert(database, table, rows)
     except ApiError as error:
-        attempts = ((write.insert(table, tuple(r)), tuple(r.values())) for r in rows)
-        raise await blamed(database, attempts, error) from None
+
+        def attempt(_: int, row: Row) -> tuple[str, tuple[Any, ...]]:
+            return write.insert(table, tuple(row)), tuple(row.values())
+
+        raise await blamed(database, table, rows, attempt, error) from None
 
 
 async def update(
@@ -74,7 +77,9 @@ async def update(
         else:
             row = {**await reader.read(changes[0]), **stamps}
             text, values = _update_one(reach, target, ids[0], row)
-            if await database.value(text, *values) is None:
+            with about(target.table, row):
+                found = await database.value(text, *values)
+            if found is None:
                 raise missing(reach)
     database.written(table)
     return ids if many else ids[0]
@@ -130,11 +135,11 @@ async def _update_many(
     except NotFound:
         raise
     except ApiError as error:
-        attempts = (
-            _update_one(reach, target, row_id, {**row, **stamps})
-            for row_id, row in zip(ids, rows, strict=True)
-        )
-        raise await blamed(database, attempts, error) from None
+
+        def attempt(number: int, row: Row) -> tuple[str, tuple[Any, ...]]:
+            return _update_one(reach, target, ids[number], {**row, **stamps})
+
+        raise await blamed(database, table, rows, attempt, error) from None
 
 
 async def update_ids(
@@ -152,7 +157,8 @@ async def update_ids(
     text = write.update_ids(target, tuple(read))
     statement = Statement(text, (which, *read.values()), target.owned)
     async with telling(database):
-        return await _run(database, reach, statement, table)
+        with about(target.table, read):
+            return await _run(database, reach, statement, table)
 
 
 async def delete_ids(database: Database, reach: Reach, table: str, ids: Any) -> int:
@@ -187,7 +193,8 @@ async def delete_any(database: Database, reach: Reach, raw: bytes) -> int:
     most = reach.rules.write_max
     text = write.delete_any(target, shapes)
     statement = Statement(text, (*values, most + 1), target.owned)
-    counts = await database.row(text, *statement.bound(reach.owner))
+    async with filtering(database, view, asked):
+        counts = await database.row(text, *statement.bound(reach.owner))
     assert counts is not None  # a select of two counts
     if counts["found"] > most:
         raise row_value.too_many(counts["found"], most)

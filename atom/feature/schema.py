@@ -23,7 +23,10 @@ LOCK = 0x61746F6D
 POLL_SECONDS = 0.1
 POLLS = 9_000
 # A change that cannot have its lock at once lets others pass and comes again.
-ATTEMPTS = 6
+ATTEMPTS = 20
+REST_SECONDS = 3.0  # at most, between two attempts
+# What a request may lose at a time by waiting behind a change that waits itself.
+WAIT = "1s"
 # Longer than any change takes: the pool's own limit is meant for requests.
 STATEMENT_SECONDS = 86_400.0
 
@@ -197,7 +200,7 @@ async def _run(raw: Any, group: list[Step]) -> list[str]:
             if step.kind == "index" and not step.transactional:
                 await _clear(raw, step)
             if error.sqlstate in BUSY and attempt < ATTEMPTS:
-                await asyncio.sleep(0.1 * 2**attempt)
+                await asyncio.sleep(min(0.1 * 2**attempt, REST_SECONDS))
                 continue
             log.warning("%s %s failed: %s", step.kind, step.name or step.table, error)
             if step.kind in PATIENT and len(group) == 1:
@@ -215,7 +218,7 @@ async def _execute(raw: Any, group: list[Step], at: list[Step]) -> None:
     # any stronger one.
     patient = step.lock == UPDATE_EXCLUSIVE and not step.transactional
     await raw.fetchval(
-        "select set_config('lock_timeout', $1, false)", "300s" if patient else "5s"
+        "select set_config('lock_timeout', $1, false)", "300s" if patient else WAIT
     )
     if not step.transactional:
         at.append(step)

@@ -1,6 +1,6 @@
 """`on_conflict=a,b&mode=merge|ignore`: rows that may be there already."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 from weakref import WeakKeyDictionary
@@ -9,7 +9,7 @@ from atom.errors import ApiError, Conflict, nearest
 from atom.feature import row_value
 from atom.feature.batch_insert import Row, blamed, listed
 from atom.feature.reach import Reach
-from atom.feature.row_rule import telling
+from atom.feature.row_rule import about, telling
 from atom.sql import upsert
 from atom.sql.catalog import Catalog, Table, shown
 from atom.sql.run import Database
@@ -73,6 +73,8 @@ async def create(
     read = await reader.listed(given) if many else [await reader.read(given[0])]
     rows = [{**row, **stamps} for row in read]
     _alike(rows, keys, many)
+    if asked.mode == "merge":
+        _distinct(rows, keys)
     async with telling(database):
         work = _merge if asked.mode == "merge" else _ignore
         ids = await work(database, reach, target, keys, rows, many)
@@ -82,24 +84,38 @@ async def create(
 
 async def _keys(database: Database, reach: Reach, table: Table, asked: Keys) -> Keys:
     """Return the unique rule with these columns, if the caller can name it."""
+    stamps = reach.stamps(table, create=True)
+    usable = [
+        keys
+        for keys in await unique(database, table.name)
+        if all(key in stamps or _writable(reach, table, key) for key in keys)
+    ]
+    return named(table.name, usable, asked)
+
+
+async def unique(database: Database, table: str) -> list[Keys]:
+    """Return the columns of each unique rule of a table."""
     catalog = database.catalog
     if catalog not in _unique:
         known: dict[str, list[Keys]] = {}
         for row in await database.rows(upsert.UNIQUE):
             known.setdefault(row["table"], []).append(tuple(row["columns"]))
         _unique[catalog] = known
-    stamps = reach.stamps(table, create=True)
-    usable = [
-        keys
-        for keys in _unique[catalog].get(table.name, ())
-        if all(key in stamps or _writable(reach, table, key) for key in keys)
-    ]
+    return _unique[catalog].get(table, [])
+
+
+def named(table: str, usable: Sequence[Keys], asked: Keys) -> Keys:
+    """Return the one of the usable rules that has the columns asked for.
+
+    Raises:
+        ApiError: `row.no_unique`, naming those there are.
+    """
     for keys in usable:
         if set(keys) == set(asked) and len(keys) == len(asked):
             return keys
     choices = sorted({",".join(keys) for keys in usable})
     raise ApiError(
-        f"Table '{table.name}' has no unique rule of '{shown(','.join(asked))}'.",
+        f"Table '{table}' has no unique rule of '{shown(','.join(asked))}'.",
         code="row.no_unique",
         hint="There is: " + "; ".join(choices) + "."
         if choices
@@ -137,6 +153,20 @@ def _alike(rows: list[Row], keys: Keys, many: bool) -> None:
             raise row_value.placed(error, number) if many else error
 
 
+def _distinct(rows: list[Row], keys: Keys) -> None:
+    """Refuse a row twice: which of the two should win is not for us to say.
+
+    Raises:
+        Conflict: naming both.
+    """
+    seen: dict[str, int] = {}
+    for number, row in enumerate(rows):
+        first = seen.setdefault(repr([row[key] for key in keys]), number)
+        if first != number:
+            error = Conflict(f"The same {', '.join(keys)} as in row {first}.")
+            raise row_value.placed(error, number)
+
+
 def _statement(
     reach: Reach, target: Target, text: str, *values: Any
 ) -> tuple[str, tuple[Any, ...]]:
@@ -165,7 +195,8 @@ async def _merge(
     )
     if not many:
         statement, values = of(rows[0])
-        made: list[int] | None = await database.value(statement, *values)
+        with about(target.table, rows[0]):
+            made: list[int] | None = await database.value(statement, *values)
         if made is None:
             raise foreign
         return made
@@ -177,7 +208,17 @@ async def _merge(
                 raise foreign
             return made
     except ApiError as error:
-        raise await blamed(database, (of(row) for row in rows), error) from None
+        raise await _blamed(database, target, rows, of, error) from None
+
+
+async def _blamed(
+    database: Database,
+    target: Target,
+    rows: list[Row],
+    of: Callable[..., tuple[str, tuple[Any, ...]]],
+    error: ApiError,
+) -> ApiError:
+    return await blamed(database, target.table, rows, lambda _, row: of(row), error)
 
 
 async def _ignore(
@@ -196,11 +237,12 @@ async def _ignore(
 
     statement, values = of(*rows)
     try:
-        found = await database.rows(statement, *values)
+        with about(target.table, rows[0]):
+            found = await database.rows(statement, *values)
     except ApiError as error:
         if not many:
             raise
-        raise await blamed(database, (of(row) for row in rows), error) from None
+        raise await _blamed(database, target, rows, of, error) from None
     ids: list[int | None] = [row["id"] for row in found]
     unknown = [place for place, made in enumerate(ids) if made is None]
     if unknown:

@@ -64,7 +64,10 @@ def create(draft: Draft, table: str) -> None:
     if draft.state(table) is not None:
         return
     if table in draft.live.others:
-        draft.refusals.append(f"Table {table} cannot be made: a view has its name.")
+        draft.refusals.append(
+            f"Table {table} cannot be made: a view, a sequence, an index or a type has"
+            " its name."
+        )
         return
     lines = [ID]
     for name, datatype in draft.target.tables[table].items():

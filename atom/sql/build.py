@@ -22,14 +22,20 @@ PREFIX = "atom_"
 def indexes(draft: Draft) -> None:
     """Build what is missing, rebuild what is broken, drop what is stale."""
     texts = [query.text for query in draft.declared.queries]
+    existing: dict[str, list[str]] = {}
+    for name, found in sorted(draft.live.indexes.items()):
+        existing.setdefault(found.table, []).append(name)
     for table in draft.declared.tables:
         state = draft.state(table)
         own = own_names(table, state.columns) if state is not None else set()
-        for name, found in sorted(draft.live.indexes.items()):
-            if found.table != table or name in draft.target.indexes:
+        for name in existing.get(table, ()):
+            found = draft.live.indexes[name]
+            if name in draft.target.indexes:
                 continue
             if name in draft.unindexed or not is_own(found, own):
                 continue
+            if not draft.has_declared(table, found.columns):
+                continue  # a column that stays keeps its index
             # One that is unique under another name was meant as more than speed.
             rule = found.unique and not _is_unique_name(found)
             if not (found.constraint or rule or any(name in t for t in texts)):
@@ -62,8 +68,6 @@ def same(index: Index, found: IndexState) -> bool:
 def _same_part(part: Part, key: str, operator_class: str) -> bool:
     if part.operator_class.rpartition(".")[2] not in {"", operator_class}:
         return False
-    if part.key != quote(part.column):
-        return "ll_to_earth(" in key and part.column in key
     return key == part.column
 
 
@@ -89,8 +93,7 @@ def _create(draft: Draft, index: Index) -> None:
     how = _concurrently(draft, index.table)
     unique = "unique " if index.unique else ""
     keys = ", ".join(
-        (part.key if part.key == quote(part.column) else f"({part.key})")
-        + (f" {part.operator_class}" if part.operator_class else "")
+        quote(part.column) + (f" {part.operator_class}" if part.operator_class else "")
         for part in index.parts
     )
     draft.add(

@@ -1,7 +1,7 @@
 """A plan in the making: what is compared, and what has come of it so far."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -53,6 +53,12 @@ class Draft:
     def declared_columns(self, table: str) -> Mapping[str, Column]:
         """Return a table's columns as declared."""
         return self.declared.tables[table]
+
+    def has_declared(self, table: str, names: Iterable[str]) -> bool:
+        """Say whether columns that exist are all declared; expressions do not count."""
+        state, declared = self.state(table), self.declared_columns(table)
+        there = set(state.columns) if state is not None else set()
+        return all(n == "id" or n in declared for n in names if n in there)
 
     def settled(self, table: str, column: str) -> bool:
         """Say whether a column will have the datatype it is declared with."""

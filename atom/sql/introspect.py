@@ -15,13 +15,23 @@ from atom.sql.live import (
     TriggerState,
 )
 
+# Names that no table can have: of views, sequences, indexes, and of types.
+TAKEN = """
+select c.relname::text as name from pg_class c
+where c.relnamespace = 'public'::regnamespace and c.relkind not in ('r', 'p')
+union
+select t.typname::text from pg_type t
+where t.typnamespace = 'public'::regnamespace and t.typrelid = 0
+  and not (t.typcategory = 'A' and t.typelem <> 0)
+"""
 # Tables of an extension (spatial_ref_sys) are not the application's.
 RELATIONS = """
 select n.nspname as schema, c.relname as table, c.relkind::text as kind,
+       c.relispartition as part,
        case when c.reltuples >= 0 then c.reltuples::bigint
             else pg_relation_size(c.oid) / 100 end as rows
 from pg_class c join pg_namespace n on n.oid = c.relnamespace
-where n.nspname in ('public', 'atom') and c.relkind in ('r', 'p', 'v', 'm', 'f')
+where n.nspname in ('public', 'atom') and c.relkind in ('r', 'p')
   and not exists (select 1 from pg_depend e
                   where e.classid = 'pg_class'::regclass and e.objid = c.oid
                     and e.deptype = 'e')
@@ -112,10 +122,14 @@ def _tables(
             )
     return {
         row["table"]: TableState(
-            row["table"], inside.get(row["table"], {}), row["rows"], row["kind"] == "p"
+            row["table"],
+            inside.get(row["table"], {}),
+            row["rows"],
+            row["kind"] == "p",
+            row["part"],
         )
         for row in sorted(relations, key=lambda row: str(row["table"]))
-        if row["schema"] == schema and row["kind"] in {"r", "p"}
+        if row["schema"] == schema
     }
 
 
@@ -153,11 +167,7 @@ async def read(
     return Live(
         tables=tables,
         house=house,
-        others=frozenset(
-            row["table"]
-            for row in relations
-            if row["schema"] == "public" and row["kind"] not in {"r", "p"}
-        ),
+        others=frozenset(row["name"] for row in await raw.fetch(TAKEN)),
         indexes={
             row["index"]: _index(row) for row in indexes if row["schema"] == "public"
         },

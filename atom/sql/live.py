@@ -24,6 +24,7 @@ class TableState:
     columns: Mapping[str, ColumnState]
     rows: int = 0
     partitioned: bool = False
+    part: bool = False  # of a partitioned table
 
 
 @dataclass(frozen=True)
@@ -85,7 +86,7 @@ class Live:
 
     tables: Mapping[str, TableState] = field(default_factory=dict)
     house: Mapping[str, TableState] = field(default_factory=dict)
-    others: frozenset[str] = frozenset()  # views and the like: names that are taken
+    others: frozenset[str] = frozenset()  # names taken by views, types and the like
     indexes: Mapping[str, IndexState] = field(default_factory=dict)
     house_indexes: frozenset[str] = frozenset()
     constraints: Mapping[tuple[str, str], ConstraintState] = field(default_factory=dict)

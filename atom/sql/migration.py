@@ -5,7 +5,7 @@ constraints, queries.
 """
 
 from atom.sql import alter, build, rename, rule
-from atom.sql.change import EXCLUSIVE, Plan, Step
+from atom.sql.change import Plan, Step
 from atom.sql.declaration import Declaration
 from atom.sql.draft import Draft
 from atom.sql.identifier import quote
@@ -27,8 +27,8 @@ def plan(declared: Declaration, live: Live, *, destructive: bool = False) -> Pla
     draft = Draft(declared, live, target, destructive, kept=renamed.kept)
     for extension in target.extensions:
         draft.add(f"create extension if not exists {quote(extension)}", "extension")
-    for table, sql in renamed.statements:
-        draft.add(sql, "column", table, lock=EXCLUSIVE)
+    for table, sql, lock in renamed.statements:
+        draft.add(sql, "column", table, lock=lock)
     alter.house(draft)
     rule.release(draft)
     for table in declared.tables:
@@ -49,8 +49,8 @@ def plan(declared: Declaration, live: Live, *, destructive: bool = False) -> Pla
     build.queries(draft)
     draft.drift.extend(
         f"Table {name} is not declared."
-        for name in live.tables
-        if name not in declared.tables
+        for name, state in live.tables.items()
+        if name not in declared.tables and not state.part
     )
     return Plan(
         tuple(draft.steps),

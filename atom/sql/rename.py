@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
 from atom.sql.alter import check_name
+from atom.sql.change import EXCLUSIVE, UPDATE_EXCLUSIVE
 from atom.sql.declaration import Declaration
 from atom.sql.identifier import MAX_BYTES, public, quote
 from atom.sql.index import index_name, other_name
@@ -17,7 +18,8 @@ class Renamed:
     """A database as it will be after the renames, and how to come there."""
 
     live: Live
-    statements: list[tuple[str, str]] = field(default_factory=list)  # table, SQL
+    # Table, SQL, lock.
+    statements: list[tuple[str, str, str]] = field(default_factory=list)
     drift: list[str] = field(default_factory=list)
     kept: set[tuple[str, str]] = field(default_factory=set)
 
@@ -46,7 +48,7 @@ def _rename(renamed: Renamed, state: TableState, old: str, new: str) -> None:
     table, live = state.name, renamed.live
     target = f"alter table {public(table)}"
     sql = f"{target} rename column {quote(old)} to {quote(new)}"
-    renamed.statements.append((table, sql))
+    renamed.statements.append((table, sql, EXCLUSIVE))
 
     columns = {
         new if name == old else name: replace(column, name=new)
@@ -66,7 +68,7 @@ def _rename(renamed: Renamed, state: TableState, old: str, new: str) -> None:
         called = names.get(name, name)
         if called != name and called not in indexes:
             sql = f"alter index {public(name)} rename to {quote(called)}"
-            renamed.statements.append((table, sql))
+            renamed.statements.append((table, sql, UPDATE_EXCLUSIVE))
             del indexes[name]
         else:
             called = name
@@ -81,7 +83,7 @@ def _rename(renamed: Renamed, state: TableState, old: str, new: str) -> None:
         called = _rule_names(table, old, new, rule.columns).get(name, name)
         if called != name and (table, called) not in constraints:
             sql = f"{target} rename constraint {quote(name)} to {quote(called)}"
-            renamed.statements.append((table, sql))
+            renamed.statements.append((table, sql, EXCLUSIVE))
             del constraints[table, name]
         else:
             called = name

@@ -100,14 +100,20 @@ def _key(table: str, reference: Reference) -> Rule:
 
 def release(draft: Draft) -> None:
     """Drop rules of ours that are not declared any more, before what they stand on."""
+    ours: dict[str, list[str]] = {}
+    for (table, name), found in draft.live.constraints.items():
+        if found.comment.startswith(MARK):
+            ours.setdefault(table, []).append(name)
     for table in draft.declared.tables:
-        wanted = rules(draft.declared, table)
-        for (on, name), found in draft.live.constraints.items():
-            ours = on == table and found.comment.startswith(MARK)
-            if ours and name not in wanted:
-                draft.unruled.add((on, name))
-                sql = f"alter table {public(table)} drop constraint {quote(name)}"
-                draft.add(sql, "constraint", table, name=name, lock=EXCLUSIVE)
+        wanted = rules(draft.declared, table) if table in ours else {}
+        for name in ours.get(table, ()):
+            # A column that is not declared stays, and its rules with it.
+            columns = draft.live.constraints[table, name].columns
+            if name in wanted or not draft.has_declared(table, columns):
+                continue
+            draft.unruled.add((table, name))
+            sql = f"alter table {public(table)} drop constraint {quote(name)}"
+            draft.add(sql, "constraint", table, name=name, lock=EXCLUSIVE)
 
 
 def demand(draft: Draft, table: str) -> None:

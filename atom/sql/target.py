@@ -19,7 +19,6 @@ EXTENSION_OF = {
     "geography": "postgis",
     "geometry": "postgis",
 }
-EARTH = ("cube", "earthdistance")
 
 
 @dataclass
@@ -155,24 +154,15 @@ def _add_index(
 def _part(target: Target, table: str, column: Column, method: str) -> Part | None:
     """Say what an index stores of a column; None when it cannot be had here."""
     datatype = target.tables[table].get(column.name, column.datatype)
-    key = quote(column.name)
-    if is_point(column) and datatype == "point":
-        if target.use(*EARTH):
-            earth = target.within("earthdistance", "ll_to_earth")
-            return Part(column.name, f"{earth}({key}[1], {key}[0])")
-        target.note(
-            "Distances are searched by a plain index on point, because"
-            f" earthdistance cannot be used here. {cure(target, *EARTH)}"
-        )
-    elif lent := trigram(method, datatype):
+    if lent := trigram(method, datatype):
         if not target.use("pg_trgm"):
             target.note(
                 f"A {method} index on text needs pg_trgm, which cannot be used here;"
                 f" it is left out. {cure(target, 'pg_trgm')}"
             )
             return None
-        return Part(column.name, key, target.within("pg_trgm", lent))
-    return Part(column.name, key)
+        return Part(column.name, target.within("pg_trgm", lent))
+    return Part(column.name)
 
 
 def _free_name(target: Target, table: str, columns: str, method: str) -> str:

@@ -24,7 +24,13 @@ KEY_COLUMNS = re.compile(r'\(([\w", ]+)\)=\(')
 RAISED = "exec_stmt_raise"
 
 LOST = ("08", "57P")
-STALE = {"42P01", "42703", "0A000", "42P05", "26000", "42P10"}
+STALE = {"42P01", "42703", "42P05", "26000", "42P10"}
+# What else reads a value and cannot: a jsonpath, the name of a type or a table. Our own
+# statements are sound; where the table itself is gone, the parser says so.
+READING = {"42601", "42602", "42704", "42P01", "3F000"}
+PARSER = "parserOpenTable"
+STALE_PLAN = "InvalidCachedStatementError"
+UNFIT = "A value does not fit the datatype of its column."
 SILENT = (
     "ConnectionDoesNotExistError",
     "InterfaceError",
@@ -42,6 +48,35 @@ def unavailable() -> Unavailable:
     )
 
 
+class Unplaced(ApiError):
+    """About a value, and PostgreSQL does not say of which column; that can be found.
+
+    `about` is the table and the row that is written, where a single row was tried.
+    """
+
+    code = "value.unreadable"
+    about: Any = None
+    # In these words it says the same of a column {name} of a datatype {kind}; without
+    # any the value is not one of its datatype.
+    named = ""
+
+    def __init__(self, message: str, *, code: str = "", hint: str = "") -> None:
+        super().__init__(message, code=code, hint=hint)
+        self.text = message
+
+    def name(self, message: str, hint: str = "") -> None:
+        """Say it better; what was put before the message stays."""
+        self.message = self.message.removesuffix(self.text) + message
+        self.args, self.text, self.hint = (self.message,), message, hint
+
+
+class Unfit(Unplaced, Unprocessable):
+    """Of the right datatype, and against a rule of it."""
+
+    status = Unprocessable.status
+    code = Unprocessable.code
+
+
 def told(error: Exception) -> ApiError:
     """Return the error a caller may see for one that a driver raised."""
     if isinstance(error, ApiError):
@@ -56,9 +91,7 @@ def told(error: Exception) -> ApiError:
         return unavailable()
     kinds = {kind.__name__ for kind in type(error).__mro__}
     if "DataError" in kinds:
-        return ApiError(
-            "A value does not fit the datatype of its column.", code="value.unreadable"
-        )
+        return Unplaced(UNFIT)
     if kinds & set(SILENT):
         log.warning("database lost: %s", error)
         return unavailable()
@@ -74,16 +107,20 @@ def _by_state(error: Any, state: str) -> ApiError:
     known = RULES.get(state)
     if known is not None:
         return known(error)
-    if state.startswith("22"):
-        return ApiError(
-            "A value does not fit the datatype of its column.", code="value.unreadable"
-        )
+    inside = bool(getattr(error, "context", None))  # of a function or a trigger
+    source = getattr(error, "server_source_function", "")
+    if state.startswith("22") or (state in READING and source != PARSER and not inside):
+        return Unplaced(UNFIT)
+    if state == "42883" and not inside:
+        return _incomparable()
     if state == "57014":
         return TimedOut("The database took too long to answer.")
     if state.startswith(LOST) or state in {"53300", "53400"}:
         log.warning("database lost: %s", error)
         return unavailable()
-    if state in STALE:
+    if state == "0A000" and type(error).__name__ != STALE_PLAN:
+        return _unsupported()
+    if state in STALE or state == "0A000":
         log.warning("statement does not fit the schema", exc_info=error)
         return Unavailable(
             "The tables have just been changed.",
@@ -127,9 +164,33 @@ def _exists(error: Any) -> ApiError:
     )
 
 
+def _incomparable() -> ApiError:
+    found = Unplaced(
+        "PostgreSQL does not compare values of this datatype that way.",
+        code="filter.unreadable",
+    )
+    found.named = "PostgreSQL does not compare column '{name}' ({kind}) that way."
+    return found
+
+
+def _unsupported() -> ApiError:
+    found = Unplaced("The database server does not support this.")
+    found.named = "The database server does not support column '{name}' ({kind})."
+    return found
+
+
+def _unfit(message: str, named: str) -> ApiError:
+    found = Unfit(message)
+    found.named = named
+    return found
+
+
 def _missing(error: Any) -> ApiError:
     if not error.column_name:  # of a domain
-        return Unprocessable("A value is null where its datatype takes none.")
+        return _unfit(
+            "A value is null where its datatype takes none.",
+            "Column '{name}' is mandatory.",
+        )
     return Unprocessable(
         f"Column '{error.column_name}' of table '{error.table_name}' is mandatory."
     )
@@ -137,8 +198,12 @@ def _missing(error: Any) -> ApiError:
 
 def _checked(error: Any) -> ApiError:
     if not error.table_name:  # of a domain
-        told = f"the rule '{error.constraint_name}' of its datatype"
-        return Unprocessable(f"A value breaks {told}.")
+        rule = f"the rule '{error.constraint_name}' of its datatype."
+        return _unfit(f"A value breaks {rule}", f"Column '{{name}}' breaks {rule}")
+    if not error.constraint_name:
+        return Unprocessable(
+            f"Table '{error.table_name}' has no partition that takes this row."
+        )
     broken = Broken(f"A value breaks the {_rule(error)}.")
     broken.table, broken.rule = error.table_name, error.constraint_name
     return broken
@@ -180,8 +245,14 @@ RULES: dict[str, Callable[[Any], ApiError]] = {
     "40001": _busy,
     "40P01": _busy,
     "55P03": _busy,
-    "22001": lambda error: Unprocessable("A text is longer than its column takes."),
-    "22003": lambda error: Unprocessable("A number is larger than its column takes."),
+    "22001": lambda error: _unfit(
+        "A text is longer than its column takes.",
+        "The text is too long for column '{name}' ({kind}).",
+    ),
+    "22003": lambda error: _unfit(
+        "A number is larger than its column takes.",
+        "The number is too large for column '{name}' ({kind}).",
+    ),
     "22012": lambda error: Unprocessable(
         "A rule of the table divides by zero, or a trigger leaves a row out."
     ),
@@ -192,4 +263,8 @@ RULES: dict[str, Callable[[Any], ApiError]] = {
         "The pattern may not end with a backslash.", code="filter.unreadable"
     ),
     "42501": lambda error: Forbidden("The database does not permit this."),
+    "54000": lambda error: Unprocessable(
+        "A text is too long for an index or a search of its table.",
+        hint="An index on a column takes texts of about 2,600 bytes.",
+    ),
 }

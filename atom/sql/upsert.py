@@ -68,20 +68,19 @@ def ignore(target: Target, columns: tuple[str, ...], keys: tuple[str, ...]) -> s
     """
     table, start = target.table, 2 if target.owned else 1
     cells, lists = unnested(table, columns, start)
-    names = _names(columns)
-    selected = ", ".join(
-        f"{cell} as {quote(name)}" for cell, name in zip(cells, columns, strict=True)
-    )
+    listed, cast = given(columns, start), _numbered(cells, start)
+    places = {name: n for n, name in enumerate(columns, start)}
+    numbers = tuple(places[key] for key in keys)
     return (
-        f"with given as materialized (select x.place, {selected} from unnest({lists})"
-        f" with ordinality as x({given(columns, start)}, place)),"
-        f" made as (insert into {public(table.name)} ({names})"
-        f" select {names} from given order by place"
+        f"with given as materialized (select x.place, {cast} from unnest({lists})"
+        f" with ordinality as x({listed}, place)),"
+        f" made as (insert into {public(table.name)} ({_names(columns)})"
+        f" select {listed} from given order by place"
         f" on conflict ({_names(keys)}) do nothing"
         f" returning {quote(KEY)} as id, {_listed(keys)})"
         f" select g.place, coalesce(m.id, t.{quote(KEY)}) as id"
-        f" from given g left join made m on {_made(table, keys)}"
-        f" left join {public(table.name)} t on {_same(target, keys)}"
+        f" from given g left join made m on {_made(table, keys, numbers)}"
+        f" left join {public(table.name)} t on {_same(target, keys, numbers)}"
         " order by g.place"
     )
 
@@ -90,18 +89,29 @@ def _listed(keys: tuple[str, ...]) -> str:
     return ", ".join(f"{quote(key)} as k{n}" for n, key in enumerate(keys))
 
 
-def _given(table: Table, key: str) -> str:
+def _numbered(cells: list[str], start: int) -> str:
+    """Call values c1, c2, …: a column may have any name, also one of ours."""
+    return ", ".join(f"{cell} as c{n}" for n, cell in enumerate(cells, start))
+
+
+def _given(table: Table, key: str, number: int) -> str:
     """Write a key as its column holds it: rounded where that rounds."""
-    return f"g.{quote(key)}::{table.columns[key].datatype}"
+    return f"g.c{number}::{table.columns[key].datatype}"
 
 
-def _made(table: Table, keys: tuple[str, ...]) -> str:
-    return " and ".join(f"m.k{n} = {_given(table, k)}" for n, k in enumerate(keys))
+def _made(table: Table, keys: tuple[str, ...], numbers: tuple[int, ...]) -> str:
+    return " and ".join(
+        f"m.k{n} = {_given(table, key, number)}"
+        for n, (key, number) in enumerate(zip(keys, numbers, strict=True))
+    )
 
 
-def _same(target: Target, keys: tuple[str, ...]) -> str:
+def _same(target: Target, keys: tuple[str, ...], numbers: tuple[int, ...]) -> str:
     parts = reached(target, "t", marks())
-    parts += [f"t.{quote(k)} = {_given(target.table, k)}" for k in keys]
+    parts += [
+        f"t.{quote(key)} = {_given(target.table, key, number)}"
+        for key, number in zip(keys, numbers, strict=True)
+    ]
     return " and ".join(parts)
 
 
@@ -110,11 +120,10 @@ def found(target: Target, keys: tuple[str, ...]) -> str:
     """Write the look for rows with the same keys; lists are those of the keys alone."""
     table, start = target.table, 2 if target.owned else 1
     cells, lists = unnested(table, keys, start)
-    selected = ", ".join(
-        f"{cell} as {quote(key)}" for cell, key in zip(cells, keys, strict=True)
-    )
+    numbers = tuple(range(start, start + len(keys)))
     return (
-        f"select t.{quote(KEY)} as id from (select x.place, {selected}"
+        f"select t.{quote(KEY)} as id from (select x.place, {_numbered(cells, start)}"
         f" from unnest({lists}) with ordinality as x({given(keys, start)}, place)) g"
-        f" left join {public(table.name)} t on {_same(target, keys)} order by g.place"
+        f" left join {public(table.name)} t on {_same(target, keys, numbers)}"
+        " order by g.place"
     )

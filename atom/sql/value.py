@@ -35,9 +35,27 @@ TAKES = {
     "time": "a time such as 12:00:00",
     "uuid": "a UUID",
     "json": "a JSON value",
+    "bytes": r"bytes in hexadecimal such as \x00ff",
     "point": "POINT(longitude latitude) or a GeoJSON point",
     "geography": "POINT(longitude latitude) or a GeoJSON point",
     "other": "text that PostgreSQL reads as its datatype",
+}
+HINTS = {
+    "text": "A text holds no NUL character.",
+    "json": "It holds no NUL character and is at most 254 levels deep.",
+}
+# Of datatypes that travel as text: what is written about them.
+WRITTEN = {
+    "inet": "an address such as 192.0.2.1",
+    "cidr": "a network such as 192.0.2.0/24",
+    "macaddr": "an address such as 08:00:2b:01:02:03",
+    "interval": "a span of time such as 2 days or P2D",
+    **dict.fromkeys(("bit", "bit varying"), "zeros and ones such as 1010"),
+    "money": "an amount such as 12.50",
+    **dict.fromkeys(("int4range", "int8range", "numrange"), "a range such as [1,5)"),
+    **dict.fromkeys(
+        ("daterange", "tsrange", "tstzrange"), "a range such as [2026-01-31,2026-02-28)"
+    ),
 }
 
 
@@ -193,14 +211,16 @@ def expected(kind: Datatype) -> str:
         bound = INTEGERS[kind.name]
         return f"a whole number from {-bound} to {bound - 1}"
     if kind.family == "other":
-        return f"text that reads as {kind.name}"
+        return WRITTEN.get(kind.name, f"text that reads as {kind.name}")
     return TAKES[kind.family]
 
 
 def unreadable(column: str, kind: Datatype) -> ApiError:
     """Say that a value does not fit its column."""
     return ApiError(
-        f"Column '{column}' takes {expected(kind)}.", code="value.unreadable"
+        f"Column '{column}' takes {expected(kind)}.",
+        code="value.unreadable",
+        hint=HINTS.get((kind.element or kind).family, ""),
     )
 
 

@@ -5,10 +5,10 @@
 from functools import lru_cache
 from itertools import count
 
-from atom.sql import filter as filters
+from atom.sql import group
 from atom.sql.catalog import LiveColumn, Table
 from atom.sql.datatype import datatype
-from atom.sql.filter import Condition, Either
+from atom.sql.group import Shape
 from atom.sql.identifier import public, quote
 from atom.sql.statement import KEY, Target, marks, reached, where
 
@@ -48,7 +48,7 @@ def unnested(
         is_plain = travels == kind.name or (
             kind.family == "text" and kind.name != "citext"
         )
-        values.append(f"x.c{number}" + ("" if is_plain else f"::{kind.name}"))
+        values.append(f"x.c{number}" + ("" if is_plain else f"::{kind.bare}"))
     return values, ", ".join(lists)
 
 
@@ -152,7 +152,7 @@ def delete_ids(target: Target) -> str:
 
 
 @lru_cache(1024)
-def delete_any(target: Target, conditions: tuple[Condition | Either, ...]) -> str:
+def delete_any(target: Target, conditions: tuple[Shape, ...]) -> str:
     """Write the delete of the rows that meet conditions, at least one.
 
     The last parameter is how many are too many: then none is deleted. It answers how
@@ -163,9 +163,9 @@ def delete_any(target: Target, conditions: tuple[Condition | Either, ...]) -> st
     """
     if not conditions:
         raise ValueError("a delete needs a condition")
-    taken = marks()
+    taken, judged = marks(), list[str]()
     parts = reached(target, "t", taken)
-    parts += [filters.render(each, "t", taken) for each in conditions]
+    parts += [group.render(each, "t", taken, judged) for each in conditions]
     condition, too_many = where(parts), f"{next(taken)}::bigint"
     name = public(target.table.name)
     return (
@@ -174,7 +174,7 @@ def delete_any(target: Target, conditions: tuple[Condition | Either, ...]) -> st
         f" gone as (delete from {name} as t{condition}"
         f" and (select count(*) from found) < {too_many} returning 1)"
         " select (select count(*) from found) as found,"
-        " (select count(*) from gone) as gone"
+        f" (select count(*) from gone) as gone{where(judged)}"
     )
 
 

@@ -93,7 +93,7 @@ async def test_what_comes_during_a_write_is_written_together(world):
 
 BAD = [
     ({"is_active": 7}, Unprocessable, "is_active"),
-    ({"mood": "angry"}, ApiError, "datatype"),
+    ({"mood": "angry"}, ApiError, "mood"),
     ({"title": "taken"}, Conflict, "title"),
     ({"title": "no", "type": 13}, Conflict, "unlucky"),
 ]

@@ -3,7 +3,7 @@
 import pytest
 
 from atom.errors import ApiError, Conflict, Forbidden, NotFound, Unprocessable
-from atom.feature import row
+from atom.feature import row, upsert
 from atom.feature.row_many import create_many
 from tests.integration.row_world import ADA, CLO, World, database_url, row_url, world
 
@@ -67,7 +67,8 @@ WRONG_ENTRIES = [
     ([{**ONE, "as": "a"},
       {"table": "test", "object": {"created_by_id": "$a.id"}}],
      400, "Entry 1: Column 'created_by_id' may not be written."),
-    ([ONE] * 101, 400, "at most 100 rows"),
+    ([ONE] * 101, 400, "at most 100 entries; these are 101."),
+    ([ONE] * 1000, 400, "at most 100 entries; these are 1000."),
 ]  # fmt: skip
 
 
@@ -237,6 +238,14 @@ class TestGuard:
             row.update(database, reach, "test", four),
             row.update_ids(database, reach, "test", made, "title", "x"),
             row.delete_ids(database, reach, "test", made),
+            create_many(database, reach, [ONE] * 4),
+            *(
+                upsert.create(
+                    *(database, reach, "report_user", [{"user_id": 1}] * 4),
+                    upsert.Wish(("created_by_id", "user_id"), mode),
+                )
+                for mode in upsert.MODES
+            ),
         ]
         codes = {(await refused(work)).code for work in works}
 

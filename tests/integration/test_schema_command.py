@@ -105,7 +105,7 @@ async def test_change_that_fails_is_told(url, typed):
     code, _, said = typed("schema", "apply", config_postgres_url=url)
 
     assert 1 == code
-    assert "Table test cannot be made: a view has its name." in said
+    assert "Table test cannot be made: a view, a sequence," in said
 
 
 def test_unknown_word_is_answered_with_the_usage(typed):

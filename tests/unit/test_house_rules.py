@@ -59,6 +59,9 @@ LAYERS = (
     {
         "bus",
         "command",
+        "command_data",
+        "command_file",
+        "command_progress",
         "consume",
         "document",
         "explain",
