@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from atom.errors import ConfigError
-from atom.sql.declaration import Declaration
+from atom.schema.declaration import Declaration
 
 PLACEHOLDERS = ("change", "example", "secret", "placeholder", "password", "xxxx")
 

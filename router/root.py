@@ -12,7 +12,7 @@ from atom.feature import operator
 from atom.openapi import answers
 from atom.explain import explain
 from atom.policy import described
-from atom.sql.change import described as plan_described
+from atom.schema.change import described as plan_described
 
 router = APIRouter(tags=["Root"])
 

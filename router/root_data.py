@@ -7,7 +7,9 @@ from fastapi import File, Form, Query, UploadFile
 from pydantic import BaseModel, Field
 
 from atom import openapi, reply
-from atom.feature import transfer_asked, transfer_in, transfer_out
+from atom.feature.transfer.asked import format_of, unzipped
+from atom.feature.transfer.export import Export
+from atom.feature.transfer.load import load
 from atom.openapi import failures
 
 router = APIRouter(tags=["Root data"])
@@ -28,7 +30,7 @@ class Reading(BaseModel):
 class CsvResponse(responses.StreamingResponse):
     """Sends an export as it comes; ends its query when the caller leaves."""
 
-    def __init__(self, export: transfer_out.Export, file_format: str = "csv") -> None:
+    def __init__(self, export: Export, file_format: str = "csv") -> None:
         named = f"attachment; filename=query_result.{file_format}"
         headers = {"Content-Disposition": named}
         super().__init__(export, media_type=MEDIA[file_format], headers=headers)
@@ -73,8 +75,8 @@ async def route_root_postgres_export(
     well is whole.
     """
     ports = request.app.state.ports
-    file_format = transfer_asked.format_of(file_format, "")
-    export = transfer_out.Export(
+    file_format = format_of(file_format, "")
+    export = Export(
         ports.database,
         body.query,
         secret=ports.rules.secret,
@@ -119,14 +121,12 @@ async def route_root_postgres_import(
     or stays. What cannot be read or is refused is named by line and column.
     """
     name = file.filename or ""
-    number = await transfer_in.load(
+    number = await load(
         request.app.state.ports.database,
         mode,
         table,
-        transfer_asked.unzipped(file.file, name),
-        file_format=transfer_asked.format_of(
-            file_format, name, file.content_type or ""
-        ),
+        unzipped(file.file, name),
+        file_format=format_of(file_format, name, file.content_type or ""),
         on_conflict=on_conflict,
         existing=existing,
         seconds=SECONDS,

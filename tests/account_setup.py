@@ -24,8 +24,8 @@ from atom.feature import schema
 from atom.feature.token import Decoder
 from atom.keys import KEYS
 from atom.port import Ports
+from atom.schema.declaration import Declaration
 from atom.sql import catalog
-from atom.sql.declaration import Declaration
 from atom.sql.run import Database, reset
 from atom.task import Tasks
 

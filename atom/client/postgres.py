@@ -14,6 +14,9 @@ VERBS = {
     *("copy_from_query", "copy_from_table", "copy_records_to_table", "copy_to_table"),
 }
 
+# For a command, which does one thing at a time.
+FEW = {"config_postgres_min_connection": 1, "config_postgres_max_connection": 2}
+
 
 def server_settings(config: Config) -> dict[str, str]:
     """Return what each connection asks of the server, in PostgreSQL's own words.

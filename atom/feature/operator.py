@@ -6,10 +6,10 @@ from typing import Any
 from atom.feature import schema
 from atom.feature.account_root import RootLogin, ensure_root
 from atom.port import Ports, UserState
+from atom.schema.change import Plan
+from atom.schema.declaration import Declaration
 from atom.sql import catalog
 from atom.sql.catalog import Catalog
-from atom.sql.change import Plan
-from atom.sql.declaration import Declaration
 
 log = logging.getLogger(__name__)
 ROOT_API_IDS = range(1, 7)

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from atom.errors import Unprocessable
-from atom.feature.transfer_judge import Bounds
-from atom.feature.transfer_proof import Proven, prove, unreadable
+from atom.feature.transfer.judge import Bounds
+from atom.feature.transfer.proof import Proven, prove, unreadable
 from atom.sql import transfer as write
 from atom.sql.run import Connection, Database, affected
 

@@ -8,10 +8,10 @@ from itertools import groupby
 from typing import Any
 
 from atom.errors import Conflict, Unavailable
-from atom.sql import introspect, migration
-from atom.sql.change import UPDATE_EXCLUSIVE, Plan, Step, described
-from atom.sql.declaration import Declaration
-from atom.sql.reason import reason
+from atom.schema import introspect, migration
+from atom.schema.change import UPDATE_EXCLUSIVE, Plan, Step, described
+from atom.schema.declaration import Declaration
+from atom.schema.reason import reason
 from atom.sql.told import told
 
 log = logging.getLogger(__name__)

@@ -18,8 +18,8 @@ from atom import keys, settings
 from atom.embedded import binaries
 from atom.feature import row, schema
 from atom.feature.reach import Rules
+from atom.schema.declaration import Declaration
 from atom.sql import catalog
-from atom.sql.declaration import Declaration
 from atom.sql.run import Database
 from tests.acceptance.conftest import opened
 from tests.integration.near import connected, fresh_database

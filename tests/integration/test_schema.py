@@ -14,9 +14,9 @@ from hypothesis import strategies as st
 
 from atom.errors import Conflict, Unavailable
 from atom.feature import schema
-from atom.sql.column import INDEX_METHODS
-from atom.sql.declaration import Declaration
-from atom.sql.index import fits
+from atom.schema.column import INDEX_METHODS
+from atom.schema.declaration import Declaration
+from atom.schema.index import fits
 from atom.sql.run import Database, reset
 from tests.integration.near import BIN, connected, database_url, fresh_database
 

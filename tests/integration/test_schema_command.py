@@ -8,7 +8,7 @@ import sys
 import pytest
 
 from atom.feature.schema import LOCK
-from atom.sql.plan_text import HEAD
+from atom.schema.plan_text import HEAD
 from tests.integration.near import connected, database_url, fresh_database
 from tests.served import ROOT, environment
 

@@ -9,7 +9,7 @@ import pytest
 
 from atom.errors import Conflict
 from atom.feature import schema
-from atom.sql.declaration import Declaration
+from atom.schema.declaration import Declaration
 from tests.integration.near import BIN, connected, database_url, fresh_database
 
 __all__ = ["database_url"]

@@ -12,7 +12,7 @@ import pytest
 
 from atom.errors import ApiError
 from atom.feature import schema
-from atom.sql.declaration import Declaration
+from atom.schema.declaration import Declaration
 from tests.integration.near import connected, database_url
 from tests.integration.test_schema import dumped
 

@@ -6,7 +6,7 @@ import re
 import pytest
 
 from atom.feature import schema
-from atom.sql.declaration import Declaration
+from atom.schema.declaration import Declaration
 from tests.integration.near import connected, database_url, fresh_database
 from tests.integration.test_schema import columns
 

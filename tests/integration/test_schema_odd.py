@@ -5,8 +5,8 @@ import pytest
 
 from atom.errors import ApiError, Conflict
 from atom.feature import schema
+from atom.schema.declaration import Declaration
 from atom.sql import catalog
-from atom.sql.declaration import Declaration
 from atom.sql.run import Database
 from tests.integration.near import connected, database_url, fresh_database
 from tests.integration.row_world import World

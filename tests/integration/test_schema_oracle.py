@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from atom.feature import schema
-from atom.sql.declaration import Declaration
+from atom.schema.declaration import Declaration
 from tests.integration.near import connected, database_url, fresh_database
 
 __all__ = ["database_url"]

@@ -7,7 +7,8 @@ import asyncpg
 import pytest
 
 from atom.errors import ApiError
-from atom.feature import transfer_in, transfer_out
+from atom.feature.transfer import load as whole
+from atom.feature.transfer.export import WAITING_MAX, Export
 from atom.sql import catalog, value
 from atom.sql.catalog import LiveColumn
 from atom.sql.run import Database, reset
@@ -47,7 +48,7 @@ async def database(database_url):  # noqa: F811
 
 async def load(database, mode, text, table="test", **options):
     data = text if isinstance(text, bytes) else text.encode()
-    return await transfer_in.load(database, mode, table, io.BytesIO(data), **options)
+    return await whole.load(database, mode, table, io.BytesIO(data), **options)
 
 
 async def refusal(database, mode, text, table="test"):
@@ -63,7 +64,7 @@ async def refusal(database, mode, text, table="test"):
 
 async def export(database, query, **options):
     """Return a whole export."""
-    going = transfer_out.Export(database, query, **options)
+    going = Export(database, query, **options)
     await going.start()
     try:
         return b"".join([chunk async for chunk in going])
@@ -112,7 +113,7 @@ async def test_what_was_exported_is_imported_as_it_was(database):
 
 async def test_a_file_with_a_header_alone_is_fine(database):
     """Nothing to do is done."""
-    for mode in transfer_in.MODES:
+    for mode in whole.MODES:
         by = {"on_conflict": "id"} if mode == "upsert" else {}
         assert 0 == await load(database, mode, "id,title\n", **by)
         assert 0 == await load(database, mode, "\n", file_format="jsonl", **by)
@@ -346,9 +347,7 @@ REFUSED = [
 async def test_what_does_not_only_read_is_refused_before_the_first_byte(database):
     """`start` raises, so the answer is a clean error and no stream."""
     for query in REFUSED:
-        going = transfer_out.Export(
-            database, query, secret=frozenset({"password"}), seconds=5
-        )
+        going = Export(database, query, secret=frozenset({"password"}), seconds=5)
         with pytest.raises(ApiError) as caught:
             await going.start()
         assert 400 <= caught.value.status < 500, query
@@ -356,7 +355,7 @@ async def test_what_does_not_only_read_is_refused_before_the_first_byte(database
 
 async def test_a_fault_in_the_middle_is_raised_in_the_middle(database):
     """Who reads the stream learns that it is not whole."""
-    going = transfer_out.Export(
+    going = Export(
         database, "select 1 / (200000 - n) from generate_series(1, 300000) n"
     )
     await going.start()
@@ -371,7 +370,7 @@ async def test_a_fault_in_the_middle_is_raised_in_the_middle(database):
 
 async def test_a_slow_reader_holds_the_query_back(database):
     """Memory stays bounded by the few chunks that wait."""
-    going = transfer_out.Export(
+    going = Export(
         database, "select repeat('x', 1000) from generate_series(1, 1000000)"
     )
     await going.start()
@@ -379,7 +378,7 @@ async def test_a_slow_reader_holds_the_query_back(database):
     waiting = going._chunks.qsize()
     await going.close()
 
-    assert waiting == transfer_out.WAITING_MAX
+    assert waiting == WAITING_MAX
 
 
 @pytest.mark.parametrize(
@@ -392,7 +391,7 @@ async def test_a_slow_reader_holds_the_query_back(database):
 )
 async def test_a_reader_who_leaves_ends_the_query(database, query, caplog):
     """The server is told at once, and the connection is back in the pool."""
-    going = transfer_out.Export(database, query)
+    going = Export(database, query)
     await going.start()
     await asyncio.sleep(0.2)
     await asyncio.wait_for(going.close(), 5)
@@ -407,7 +406,7 @@ async def test_a_reader_who_leaves_ends_the_query(database, query, caplog):
 
 async def test_an_export_that_takes_too_long_is_ended(database):
     """Before the first byte it is a 504."""
-    going = transfer_out.Export(
+    going = Export(
         database,
         "select count(*) from generate_series(1, 1e9::bigint)",
         seconds=0.3,

@@ -8,7 +8,8 @@ import asyncpg
 import pytest
 
 from atom.errors import ApiError
-from atom.feature import transfer_in, transfer_out
+from atom.feature.transfer import load as whole
+from atom.feature.transfer.export import Export
 from atom.sql import catalog
 from atom.sql.run import Database, reset
 from tests.integration.near import connected, database_url, fresh_database
@@ -47,7 +48,7 @@ async def load(database, mode, file, **options):
         file = "".join(json.dumps(row) + "\n" for row in file)
         options["file_format"] = "jsonl"
     file = io.BytesIO(file.encode())
-    return await transfer_in.load(database, mode, "item", file, **options)
+    return await whole.load(database, mode, "item", file, **options)
 
 
 async def items(database, columns="shop, code, title, price"):
@@ -304,16 +305,14 @@ async def test_a_fault_far_into_json_lines_is_found_at_its_line(database):
         lines[29_000] = fault + "\r\n"
         file = io.BytesIO("".join(lines).encode())
         with pytest.raises(ApiError) as caught:
-            await transfer_in.load(
-                database, "create", "item", file, file_format="jsonl"
-            )
+            await whole.load(database, "create", "item", file, file_format="jsonl")
         assert caught.value.message.startswith(message), caught.value.message
     assert [] == await items(database)
 
 
 async def export(database, query, **options):
     """Return a whole export."""
-    going = transfer_out.Export(database, query, **options)
+    going = Export(database, query, **options)
     await going.start()
     try:
         return b"".join([chunk async for chunk in going])
@@ -345,9 +344,7 @@ async def test_json_lines_that_were_exported_are_imported_as_they_were(database)
     assert {"type": "Point", "coordinates": [1.5, -2]} == rows[0]["spot"]
     assert '"\\\n\u2028' == rows[0]["code"]
     file = io.BytesIO(whole)
-    assert 2 == await transfer_in.load(
-        database, "create", "item", file, file_format="jsonl"
-    )
+    assert 2 == await whole.load(database, "create", "item", file, file_format="jsonl")
     after = await database.value(whole_table)
     # A json column holds text: its line breaks between values are blanks now.
     assert before.replace("\r\n", "  ").replace(":\n[", ": [") == after

@@ -13,7 +13,7 @@ from hypothesis import HealthCheck, given, note, settings
 from hypothesis import strategies as st
 
 from atom.errors import ApiError
-from atom.feature import transfer_in
+from atom.feature.transfer.load import load
 from atom.sql import catalog
 from atom.sql.run import Database, reset
 from tests.integration.near import database_url
@@ -173,7 +173,7 @@ async def by_file(world, column, text, file_format):
     """Write by an import of one row."""
     file = io.BytesIO(text)
     try:
-        number = await transfer_in.load(
+        number = await load(
             world.database, "create", "every", file, file_format=file_format
         )
     except ApiError as error:
@@ -248,9 +248,7 @@ def test_what_is_left_out_is_the_default_and_null_is_null(same):
         world.database.catalog = await catalog.read(world.database)
         lines = b'{"small": 1}\n{"title": null, "small": 2}\n{"title": "x"}\n'
         file = io.BytesIO(lines)
-        await transfer_in.load(
-            world.database, "create", "every", file, file_format="jsonl"
-        )
+        await load(world.database, "create", "every", file, file_format="jsonl")
         found = await world.database.rows("delete from every returning small, title")
         await world.database.run("alter table every alter title drop default")
         return [tuple(row) for row in found]

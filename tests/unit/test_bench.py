@@ -2,7 +2,7 @@
 
 import pytest
 
-from atom.sql.declaration import Declaration
+from atom.schema.declaration import Declaration
 from bench import report, table
 from bench.load import BenchError, Counted, Request, read_counts, script
 from bench.measure import Row, compared, measure

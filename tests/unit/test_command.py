@@ -2,9 +2,10 @@
 
 import pytest
 
-from atom.command import differs, parser
-from atom.sql.change import Plan, Step
-from atom.sql.plan_text import script, shown
+from atom.command import parser
+from atom.command.schema import differs
+from atom.schema.change import Plan, Step
+from atom.schema.plan_text import script, shown
 
 STEP = Step(
     'alter table "public"."test"\n  drop column "a"',

@@ -34,6 +34,7 @@ PURE = [
     "atom/keys.py",
     "atom/keys_service.py",
     "atom/soundness.py",
+    "atom/schema",
     "atom/sql",
     "atom/tier.py",
 ]
@@ -48,6 +49,7 @@ LAYERS = (
         "keys_service",
         "log",
         "route",
+        "schema",
         "settings",
         "soundness",
         "sql",
@@ -59,9 +61,6 @@ LAYERS = (
     {
         "bus",
         "command",
-        "command_data",
-        "command_file",
-        "command_progress",
         "consume",
         "document",
         "explain",

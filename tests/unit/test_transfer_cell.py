@@ -6,8 +6,8 @@ import io
 import pytest
 
 from atom.errors import ApiError
-from atom.feature.transfer_cell import Column, for_copy
-from atom.feature.transfer_csv import Reader
+from atom.feature.transfer.cell import Column, for_copy
+from atom.feature.transfer.csv import Reader
 from atom.sql.catalog import LiveColumn
 
 HASH = "$argon2id$v=19$m=65536,t=3,p=4$c29tZXNhbHQ$aGFzaGhhc2hoYXNo"

@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from atom.errors import ApiError
-from atom.feature.transfer_json import Reader, spelt
-from atom.feature.transfer_json_cell import Column
+from atom.feature.transfer.jsonl import Reader, spelt
+from atom.feature.transfer.jsonl_cell import Column
 from atom.sql.catalog import LiveColumn
 
 VALUE = st.recursive(

@@ -1,0 +1,268 @@
+"""`python main.py data import` and `data export`: whole tables in and out of files."""
+
+import argparse
+import asyncio
+import os
+import signal
+import sys
+from argparse import Namespace
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import IO, Any, BinaryIO, cast
+
+from atom import serve
+from atom.adapter.redis import RedisStore
+from atom.client import Live
+from atom.client.postgres import FEW, open_pool
+from atom.client.redis import CACHE
+from atom.command.file import Feed, Stopped, fed, written
+from atom.command.progress import Bar, ended
+from atom.errors import ApiError
+from atom.feature.reach import Rules
+from atom.feature.transfer.asked import (
+    EXISTING,
+    FORMATS,
+    MODES,
+    Progress,
+    format_of,
+    unzipped,
+)
+from atom.feature.transfer.export import Export
+from atom.feature.transfer.load import load
+from atom.settings import Config
+from atom.sql import catalog
+from atom.sql import transfer as write
+from atom.sql.run import Database
+
+SIGNALS = (signal.SIGINT, signal.SIGTERM)
+PIPE_CLOSED = 128 + signal.SIGPIPE  # what a shell says of a command nobody reads
+IMPORT = """\
+Applies all rows of FILE, or none. A fault is named by line, column and value.
+
+  create   add rows; id may be given
+  update   change the rows with these ids, only in the columns of the file
+  upsert   add rows, or change those with the same --on-conflict columns
+  delete   delete the rows with these ids
+
+CSV has a header; an empty cell is NULL, "" the empty text. JSON lines are one object
+a line; what one leaves out is the column's default, or stays as it is. Values are read
+as in the API. Passwords are taken only as Argon2id hashes.
+
+  python main.py data import test.csv --table test
+  python main.py data import users.jsonl.gz --table users \\
+    --mode upsert --on-conflict type,username
+  some-command | python main.py data import - --table test --format jsonl
+
+Exit code 0: all is in. 1: nothing is, and why. 2: the words above were not kept to.
+130, 143: ended by Ctrl-C or SIGTERM, nothing is in.
+"""
+EXPORT = """\
+Writes the rows of one reading statement, or of a table without its secret and computed
+columns. A file gets its name when it is whole, and only its owner may read it.
+
+  python main.py data export --table test --output test.csv
+  python main.py data export --query 'select id, title from test' --format jsonl | head
+"""
+
+
+def add_data(commands: Any) -> None:
+    """Add `data import` and `data export`."""
+    group = commands.add_parser("data", help="whole tables in and out of files")
+    acts = group.add_subparsers(metavar="act", required=True)
+    options: dict[str, Any] = {
+        "allow_abbrev": False,
+        "formatter_class": argparse.RawDescriptionHelpFormatter,
+    }
+    into = acts.add_parser(
+        "import", help="a file into a table", description=IMPORT, **options
+    )
+    into.add_argument("file", metavar="FILE", help="- is standard input; .gz is read")
+    into.add_argument("--table", required=True)
+    into.add_argument("--mode", choices=MODES, default="create", help="default: create")
+    into.add_argument(
+        "--on-conflict",
+        metavar="A,B",
+        default="",
+        help="upsert: the columns of a unique rule, by which rows are the same",
+    )
+    into.add_argument(
+        "--existing",
+        choices=EXISTING,
+        default="",
+        help="upsert: change rows that are there (merge, default) or leave them",
+    )
+    into.set_defaults(run=_import)
+    out = acts.add_parser(
+        "export", help="rows into a file", description=EXPORT, **options
+    )
+    what = out.add_mutually_exclusive_group(required=True)
+    what.add_argument("--query", metavar="SQL", help="one statement that reads")
+    what.add_argument("--table")
+    out.add_argument(
+        "--output", metavar="FILE", default="-", help="default: standard output"
+    )
+    out.add_argument(
+        "--formula-safe",
+        action="store_true",
+        help="CSV: put ' before what a spreadsheet takes for a formula",
+    )
+    out.set_defaults(run=_export)
+    for act in (into, out):
+        act.add_argument(
+            "--format",
+            choices=FORMATS,
+            default="",
+            help="default: as FILE ends, or csv",
+        )
+
+
+@asynccontextmanager
+async def _database(config: Config, url: str) -> AsyncIterator[Database]:
+    """Open the database for one command."""
+    await serve.reachable(url, config["config_postgres_connect_timeout_sec"])
+    pool = await open_pool(url, {**config, **FEW})
+    try:
+        database = Database(pool)
+        database.catalog = await catalog.read(database)
+        yield database
+    finally:
+        await pool.close()
+
+
+def _import(asked: Namespace, config: Config, url: str) -> int:
+    before = {number: signal.getsignal(number) for number in SIGNALS}
+    try:
+        with fed(asked.file, keep=asked.mode != "create") as feed:
+            return asyncio.run(_imported(asked, config, url, feed))
+    except OSError as error:
+        return _no_file(error)
+    finally:
+        for number, handler in before.items():  # the loop has dropped them
+            signal.signal(number, handler)
+
+
+def _no_file(error: OSError) -> int:
+    sys.stderr.write(f"{error.filename or 'The file'}: {error.strerror}\n")
+    return 1
+
+
+async def _imported(asked: Namespace, config: Config, url: str, feed: Feed) -> int:
+    """Import, until a signal comes; one that comes with the commit comes too late."""
+    progress, ending = Progress(), [0]
+    loop, task = asyncio.get_running_loop(), asyncio.current_task()
+    assert task is not None
+
+    def end(number: int) -> None:
+        if not progress.is_closing and not ending[0]:
+            ending[0] = number
+            feed.stop()
+            task.cancel()
+
+    for number in SIGNALS:
+        loop.add_signal_handler(number, end, number)
+    try:
+        async with _database(config, url) as database:
+            bar = Bar(progress, lambda: feed.done, feed.total)
+            async with bar:
+                rows = await load(
+                    database,
+                    asked.mode,
+                    asked.table,
+                    unzipped(cast(BinaryIO, feed), asked.file),
+                    file_format=format_of(asked.format, asked.file),
+                    on_conflict=asked.on_conflict,
+                    existing=asked.existing,
+                    seconds=config["config_transfer_timeout_sec"],
+                    progress=progress,
+                )
+            took = bar.seconds
+            await _forget(config, asked.table)
+    except (asyncio.CancelledError, Stopped):
+        name = signal.Signals(ending[0] or signal.SIGINT).name
+        sys.stderr.write(f"Ended by {name}: nothing was imported.\n")
+        return 128 + (ending[0] or signal.SIGINT)
+    into = f"into {asked.table}"
+    sys.stderr.write(ended("Imported", into, rows, feed.done, took) + "\n")
+    return 0
+
+
+async def _forget(config: Config, table: str) -> None:
+    """Drop what servers keep of a table in Redis; their memories hear by the bus."""
+    if not config.get("config_redis_url"):
+        return
+    try:
+        client = await CACHE.open(config, Live())
+    except Exception as error:
+        sys.stderr.write(
+            f"Redis does not answer ({type(error).__name__}): answers it keeps of"
+            f" {table} may be old for as long as cache_sec says.\n"
+        )
+        return
+    try:
+        await RedisStore(client).drop(table)
+    finally:
+        await client.aclose()
+
+
+def _export(asked: Namespace, config: Config, url: str) -> int:
+    try:
+        with written(asked.output) as out:
+            return asyncio.run(_exported(asked, config, url, out))
+    except BrokenPipeError:
+        # What is still to be flushed at the end has nobody to read it either.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return PIPE_CLOSED
+    except SystemExit as error:
+        name = signal.Signals(int(error.code or 0) - 128).name
+        whole = "" if asked.output == "-" else f": {asked.output} was not written"
+        sys.stderr.write(f"Ended by {name}{whole}.\n")
+        raise
+    except OSError as error:
+        return _no_file(error)
+
+
+async def _exported(asked: Namespace, config: Config, url: str, out: IO[bytes]) -> int:
+    progress, size = Progress(), 0
+    rules = Rules(config)
+    async with _database(config, url) as database:
+        query = asked.query
+        if query is None:
+            query = _whole(database, asked.table, rules)
+        export = Export(
+            database,
+            query,
+            secret=rules.secret,
+            seconds=config["config_transfer_timeout_sec"],
+            is_formula_safe=asked.formula_safe,
+            file_format=format_of(asked.format, asked.output),
+            progress=progress,
+        )
+        async with Bar(progress, lambda: size, 0) as bar:
+            try:
+                await export.start()
+                async for chunk in export:
+                    out.write(chunk)
+                    size += len(chunk)
+                out.flush()
+            finally:
+                await export.close()
+            took = bar.seconds
+    what = f"of {asked.table}" if asked.table else "of the query"
+    sys.stderr.write(ended("Exported", what, progress.rows, size, took) + "\n")
+    return 0
+
+
+def _whole(database: Database, name: str, rules: Rules) -> str:
+    """Write the query for a table, and say which columns are left out.
+
+    Raises:
+        ApiError: when there is no such table, or nothing of it may leave.
+    """
+    columns = database.catalog.table(name).columns.values()
+    hidden = [c.name for c in columns if c.name.casefold() in rules.secret]
+    kept = [c.name for c in columns if c.name not in hidden and not c.generated]
+    if not kept:
+        raise ApiError(f"Table '{name}' has no column that may leave.")
+    if hidden:
+        sys.stderr.write(f"Left out, being secret: {', '.join(hidden)}.\n")
+    return write.whole(name, kept)

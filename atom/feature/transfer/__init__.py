@@ -1,0 +1,1 @@
+"""Whole tables in and out: `load` reads CSV or JSON lines, `export` writes them."""

@@ -1,0 +1,79 @@
+"""A plan in the making: what is compared, and what has come of it so far."""
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from atom.schema.change import Step
+from atom.schema.column import Column
+from atom.schema.declaration import Declaration
+from atom.schema.live import Live, TableState
+from atom.schema.target import Target
+
+
+def same_datatype(wanted: str, found: str) -> bool:
+    """Compare a datatype with what format_type says, schema and case aside."""
+    bare = re.sub(r'^(?:"[^"]+"|\w+)\.', "", found)
+    return wanted.lower() == bare.lower()
+
+
+@dataclass
+class Draft:
+    """What `plan` gathers while it goes through the phases."""
+
+    declared: Declaration
+    live: Live
+    target: Target
+    destructive: bool
+    steps: list[Step] = field(default_factory=list)
+    drift: list[str] = field(default_factory=list)
+    refusals: list[str] = field(default_factory=list)
+    # Tables whose triggers, and indexes which, an earlier step took away.
+    untriggered: set[str] = field(default_factory=set)
+    unindexed: set[str] = field(default_factory=set)
+    unruled: set[tuple[str, str]] = field(default_factory=set)
+    # Columns, by table, that are not declared and hold what a new name should have.
+    kept: set[tuple[str, str]] = field(default_factory=set)
+
+    def add(self, sql: str, kind: str, table: str = "", **cost: Any) -> None:
+        """Add a step; the row estimate is that of its table."""
+        state = self.live.tables.get(table)
+        rows = state.rows if state is not None else 0
+        self.steps.append(Step(sql, kind, table, rows=rows, **cost))
+
+    def state(self, table: str) -> TableState | None:
+        """Return a table as it is, or None."""
+        return self.live.tables.get(table)
+
+    def new_tables(self) -> list[str]:
+        """Name the tables this plan makes."""
+        return [name for name in self.declared.tables if name not in self.live.tables]
+
+    def declared_columns(self, table: str) -> Mapping[str, Column]:
+        """Return a table's columns as declared."""
+        return self.declared.tables[table]
+
+    def has_declared(self, table: str, names: Iterable[str]) -> bool:
+        """Say whether columns that exist are all declared; expressions do not count."""
+        state, declared = self.state(table), self.declared_columns(table)
+        there = set(state.columns) if state is not None else set()
+        return all(n == "id" or n in declared for n in names if n in there)
+
+    def settled(self, table: str, column: str) -> bool:
+        """Say whether a column will have the datatype it is declared with."""
+        state = self.state(table)
+        found = state.columns.get(column) if state is not None else None
+        wanted = self.target.tables[table].get(column, "bigint")
+        return (
+            found is None or self.destructive or same_datatype(wanted, found.datatype)
+        )
+
+    def datatypes(self, table: str) -> dict[str, str]:
+        """Return a table's columns as they will be, undeclared ones included."""
+        state = self.state(table)
+        if state is None or self.destructive:
+            return self.target.tables[table]
+        # What is there stays as it is unless the plan says otherwise.
+        kept = {name: column.datatype for name, column in state.columns.items()}
+        return {**self.target.tables[table], **kept}

@@ -1,0 +1,125 @@
+"""Columns that have a new name: `old` says which one holds what is stored."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
+
+from atom.schema.alter import check_name
+from atom.schema.change import EXCLUSIVE, UPDATE_EXCLUSIVE
+from atom.schema.declaration import Declaration
+from atom.schema.index import index_name, other_name
+from atom.schema.live import Live, TableState
+from atom.schema.rule import CHECKS, key_name, rule_name
+from atom.schema.target import KINDS
+from atom.sql.identifier import MAX_BYTES, public, quote
+
+
+@dataclass
+class Renamed:
+    """A database as it will be after the renames, and how to come there."""
+
+    live: Live
+    # Table, SQL, lock.
+    statements: list[tuple[str, str, str]] = field(default_factory=list)
+    drift: list[str] = field(default_factory=list)
+    kept: set[tuple[str, str]] = field(default_factory=set)
+
+
+def resolve(declared: Declaration, live: Live) -> Renamed:
+    """Rename what has its old name; say where both names are there."""
+    renamed = Renamed(live)
+    for table, columns in declared.tables.items():
+        for column in columns.values():
+            state = renamed.live.tables.get(table)
+            if not column.old or state is None or column.old not in state.columns:
+                continue
+            if column.name in state.columns:
+                renamed.kept.add((table, column.old))
+                renamed.drift.append(
+                    f"{table}.{column.name} and {table}.{column.old}, its old name,"
+                    " both exist: move what the old one holds and drop it, or take"
+                    ' "old" out of the declaration.'
+                )
+                continue
+            _rename(renamed, state, column.old, column.name)
+    return renamed
+
+
+def _rename(renamed: Renamed, state: TableState, old: str, new: str) -> None:
+    table, live = state.name, renamed.live
+    target = f"alter table {public(table)}"
+    sql = f"{target} rename column {quote(old)} to {quote(new)}"
+    renamed.statements.append((table, sql, EXCLUSIVE))
+
+    columns = {
+        new if name == old else name: replace(column, name=new)
+        if name == old
+        else column
+        for name, column in state.columns.items()
+    }
+    tables = {**live.tables, table: replace(state, columns=columns)}
+
+    indexes = dict(live.indexes)
+    for name, index in live.indexes.items():
+        if index.table != table or old not in " ".join(index.keys):
+            continue
+        after = _follow(index.columns, old, new)
+        names = dict(_index_names(table, index.columns, after))
+        names |= dict(_index_names(table, (old,), (new,)))
+        called = names.get(name, name)
+        if called != name and called not in indexes:
+            sql = f"alter index {public(name)} rename to {quote(called)}"
+            renamed.statements.append((table, sql, UPDATE_EXCLUSIVE))
+            del indexes[name]
+        else:
+            called = name
+        keys = tuple(_key(key, old, new) for key in index.keys)
+        indexes[called] = replace(index, name=called, keys=keys)
+
+    constraints = dict(live.constraints)
+    for (on, name), rule in live.constraints.items():
+        if on != table or old not in rule.columns:
+            continue
+        after = _follow(rule.columns, old, new)
+        called = _rule_names(table, old, new, rule.columns).get(name, name)
+        if called != name and (table, called) not in constraints:
+            sql = f"{target} rename constraint {quote(name)} to {quote(called)}"
+            renamed.statements.append((table, sql, EXCLUSIVE))
+            del constraints[table, name]
+        else:
+            called = name
+        constraints[table, called] = replace(rule, columns=after)
+
+    renamed.live = replace(
+        live, tables=tables, indexes=indexes, constraints=constraints
+    )
+
+
+def _follow(columns: tuple[str, ...], old: str, new: str) -> tuple[str, ...]:
+    return tuple(new if name == old else name for name in columns)
+
+
+def _key(key: str, old: str, new: str) -> str:
+    """Say a key of an index as PostgreSQL will show it."""
+    if key.replace('"', "") == old:
+        return new
+    return key.replace(f"{old}[", f"{new}[")  # ll_to_earth(place[1], place[0])
+
+
+def _index_names(
+    table: str, before: tuple[str, ...], after: tuple[str, ...]
+) -> Iterator[tuple[str, str]]:
+    for kind in KINDS:
+        for make in (index_name, other_name):
+            old, new = ",".join(before), ",".join(after)
+            yield make(table, old, kind), make(table, new, kind)
+
+
+def _rule_names(
+    table: str, old: str, new: str, columns: tuple[str, ...]
+) -> Mapping[str, str]:
+    names = {check_name(table, old): check_name(table, new)}
+    names |= {rule_name(table, old, k): rule_name(table, new, k) for k in CHECKS}
+    # As PostgreSQL 18 calls what makes a column mandatory.
+    names[f"{table}_{old}_not_null"] = f"{table}_{new}_not_null"[:MAX_BYTES]
+    names[key_name(table, columns)] = key_name(table, _follow(columns, old, new))
+    return names

@@ -1,0 +1,198 @@
+"""Rules a declaration asks for beside datatypes: checks and foreign keys.
+
+A rule of ours bears a comment that tells which text it was made from: what PostgreSQL
+shows of a check is never what was written.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from atom.errors import nearest
+from atom.schema.alter import check_name
+from atom.schema.change import EXCLUSIVE, ROW_EXCLUSIVE, UPDATE_EXCLUSIVE
+from atom.schema.column import Column, Reference
+from atom.schema.declaration import Declaration, digest
+from atom.schema.draft import Draft
+from atom.schema.index import shorten
+from atom.schema.literal import quoted
+from atom.sql.identifier import public, quote
+
+MARK = "atom:"
+CHECKS = ("check", "regex", "in")
+
+
+@dataclass(frozen=True)
+class Rule:
+    """A constraint as it should be; `text` is what it was made from, names aside."""
+
+    name: str
+    columns: tuple[str, ...]
+    sql: str
+    text: str
+    reference: Reference | None = None
+
+    @property
+    def mark(self) -> str:
+        """Tell this text from an earlier one."""
+        return f"{MARK}{digest(self.text)}"
+
+
+def rule_name(table: str, column: str, kind: str) -> str:
+    """Name a rule on one column.
+
+    >>> rule_name("test", "title", "regex")
+    'check_test_title_regex'
+    """
+    return shorten(f"check_{table}_{column}_{kind}")
+
+
+def key_name(table: str, columns: tuple[str, ...]) -> str:
+    """Name a foreign key.
+
+    >>> key_name("test", ("user_id",))
+    'foreign_test_user_id'
+    """
+    return shorten(f"foreign_{table}_{'_'.join(columns)}")
+
+
+def rules(declared: Declaration, table: str) -> dict[str, Rule]:
+    """Return the rules of a table by their names, no two of them the same."""
+    columns = declared.tables[table].values()
+    # A flag is_a_in has the name that a rule on is_a would have.
+    taken = {check_name(table, column.name) for column in columns}
+    found: dict[str, Rule] = {}
+    every = [rule for column in columns for rule in _checks(table, column)]
+    every += [_key(table, key) for key in declared.references.get(table, ())]
+    for rule in every:
+        name = rule.name
+        if name in taken or name in found:
+            name = shorten(name, f"{table}.{','.join(rule.columns)}.{name}")
+        found[name] = rule
+    return found
+
+
+def _checks(table: str, column: Column) -> Iterator[Rule]:
+    key = quote(column.name)
+    choices = ", ".join(column.choices)
+    conditions = {
+        "check": (column.check, column.check),
+        "regex": (column.regex, f"{key} ~ {quoted(column.regex)}"),
+        "in": (choices, f"{key} in ({choices})"),
+    }
+    for kind, (text, condition) in conditions.items():
+        if text:
+            name = rule_name(table, column.name, kind)
+            sql = f"check ({condition})"
+            yield Rule(name, (column.name,), sql, f"{kind}:{text}")
+
+
+def _key(table: str, reference: Reference) -> Rule:
+    mine, theirs = (
+        ", ".join(map(quote, names)) for names in (reference.columns, reference.targets)
+    )
+    goal = f"references {public(reference.table)} ({theirs})"
+    if reference.on_delete:
+        goal += f" on delete {reference.on_delete}"
+    name = key_name(table, reference.columns)
+    sql = f"foreign key ({mine}) {goal}"
+    return Rule(name, reference.columns, sql, goal, reference)
+
+
+def release(draft: Draft) -> None:
+    """Drop rules of ours that are not declared any more, before what they stand on."""
+    ours: dict[str, list[str]] = {}
+    for (table, name), found in draft.live.constraints.items():
+        if found.comment.startswith(MARK):
+            ours.setdefault(table, []).append(name)
+    for table in draft.declared.tables:
+        wanted = rules(draft.declared, table) if table in ours else {}
+        for name in ours.get(table, ()):
+            # A column that is not declared stays, and its rules with it.
+            columns = draft.live.constraints[table, name].columns
+            if name in wanted or not draft.has_declared(table, columns):
+                continue
+            draft.unruled.add((table, name))
+            sql = f"alter table {public(table)} drop constraint {quote(name)}"
+            draft.add(sql, "constraint", table, name=name, lock=EXCLUSIVE)
+
+
+def demand(draft: Draft, table: str) -> None:
+    """Add rules that are missing or of another text, and prove them for all rows."""
+    if table in draft.live.others:
+        return
+    for name, rule in rules(draft.declared, table).items():
+        found = draft.live.constraints.get((table, name))
+        gone = (table, name) in draft.unruled
+        if found is not None and not gone and found.comment == rule.mark:
+            if not found.validated:
+                _prove(draft, table, name)
+            continue
+        if not all(draft.settled(table, column) for column in rule.columns):
+            continue  # told as drift of the datatype
+        if not _possible(draft, table, rule):
+            continue
+        _add(draft, table, name, rule, replaces=found is not None and not gone)
+
+
+def _add(draft: Draft, table: str, name: str, rule: Rule, *, replaces: bool) -> None:
+    """Have a rule hold for new rows at once, and for those that exist once proven."""
+    state = draft.state(table)
+    # PostgreSQL before 18 proves a foreign key of a partitioned table at once.
+    whole = state is not None and state.partitioned and rule.reference is not None
+    late = state is not None and not whole
+    target, constraint = f"alter table {public(table)}", quote(name)
+    first = f"drop constraint {constraint}, " if replaces else ""
+    draft.add(
+        f"{target} {first}add constraint {constraint} {rule.sql}"
+        f"{' not valid' if late else ''};\n"
+        f"comment on constraint {constraint} on {public(table)} is '{rule.mark}'",
+        "constraint",
+        table,
+        name=name,
+        lock=EXCLUSIVE if rule.reference is None or replaces else ROW_EXCLUSIVE,
+        scan=whole,
+        transactional=False,
+    )
+    if late:
+        _prove(draft, table, name)
+
+
+def _prove(draft: Draft, table: str, name: str) -> None:
+    draft.add(
+        f"alter table {public(table)} validate constraint {quote(name)}",
+        "constraint",
+        table,
+        name=name,
+        lock=UPDATE_EXCLUSIVE,
+        scan=True,
+        transactional=False,
+    )
+
+
+def _possible(draft: Draft, table: str, rule: Rule) -> bool:
+    """Refuse the plan for what PostgreSQL would refuse, in better words."""
+    column = draft.declared.column(table, rule.columns[0])
+    if rule.text == f"regex:{column.regex}" and column.regex in draft.live.unreadable:
+        draft.refusals.append(
+            f"{table}.{column.name}: PostgreSQL cannot read the regex {column.regex!r}."
+        )
+        return False
+    if rule.reference is None:
+        return True
+    goal = rule.reference.table
+    state = draft.state(goal)
+    there = set(state.columns) if state is not None else set()
+    if goal in draft.declared.tables:
+        there |= {"id", *draft.declared_columns(goal)}
+    place = f"{table}.{','.join(rule.columns)} refers to"
+    if not there:
+        tables = {*draft.declared.tables, *draft.live.tables}
+        hint = nearest(goal, tables)
+        draft.refusals.append(f"{place} {goal}, which is no table. {hint}".strip())
+    for name in rule.reference.targets if there else ():
+        if name not in there:
+            hint = nearest(name, there)
+            draft.refusals.append(
+                f"{place} {goal}.{name}, which is no column. {hint}".strip()
+            )
+    return there.issuperset(rule.reference.targets)
