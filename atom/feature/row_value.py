@@ -70,22 +70,18 @@ class Reader:
             ApiError: naming the column that may not be written or cannot be read.
             Unprocessable: naming the column whose value is too long or too large.
         """
+        found = self._values(body)
+        return found if PASSWORDS.isdisjoint(found) else await _hashed(found)
+
+    def _values(self, body: Mapping[str, Any]) -> dict[str, Any]:
+        """Read all but passwords, which stay as they were written."""
         if not body:
             raise ApiError("The body names no column.")
-        known, secret = self._columns, None
+        known = self._columns
         found: dict[str, Any] = {}
         for name, raw in body.items():
             read = known.get(name) or self._read(name)
-            if raw is None:
-                found[name] = None
-            elif name in PASSWORDS:
-                secret = found[name] = raw
-            else:
-                found[name] = read(raw)
-        if secret is not None:
-            for name in PASSWORDS & found.keys():
-                if found[name] is not None:
-                    found[name] = await _hashed(name, found[name])
+            found[name] = raw if raw is None or name in PASSWORDS else read(raw)
         return found
 
     async def listed(self, rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
@@ -94,10 +90,13 @@ class Reader:
         Raises:
             ApiError: the same, naming the row.
         """
-        found = []
+        found: list[dict[str, Any]] = []
         try:
             for row in rows:
-                found.append(await self.read(row))
+                read = self._values(row)
+                if not PASSWORDS.isdisjoint(read):
+                    read = await _hashed(read)
+                found.append(read)
         except ApiError as error:
             raise placed(error, len(found)) from None
         return found
@@ -114,8 +113,15 @@ async def read(
     return await Reader(reach, table, create=create).read(body)
 
 
-async def _hashed(name: str, raw: Any) -> str:
-    """Hash a password; it never reaches a statement as it was written."""
+async def _hashed(row: dict[str, Any]) -> dict[str, Any]:
+    """Hash the passwords of a row; none reaches a statement as it was written."""
+    for name in PASSWORDS & row.keys():
+        if row[name] is not None:
+            row[name] = await _hash(name, row[name])
+    return row
+
+
+async def _hash(name: str, raw: Any) -> str:
     from atom.feature.password import hash_password
 
     text = raw
@@ -200,7 +206,7 @@ def rows(body: Any, most: int) -> tuple[list[Mapping[str, Any]], bool]:
     if len(listed) > most:
         raise too_many(len(listed), most)
     for number, row in enumerate(listed):
-        if not isinstance(row, Mapping):
+        if type(row) is not dict and not isinstance(row, Mapping):
             where = f" Row {number} is not an object." if many else ""
             raise ApiError(f"The body takes an object or a list of objects.{where}")
     return listed, many
