@@ -8,8 +8,7 @@ it refuses; all else goes by a temporary table.
 import asyncio
 from typing import BinaryIO
 
-from atom.feature.transfer import csv, jsonl
-from atom.feature.transfer import stage as stage
+from atom.feature.transfer import csv, jsonl, stage
 from atom.feature.transfer.asked import MODES, Asked, Progress, asked
 from atom.feature.transfer.jsonl_source import JsonSource
 from atom.feature.transfer.source import CsvSource
