@@ -9,8 +9,6 @@ from functools import cache
 from pathlib import Path
 from urllib.parse import urlencode
 
-from dotenv import dotenv_values
-
 from atom import discover, embedded, errors, keys, reply, settings
 from atom.feature import operator, row
 from atom.feature.password import hash_password as function_password_hash
@@ -27,7 +25,8 @@ def function_config_read() -> settings.Config:
     """Return every config value: defaults, then config files, .env and environment."""
     problems: list[str] = []
     layers = discover.variables(ROOT, problems)
-    layers.append((".env", settings.named(dotenv_values(ROOT / ".env"))))
+    written = discover.environment(ROOT / ".env", problems)
+    layers.append((".env", settings.named(written)))
     layers.append(("the environment", settings.named(os.environ)))
     config = settings.resolve(keys.KEYS, layers)
     config.problems = problems + config.problems

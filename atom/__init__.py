@@ -1,4 +1,4 @@
-"""The inside of the house. Nothing here is named config_, client_, cache_ or function_.
+"""The inside. Nothing here is named config_, client_, cache_ or function_.
 
 Read in this order; each line needs only the lines above it:
 

@@ -1,12 +1,15 @@
 """Finds the files a user dropped in, and imports them. Order: by name, root first."""
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from importlib.machinery import SourceFileLoader
+from io import StringIO
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+from dotenv import dotenv_values
+from dotenv.parser import parse_stream
 from fastapi import APIRouter
 
 
@@ -84,3 +87,26 @@ def variables(root: Path, problems: list[str]) -> list[tuple[str, dict[str, Any]
         )
         for module in modules(root, "config", problems)
     ]
+
+
+def environment(path: Path, problems: list[str]) -> Mapping[str, str | None]:
+    """Read a `.env` file. A line that is none is told; not shown, it may be secret.
+
+    Passed over, `config_env='production` without its second quote would open what
+    production closes.
+    """
+    if not path.exists():
+        return {}
+    try:
+        text = path.read_text("utf-8-sig")
+    except (OSError, ValueError) as error:
+        why = "not UTF-8" if isinstance(error, ValueError) else error.strerror
+        problems.append(f"{path.name} cannot be read: {why}")
+        return {}
+    for found in parse_stream(StringIO(text)):
+        if found.error:
+            words = found.original.string
+            blank = words[: len(words) - len(words.lstrip())].count("\n")
+            line = found.original.line + blank
+            problems.append(f"{path.name}, line {line}: expected NAME=value")
+    return dotenv_values(stream=StringIO(text))

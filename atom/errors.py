@@ -123,11 +123,13 @@ class ConfigError(Exception):
         super().__init__("\n".join(["Config cannot be used:", *self.problems]))
 
 
-def nearest(word: str, choices: Iterable[str]) -> str:
+def nearest(word: str, choices: Iterable[str], *, cutoff: float = 0.6) -> str:
     """Return "Did you mean 'x'?" for the closest choice, or "" when none is close.
+
+    How close it has to be is `cutoff`, from 0 to 1 (the same).
 
     >>> nearest("titel", ["title", "type"])
     "Did you mean 'title'?"
     """
-    close = get_close_matches(word.lower(), list(choices), n=1, cutoff=0.6)
+    close = get_close_matches(word.lower(), list(choices), n=1, cutoff=cutoff)
     return f"Did you mean '{close[0]}'?" if close else ""

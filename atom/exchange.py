@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Coroutine, Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from starlette._utils import get_route_path
 from starlette.requests import Request
 
-from atom.errors import ApiError, NotFound
+from atom.errors import ApiError, NotFound, TooLarge
 from atom.policy import RoutePolicy
 from atom.policy_table import Matched, PolicyTable
 
@@ -39,6 +40,7 @@ class Exchange:
         "after",
         "authorization",
         "captured",
+        "chunked",
         "content_length",
         "deferred",
         "description",
@@ -75,6 +77,7 @@ class Exchange:
         self.address = ""
         self.authorization = b""
         self.content_length = b""
+        self.chunked = False
         self.outcome = "executed"
         self.description = ""
         self.status = 0
@@ -127,9 +130,18 @@ class Exchange:
         """Answer now, instead of the route."""
         await response(self.scope, self.receive, self.send)
 
-    async def body(self) -> bytes:
-        """Read the whole body, and leave it to be read again by the route."""
-        whole = await Request(self.scope, self.receive).body()
+    async def body(self, most: int | None = None) -> bytes:
+        """Read the whole body, and leave it to be read again by the route.
+
+        Raises:
+            TooLarge: beyond `most` bytes.
+        """
+        came = bytearray()
+        async for part in Request(self.scope, self.receive).stream():
+            came += part
+            if most is not None and len(came) > most:
+                raise TooLarge(f"The body is larger than {most // 1024} KiB.")
+        whole = bytes(came)
         original, given = self.receive, False
 
         async def again() -> Message:
@@ -150,7 +162,9 @@ class Exchange:
         async def receive() -> Message:
             message = await held()
             if message["type"] == "http.disconnect":
-                return {"type": "http.request", "body": b"", "more_body": False}
+                # Nobody leaves any more. A stream waits for that: with an answer each
+                # time it asks, it would ask for ever, and nothing else would run.
+                await asyncio.Event().wait()
             return message
 
         async def discard(message: Message) -> None:
@@ -245,8 +259,12 @@ async def _nowhere(exchange: Exchange) -> None:
     """Refuse a path that no route has, or not for this method."""
     allowed = exchange.matched.allowed
     if not allowed:
-        raise NotFound("There is no such path.", code="route.unknown")
+        slash = exchange.path.endswith("/")
+        hint = "Leave out the slash at its end." if slash else ""
+        raise NotFound("There is no such path.", code="route.unknown", hint=hint)
+    methods = ", ".join(sorted(allowed))
     error = ApiError("This path does not take that method.", code="route.method")
     error.status = 405
-    error.headers["Allow"] = ", ".join(sorted(allowed))
+    error.hint = f"It takes {methods}."
+    error.headers["Allow"] = methods
     raise error

@@ -6,15 +6,18 @@ from atom.policy import RoutePolicy
 from atom.port import UserState
 
 
-def explain(policy: RoutePolicy, user: UserState | None) -> dict[str, Any]:
+def explain(
+    policy: RoutePolicy, user: UserState | None, *, is_stranger: bool = False
+) -> dict[str, Any]:
     """Say what holds for a route, in order, and which rule first refuses this user."""
     root = policy.tier == "root"
+    nobody = "token missing" if is_stranger else "no such user"
     checks = [
         _check("tier", policy.tier or "public", "root key needed" if root else ""),
         _check(
             "token",
             "needed" if policy.token_required else "not needed",
-            "no such user" if policy.token_required and user is None else "",
+            nobody if policy.token_required and user is None else "",
         ),
         _check(
             "access",

@@ -124,8 +124,8 @@ class Ports:
     journal: Journal | None = None
     database: Any = None  # atom.sql.run.Database on the primary
     database_read: Any = None  # the same on the replica, or on the primary
-    rules: Any = None  # atom.feature.reach.Rules, from config
+    rules: Any = None  # atom.feature.row.reach.Rules, from config
     bus: Any = None  # atom.bus.Bus
-    batches: Any = None  # atom.feature.batch.Batches
+    batches: Any = None  # atom.feature.row.batch.Batches
     key_root: str = ""
     schema_read: Callable[[Any], None] | None = None  # called with each new catalog

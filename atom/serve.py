@@ -163,7 +163,8 @@ def speaks_for_all(name: str) -> bool:
 def adopt(config: Config, found: dict[str, str]) -> None:
     """Take over what the embedded servers are called; their schema is ours to apply."""
     if found.get("config_postgres_url"):
-        found |= {"config_is_postgres_init": "1", "config_is_embedded": "1"}
+        found["config_is_postgres_init"] = "1"
+        config["config_is_embedded"] = "1"  # no key: workers are not given it
     config.update(found)
     config["config_is_postgres_init"] = flag(config["config_is_postgres_init"])
 

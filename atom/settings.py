@@ -108,6 +108,7 @@ class Config(dict[str, Any]):
 
 Layer = tuple[str, Mapping[str, Any]]
 
+PREFIX = "config_"
 MERGED = ("config_api", "config_postgres_schema")
 
 
@@ -148,9 +149,18 @@ def resolve(keys: Iterable[Key], layers: Iterable[Layer]) -> Config:
                 config.problems += _read(config, known[name], value, source)
             else:
                 config[name] = value
-                if name.startswith("config_") and (hint := nearest(name, known)):
+                if hint := _misspelt(name, known):
                     config.remarks.append(f"{name} in {source} is not known. {hint}")
     return config
+
+
+def _misspelt(name: str, known: Iterable[str]) -> str:
+    """Return which key was meant, or "": files may hold config_ values of their own."""
+    if not name.startswith(PREFIX):
+        return ""
+    words = [key.removeprefix(PREFIX) for key in known]
+    hint = nearest(name.removeprefix(PREFIX), words, cutoff=0.75)
+    return hint.replace("'", f"'{PREFIX}", 1)
 
 
 def _read(config: dict[str, Any], key: Key, value: Any, source: str) -> list[str]:

@@ -1,4 +1,4 @@
-"""What surrounds the work in hand, wherever in the house it is done."""
+"""What surrounds the work in hand, wherever in the program it is done."""
 
 from contextvars import ContextVar
 

@@ -1,7 +1,9 @@
 """Joins ports and adapters: what is open, what was configured, who hears whom."""
 
+import logging
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
+from multiprocessing import parent_process
 from typing import Any
 
 from fastapi import FastAPI
@@ -16,14 +18,16 @@ from atom.client.postgres import bounds
 from atom.errors import ApiError, ConfigError
 from atom.feature import operator
 from atom.feature.account_root import RootLogin
-from atom.feature.batch import Batches
-from atom.feature.reach import Rules
+from atom.feature.row.batch import Batches
+from atom.feature.row.reach import Rules
 from atom.feature.token import Decoder
 from atom.port import Ports
 from atom.sql.catalog import Catalog
 from atom.sql.run import Database
 from atom.step.record import COLUMNS
 from atom.task import Tasks
+
+log = logging.getLogger(__name__)
 
 DRAIN_SECONDS = 10.0  # for work that was begun
 WRITE_SECONDS = 5.0  # for the log, should the database be away when we end
@@ -178,8 +182,21 @@ async def prepare(ports: Ports, config: Mapping[str, Any]) -> RootLogin | None:
     """
     if not config["config_is_postgres_init"]:
         await operator.read_schema(ports)
+        _tell_missing(ports, config)
         return None
     try:
         return await operator.schema_apply(ports, destructive=False)
     except ApiError as error:
         raise ConfigError([f"config_postgres_schema: {error.message}"]) from error
+
+
+def _tell_missing(ports: Ports, config: Mapping[str, Any]) -> None:
+    """Name the declared tables that are not there, once: a worker's parent has done."""
+    declared = config["config_postgres_schema"].get("table", {})
+    missing = [name for name in declared if name not in ports.database.catalog.tables]
+    if missing and parent_process() is None:
+        log.warning(
+            "the database lacks tables that are declared: %s. `python main.py schema "
+            "apply` makes them, or config_is_postgres_init=1.",
+            ", ".join(missing),
+        )

@@ -4,13 +4,20 @@ from extend import *
 from fastapi import Response
 
 from atom import openapi, reply
-from atom.feature import access, row, row_queue, row_value, upsert
+from atom.feature import access, row
+from atom.feature.row import payload, queue, upsert
 from atom.openapi import answers, documented
-from atom.sql import query
+from atom.sql.query_string import parameters
 
 router = APIRouter(tags=["Admin rows"])
 
 FAILS = (403, 404, 409, 422)
+
+
+def all_rows(request):
+    """Return the ports, and what an admin reaches: every row of every table."""
+    ports = request.app.state.ports
+    return ports, ports.rules.admin(request.state.user["id"])
 
 
 @router.post(
@@ -21,14 +28,13 @@ FAILS = (403, 404, 409, 422)
 )
 async def route_admin_object_create(request: Request) -> Response:
     """Add a row to any table, or a list of them. Answers the id, or the ids."""
-    ports, raw = request.app.state.ports, request.scope["query_string"]
-    asked = query.named(query.decoded(raw), ("table", *upsert.ASKED))
+    ports, reach = all_rows(request)
+    asked = parameters(request.scope["query_string"], ("table", *upsert.PARAMETERS))
     if asked.get("mode") == "merge":  # it changes rows, which has an id of its own
         update = request.app.state.policies.match("http", "PUT", "/admin/object-update")
         await access.require_too(ports, request.state.user, update.policy.id)
-    body = row_value.parsed(await request.body())
-    reach = ports.rules.admin(request.state.user["id"])
-    return reply.success(await row_queue.create(ports, reach, asked, body))
+    body = payload.parsed(await request.body())
+    return reply.success(await queue.create(ports, reach, asked, body))
 
 
 @router.put(
@@ -39,10 +45,9 @@ async def route_admin_object_create(request: Request) -> Response:
 )
 async def route_admin_object_update(request: Request) -> Response:
     """Change a row of any table, or a list of them. Answers the id, or the ids."""
-    ports, raw = request.app.state.ports, request.scope["query_string"]
-    asked = query.named(query.decoded(raw), ("table",))
-    body = row_value.parsed(await request.body())
-    reach = ports.rules.admin(request.state.user["id"])
+    ports, reach = all_rows(request)
+    asked = parameters(request.scope["query_string"], ("table",))
+    body = payload.parsed(await request.body())
     made = await row.update(ports.database, reach, asked.get("table", ""), body)
     return reply.success(made)
 
@@ -50,10 +55,11 @@ async def route_admin_object_update(request: Request) -> Response:
 @router.put("/admin/ids-update", responses=answers(openapi.COUNT, *FAILS))
 async def route_admin_ids_update(request: Request, body: openapi.IdsUpdate):
     """Write one value into a column of several rows. Answers how many there were."""
-    ports = request.app.state.ports
-    reach = ports.rules.admin(request.state.user["id"])
+    ports, reach = all_rows(request)
+    # FastAPI read the value with the digits of a double.
+    value = payload.parsed(await request.body())["value"]
     count = await row.update_ids(
-        ports.database, reach, body.table, body.ids, body.column, body.value
+        ports.database, reach, body.table, body.ids, body.column, value
     )
     return reply.success(count)
 
@@ -61,8 +67,7 @@ async def route_admin_ids_update(request: Request, body: openapi.IdsUpdate):
 @router.delete("/admin/ids-delete", responses=answers(openapi.COUNT, *FAILS))
 async def route_admin_ids_delete(request: Request, body: openapi.IdsDelete):
     """Delete rows of any table by id. Answers how many there were."""
-    ports = request.app.state.ports
-    reach = ports.rules.admin(request.state.user["id"])
+    ports, reach = all_rows(request)
     count = await row.delete_ids(ports.database, reach, body.table, body.ids)
     return reply.success(count)
 
@@ -73,7 +78,6 @@ async def route_admin_ids_delete(request: Request, body: openapi.IdsDelete):
 )
 async def route_admin_object_read(request: Request) -> Response:
     """Read rows of any table; secret columns stay out of sight here too."""
-    ports = request.app.state.ports
-    reach = ports.rules.admin(request.state.user["id"])
+    ports, reach = all_rows(request)
     answer = await row.read(ports.database, reach, request.scope["query_string"])
     return reply.rows(answer.body, **answer.beside)

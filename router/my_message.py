@@ -34,7 +34,8 @@ class Listed(BaseModel):
     )
 
     @property
-    def shape(self):
+    def page_of_list(self):
+        """Return what inbox takes as a page."""
         return self.model_dump(include={"order", "limit", "page"})
 
 
@@ -51,12 +52,9 @@ async def route_my_message_received(
     request: Request, asked: Annotated[Listed, Query()]
 ) -> Response:
     """Return what others wrote to me, and mark it read."""
-    ports, me, unread = (
-        request.app.state.ports,
-        request.state.user["id"],
-        asked.is_unread,
-    )
-    return reply.rows(await inbox.received(ports, me, asked.shape, is_unread=unread))
+    ports, me = request.app.state.ports, request.state.user["id"]
+    page, unread = asked.page_of_list, asked.is_unread
+    return reply.rows(await inbox.received(ports, me, page, is_unread=unread))
 
 
 @router.get("/my/message-inbox", responses=ROWS)
@@ -64,12 +62,9 @@ async def route_my_message_inbox(
     request: Request, asked: Annotated[Listed, Query()]
 ) -> Response:
     """Return the last message of each talk, one for each other person."""
-    ports, me, unread = (
-        request.app.state.ports,
-        request.state.user["id"],
-        asked.is_unread,
-    )
-    return reply.rows(await inbox.inbox(ports, me, asked.shape, is_unread=unread))
+    ports, me = request.app.state.ports, request.state.user["id"]
+    page, unread = asked.page_of_list, asked.is_unread
+    return reply.rows(await inbox.inbox(ports, me, page, is_unread=unread))
 
 
 @router.get("/my/message-thread", responses=ROWS)
@@ -77,13 +72,11 @@ async def route_my_message_thread(
     request: Request, asked: Annotated[Talk, Query()]
 ) -> Response:
     """Return the talk with another person, both directions, and mark theirs read."""
-    ports, me, unread = (
-        request.app.state.ports,
-        request.state.user["id"],
-        asked.is_unread,
+    ports, me = request.app.state.ports, request.state.user["id"]
+    page, unread = asked.page_of_list, asked.is_unread
+    return reply.rows(
+        await inbox.thread(ports, me, asked.user_id, page, is_unread=unread)
     )
-    read = await inbox.thread(ports, me, asked.user_id, asked.shape, is_unread=unread)
-    return reply.rows(read)
 
 
 @router.delete("/my/message-delete-bulk", responses=NUMBER)

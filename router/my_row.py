@@ -4,13 +4,20 @@ from extend import *
 from fastapi import Response
 
 from atom import openapi, reply
-from atom.feature import account, row, row_many, row_queue, row_value
+from atom.feature import account, row
+from atom.feature.row import payload, queue
 from atom.openapi import answers, documented
-from atom.sql import query
+from atom.sql.query_string import parameters
 
 router = APIRouter(tags=["My rows"])
 
 FAILS = (403, 404, 409, 422)
+
+
+def mine(request):
+    """Return the ports, and what the caller reaches: rows of their own."""
+    ports = request.app.state.ports
+    return ports, ports.rules.my(request.state.user["id"])
 
 
 @router.post(
@@ -21,11 +28,10 @@ FAILS = (403, 404, 409, 422)
 )
 async def route_my_object_create(request: Request) -> Response:
     """Add a row of mine, or a list of them. Answers the id, or the ids in order."""
-    ports, raw = request.app.state.ports, request.scope["query_string"]
-    asked = query.named(query.decoded(raw), row_queue.ASKED)
-    body = row_value.parsed(await request.body())
-    reach = ports.rules.my(request.state.user["id"])
-    return reply.success(await row_queue.create(ports, reach, asked, body))
+    ports, reach = mine(request)
+    asked = parameters(request.scope["query_string"], queue.PARAMETERS)
+    body = payload.parsed(await request.body())
+    return reply.success(await queue.create(ports, reach, asked, body))
 
 
 @router.post(
@@ -36,11 +42,10 @@ async def route_my_object_create(request: Request) -> Response:
 )
 async def route_my_object_create_many(request: Request) -> Response:
     """Add rows of mine to several tables, all or none. Answers the ids in order."""
-    ports, raw = request.app.state.ports, request.scope["query_string"]
-    query.named(query.decoded(raw), ())
-    body = row_value.parsed(await request.body())
-    reach = ports.rules.my(request.state.user["id"])
-    return reply.success(await row_many.create_many(ports.database, reach, body))
+    ports, reach = mine(request)
+    parameters(request.scope["query_string"], ())
+    body = payload.parsed(await request.body())
+    return reply.success(await row.create_many(ports.database, reach, body))
 
 
 @router.get(
@@ -49,8 +54,7 @@ async def route_my_object_create_many(request: Request) -> Response:
 )
 async def route_my_object_read(request: Request) -> Response:
     """Read my rows: filtered, ordered, paged, counted, grouped."""
-    ports = request.app.state.ports
-    reach = ports.rules.my(request.state.user["id"])
+    ports, reach = mine(request)
     answer = await row.read(ports.database_read, reach, request.scope["query_string"])
     return reply.rows(answer.body, **answer.beside)
 
@@ -61,8 +65,7 @@ async def route_my_object_read(request: Request) -> Response:
 )
 async def route_my_parent_read(request: Request) -> Response:
     """Read the rows that my rows refer to."""
-    ports = request.app.state.ports
-    reach = ports.rules.my(request.state.user["id"])
+    ports, reach = mine(request)
     raw = request.scope["query_string"]
     return reply.rows(await row.parents(ports.database_read, reach, raw))
 
@@ -75,13 +78,12 @@ async def route_my_parent_read(request: Request) -> Response:
 )
 async def route_my_object_update(request: Request) -> Response:
     """Change my row or a list of them, or my account (`table=users`). Answers ids."""
-    ports, user = request.app.state.ports, request.state.user
-    raw = request.scope["query_string"]
-    asked = query.named(query.decoded(raw), ("table", "otp"))
-    body = row_value.parsed(await request.body())
+    ports, reach = mine(request)
+    asked = parameters(request.scope["query_string"], ("table", "otp"))
+    body = payload.parsed(await request.body())
     if asked.get("table") == "users":
-        return reply.success(await account.update(ports, user, body, asked.get("otp")))
-    reach = ports.rules.my(user["id"])
+        user, otp = request.state.user, asked.get("otp")
+        return reply.success(await account.update(ports, user, body, otp))
     made = await row.update(ports.database, reach, asked.get("table", ""), body)
     return reply.success(made)
 
@@ -89,10 +91,11 @@ async def route_my_object_update(request: Request) -> Response:
 @router.put("/my/ids-update", responses=answers(openapi.COUNT, *FAILS))
 async def route_my_ids_update(request: Request, body: openapi.IdsUpdate):
     """Write one value into a column of my rows. Answers how many there were."""
-    ports = request.app.state.ports
-    reach = ports.rules.my(request.state.user["id"])
+    ports, reach = mine(request)
+    # FastAPI read the value with the digits of a double.
+    value = payload.parsed(await request.body())["value"]
     count = await row.update_ids(
-        ports.database, reach, body.table, body.ids, body.column, body.value
+        ports.database, reach, body.table, body.ids, body.column, value
     )
     return reply.success(count)
 
@@ -100,8 +103,7 @@ async def route_my_ids_update(request: Request, body: openapi.IdsUpdate):
 @router.delete("/my/ids-delete", responses=answers(openapi.COUNT, *FAILS))
 async def route_my_ids_delete(request: Request, body: openapi.IdsDelete):
     """Delete my rows by id. Answers how many there were."""
-    ports = request.app.state.ports
-    reach = ports.rules.my(request.state.user["id"])
+    ports, reach = mine(request)
     count = await row.delete_ids(ports.database, reach, body.table, body.ids)
     return reply.success(count)
 
@@ -114,7 +116,6 @@ async def route_my_ids_delete(request: Request, body: openapi.IdsDelete):
 )
 async def route_my_object_delete_any(request: Request) -> Response:
     """Delete my rows that meet every filter, one filter at least. Answers how many."""
-    ports = request.app.state.ports
-    reach = ports.rules.my(request.state.user["id"])
+    ports, reach = mine(request)
     raw = request.scope["query_string"]
     return reply.success(await row.delete_any(ports.database, reach, raw))

@@ -13,7 +13,7 @@ from fastapi import Path as Named
 from atom import openapi, reply
 from atom.errors import NotFound
 from atom.feature import operator
-from atom.feature.reach import visible
+from atom.feature.row.visibility import visible
 from atom.openapi import failures
 from function import ROOT
 

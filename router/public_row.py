@@ -4,9 +4,10 @@ from extend import *
 from fastapi import Response
 
 from atom import openapi, reply
-from atom.feature import row, row_value
+from atom.feature import row
+from atom.feature.row import payload
 from atom.openapi import documented
-from atom.sql import query
+from atom.sql.query_string import parameters
 
 router = APIRouter(tags=["Public rows"])
 
@@ -22,9 +23,9 @@ router = APIRouter(tags=["Public rows"])
 )
 async def route_public_object_create(request: Request) -> Response:
     """Add a row that belongs to nobody, or a list of them. Answers the id, or ids."""
-    ports, raw = request.app.state.ports, request.scope["query_string"]
-    asked = query.named(query.decoded(raw), ("table",))
-    body = row_value.parsed(await request.body())
+    ports = request.app.state.ports
+    asked = parameters(request.scope["query_string"], ("table",))
+    body = payload.parsed(await request.body())
     reach = ports.rules.public()
     made = await row.create(ports.database, reach, asked.get("table", ""), body)
     return reply.success(made)

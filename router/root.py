@@ -12,7 +12,7 @@ from atom.feature import operator
 from atom.openapi import answers
 from atom.explain import explain
 from atom.policy import described
-from atom.schema.change import described as plan_described
+from atom.schema.plan import described as plan_described
 
 router = APIRouter(tags=["Root"])
 
@@ -80,4 +80,5 @@ async def route_root_explain(
             hint=nearest(path, known),
         )
     user = await operator.known_user(request.app.state.ports, user_id)
-    return reply.success(explain(matched.policy, user))
+    told = explain(matched.policy, user, is_stranger=user_id is None)
+    return reply.success(told)

@@ -1,4 +1,16 @@
-"""The optional services, declared as data: what each needs, how it opens and closes."""
+"""The optional services, declared as data: what each needs, how it opens and closes.
+
+Here the recipe, `Client`, and what opens and closes all of them. Then:
+
+    secret      what is secret, taken out of what a driver says
+    bound       connections of a pool, and transactions on them
+    named       `client_postgres`: values by `:name`
+    pooler      whether a pooler stands before PostgreSQL, and what follows
+    postgres    pools on the primary and the replica, and calls on top of them
+    redis       one for each purpose
+    mongodb, aws, openai, posthog, celery, kafka, rabbitmq: the rest, one to a file
+    all         CLIENTS, in the order they open
+"""
 
 import asyncio
 import logging

@@ -7,8 +7,8 @@ from contextlib import asynccontextmanager
 from contextvars import ContextVar
 from typing import Any, Self
 
-from atom.sql.run import limit
-from atom.sql.told import unavailable
+from atom.sql.driver_error import unavailable
+from atom.sql.run import set_local
 
 log = logging.getLogger(__name__)
 
@@ -121,7 +121,7 @@ class Transaction:
             async with held.lock:
                 await self._inner.start()
                 if self._owner:
-                    await limit(held.raw, self._bound.local)
+                    await set_local(held.raw, self._bound.local)
         except BaseException:
             await self._leave()
             raise

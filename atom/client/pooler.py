@@ -1,4 +1,4 @@
-"""A pooler between us and PostgreSQL: told by config, found out by asking, refused.
+"""A pooler between us and PostgreSQL: declared in config, detected, or refused.
 
 In transaction mode each transaction of a connection may run in another process of
 PostgreSQL. What a session keeps (prepared statements, settings, LISTEN, locks) is then
@@ -27,7 +27,7 @@ CURE = (
 LOST = frozenset({"26000", "42P05"})
 ROUNDS = 3
 SECONDS = 2.0
-HOUSE = "atom"  # the schema of our own tables
+OWN_SCHEMA = "atom"
 
 SESSION = """
 select current_user::text as role, pg_backend_pid() as process,
@@ -79,8 +79,8 @@ def refused(error: Exception, key: str) -> ConfigError | None:
 
 
 def _loses(key: str) -> ConfigError:
-    told = "leads to a pooler in transaction mode, which loses prepared statements"
-    return ConfigError([f"{key}: {told}. {CURE}"])
+    why = "leads to a pooler in transaction mode, which loses prepared statements"
+    return ConfigError([f"{key}: {why}. {CURE}"])
 
 
 async def examine(
@@ -97,11 +97,11 @@ async def examine(
     if between and config.get(CACHE, 1024) and await loses_statements(connect):
         raise _loses(key)
     if is_pooled(config):
-        if role == HOUSE and row["own_schema_first"]:
+        if role == OWN_SCHEMA and row["own_schema_first"]:
             raise ConfigError(
                 [
-                    f"{key}: the role is called {HOUSE}, as our own schema is, which "
-                    f"it finds first. Run: alter role {HOUSE} set search_path = public"
+                    f"{key}: the role is called {role}, as our own schema is, which "
+                    f"it finds first. Run: alter role {role} set search_path = public"
                 ]
             )
         if row["unlimited"]:

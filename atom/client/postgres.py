@@ -7,7 +7,7 @@ from typing import Any
 from atom.client import Client, Config, Live, pooler
 from atom.client.bound import Bound, Transaction
 from atom.client.named import Named
-from atom.sql.run import reset, settle
+from atom.sql.run import reset, reset_pooled
 
 VERBS = {
     *("execute", "executemany", "fetch", "fetchmany", "fetchrow", "fetchval"),
@@ -39,7 +39,7 @@ async def open_pool(url: str, config: Config, key: str = pooler.URL) -> Any:
     """
     settings = server_settings(config)
     pool, role = await _open_as(url, config, settings, key)
-    if role == pooler.HOUSE and not pooler.is_pooled(config):
+    if role == pooler.OWN_SCHEMA and not pooler.is_pooled(config):
         await pool.close()
         settings |= {"search_path": "public"}
         pool, _ = await _open_as(url, config, settings, key)
@@ -63,7 +63,7 @@ async def _open_as(
             url,
             min_size=config["config_postgres_min_connection"],
             max_size=config["config_postgres_max_connection"],
-            reset=settle if pooler.is_pooled(config) else reset,
+            reset=reset_pooled if pooler.is_pooled(config) else reset,
             **each,
         )
         async with pool.acquire() as first:
@@ -72,9 +72,9 @@ async def _open_as(
     except BaseException as error:
         if pool is not None:
             pool.terminate()
-        told = isinstance(error, PostgresError) and pooler.refused(error, key)
-        if told:
-            raise told from None
+        refusal = isinstance(error, PostgresError) and pooler.refused(error, key)
+        if refusal:
+            raise refusal from None
         raise
 
 
@@ -127,14 +127,21 @@ async def _open_read(config: Config, live: Live) -> Any:
     return Named(pool, **bounds(config))
 
 
-async def _name(config: Config, live: Live) -> Any:
-    pool = live["client_postgres_asyncpg_pool"]
-    return Named(pool, **bounds(config))
+def _on_primary(name: str, kind: type[Named | Pooled]) -> Client:
+    """Declare a client whose calls go to the pool of the primary."""
 
+    async def wrap(config: Config, live: Live) -> Any:
+        return kind(live[POOL.name], **bounds(config))
 
-async def _pooled(config: Config, live: Live) -> Any:
-    pool = live["client_postgres_asyncpg_pool"]
-    return Pooled(pool, **bounds(config))
+    return Client(
+        name=name,
+        needs=PRIMARY,
+        package="asyncpg",
+        open=wrap,
+        probe=lambda handle: handle.pool.fetchval("select 1"),
+        after=POOL.name,
+        required=True,
+    )
 
 
 PRIMARY = ("config_postgres_url",)
@@ -148,24 +155,8 @@ POOL = Client(
     probe=lambda pool: pool.fetchval("select 1"),
     required=True,
 )
-NAMED = Client(
-    name="client_postgres",
-    needs=PRIMARY,
-    package="asyncpg",
-    open=_name,
-    probe=lambda named: named.pool.fetchval("select 1"),
-    after=POOL.name,
-    required=True,
-)
-CONNECTION = Client(
-    name="client_postgres_asyncpg",
-    needs=PRIMARY,
-    package="asyncpg",
-    open=_pooled,
-    probe=lambda pooled: pooled.pool.fetchval("select 1"),
-    after=POOL.name,
-    required=True,
-)
+NAMED = _on_primary("client_postgres", Named)
+CONNECTION = _on_primary("client_postgres_asyncpg", Pooled)
 READ = Client(
     name="client_postgres_read",
     needs=("config_postgres_url_read",),

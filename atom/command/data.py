@@ -18,7 +18,7 @@ from atom.client.redis import CACHE
 from atom.command.file import Feed, Stopped, fed, written
 from atom.command.progress import Bar, ended
 from atom.errors import ApiError
-from atom.feature.reach import Rules
+from atom.feature.row.reach import Rules
 from atom.feature.transfer.asked import (
     EXISTING,
     FORMATS,

@@ -106,7 +106,11 @@ def written(name: str) -> Iterator[IO[bytes]]:
         with path.open("wb") as out:
             yield out
         return
-    number, beside = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    try:
+        number, beside = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    except OSError as error:
+        error.filename = name  # what was asked for, not what stands beside it
+        raise
     try:
         with open(number, "wb") as out:
             if name.lower().endswith(GZIP):

@@ -39,7 +39,9 @@ async def require(
             state = await ports.users.fresh(user["id"]) or state
         ids = state.api_access
     if api_id not in ids:
-        raise Forbidden("api access denied")
+        raise Forbidden(
+            "api access denied", hint="Your api_access does not list this route's id."
+        )
 
 
 async def require_too(

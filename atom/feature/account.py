@@ -13,8 +13,8 @@ from atom.feature.account_root import RootLogin, ensure_root
 from atom.feature.account_update import check_new_password, forget, update
 from atom.feature.identity import checked
 from atom.feature.password import hash_password
+from atom.feature.row.visibility import view
 from atom.feature.session import TokenPair
-from atom.feature.visible import view
 from atom.port import Ports
 from atom.sql import profile as own
 

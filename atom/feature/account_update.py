@@ -217,7 +217,9 @@ async def _change_password(ports: Ports, row: Mapping[str, Any], wish: Wish) -> 
     if ports.config["config_is_password_old_check"] and stored:
         if wish.password_old is None:
             raise ApiError(f"{OLD} is mandatory", code="account.no_password_old")
-        guard = Guard.of(ports.counter, f"own {row['id']}", "own")
+        # Not one address for all: they would share its count of failures.
+        mine = f"own {row['id']}"
+        guard = Guard.of(ports.counter, mine, mine)
         await check_password(guard, wish.password_old, stored, wrong_old())
     made = await hash_password(password)
     async with ports.database.transaction() as connection:

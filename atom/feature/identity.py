@@ -17,6 +17,12 @@ NAME_MAX_LENGTH = 100
 EMAIL_MAX_LENGTH = 254  # RFC 5321 section 4.5.3.1.3, less the angle brackets
 EMAIL = re.compile(r"[^@\s]+@[^@\s.]+(\.[^@\s.]+)+")
 MOBILE = re.compile(r"\+?[0-9]{4,20}")
+# Of the characters that are drawn as nothing those that Python calls printable: one
+# user could look like another. Source: Unicode, Default_Ignorable_Code_Point.
+UNSEEN = re.compile(
+    "[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u2800\u3164\ufe00-\ufe0f\uffa0"
+    "\U000e0100-\U000e01ef]"
+)
 MOBILE_DECORATION = re.compile(r"[\s().-]")
 
 OTP_SECONDS = 600
@@ -73,7 +79,9 @@ def checked(kind: str, text: str) -> str:
     """
     plain = spelled(kind, text)
     if kind == "username" and not (
-        1 <= len(plain) <= NAME_MAX_LENGTH and plain.isprintable()
+        1 <= len(plain) <= NAME_MAX_LENGTH
+        and plain.isprintable()
+        and not UNSEEN.search(plain)
     ):
         raise _unreadable(
             f"username must have 1 to {NAME_MAX_LENGTH} characters,"

@@ -5,9 +5,9 @@ from typing import Any
 from urllib.parse import urlencode
 
 from atom.errors import ApiError
-from atom.feature.visible import view
+from atom.feature.row.visibility import view
 from atom.port import Ports
-from atom.sql import message, plan, query
+from atom.sql import message, query_string, read_plan
 
 DELETE = {
     "all": "delete from message where created_by_id = $1 or user_id = $1",
@@ -63,7 +63,7 @@ async def _read(
     table = view(ports, message.TABLE)
     message.require(table)
     wanted = {name: value for name, value in page.items() if value is not None}
-    asked = query.parse(
+    asked = query_string.parse(
         urlencode({"table": message.TABLE, **wanted}),
         ports.config["config_limit_read_max"],
     )
@@ -71,7 +71,7 @@ async def _read(
         table,
         which,
         None if is_unread is None else bool(is_unread),
-        plan.order(table, asked.order),
+        read_plan.order(table, asked.order),
         mark,
     )
     offset = (asked.page - 1) * asked.limit

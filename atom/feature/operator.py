@@ -6,8 +6,8 @@ from typing import Any
 from atom.feature import schema
 from atom.feature.account_root import RootLogin, ensure_root
 from atom.port import Ports, UserState
-from atom.schema.change import Plan
 from atom.schema.declaration import Declaration
+from atom.schema.plan import Plan
 from atom.sql import catalog
 from atom.sql.catalog import Catalog
 

@@ -9,10 +9,10 @@ from typing import Any
 
 from atom.errors import Conflict, Unavailable
 from atom.schema import introspect, migration
-from atom.schema.change import UPDATE_EXCLUSIVE, Plan, Step, described
 from atom.schema.declaration import Declaration
-from atom.schema.reason import reason
-from atom.sql.told import told
+from atom.schema.plan import UPDATE_EXCLUSIVE, Plan, Step, described
+from atom.schema.step_failure import reason
+from atom.sql.driver_error import translate
 
 log = logging.getLogger(__name__)
 
@@ -83,7 +83,7 @@ async def _session(database: Any) -> AsyncIterator[Any]:
         finally:
             await database.execute(AFTER)
     except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
-        raise told(error) from error
+        raise translate(error) from error
 
 
 async def _prepared(raw: Any) -> Any:

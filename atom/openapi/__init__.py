@@ -138,7 +138,7 @@ def documented(
         "parameters": [*_parameters(query), *([by] if filters else [])],
         "responses": {
             "200": success(message, BESIDE if query is Read else None),
-            **{str(status): told for status, told in failures(*fails).items()},
+            **{str(status): response for status, response in failures(*fails).items()},
         },
     }
     if body is not None:
@@ -163,7 +163,7 @@ def _parameter(name: str, field: dict[str, Any], *, required: bool) -> dict[str,
     left_out = {"title", "description", "default"}
     default = field.get("default", "")
     said = f" Default: `{default}`." if default != "" else ""
-    told = {
+    parameter = {
         "name": name,
         "in": "query",
         "required": required,
@@ -171,5 +171,5 @@ def _parameter(name: str, field: dict[str, Any], *, required: bool) -> dict[str,
         "schema": {key: value for key, value in field.items() if key not in left_out},
     }
     if required and "examples" in field:
-        told["example"] = field["examples"][0]  # what /docs fills in
-    return told
+        parameter["example"] = field["examples"][0]  # what /docs fills in
+    return parameter

@@ -8,8 +8,8 @@ import asyncio
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
+from atom.openapi.operation import complete
 from atom.openapi.rows import expanded
-from atom.openapi.told import complete
 from atom.reply import dump
 from atom.sql.catalog import Catalog
 

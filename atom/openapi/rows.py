@@ -15,12 +15,12 @@ from atom.errors import ApiError
 from atom.openapi import shape
 from atom.reply import JSON
 from atom.sql.catalog import Catalog, LiveColumn, Table
-from atom.sql.datatype import datatype
-from atom.sql.query import FIXED
+from atom.sql.datatype import PLACES, datatype
+from atom.sql.query_string import FIXED
 from atom.sql.statement import OWNER
 
 if TYPE_CHECKING:
-    from atom.feature.reach import Reach, Rules
+    from atom.feature.row.reach import Reach, Rules
 
 # verb: method, what it is an action of, how a Reach is asked whether it may
 VERBS = {
@@ -51,7 +51,7 @@ def expanded(plain: dict[str, Any], catalog: Catalog, rules: "Rules") -> dict[st
     components["schemas"]["Point"] = shape.POINT
     paths = dict(plain["paths"])
     tags = list(plain.get("tags", ()))
-    taken = {told["operationId"] for each in paths.values() for told in each.values()}
+    taken = {one["operationId"] for each in paths.values() for one in each.values()}
     for name in sorted(name for name in catalog.tables if "/" not in name):
         said = []
         for reach in (rules.public(), rules.my(0), rules.admin(0)):
@@ -129,11 +129,11 @@ class _Place:
 
     def shown(self, column: LiveColumn) -> dict[str, Any]:
         """Describe a column as it is read; say so if nobody at all writes it."""
-        told = shape.shown(column)
+        read = shape.shown(column)
         admin = self.reach.rules.admin(0)
         if any(self._takes(admin, column, create=way) for way in (True, False)):
-            return told
-        return {**told, "readOnly": True}
+            return read
+        return {**read, "readOnly": True}
 
     def suits(self, parameter: str) -> bool:
         """Tell whether the table has what a parameter of reads is about."""
@@ -141,7 +141,7 @@ class _Place:
             return OWNER in self.table.columns
         if parameter == "location_filter":
             kinds = (datatype(each.datatype) for each in self.view.columns.values())
-            return any(kind.family in shape.PLACES for kind in kinds)
+            return any(kind.family in PLACES for kind in kinds)
         return True
 
     def writable(self, *, create: bool) -> Iterator[LiveColumn]:

@@ -3,7 +3,7 @@
 from typing import Any
 
 from atom.sql.catalog import LiveColumn
-from atom.sql.datatype import Datatype, datatype
+from atom.sql.datatype import PLACES, Datatype, datatype
 from atom.sql.filter import suiting
 
 POINT = {
@@ -22,7 +22,6 @@ POINT = {
     },
 }
 PLACE = {"$ref": "#/components/schemas/Point"}
-PLACES = frozenset({"point", "geography"})
 FORMATS = {"smallint": "int32", "integer": "int32", "bigint": "int64"}
 # family: its JSON type and format, an example of a value, an example of a filter.
 FAMILIES: dict[str, tuple[dict[str, Any], Any, str]] = {

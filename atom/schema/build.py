@@ -1,9 +1,8 @@
-"""Steps that build on tables: indexes, defaults, triggers, checks, queries."""
+"""Steps that build on tables: indexes, defaults, triggers, the user's queries."""
 
 import re
 
-from atom.schema.alter import check_name, is_birth, is_flag
-from atom.schema.change import EXCLUSIVE, ROW_EXCLUSIVE, UPDATE_EXCLUSIVE
+from atom.schema.alter import is_creation_time
 from atom.schema.column import Column
 from atom.schema.declaration import Query
 from atom.schema.draft import Draft, same_datatype
@@ -11,6 +10,7 @@ from atom.schema.index import UNIQUE, Index, Part, index_name, other_name
 from atom.schema.literal import NULL
 from atom.schema.literal import same as same_default
 from atom.schema.live import ColumnState, IndexState
+from atom.schema.plan import EXCLUSIVE, ROW_EXCLUSIVE, UPDATE_EXCLUSIVE
 from atom.schema.target import is_own, own_names
 from atom.schema.trigger import FUNCTIONS
 from atom.schema.trigger import triggers as wanted_triggers
@@ -118,7 +118,7 @@ def defaults(draft: Draft, table: str) -> None:
         found = state.columns.get(name)
         if found is not None and not draft.settled(table, name):
             continue
-        if is_birth(column, draft.datatypes(table)[name]):
+        if is_creation_time(column, draft.datatypes(table)[name]):
             # A mandatory one is added with its default.
             bare = not column.not_null if found is None else found.default is None
             if bare:
@@ -190,39 +190,6 @@ def triggers(draft: Draft) -> None:
         if found is None or fresh or found.comment != trigger.mark:
             cost = {"name": trigger.name, "lock": ROW_EXCLUSIVE}
             draft.add(trigger.sql, "trigger", trigger.table, **cost)
-
-
-def checks(draft: Draft, table: str) -> None:
-    """Let flags be 0, 1 or null."""
-    state = draft.state(table)
-    if state is None:
-        return  # a new table has them
-    datatypes = draft.datatypes(table)
-    for column in draft.declared_columns(table):
-        name, datatype = check_name(table, column), datatypes[column]
-        found = draft.live.constraints.get((table, name))
-        if (table, name) in draft.unruled:
-            found = None
-        if not is_flag(column, datatype) or (found is not None and found.validated):
-            continue
-        target = f"alter table {public(table)}"
-        if found is None:
-            late = " not valid" if state.rows else ""
-            sql = (
-                f"{target} add constraint {quote(name)}"
-                f" check ({quote(column)} in (0, 1)){late}"
-            )
-            draft.add(sql, "constraint", table, name=name, lock=EXCLUSIVE)
-        if found is not None or state.rows:
-            draft.add(
-                f"{target} validate constraint {quote(name)}",
-                "constraint",
-                table,
-                name=name,
-                lock=UPDATE_EXCLUSIVE,
-                scan=True,
-                transactional=False,
-            )
 
 
 def queries(draft: Draft) -> None:

@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from typing import Self
 
 from atom.errors import nearest
+from atom.sql.identifier import MAX_BYTES
 
 INDEX_METHODS = ("btree", "gin", "gist", "brin", "hash")
 NAME = re.compile(r"[a-z_][a-z0-9_]*")
-MAX_BYTES = 63
 
 # Every PostgreSQL table has these; a column of that name cannot be added.
 SYSTEM_COLUMNS = frozenset({"tableoid", "xmin", "cmin", "xmax", "cmax", "ctid"})
@@ -170,7 +170,7 @@ def is_time(datatype: str) -> bool:
     )
 
 
-def check_name(name: str) -> str:
+def unquoted_name(name: str) -> str:
     """Return a table's or column's name when it is one that needs no quotes.
 
     Raises:
@@ -189,7 +189,7 @@ def column_name(text: str) -> str:
     Raises:
         ValueError: saying what is wrong with it.
     """
-    name = check_name(text.strip())
+    name = unquoted_name(text.strip())
     if name in SYSTEM_COLUMNS:
         raise ValueError(f"{name!r} is a column PostgreSQL keeps for itself")
     return name

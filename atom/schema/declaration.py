@@ -10,7 +10,7 @@ from hashlib import sha256
 from typing import Any, Self
 
 from atom.errors import ConfigError, nearest
-from atom.schema.column import Column, Reference, check_name
+from atom.schema.column import Column, Reference, unquoted_name
 from atom.schema.entry import Composite
 from atom.schema.entry import read as read_entry
 from atom.schema.index import fits
@@ -161,7 +161,7 @@ def _items(
 def _table(name: str, lines: Any, problems: list[str]) -> _Table | None:
     where = f"{KEY}: table {name}"
     try:
-        check_name(name)
+        unquoted_name(name)
     except ValueError as error:
         problems.append(f"{where}: {error}.")
         return None

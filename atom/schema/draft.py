@@ -5,11 +5,14 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from atom.schema.change import Step
 from atom.schema.column import Column
 from atom.schema.declaration import Declaration
 from atom.schema.live import Live, TableState
+from atom.schema.plan import EXCLUSIVE, Step
 from atom.schema.target import Target
+from atom.sql.identifier import public, quote
+
+MARK = "atom:"  # begins the comment on a constraint of ours
 
 
 def same_datatype(wanted: str, found: str) -> bool:
@@ -41,6 +44,12 @@ class Draft:
         state = self.live.tables.get(table)
         rows = state.rows if state is not None else 0
         self.steps.append(Step(sql, kind, table, rows=rows, **cost))
+
+    def drop_constraint(self, table: str, name: str) -> None:
+        """Take a rule of ours away; a later phase may make it anew."""
+        self.unruled.add((table, name))
+        sql = f"alter table {public(table)} drop constraint {quote(name)}"
+        self.add(sql, "constraint", table, name=name, lock=EXCLUSIVE)
 
     def state(self, table: str) -> TableState | None:
         """Return a table as it is, or None."""

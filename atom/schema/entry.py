@@ -11,9 +11,9 @@ from atom.schema.column import (
     Column,
     Reference,
     canonical,
-    check_name,
     column_name,
     methods,
+    unquoted_name,
 )
 from atom.schema.literal import NULL, default, literal
 from atom.sql.datatype import datatype as known
@@ -86,7 +86,7 @@ def _names(entry: Mapping[str, Any], key: str) -> tuple[str, ...]:
     listed = value.split(",") if isinstance(value, str) else value
     if not isinstance(listed, list | tuple) or not listed:
         raise ValueError(f"{key!r} is a list of columns, not {value!r}")
-    found = tuple(check_name(str(name).strip()) for name in listed)
+    found = tuple(unquoted_name(str(name).strip()) for name in listed)
     if len(set(found)) != len(found):
         raise ValueError(f"{key!r} names a column twice")
     return found
@@ -102,7 +102,7 @@ def _column(entry: Mapping[str, Any]) -> Column:
     if isinstance(index, list | tuple):
         index = ",".join(map(str, index))
     old = _word(entry, "old")
-    if old and check_name(old) in {name, "id"}:
+    if old and unquoted_name(old) in {name, "id"}:
         raise ValueError(f"'old' is another name than {old!r}")
     column = Column(
         name,
@@ -195,13 +195,13 @@ def _reference(entry: Mapping[str, Any], columns: tuple[str, ...]) -> Reference 
         raise ValueError(f"'on_delete': {on_delete!r} is not known. {hint}")
     table, _, inside = text.partition(".")
     named = (inside or "id").split(",")
-    targets = tuple(check_name(name.strip()) for name in named)
+    targets = tuple(unquoted_name(name.strip()) for name in named)
     if len(targets) != len(columns):
         raise ValueError(
             f"'references' names {len(targets)} column(s) for {len(columns)}"
         )
     plain = "" if on_delete == "no action" else on_delete
-    return Reference(columns, check_name(table.strip()), targets, plain)
+    return Reference(columns, unquoted_name(table.strip()), targets, plain)
 
 
 def _composite(entry: Mapping[str, Any]) -> Composite:

@@ -162,16 +162,16 @@ async def read(
     columns = await raw.fetch(COLUMNS)
     indexes = await raw.fetch(INDEXES)
     tables = _tables(relations, columns, "public")
-    house = _tables(relations, columns, "atom")
-    applied = await raw.fetch(APPLIED) if "applied_query" in house else []
+    own = _tables(relations, columns, "atom")
+    applied = await raw.fetch(APPLIED) if "applied_query" in own else []
     return Live(
         tables=tables,
-        house=house,
+        own=own,
         others=frozenset(row["name"] for row in await raw.fetch(TAKEN)),
         indexes={
             row["index"]: _index(row) for row in indexes if row["schema"] == "public"
         },
-        house_indexes=frozenset(
+        own_indexes=frozenset(
             row["index"] for row in indexes if row["schema"] == "atom"
         ),
         constraints={
@@ -197,7 +197,7 @@ async def read(
         applied={row["label"]: row["mark"] for row in applied},
         lacking=await _lacking(raw, tables, mandatory),
         unreadable=await _unreadable(raw, patterns),
-        started=await raw.fetchval("select to_regnamespace('atom') is not null"),
+        has_own_schema=await raw.fetchval("select to_regnamespace('atom') is not null"),
     )
 
 

@@ -85,10 +85,10 @@ class Live:
     """Everything the planner compares a declaration with."""
 
     tables: Mapping[str, TableState] = field(default_factory=dict)
-    house: Mapping[str, TableState] = field(default_factory=dict)
+    own: Mapping[str, TableState] = field(default_factory=dict)  # of schema atom
     others: frozenset[str] = frozenset()  # names taken by views, types and the like
     indexes: Mapping[str, IndexState] = field(default_factory=dict)
-    house_indexes: frozenset[str] = frozenset()
+    own_indexes: frozenset[str] = frozenset()
     constraints: Mapping[tuple[str, str], ConstraintState] = field(default_factory=dict)
     triggers: Mapping[tuple[str, str, str], TriggerState] = field(default_factory=dict)
     functions: Mapping[str, FunctionState] = field(default_factory=dict)
@@ -96,4 +96,4 @@ class Live:
     applied: Mapping[str, str] = field(default_factory=dict)
     lacking: frozenset[tuple[str, str]] = frozenset()  # mandatory, and rows without it
     unreadable: frozenset[str] = frozenset()  # what is declared as a regex and is none
-    started: bool = False  # whether Atom's own schema exists
+    has_own_schema: bool = False  # whether Atom's own schema exists

@@ -5,10 +5,10 @@ constraints, queries.
 """
 
 from atom.schema import alter, build, rename, rule
-from atom.schema.change import Plan, Step
 from atom.schema.declaration import Declaration
 from atom.schema.draft import Draft
 from atom.schema.live import Live
+from atom.schema.plan import Plan, Step
 from atom.schema.target import resolve
 from atom.sql.identifier import quote
 
@@ -21,7 +21,7 @@ def plan(declared: Declaration, live: Live, *, destructive: bool = False) -> Pla
     Without `destructive` no column is dropped and no datatype changed: the difference
     is reported as drift.
     """
-    renamed = rename.resolve(declared, live)
+    renamed = rename.apply(declared, live)
     live = renamed.live
     target = resolve(declared, live, convert=destructive)
     draft = Draft(declared, live, target, destructive, kept=renamed.kept)
@@ -29,10 +29,10 @@ def plan(declared: Declaration, live: Live, *, destructive: bool = False) -> Pla
         draft.add(f"create extension if not exists {quote(extension)}", "extension")
     for table, sql, lock in renamed.statements:
         draft.add(sql, "column", table, lock=lock)
-    alter.house(draft)
-    rule.release(draft)
+    alter.own_tables(draft)
+    rule.drop_undeclared(draft)
     for table in declared.tables:
-        alter.create(draft, table)
+        alter.create_table(draft, table)
     for table in declared.tables:
         alter.columns(draft, table)
     for table in declared.tables:
@@ -43,9 +43,9 @@ def plan(declared: Declaration, live: Live, *, destructive: bool = False) -> Pla
     build.functions(draft)
     build.triggers(draft)
     for table in declared.tables:
-        build.checks(draft, table)
+        rule.flags(draft, table)
     for table in declared.tables:
-        rule.demand(draft, table)
+        rule.add_missing(draft, table)
     build.queries(draft)
     draft.drift.extend(
         f"Table {name} is not declared."

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 
-from atom.schema.change import Plan, Step
+from atom.schema.plan import Plan, Step
 
 HEAD = ("", "lock", "reads", "rows", "loses", "undo", "SQL")
 LONG = 400  # the body of a function is in --sql

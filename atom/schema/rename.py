@@ -3,11 +3,11 @@
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
-from atom.schema.alter import check_name
-from atom.schema.change import EXCLUSIVE, UPDATE_EXCLUSIVE
+from atom.schema.alter import flag_rule_name
 from atom.schema.declaration import Declaration
 from atom.schema.index import index_name, other_name
 from atom.schema.live import Live, TableState
+from atom.schema.plan import EXCLUSIVE, UPDATE_EXCLUSIVE
 from atom.schema.rule import CHECKS, key_name, rule_name
 from atom.schema.target import KINDS
 from atom.sql.identifier import MAX_BYTES, public, quote
@@ -24,7 +24,7 @@ class Renamed:
     kept: set[tuple[str, str]] = field(default_factory=set)
 
 
-def resolve(declared: Declaration, live: Live) -> Renamed:
+def apply(declared: Declaration, live: Live) -> Renamed:
     """Rename what has its old name; say where both names are there."""
     renamed = Renamed(live)
     for table, columns in declared.tables.items():
@@ -117,7 +117,7 @@ def _index_names(
 def _rule_names(
     table: str, old: str, new: str, columns: tuple[str, ...]
 ) -> Mapping[str, str]:
-    names = {check_name(table, old): check_name(table, new)}
+    names = {flag_rule_name(table, old): flag_rule_name(table, new)}
     names |= {rule_name(table, old, k): rule_name(table, new, k) for k in CHECKS}
     # As PostgreSQL 18 calls what makes a column mandatory.
     names[f"{table}_{old}_not_null"] = f"{table}_{new}_not_null"[:MAX_BYTES]

@@ -1,23 +1,22 @@
-"""Rules a declaration asks for beside datatypes: checks and foreign keys.
+"""Rules a declaration asks for beside datatypes: flags, checks and foreign keys.
 
-A rule of ours bears a comment that tells which text it was made from: what PostgreSQL
-shows of a check is never what was written.
+A check or key of ours bears a comment that tells which text it was made from: what
+PostgreSQL shows of a check is never what was written. A flag needs none.
 """
 
 from collections.abc import Iterator
 from dataclasses import dataclass
 
 from atom.errors import nearest
-from atom.schema.alter import check_name
-from atom.schema.change import EXCLUSIVE, ROW_EXCLUSIVE, UPDATE_EXCLUSIVE
+from atom.schema.alter import flag_rule_name, is_flag
 from atom.schema.column import Column, Reference
 from atom.schema.declaration import Declaration, digest
-from atom.schema.draft import Draft
+from atom.schema.draft import MARK, Draft
 from atom.schema.index import shorten
 from atom.schema.literal import quoted
-from atom.sql.identifier import public, quote
+from atom.schema.plan import EXCLUSIVE, ROW_EXCLUSIVE, UPDATE_EXCLUSIVE
+from atom.sql.identifier import public, quote, quote_all
 
-MARK = "atom:"
 CHECKS = ("check", "regex", "in")
 
 
@@ -59,7 +58,7 @@ def rules(declared: Declaration, table: str) -> dict[str, Rule]:
     """Return the rules of a table by their names, no two of them the same."""
     columns = declared.tables[table].values()
     # A flag is_a_in has the name that a rule on is_a would have.
-    taken = {check_name(table, column.name) for column in columns}
+    taken = {flag_rule_name(table, column.name) for column in columns}
     found: dict[str, Rule] = {}
     every = [rule for column in columns for rule in _checks(table, column)]
     every += [_key(table, key) for key in declared.references.get(table, ())]
@@ -87,9 +86,7 @@ def _checks(table: str, column: Column) -> Iterator[Rule]:
 
 
 def _key(table: str, reference: Reference) -> Rule:
-    mine, theirs = (
-        ", ".join(map(quote, names)) for names in (reference.columns, reference.targets)
-    )
+    mine, theirs = quote_all(reference.columns), quote_all(reference.targets)
     goal = f"references {public(reference.table)} ({theirs})"
     if reference.on_delete:
         goal += f" on delete {reference.on_delete}"
@@ -98,7 +95,7 @@ def _key(table: str, reference: Reference) -> Rule:
     return Rule(name, reference.columns, sql, goal, reference)
 
 
-def release(draft: Draft) -> None:
+def drop_undeclared(draft: Draft) -> None:
     """Drop rules of ours that are not declared any more, before what they stand on."""
     ours: dict[str, list[str]] = {}
     for (table, name), found in draft.live.constraints.items():
@@ -111,12 +108,34 @@ def release(draft: Draft) -> None:
             columns = draft.live.constraints[table, name].columns
             if name in wanted or not draft.has_declared(table, columns):
                 continue
-            draft.unruled.add((table, name))
-            sql = f"alter table {public(table)} drop constraint {quote(name)}"
+            draft.drop_constraint(table, name)
+
+
+def flags(draft: Draft, table: str) -> None:
+    """Let flags be 0, 1 or null."""
+    state = draft.state(table)
+    if state is None:
+        return  # a new table has them
+    datatypes = draft.datatypes(table)
+    for column in draft.declared_columns(table):
+        name, datatype = flag_rule_name(table, column), datatypes[column]
+        found = draft.live.constraints.get((table, name))
+        if (table, name) in draft.unruled:
+            found = None
+        if not is_flag(column, datatype) or (found is not None and found.validated):
+            continue
+        if found is None:
+            late = " not valid" if state.rows else ""
+            sql = (
+                f"alter table {public(table)} add constraint {quote(name)}"
+                f" check ({quote(column)} in (0, 1)){late}"
+            )
             draft.add(sql, "constraint", table, name=name, lock=EXCLUSIVE)
+        if found is not None or state.rows:
+            _prove(draft, table, name)
 
 
-def demand(draft: Draft, table: str) -> None:
+def add_missing(draft: Draft, table: str) -> None:
     """Add rules that are missing or of another text, and prove them for all rows."""
     if table in draft.live.others:
         return
@@ -128,7 +147,7 @@ def demand(draft: Draft, table: str) -> None:
                 _prove(draft, table, name)
             continue
         if not all(draft.settled(table, column) for column in rule.columns):
-            continue  # told as drift of the datatype
+            continue  # reported as drift of the datatype
         if not _possible(draft, table, rule):
             continue
         _add(draft, table, name, rule, replaces=found is not None and not gone)
@@ -158,6 +177,7 @@ def _add(draft: Draft, table: str, name: str, rule: Rule, *, replaces: bool) -> 
 
 
 def _prove(draft: Draft, table: str, name: str) -> None:
+    """Have PostgreSQL read every row under a lock that lets others write."""
     draft.add(
         f"alter table {public(table)} validate constraint {quote(name)}",
         "constraint",

@@ -184,7 +184,7 @@ FUNCTIONS = (
     LOG_PASSWORD,
 )
 COUNTING = frozenset({"smallint", "integer", "bigint", "numeric"})
-TELLING = ("is_active", "api_access", "password", "password_bigint", "is_deleted")
+WATCHED = ("is_active", "api_access", "password", "password_bigint", "is_deleted")
 PASSWORDS = ("password", "password_bigint")
 LOGGED = ("created_at", "created_by_id", "user_id")
 
@@ -226,8 +226,8 @@ def _of_users(tables: Mapping[str, Mapping[str, str]]) -> list[Trigger]:
         "atom_refuse_truncate": "before truncate on {table}"
         " for each statement execute function atom.refuse_truncate()",
     }
-    told = ", ".join(name for name in TELLING if name in columns)
-    event = f"update of {told} or delete" if told else "delete"
+    watched = ", ".join(name for name in WATCHED if name in columns)
+    event = f"update of {watched} or delete" if watched else "delete"
     rules["atom_tell_user"] = (
         f"after {event} on {{table}} for each row execute function atom.tell_user()"
     )

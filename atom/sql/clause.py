@@ -1,4 +1,4 @@
-"""What all statements share: which rows may be reached, and the clauses around them.
+"""Clauses that several statements share, as text.
 
 Values stand beside the text, in the order of their parameters; the owner is always the
 first.
@@ -7,76 +7,18 @@ first.
 # ruff: noqa: S608 - SQL is written here, of quoted names and parameters alone.
 
 from collections.abc import Iterator
-from dataclasses import dataclass
-from itertools import count
-from typing import Any
 
-from atom.errors import ApiError
 from atom.sql import geography
-from atom.sql.asked import Order
 from atom.sql.catalog import Table
-from atom.sql.datatype import datatype
+from atom.sql.datatype import PLACES, datatype
 from atom.sql.identifier import quote
+from atom.sql.query import Order
+from atom.sql.statement import OWNER, Target
 
-OWNER = "created_by_id"
-KEY = "id"
-GEOGRAPHIC = frozenset({"point", "geography"})
 DISTANCE = "distance_meter"  # what location_filter adds to a row
 # Written into the text, so that PostgreSQL may plan once for all; any other limit is a
 # parameter, so that limits cannot fill the cache of prepared statements.
 USUAL_LIMITS = frozenset({1, 5, 10, 20, 25, 30, 50, 100, 200, 500, 1000})
-
-
-@dataclass(frozen=True, slots=True)
-class Target:
-    """Rows of a table: all of them, or the caller's own.
-
-    Every statement takes one and asks it for its first condition, so a statement on
-    owned rows cannot be written without the owner.
-    """
-
-    table: Table
-    owned: bool
-
-    def __post_init__(self) -> None:
-        if KEY not in self.table.columns:
-            raise ApiError(
-                f"Table '{self.table.name}' has no column '{KEY}', which every route"
-                " here needs.",
-                code="sql.unknown_column",
-            )
-        if self.owned and OWNER not in self.table.columns:
-            raise ApiError(
-                f"Table '{self.table.name}' has no column '{OWNER}', so no row of it"
-                " is anybody's own.",
-                code="sql.unknown_column",
-            )
-
-
-@dataclass(frozen=True, slots=True)
-class Statement:
-    """Text and values; with `owned`, the owner's id goes before the values."""
-
-    text: str
-    values: tuple[Any, ...]
-    owned: bool
-
-    def bound(self, owner: int | None) -> tuple[Any, ...]:
-        """Return every value, in the order of the parameters.
-
-        Raises:
-            ValueError: when rows of an owner are asked for without one.
-        """
-        if not self.owned:
-            return self.values
-        if type(owner) is not int:
-            raise ValueError("a statement on owned rows needs its owner")
-        return (owner, *self.values)
-
-
-def marks() -> Iterator[str]:
-    """Yield the parameters of one statement: $1, $2, …"""
-    return (f"${number}" for number in count(1))
 
 
 def reached(target: Target, alias: str, taken: Iterator[str]) -> list[str]:
@@ -91,15 +33,13 @@ def where(parts: list[str]) -> str:
     return " where " + " and ".join(parts) if parts else ""
 
 
-def shown(view: Table, names: tuple[str, ...], alias: str = "t") -> str:
+def select_list(view: Table, names: tuple[str, ...], alias: str = "t") -> str:
     """Write the columns of a row, places as GeoJSON."""
     parts = []
     for name in names:
-        column, family = (
-            f"{alias}.{quote(name)}",
-            datatype(view.columns[name].datatype).family,
-        )
-        if family in GEOGRAPHIC:
+        column = f"{alias}.{quote(name)}"
+        family = datatype(view.columns[name].datatype).family
+        if family in PLACES:
             column = f"{geography.as_geojson(family, column)} as {quote(name)}"
         parts.append(column)
     return ", ".join(parts)
@@ -128,6 +68,6 @@ def json_array(inner: str) -> str:
     return f"array_to_json(array(select r from ({inner}) r))"
 
 
-def array(inner: str) -> str:
+def json_text(inner: str) -> str:
     """Write the expression for all rows of a query as the text of a JSON array."""
     return json_array(inner) + "::text"

@@ -6,6 +6,8 @@ from functools import lru_cache
 
 INTEGERS = {"smallint": 2**15, "integer": 2**31, "bigint": 2**63}
 FLOATS = {"real": 3.4028234663852886e38, "double precision": 1.7976931348623157e308}
+# Anything nearer to nothing becomes nothing.
+LEAST = {"real": 2.0**-149, "double precision": 2.0**-1074}
 TEXTS = frozenset(
     {"text", "character varying", "character", "citext", "name", '"char"'}
 )
@@ -27,9 +29,11 @@ FAMILIES = {
     "geography": "geography",
     "bytea": "bytes",
 }
-# What PostgreSQL reads from text better than a driver does; also keeps us free of
-# whatever codec somebody has set on the pool.
-AS_TEXT = frozenset({"json", "point", "geography", "other"})
+PLACES = frozenset({"point", "geography"})  # families that hold a place on earth
+# What PostgreSQL reads from text better than a driver does, which takes the first and
+# the last day of its calendar for infinity; also keeps us free of whatever codec
+# somebody has set on the pool.
+AS_TEXT = frozenset({"json", "point", "geography", "other", "moment", "date"})
 # What PostgreSQL has no = or no order for, or compares by something else (the area).
 OPAQUE = frozenset(
     {"json", "xml", "jsonpath", "xid", "cid", "point", "bytea"}

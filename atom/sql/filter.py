@@ -60,7 +60,8 @@ def parse_filter(column: str, text: str) -> Filter:
     if not comma:
         raise unreadable(
             f"The filter of '{shown(column)}' has no operator.",
-            f"Write {shown(column)}=<operator>,<value>, for example id=>,1.",
+            f"Write {shown(column)}=<operator>,<value>. {shown(column)}==,x is equal"
+            " to x.",
         )
     if operator not in OPERATORS:
         raise unreadable(
@@ -81,22 +82,22 @@ def suiting(kind: Datatype) -> list[str]:
     ]
 
 
-def check(table: Table, asked: Filter) -> tuple[Condition, tuple[Any, ...]]:
+def check(table: Table, written: Filter) -> tuple[Condition, tuple[Any, ...]]:
     """Fit a filter to its column: what decides the text, and the values, read.
 
     Raises:
         ApiError: when the table has no such column, the operator does not suit its
             datatype, or the value cannot be read.
     """
-    column = table.columns.get(asked.column)
+    column = table.columns.get(written.column)
     if column is None:
-        raise unknown_column(table.name, asked.column, table.columns)
+        raise unknown_column(table.name, written.column, table.columns)
     kind = datatype(column.datatype)
-    suits = [o for o in OPERATORS[asked.operator] if kind.family in o.families]
-    if kind.is_opaque and asked.operator != "is":
+    suits = [o for o in OPERATORS[written.operator] if kind.family in o.families]
+    if kind.is_opaque and written.operator != "is":
         suits = []
-    if asked.operator == "is":
-        word = " ".join(asked.operand.lower().split())
+    if written.operator == "is":
+        word = " ".join(written.operand.lower().split())
         suits = [o for w, o in IS.items() if w == word and kind.family in o.families]
         if not suits:
             raise unreadable(
@@ -106,12 +107,12 @@ def check(table: Table, asked: Filter) -> tuple[Condition, tuple[Any, ...]]:
             )
     if not suits:
         raise unreadable(
-            f"Operator '{asked.operator}' does not suit column '{column.name}'"
+            f"Operator '{written.operator}' does not suit column '{column.name}'"
             f" ({kind.name}).",
             "One of: " + "  ".join(suiting(kind)),
         )
     operator = suits[0]
-    return Condition(column, operator), READS[operator.takes](column, asked.operand)
+    return Condition(column, operator), READS[operator.takes](column, written.operand)
 
 
 def _split(column: LiveColumn, operand: str) -> list[str]:
@@ -184,15 +185,15 @@ READS: dict[str, Callable[[LiveColumn, str], tuple[Any, ...]]] = {
 
 
 def render(
-    asked: Condition, alias: str, marks: Iterator[str], judged: list[str]
+    condition: Condition, alias: str, marks: Iterator[str], judged: list[str]
 ) -> str:
     """Write a condition, taking a parameter from `marks` for each of its values.
 
     `judged` receives a condition, always true, for what PostgreSQL alone can judge.
     """
-    kind = datatype(asked.column.datatype)
-    column = f"{alias}.{quote(asked.column.name)}"
-    takes, sql = asked.operator.takes, asked.operator.sql
+    kind = datatype(condition.column.datatype)
+    column = f"{alias}.{quote(condition.column.name)}"
+    takes, sql = condition.operator.takes, condition.operator.sql
     if takes == "nothing":
         return sql.format(c=column)
     if takes in {"key", "words"}:
@@ -200,11 +201,11 @@ def render(
     if takes == "many":
         values = [kind.cast_list(next(marks))]
     elif takes == "item":
-        kind = datatype(value.element(asked.column).datatype)
+        kind = datatype(value.element(condition.column).datatype)
         values = [kind.cast(next(marks))]
     else:
         values = [kind.cast(next(marks)) for _ in range(2 if takes == "two" else 1)]
-    if asked.operator.name in REGULAR:
+    if condition.operator.name in REGULAR:
         judged.append(f"('' ~ {values[0]}) is not null")
     if (kind.element or kind).family == "other":
         judged += [f"{each} is not null" for each in values]

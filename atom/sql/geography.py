@@ -9,6 +9,7 @@ the longitude and y the latitude. Callers see no difference.
 import re
 import struct
 from collections.abc import Mapping
+from decimal import Decimal
 from math import asin, cos, degrees, isfinite, pi, radians, sin
 from typing import Any
 
@@ -18,7 +19,8 @@ FLATTENING = 1 / 298.257223563
 # Nowhere is a degree shorter than north and south of the equator.
 LEAST_RADIUS = AXIS * (1 - FLATTENING) ** 2
 PLACE = re.compile(
-    r"(?:SRID=4326;)?\s*POINT\s*\(\s*(\S{1,40})\s+(\S{1,40}?)\s*\)", re.IGNORECASE
+    r"(?:SRID=4326;)?\s*POINT\s*\(\s*([-+.0-9E]{1,40})\s+([-+.0-9E]{1,40})\s*\)",
+    re.IGNORECASE,
 )
 
 
@@ -53,7 +55,7 @@ def read(raw: Any) -> tuple[float, float]:
         pair = raw.get("coordinates")
         if raw.get("type") != "Point" or not isinstance(pair, list) or len(pair) != 2:
             raise ValueError("not a GeoJSON point")
-        if not all(isinstance(number, int | float) for number in pair):
+        if not all(isinstance(number, int | float | Decimal) for number in pair):
             raise ValueError("not a GeoJSON point")
         return place(*pair)
     found = PLACE.fullmatch(raw.strip()) if isinstance(raw, str) else None

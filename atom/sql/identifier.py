@@ -1,5 +1,7 @@
 """Names of tables and columns, made safe to stand in a statement."""
 
+from collections.abc import Iterable
+
 MAX_BYTES = 63
 
 
@@ -23,6 +25,15 @@ def quote(name: str) -> str:
     if not 0 < size <= MAX_BYTES or "\0" in name:
         raise ValueError(f"{name!r} cannot name a table or column")
     return '"' + name.replace('"', '""') + '"'
+
+
+def quote_all(names: Iterable[str]) -> str:
+    """Quote names, joined by commas.
+
+    >>> quote_all(["id", "title"])
+    '"id", "title"'
+    """
+    return ", ".join(map(quote, names))
 
 
 def public(name: str) -> str:

@@ -2,10 +2,10 @@
 
 from collections.abc import Iterator
 
-from atom.sql.asked import Order
 from atom.sql.catalog import LiveColumn, Table
 from atom.sql.datatype import datatype
 from atom.sql.identifier import quote
+from atom.sql.query import Order
 
 
 def suits(keys: tuple[str | None, ...], order: tuple[Order, ...], view: Table) -> bool:

@@ -9,10 +9,10 @@ Rows are shown as they were before.
 from functools import lru_cache
 
 from atom.errors import ApiError
-from atom.sql.asked import Order
 from atom.sql.catalog import Table
-from atom.sql.identifier import quote
-from atom.sql.statement import array, ordered, shown
+from atom.sql.clause import json_text, ordered, select_list
+from atom.sql.identifier import quote_all
+from atom.sql.query import Order
 
 TABLE = "message"
 NEEDED = ("id", "created_by_id", "user_id", "is_read")
@@ -68,16 +68,16 @@ def read(
 
     `which` is RECEIVED, LAST or THREAD (there $4 is the other person).
     """
-    names = ", ".join(quote(name) for name in view.columns)
+    names = quote_all(view.columns)
     inner = (
-        f"select {shown(view, tuple(view.columns))} from public.message t"
+        f"select {select_list(view, tuple(view.columns))} from public.message t"
         f" where {which} and {UNREAD[unread]}{ordered(order)}"
         " limit $2::bigint offset $3::bigint"
     )
     if not mark:
-        return f"select {array(inner)} as body, 0 as marked"
+        return f"select {json_text(inner)} as body, 0 as marked"
     return (
         f"with page as materialized ({inner}), marked as ({MARK})"
-        f" select {array(f'select {names} from page')} as body,"
+        f" select {json_text(f'select {names} from page')} as body,"
         " (select count(*) from marked) as marked"
     )

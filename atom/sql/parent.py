@@ -6,18 +6,18 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 from atom.errors import ApiError
-from atom.sql import plan, query, statement
-from atom.sql.asked import LIMIT_DEFAULT, Order
+from atom.sql import clause, query_string, read_plan
 from atom.sql.catalog import Table, unknown_column
 from atom.sql.datatype import datatype
 from atom.sql.identifier import public, quote
-from atom.sql.statement import KEY, Statement, Target
+from atom.sql.query import LIMIT_DEFAULT, Order
+from atom.sql.statement import KEY, Statement, Target, marks
 
 FIXED = ("table", "parent_table", "parent_column", "order", "limit", "page")
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class ParentQuery:
     """Whose parents, by which column, and which of them."""
 
     table: str
@@ -28,31 +28,31 @@ class Asked:
     page: int
 
 
-def parse(raw: str, limit_max: int) -> Asked:
+def parse(raw: str, limit_max: int) -> ParentQuery:
     """Read the query string.
 
     Raises:
         ApiError: naming the parameter that is missing, unknown or cannot be read.
     """
-    named, filters = query.split(raw, FIXED)
+    named, filters = query_string.split(raw, FIXED)
     if filters:
         raise ApiError(
             "This route takes no filters.", hint="It takes " + ", ".join(FIXED)
         )
     for name in ("parent_table", "parent_column"):
         if not named.get(name):
-            raise query.invalid(name, f"the name of a {name.partition('_')[2]}")
-    return Asked(
+            raise query_string.invalid(name, f"the name of a {name.partition('_')[2]}")
+    return ParentQuery(
         named["table"],
         named["parent_table"],
         named["parent_column"],
-        query.order(named["order"]) if "order" in named else (),
-        query.whole(named, "limit", LIMIT_DEFAULT, limit_max),
-        query.whole(named, "page", 1, query.PAGE_MAX),
+        query_string.order(named["order"]) if "order" in named else (),
+        query_string.whole(named, "limit", LIMIT_DEFAULT, limit_max),
+        query_string.whole(named, "page", 1, query_string.PAGE_MAX),
     )
 
 
-def read(asked: Asked, target: Target, child: Table, parent: Target) -> Statement:
+def read(query: ParentQuery, target: Target, child: Table, parent: Target) -> Statement:
     """Make the statement; `child` and `parent` hold the columns that may be used.
 
     An owned parent is shown to the owner of the child alone: a row says itself what it
@@ -61,31 +61,31 @@ def read(asked: Asked, target: Target, child: Table, parent: Target) -> Statemen
     Raises:
         ApiError: when a column is unknown or does not hold ids.
     """
-    column = plan.column(child, asked.parent_column)
+    column = read_plan.column(child, query.parent_column)
     if datatype(column.datatype).family != "integer":
         raise ApiError(f"Column '{column.name}' does not hold ids.")
     if KEY not in parent.table.columns:
         raise unknown_column(parent.table.name, KEY, ())
-    order = plan.order(parent.table, asked.order)
+    order = read_plan.order(parent.table, query.order)
     text = _text(target, column.name, parent, order)
-    values = (asked.limit, (asked.page - 1) * asked.limit)
+    values = (query.limit, (query.page - 1) * query.limit)
     return Statement(text, values, target.owned)
 
 
 @lru_cache(256)
 def _text(target: Target, column: str, parent: Target, order: tuple[Order, ...]) -> str:
-    taken = statement.marks()
+    taken = marks()
     mine = (
         f"select c.{quote(column)} from {public(target.table.name)} c"
-        f"{statement.where(statement.reached(target, 'c', taken))}"
+        f"{clause.where(clause.reached(target, 'c', taken))}"
     )
     found = [f"t.{quote(KEY)} in ({mine})"]
     if parent.owned and target.owned:  # by the same owner, who is bound first
-        found += statement.reached(parent, "t", statement.marks())
+        found += clause.reached(parent, "t", marks())
     rows = (
-        f"select {statement.shown(parent.table, tuple(parent.table.columns))}"
-        f" from {public(parent.table.name)} t{statement.where(found)}"
-        f"{statement.ordered(order)} limit {next(taken)}::bigint"
+        f"select {clause.select_list(parent.table, tuple(parent.table.columns))}"
+        f" from {public(parent.table.name)} t{clause.where(found)}"
+        f"{clause.ordered(order)} limit {next(taken)}::bigint"
         f" offset {next(taken)}::bigint"
     )
-    return f"select {statement.array(rows)}"
+    return f"select {clause.json_text(rows)}"

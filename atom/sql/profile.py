@@ -5,13 +5,13 @@
 from functools import lru_cache
 
 from atom.sql.catalog import Table
-from atom.sql.statement import shown
+from atom.sql.clause import select_list
 
 
 @lru_cache(64)
 def read(view: Table) -> str:
     """Write the read of the user whose id is $1, with the columns of a view."""
-    columns = shown(view, tuple(view.columns))
+    columns = select_list(view, tuple(view.columns))
     return (
         f"select row_to_json(r)::text"
         f" from (select {columns} from public.users t where t.id = $1) r"

@@ -19,11 +19,12 @@ from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 from atom.errors import ApiError, nearest
-from atom.sql import reference
-from atom.sql.asked import Related
+from atom.sql import foreign_key
 from atom.sql.catalog import Catalog, Table, shown, unknown_column
-from atom.sql.clause import KEY, OWNER, USUAL_LIMITS, Target
-from atom.sql.related import Relation
+from atom.sql.clause import USUAL_LIMITS
+from atom.sql.query import RelationQuery
+from atom.sql.relation_text import Relation
+from atom.sql.statement import KEY, OWNER, Target
 
 CHILDREN_DEFAULT = 10
 CHILDREN_MAX = 100
@@ -43,7 +44,7 @@ def unreadable(message: str = TAKES, hint: str = EXAMPLE) -> ApiError:
     return ApiError(message, code="relation.unreadable", hint=hint)
 
 
-def parse(text: str) -> tuple[Related, ...]:
+def parse(text: str) -> tuple[RelationQuery, ...]:
     """Read a relation.
 
     Raises:
@@ -59,7 +60,7 @@ def parse(text: str) -> tuple[Related, ...]:
     return found
 
 
-def _items(words: list[str], depth: int) -> tuple[Related, ...]:
+def _items(words: list[str], depth: int) -> tuple[RelationQuery, ...]:
     found = [_item(words, depth)]
     while words and words[-1] == ",":
         words.pop()
@@ -67,11 +68,11 @@ def _items(words: list[str], depth: int) -> tuple[Related, ...]:
     return tuple(found)
 
 
-def _item(words: list[str], depth: int) -> Related:
+def _item(words: list[str], depth: int) -> RelationQuery:
     name, dot, column = (words.pop() if words else "").partition(".")
     if not name or name in "(),:" or (dot and not column):
         raise unreadable()
-    inside: tuple[Related, ...] = ()
+    inside: tuple[RelationQuery, ...] = ()
     bare = not dot
     if words and words[-1] == "(":
         words.pop()
@@ -92,7 +93,7 @@ def _item(words: list[str], depth: int) -> Related:
         raise unreadable(f"'relation' goes at most {DEPTH_MAX} steps deep.")
     if amount == "count" and inside:
         raise unreadable(f"'{shown(name)}:count' has no columns.")
-    return Related(name, column, inside, amount, bare=bare)
+    return RelationQuery(name, column, inside, amount, bare=bare)
 
 
 def _is_amount(text: str) -> bool:
@@ -127,7 +128,7 @@ class Fitting:
     rows: int = 0
 
     def fit(
-        self, asked: tuple[Related, ...], view: Table, rows: int
+        self, queries: tuple[RelationQuery, ...], view: Table, rows: int
     ) -> tuple[Relation, ...]:
         """Fit relations of a table of which at most so many rows are read.
 
@@ -136,7 +137,7 @@ class Fitting:
                 when they ask for too many rows.
         """
         relations, keys = [], set(view.columns)
-        for each in asked:
+        for each in queries:
             relation = self._one(each, view, rows)
             if relation.key in keys:
                 raise unreadable(
@@ -146,15 +147,15 @@ class Fitting:
             relations.append(relation)
         return tuple(relations)
 
-    def _one(self, asked: Related, view: Table, rows: int) -> Relation:
-        refers = reference.parents(self.relatives.catalog)[view.name]
+    def _one(self, query: RelationQuery, view: Table, rows: int) -> Relation:
+        refers = foreign_key.parents(self.relatives.catalog)[view.name]
         refers = {name: to for name, to in refers.items() if name in view.columns}
-        if asked.name in refers and not asked.column:
-            relation = self._parent(asked, view, refers)
+        if query.name in refers and not query.column:
+            relation = self._parent(query, view, refers)
         else:
-            relation = self._children(asked, view, refers)
+            relation = self._children(query, view, refers)
         if relation.kind == "children":
-            limit = int(asked.amount or CHILDREN_DEFAULT)
+            limit = int(query.amount or CHILDREN_DEFAULT)
             rows *= limit
             if limit in USUAL_LIMITS:
                 relation = replace(relation, limit=limit)
@@ -170,72 +171,72 @@ class Fitting:
                 f"'limit' and 'relation' together ask for more than {ROWS_MAX} rows.",
                 "Ask for fewer rows, or for fewer of a relation.",
             )
-        nested = tuple(each for each in asked.inside if not each.bare)
+        nested = tuple(each for each in query.inside if not each.bare)
         return replace(
             relation,
-            columns=_columns(asked, relation.view),
+            columns=_columns(query, relation.view),
             relations=self.fit(nested, relation.view, rows),
         )
 
     def _parent(
-        self, asked: Related, view: Table, refers: Mapping[str, str]
+        self, query: RelationQuery, view: Table, refers: Mapping[str, str]
     ) -> Relation:
-        side = self.relatives.parent(refers[asked.name])
+        side = self.relatives.parent(refers[query.name])
         if side is None:
-            raise self._unknown(asked, view, refers)
-        if asked.amount:
-            raise unreadable(f"'{asked.name}' is one row: it takes no number.", "")
-        stem = asked.name.removesuffix("_id")
-        key = stem if stem != asked.name else f"{stem}_row"
-        return Relation(key, "parent", *side, here=asked.name, there=KEY)
+            raise self._unknown(query, view, refers)
+        if query.amount:
+            raise unreadable(f"'{query.name}' is one row: it takes no number.", "")
+        stem = query.name.removesuffix("_id")
+        key = stem if stem != query.name else f"{stem}_row"
+        return Relation(key, "parent", *side, here=query.name, there=KEY)
 
     def _children(
-        self, asked: Related, view: Table, refers: Mapping[str, str]
+        self, query: RelationQuery, view: Table, refers: Mapping[str, str]
     ) -> Relation:
-        by = reference.children(self.relatives.catalog).get(view.name, {})
-        side = self.relatives.child(asked.name) if asked.name in by else None
+        by = foreign_key.children(self.relatives.catalog).get(view.name, {})
+        side = self.relatives.child(query.name) if query.name in by else None
         if side is None or KEY not in view.columns:
-            raise self._unknown(asked, view, refers)
-        columns = by[asked.name]
-        column = asked.column
+            raise self._unknown(query, view, refers)
+        columns = by[query.name]
+        column = query.column
         if not column:
-            known = [name for name in columns if name not in reference.STAMPS]
+            known = [name for name in columns if name not in foreign_key.STAMPS]
             known = known or [name for name in columns if name == OWNER]
             if len(known) != 1:
                 raise unreadable(
-                    f"Table '{asked.name}' refers to '{view.name}' in several ways.",
-                    f"Write {' or '.join(f'{asked.name}.{name}' for name in columns)}.",
+                    f"Table '{query.name}' refers to '{view.name}' in several ways.",
+                    f"Write {' or '.join(f'{query.name}.{name}' for name in columns)}.",
                 )
             column = known[0]
         elif column not in columns:
             raise unreadable(
-                f"Table '{asked.name}' does not refer to '{view.name}' by"
+                f"Table '{query.name}' does not refer to '{view.name}' by"
                 f" '{shown(column)}'.",
                 nearest(column[:60], columns) or "It does by " + ", ".join(columns),
             )
-        key = f"{asked.name}_{column}" if asked.column else asked.name
+        key = f"{query.name}_{column}" if query.column else query.name
         kind = "children"
-        if asked.amount == "count":
+        if query.amount == "count":
             key, kind = f"{key}_count", "count"
         return Relation(key, kind, *side, here=KEY, there=column)
 
     def _unknown(
-        self, asked: Related, view: Table, refers: Mapping[str, str]
+        self, query: RelationQuery, view: Table, refers: Mapping[str, str]
     ) -> ApiError:
         """Say so; of what there is, only what this caller reaches is named."""
-        by = reference.children(self.relatives.catalog).get(view.name, {})
+        by = foreign_key.children(self.relatives.catalog).get(view.name, {})
         open_to = [name for name, to in refers.items() if self.relatives.parent(to)]
         open_to += [name for name in by if self.relatives.child(name)]
         return ApiError(
-            f"Table '{view.name}' has no relation '{shown(asked.name)}'.",
+            f"Table '{view.name}' has no relation '{shown(query.name)}'.",
             code="sql.unknown_relation",
-            hint=nearest(asked.name[:60], open_to)
+            hint=nearest(query.name[:60], open_to)
             or ("It has " + ", ".join(open_to) if open_to else ""),
         )
 
 
-def _columns(asked: Related, view: Table) -> tuple[str, ...]:
-    names = [each.name for each in asked.inside if each.bare]
+def _columns(query: RelationQuery, view: Table) -> tuple[str, ...]:
+    names = [each.name for each in query.inside if each.bare]
     for name in names:
         if name not in view.columns and name != "*":
             raise unknown_column(view.name, name, view.columns)

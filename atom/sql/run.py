@@ -7,12 +7,10 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 from atom.sql.catalog import Catalog
+from atom.sql.driver_error import translate, unavailable
 from atom.sql.lease import Leases, is_open
-from atom.sql.told import told, unavailable
 
 log = logging.getLogger(__name__)
-
-__all__ = ["Connection", "Database", "limit", "reset", "settle", "told"]
 
 PROCESS = "select pg_backend_pid()"
 LOCAL = """
@@ -38,7 +36,7 @@ async def reset(connection: Any) -> None:
         await connection.execute(query)
 
 
-async def settle(connection: Any) -> None:
+async def reset_pooled(connection: Any) -> None:
     """Clean a connection that may lead to a pooler in transaction mode.
 
     There no session is ours to clean. But a statement that was prepared and never run,
@@ -51,7 +49,7 @@ async def settle(connection: Any) -> None:
         await reset(connection)
 
 
-async def limit(raw: Any, settings: Mapping[str, str]) -> None:
+async def set_local(raw: Any, settings: Mapping[str, str]) -> None:
     """Set what holds until the end of the transaction a connection is in."""
     if settings:
         await raw.fetch(LOCAL, list(settings), list(settings.values()))
@@ -82,14 +80,14 @@ class Connection:
         try:
             return await self.raw.fetchval(text, *values)
         except Exception as error:
-            raise told(error) from error
+            raise translate(error) from error
 
     async def row(self, text: str, *values: Any) -> Mapping[str, Any] | None:
         """Return the first row, or None."""
         try:
             found: Mapping[str, Any] | None = await self.raw.fetchrow(text, *values)
         except Exception as error:
-            raise told(error) from error
+            raise translate(error) from error
         return found
 
     async def rows(self, text: str, *values: Any) -> list[Mapping[str, Any]]:
@@ -97,7 +95,7 @@ class Connection:
         try:
             found: list[Mapping[str, Any]] = await self.raw.fetch(text, *values)
         except Exception as error:
-            raise told(error) from error
+            raise translate(error) from error
         return found
 
     async def run(self, text: str, *values: Any) -> int:
@@ -105,7 +103,7 @@ class Connection:
         try:
             return affected(await self.raw.execute(text, *values))
         except Exception as error:
-            raise told(error) from error
+            raise translate(error) from error
 
 
 def _later(seconds: float, what: Callable[[], None]) -> None:
@@ -149,7 +147,7 @@ class Database:
         except TimeoutError as error:
             raise unavailable() from error
         except Exception as error:
-            raise told(error) from error
+            raise translate(error) from error
         finally:
             self._waiting -= 1
 
@@ -184,7 +182,7 @@ class Database:
             found = await getattr(raw, verb)(text, *values, timeout=seconds)
         except Exception as error:
             await self._give_up(raw)
-            raise told(error) from error
+            raise translate(error) from error
         except BaseException:
             await self._give_up(raw)
             raise
@@ -248,7 +246,7 @@ class Database:
             try:
                 await transaction.start()
             except Exception as error:
-                raise told(error) from error
+                raise translate(error) from error
             try:
                 await _limited(held.raw, limits)
                 yield held
@@ -258,14 +256,14 @@ class Database:
             try:
                 await transaction.commit()
             except Exception as error:
-                raise told(error) from error
+                raise translate(error) from error
 
 
 async def _limited(raw: Any, limits: Mapping[str, str]) -> None:
     try:
-        await limit(raw, limits)
+        await set_local(raw, limits)
     except Exception as error:
-        raise told(error) from error
+        raise translate(error) from error
 
 
 async def _roll_back(transaction: Any) -> None:

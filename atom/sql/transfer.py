@@ -4,8 +4,9 @@
 
 from collections.abc import Iterable, Sequence
 
+from atom.sql.datatype import PLACES
 from atom.sql.geography import as_geojson
-from atom.sql.identifier import public, quote
+from atom.sql.identifier import public, quote, quote_all
 
 STAGE = quote("atom_import")
 ORDINAL = quote("#")  # in the stage: which row of the file it was
@@ -56,11 +57,7 @@ def as_json(
 
     From the row on with which the answer would pass `most` bytes, rows are null.
     """
-    names = once(name for name, _ in columns)
-    shown = ", ".join(
-        f"{_json(datatype, f'q.c{n}')} as {quote(name)}"
-        for n, (name, (_, datatype)) in enumerate(zip(names, columns, strict=True))
-    )
+    shown = _json_fields(columns)
     head, source = "", f"(\n{text}\n) as q{_numbered(columns)}"
     if not reads:
         head, source = f"with q{_numbered(columns)} as (\n{text}\n) ", "q"
@@ -71,8 +68,17 @@ def as_json(
     )
 
 
+def _json_fields(columns: Sequence[tuple[str, str]]) -> str:
+    """Write the fields of the object that a row becomes, no two of one name."""
+    names = once(name for name, _ in columns)
+    return ", ".join(
+        f"{_json(datatype, f'q.c{n}')} as {quote(name)}"
+        for n, (name, (_, datatype)) in enumerate(zip(names, columns, strict=True))
+    )
+
+
 def _json(datatype: str, column: str) -> str:
-    if datatype in {"point", "geography"}:
+    if datatype in PLACES:
         return as_geojson(datatype, column)
     return column
 
@@ -105,11 +111,7 @@ def as_lines(text: str, columns: Sequence[tuple[str, str]]) -> str:
     A line break can stand only between the parts of a value of datatype json: inside a
     text it is escaped.
     """
-    names = once(name for name, _ in columns)
-    shown = ", ".join(
-        f"{_json(datatype, f'q.c{n}')} as {quote(name)}"
-        for n, (name, (_, datatype)) in enumerate(zip(names, columns, strict=True))
-    )
+    shown = _json_fields(columns)
     return (
         "select replace(replace(row_to_json(r)::text, chr(10), ' '), chr(13), ' ')"
         f" from (select {shown} from (\n{text}\n) as q{_numbered(columns)}) as r"
@@ -118,7 +120,7 @@ def as_lines(text: str, columns: Sequence[tuple[str, str]]) -> str:
 
 def whole(table: str, columns: Iterable[str]) -> str:
     """Write the statement that reads a whole table."""
-    return f"select {', '.join(map(quote, columns))} from {public(table)}"
+    return f"select {quote_all(columns)} from {public(table)}"
 
 
 # In the words of `atom.bus`, and in the transaction: who hears it sees the rows.
@@ -136,7 +138,7 @@ PREPARE = (
 
 def stage(table: str, columns: Sequence[str]) -> str:
     """Write the temporary table that holds a file while it is applied."""
-    listed = ", ".join(quote(name) for name in columns)
+    listed = quote_all(columns)
     return (
         f"create temporary table {STAGE} on commit drop as select 0::bigint as"
         f" {ORDINAL}, 0 as {SHAPE}, {listed} from {public(table)} with no data"
@@ -161,7 +163,7 @@ LAST = f"select max({ORDINAL}) from pg_temp.{STAGE}"
 
 def repeated(keys: Sequence[str]) -> str:
     """Write the question which row of the stage has keys that came before."""
-    listed = ", ".join(quote(key) for key in keys)
+    listed = quote_all(keys)
     said = " || ',' || ".join(f"{quote(key)}::text" for key in keys)
     return (
         f"select {ORDINAL} as again, first, keys from (select {ORDINAL},"
@@ -208,7 +210,7 @@ def upsert(
 
     Such a row is changed, but for its id, or left alone.
     """
-    names = ", ".join(quote(name) for name in columns)
+    names = quote_all(columns)
     given = ", ".join(f"s.{quote(name)}" for name in columns)
     changed = [name for name in columns if name not in {*keys, "id"}]
     # Something has to be set, or the row would not be counted.
@@ -219,7 +221,7 @@ def upsert(
     return (
         f"insert into {public(table)} ({names}) select {given}"
         f" from pg_temp.{STAGE} as s where {CHOSEN} order by s.{ORDINAL}"
-        f" on conflict ({', '.join(quote(key) for key in keys)}) do {then}"
+        f" on conflict ({quote_all(keys)}) do {then}"
     )
 
 

@@ -35,11 +35,11 @@ def cast(column: LiveColumn) -> str:
     return f"select ({arrived}::{column.datatype}) is null"
 
 
-def condition(asked: Condition) -> str:
+def condition(tried: Condition) -> str:
     """Write what tries one condition on no row at all."""
-    column = asked.column
+    column = tried.column
     # offset keeps PostgreSQL from seeing that the column is null and no value is read.
     return (
         f"select true from (select null::{column.datatype} as {quote(column.name)}"
-        f" offset 0) as t where {group.render(asked, 't', marks())}"
+        f" offset 0) as t where {group.render(tried, 't', marks())}"
     )

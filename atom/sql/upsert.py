@@ -9,9 +9,10 @@ the rows; after them what the docstring adds.
 from functools import lru_cache
 
 from atom.sql.catalog import Table
-from atom.sql.identifier import public, quote
-from atom.sql.statement import KEY, OWNER, Target, marks, reached
-from atom.sql.write import given, unnested
+from atom.sql.clause import reached
+from atom.sql.identifier import public, quote, quote_all
+from atom.sql.statement import KEY, OWNER, Target, marks
+from atom.sql.write import cell_names, rows_in_order
 
 # Indexes an insert can lean on: no expressions, no condition, not deferrable.
 UNIQUE = """
@@ -29,10 +30,6 @@ order by c.relname, columns
 """
 
 
-def _names(columns: tuple[str, ...]) -> str:
-    return ", ".join(quote(name) for name in columns)
-
-
 @lru_cache(1024)
 def merge(
     target: Target, columns: tuple[str, ...], keys: tuple[str, ...], same: str
@@ -43,7 +40,7 @@ def merge(
     It answers one array of ids; a row that may not be reached is missing in it.
     """
     table, start = target.table, 2 if target.owned else 1
-    cells, lists = unnested(table, columns, start)
+    values, source = rows_in_order(table, columns, start)
     changed = [name for name in columns if name not in {*keys, OWNER}]
     # Something has to be set, or the row would not be returned.
     assigned = [f"{quote(n)} = excluded.{quote(n)}" for n in changed or keys[:1]]
@@ -51,10 +48,10 @@ def merge(
         assigned.append(f"{quote(same)} = ${start + len(columns)}::bigint")
     reachable = "".join(f" where {part}" for part in reached(target, "t", marks()))
     return (
-        f"with made as (insert into {public(table.name)} as t ({_names(columns)})"
-        f" select {', '.join(cells)} from unnest({lists})"
-        f" with ordinality as x({given(columns, start)}, place) order by x.place"
-        f" on conflict ({_names(keys)}) do update set {', '.join(assigned)}{reachable}"
+        f"with made as (insert into {public(table.name)} as t ({quote_all(columns)})"
+        f" select {', '.join(values)} from {source} order by x.place"
+        f" on conflict ({quote_all(keys)})"
+        f" do update set {', '.join(assigned)}{reachable}"
         f" returning t.{quote(KEY)} as id) select array_agg(id) from made"
     )
 
@@ -67,16 +64,15 @@ def ignore(target: Target, columns: tuple[str, ...], keys: tuple[str, ...]) -> s
     is there that may not be reached.
     """
     table, start = target.table, 2 if target.owned else 1
-    cells, lists = unnested(table, columns, start)
-    listed, cast = given(columns, start), _numbered(cells, start)
+    values, source = rows_in_order(table, columns, start)
+    listed, cast = cell_names(columns, start), _numbered(values, start)
     places = {name: n for n, name in enumerate(columns, start)}
     numbers = tuple(places[key] for key in keys)
     return (
-        f"with given as materialized (select x.place, {cast} from unnest({lists})"
-        f" with ordinality as x({listed}, place)),"
-        f" made as (insert into {public(table.name)} ({_names(columns)})"
+        f"with given as materialized (select x.place, {cast} from {source}),"
+        f" made as (insert into {public(table.name)} ({quote_all(columns)})"
         f" select {listed} from given order by place"
-        f" on conflict ({_names(keys)}) do nothing"
+        f" on conflict ({quote_all(keys)}) do nothing"
         f" returning {quote(KEY)} as id, {_listed(keys)})"
         f" select g.place, coalesce(m.id, t.{quote(KEY)}) as id"
         f" from given g left join made m on {_made(table, keys, numbers)}"
@@ -89,9 +85,9 @@ def _listed(keys: tuple[str, ...]) -> str:
     return ", ".join(f"{quote(key)} as k{n}" for n, key in enumerate(keys))
 
 
-def _numbered(cells: list[str], start: int) -> str:
+def _numbered(values: list[str], start: int) -> str:
     """Call values c1, c2, …: a column may have any name, also one of ours."""
-    return ", ".join(f"{cell} as c{n}" for n, cell in enumerate(cells, start))
+    return ", ".join(f"{value} as c{n}" for n, value in enumerate(values, start))
 
 
 def _given(table: Table, key: str, number: int) -> str:
@@ -116,14 +112,14 @@ def _same(target: Target, keys: tuple[str, ...], numbers: tuple[int, ...]) -> st
 
 
 @lru_cache(1024)
-def found(target: Target, keys: tuple[str, ...]) -> str:
+def look_up(target: Target, keys: tuple[str, ...]) -> str:
     """Write the look for rows with the same keys; lists are those of the keys alone."""
     table, start = target.table, 2 if target.owned else 1
-    cells, lists = unnested(table, keys, start)
+    values, source = rows_in_order(table, keys, start)
     numbers = tuple(range(start, start + len(keys)))
     return (
-        f"select t.{quote(KEY)} as id from (select x.place, {_numbered(cells, start)}"
-        f" from unnest({lists}) with ordinality as x({given(keys, start)}, place)) g"
+        f"select t.{quote(KEY)} as id"
+        f" from (select x.place, {_numbered(values, start)} from {source}) g"
         f" left join {public(table.name)} t on {_same(target, keys, numbers)}"
         " order by g.place"
     )

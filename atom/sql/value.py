@@ -13,50 +13,20 @@ from math import isfinite
 from typing import Any
 from uuid import UUID
 
-import orjson
-
 from atom.errors import ApiError
-from atom.sql import geography
+from atom.sql import exact, geography
 from atom.sql.catalog import LiveColumn
-from atom.sql.datatype import FLOATS, INTEGERS, Datatype, datatype
+from atom.sql.datatype import FLOATS, INTEGERS, LEAST, Datatype, datatype
+from atom.sql.takes import HINTS, TAKES, WRITTEN
 
 WHOLE = re.compile(r"[+-]?[0-9]{1,19}")
+# As PostgreSQL reads them; Python takes 1_000 and the digits of every script.
+NUMBER = re.compile(r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]{1,4})?")
+UUIDS = re.compile(r"(?:urn:uuid:)?\{?[-0-9a-fA-F]+\}?")
+# An escaped NUL, and not the text of a backslash before u0000.
+NUL = re.compile(r"(?<!\\)(?:\\\\)*\\u0000")
 # In a query string the + of an offset arrives as a space.
 LOST_PLUS = re.compile(r"(.*[T ]\d\d:\d\d.*) (\d\d(?::?\d\d)?)")
-NUMBER_DIGITS = 400
-TAKES = {
-    "integer": "a whole number",
-    "number": "a number such as 4.5",
-    "float": "a number such as 4.5",
-    "text": "text",
-    "boolean": "true or false",
-    "moment": "an ISO 8601 time such as 2026-01-31T12:00:00Z",
-    "date": "a date such as 2026-01-31",
-    "time": "a time such as 12:00:00",
-    "uuid": "a UUID",
-    "json": "a JSON value",
-    "bytes": r"bytes in hexadecimal such as \x00ff",
-    "point": "POINT(longitude latitude) or a GeoJSON point",
-    "geography": "POINT(longitude latitude) or a GeoJSON point",
-    "other": "text that PostgreSQL reads as its datatype",
-}
-HINTS = {
-    "text": "A text holds no NUL character.",
-    "json": "It holds no NUL character and is at most 254 levels deep.",
-}
-# Of datatypes that travel as text: what is written about them.
-WRITTEN = {
-    "inet": "an address such as 192.0.2.1",
-    "cidr": "a network such as 192.0.2.0/24",
-    "macaddr": "an address such as 08:00:2b:01:02:03",
-    "interval": "a span of time such as 2 days or P2D",
-    **dict.fromkeys(("bit", "bit varying"), "zeros and ones such as 1010"),
-    "money": "an amount such as 12.50",
-    **dict.fromkeys(("int4range", "int8range", "numrange"), "a range such as [1,5)"),
-    **dict.fromkeys(
-        ("daterange", "tsrange", "tstzrange"), "a range such as [2026-01-31,2026-02-28)"
-    ),
-}
 
 
 def _integer(kind: Datatype, raw: Any) -> int:
@@ -71,21 +41,30 @@ def _integer(kind: Datatype, raw: Any) -> int:
 
 
 def _number(kind: Datatype, raw: Any) -> Decimal:
-    if isinstance(raw, bool) or not isinstance(raw, int | float | str | Decimal):
+    if isinstance(raw, str):
+        if len(raw) > exact.DIGITS_MAX or not NUMBER.fullmatch(raw):
+            raise ValueError("not a number")
+        number = Decimal(raw)
+        if abs(number.adjusted()) > exact.DIGITS_MAX:
+            raise ValueError("out of range")
+        return number
+    if isinstance(raw, bool) or not isinstance(raw, (int, float, Decimal)):
         raise ValueError("not a number")
-    if len(str(raw)) > NUMBER_DIGITS:
-        raise ValueError("too long")
-    number = Decimal(str(raw))
-    # An exponent may be short to write and gigabytes to send.
-    if not number.is_finite() or abs(number.adjusted()) > NUMBER_DIGITS:
+    number = raw if isinstance(raw, Decimal) else Decimal(str(raw))
+    if type(raw) is float and isfinite(raw):
+        return number
+    if not exact.fits(number):
         raise ValueError("out of range")
     return number
 
 
 def _float(kind: Datatype, raw: Any) -> float:
-    number = float(_number(kind, raw))
+    given = raw if type(raw) is float else _number(kind, raw)
+    number = float(given)
     if not isfinite(number) or abs(number) > FLOATS[kind.name]:
         raise ValueError("out of range")
+    if abs(number) < LEAST[kind.name] and given:
+        raise ValueError("nothing would be left of it")
     return number
 
 
@@ -104,23 +83,26 @@ def _boolean(kind: Datatype, raw: Any) -> bool:
     return raw == "true"
 
 
-def _moment(kind: Datatype, raw: Any) -> datetime:
+def _moment(kind: Datatype, raw: Any) -> str:
+    """Read a moment. It travels as text: the driver writes the last one as infinity."""
     if not isinstance(raw, str):
         raise ValueError("not a time")
     lost = LOST_PLUS.fullmatch(raw)
     moment = datetime.fromisoformat(f"{lost[1]}+{lost[2]}" if lost else raw)
     if moment.tzinfo is None:
         moment = moment.replace(tzinfo=UTC)
-    moment = moment.astimezone(UTC)
+    elif moment.tzinfo is not UTC:
+        moment = moment.astimezone(UTC)
     if kind.name == "timestamp with time zone":
-        return moment
-    return moment.replace(tzinfo=None)
+        return moment.isoformat()
+    return moment.replace(tzinfo=None).isoformat()
 
 
-def _date(kind: Datatype, raw: Any) -> date:
+def _date(kind: Datatype, raw: Any) -> str:
+    """Read a day. It travels as text: the driver writes 9999-12-31 as infinity."""
     if not isinstance(raw, str):
         raise ValueError("not a date")
-    return date.fromisoformat(raw)
+    return date.fromisoformat(raw).isoformat()
 
 
 def _time(kind: Datatype, raw: Any) -> time:
@@ -133,14 +115,14 @@ def _time(kind: Datatype, raw: Any) -> time:
 
 
 def _uuid(kind: Datatype, raw: Any) -> UUID:
-    if not isinstance(raw, str):
+    if not isinstance(raw, str) or not UUIDS.fullmatch(raw):
         raise ValueError("not a UUID")
     return UUID(raw)
 
 
 def _json(kind: Datatype, raw: Any) -> str:
-    written = orjson.dumps(raw).decode()
-    if "\\u0000" in written:
+    written = exact.write(raw)
+    if "\\u0000" in written and NUL.search(written):
         raise ValueError("PostgreSQL keeps no NUL")
     return written
 
@@ -152,7 +134,7 @@ def _place(kind: Datatype, raw: Any) -> str:
 def _other(kind: Datatype, raw: Any) -> str:
     if isinstance(raw, bool):
         return "true" if raw else "false"
-    if not isinstance(raw, int | float | str):
+    if not isinstance(raw, int | float | str | Decimal):
         raise ValueError("not text")
     return _text(kind, str(raw))
 
@@ -180,7 +162,7 @@ def _parse(kind: Datatype, text: str) -> Any:
     if kind.family == "json" or (
         kind.family in {"point", "geography"} and text.lstrip().startswith("{")
     ):
-        return orjson.loads(text)
+        return exact.read(text.encode())
     return text
 
 

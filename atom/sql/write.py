@@ -7,14 +7,11 @@ from itertools import count
 
 from atom.sql import group
 from atom.sql.catalog import LiveColumn, Table
+from atom.sql.clause import reached, where
 from atom.sql.datatype import datatype
 from atom.sql.group import Shape
-from atom.sql.identifier import public, quote
-from atom.sql.statement import KEY, Target, marks, reached, where
-
-
-def _names(columns: tuple[str, ...]) -> str:
-    return ", ".join(quote(name) for name in columns)
+from atom.sql.identifier import public, quote, quote_all
+from atom.sql.statement import KEY, Target, marks
 
 
 def _cast(column: LiveColumn, mark: str) -> str:
@@ -27,7 +24,7 @@ def insert(table: Table, columns: tuple[str, ...]) -> str:
     taken = marks()
     values = ", ".join(_cast(table.columns[name], next(taken)) for name in columns)
     return (
-        f"insert into {public(table.name)} ({_names(columns)})"
+        f"insert into {public(table.name)} ({quote_all(columns)})"
         f" values ({values}) returning {quote(KEY)}"
     )
 
@@ -52,9 +49,21 @@ def unnested(
     return values, ", ".join(lists)
 
 
-def given(columns: tuple[str, ...], start: int) -> str:
+def cell_names(columns: tuple[str, ...], start: int) -> str:
     """Name what `unnested` selects from: c1, c2, …"""
     return ", ".join(f"c{number}" for number, _ in enumerate(columns, start))
+
+
+def rows_in_order(
+    table: Table, columns: tuple[str, ...], start: int
+) -> tuple[list[str], str]:
+    """Write lists as `unnested` does. Return the values, and where to take them from.
+
+    That also has `x.place`, the number of the row in the list.
+    """
+    values, lists = unnested(table, columns, start)
+    names = cell_names(columns, start)
+    return values, f"unnest({lists}) with ordinality as x({names}, place)"
 
 
 @lru_cache(1024)
@@ -64,11 +73,10 @@ def insert_many(table: Table, columns: tuple[str, ...]) -> str:
     It answers one array of ids, in the order of the rows. Should a trigger leave a row
     out, nobody could tell which id is whose: dividing by zero then undoes it all.
     """
-    cells, lists = unnested(table, columns, 1)
+    values, source = rows_in_order(table, columns, 1)
     return (
-        f"with made as (insert into {public(table.name)} ({_names(columns)})"
-        f" select {', '.join(cells)} from unnest({lists})"
-        f" with ordinality as x({given(columns, 1)}, place) order by x.place"
+        f"with made as (insert into {public(table.name)} ({quote_all(columns)})"
+        f" select {', '.join(values)} from {source} order by x.place"
         f" returning {quote(KEY)} as id)"
         " select array_agg(id), 1 / (count(*) = cardinality($1))::int from made"
     )
@@ -128,7 +136,7 @@ def update_many(
     parts.append(f"t.{quote(KEY)} = x.c{start}")
     return (
         f"with done as (update {public(table.name)} as t set {', '.join(assigned)}"
-        f" from unnest({', '.join(lists)}) as x({given(names, start)}{held_names})"
+        f" from unnest({', '.join(lists)}) as x({cell_names(names, start)}{held_names})"
         f"{where(parts)} returning t.{quote(KEY)} as id)"
         " select array_agg(id) from done"
     )

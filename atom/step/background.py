@@ -1,15 +1,21 @@
 """`?is_background=1`: answer at once, do the work after."""
 
 import logging
+from collections import Counter
 from urllib.parse import parse_qs
 
-from atom.errors import ApiError
+from atom.errors import ApiError, TooLarge, Unavailable
 from atom.exchange import Exchange, Proceed
 from atom.reply import success
 
 log = logging.getLogger(__name__)
 READS = frozenset({"GET", "HEAD", "OPTIONS"})
 RESULT_MAX = 500
+# Bytes of bodies that are kept, in each process, for work whose callers are gone: they
+# need no connection to send the next.
+HELD_MAX = 64 * 1024 * 1024
+
+held: Counter[str] = Counter()
 
 
 def asked_for(query: str) -> bool:
@@ -40,19 +46,31 @@ async def run_in_background(exchange: Exchange, proceed: Proceed) -> None:
             code="background.refused",
             hint="Leave out is_background.",
         )
-    await exchange.body()
+    if int(exchange.content_length or 0) > HELD_MAX:
+        raise TooLarge(
+            f"In the background a body has at most {HELD_MAX // 2**20} MiB.",
+            hint="Leave out is_background.",
+        )
+    size = len(await exchange.body(HELD_MAX))
+    if held["bytes"] + size > HELD_MAX:
+        raise Unavailable(
+            "Too much is waiting to be done in the background.",
+            code="background.busy",
+            hint="Try again, or leave out is_background.",
+        )
+    held["bytes"] += size
     exchange.deferred = True
     exchange.outcome = "background"
     try:
         await exchange.reply(success("added in background"))
     finally:
         await exchange.detach()
-        work = _finish(exchange, proceed)
+        work = _finish(exchange, proceed, size)
         exchange.ports.tasks.spawn(work, name=f"background {exchange.policy.name}")
 
 
-async def _finish(exchange: Exchange, proceed: Proceed) -> None:
-    """Do the work; its result or its error goes to log_api."""
+async def _finish(exchange: Exchange, proceed: Proceed, size: int) -> None:
+    """Do the work, `size` bytes of body; its result or its error goes to log_api."""
     exchange.captured = bytearray()
     try:
         await proceed(exchange)
@@ -67,5 +85,6 @@ async def _finish(exchange: Exchange, proceed: Proceed) -> None:
         answer = bytes(exchange.captured or b"").decode(errors="replace")
         exchange.description = answer[:RESULT_MAX]
     finally:
+        held["bytes"] -= size
         if exchange.after is not None:
             exchange.after()

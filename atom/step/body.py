@@ -5,6 +5,8 @@ from starlette.types import Message
 from atom.errors import ApiError, TooLarge
 from atom.exchange import Exchange, Proceed
 
+DIGITS_MAX = 20  # of 2**64; Python reads no number of some thousand digits
+
 
 def refusal(limit: int) -> TooLarge:
     """Say what the limit is."""
@@ -19,11 +21,11 @@ async def limit_body(exchange: Exchange, proceed: Proceed) -> None:
     limit = exchange.policy.body_bytes
     announced = exchange.content_length
     if announced:
-        if not announced.isdigit():
+        if not announced.isdigit() or len(announced) > DIGITS_MAX:
             raise ApiError("Content-Length is not a number.")
         if int(announced) > limit:
             raise refusal(limit)
-    elif exchange.method not in {"GET", "HEAD", "OPTIONS"}:
+    elif exchange.chunked or exchange.method not in {"GET", "HEAD", "OPTIONS"}:
         receive, seen = exchange.receive, 0
 
         async def counted() -> Message:

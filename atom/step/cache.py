@@ -2,6 +2,7 @@
 
 import asyncio
 from functools import lru_cache
+from operator import itemgetter
 from urllib.parse import parse_qsl, urlencode
 
 from atom.exchange import Exchange, Proceed, only_if
@@ -15,10 +16,15 @@ FILL_SECONDS = 10.0
 def ordered(query: str) -> str:
     """Return a query string in one spelling: sorted, every character escaped alike.
 
+    What one name is given keeps its order: the last may be the one that counts.
+
     >>> ordered("b=2&a=%41") == ordered("a=A&b=2")
     True
+    >>> ordered("a=1&a=2") == ordered("a=2&a=1")
+    False
     """
-    return urlencode(sorted(parse_qsl(query, keep_blank_values=True)))
+    pairs = parse_qsl(query, keep_blank_values=True)
+    return urlencode(sorted(pairs, key=itemgetter(0)))
 
 
 def key_for(route: str, query: str, caller: str) -> str:

@@ -8,6 +8,7 @@ from random import getrandbits
 from atom.exchange import Exchange, Proceed, websocket_too
 from atom.trace import REQUEST_ID
 
+PORTED = re.compile(r"\[([^\]]*)\](?::\d*)?|([^:]*):\d*")
 ACCEPTED = re.compile(rb"[A-Za-z0-9._-]{1,64}").fullmatch
 
 
@@ -36,10 +37,21 @@ def address_behind(direct: str, forwarded: str, proxies: tuple[str, ...]) -> str
     '8.8.8.8'
     """
     hops = [part.strip() for part in forwarded.split(",") if part.strip()]
-    seen = direct
+    seen = plain(direct)
     while hops and trusted(seen, proxies):
-        seen = hops.pop()[:64]
+        seen = plain(hops.pop())
     return seen
+
+
+def plain(hop: str) -> str:
+    """Return an address without its port, and IPv4 as such: some proxies add both.
+
+    >>> plain("192.0.2.1:4711"), plain("[2001:db8::1]:443"), plain("::ffff:192.0.2.1")
+    ('192.0.2.1', '2001:db8::1', '192.0.2.1')
+    """
+    if found := PORTED.fullmatch(hop):
+        hop = found[1] or found[2] or hop
+    return hop.removeprefix("::ffff:")[:64] if "." in hop else hop[:64]
 
 
 @websocket_too
@@ -55,6 +67,8 @@ async def open_context(exchange: Exchange, proceed: Proceed) -> None:
             exchange.authorization = before + b", " + value if before else value
         elif name == b"content-length":
             exchange.content_length = value
+        elif name == b"transfer-encoding":
+            exchange.chunked = True
         elif name == b"x-request-id" and ACCEPTED(value):
             exchange.request_id = value.decode()
         elif name == b"x-forwarded-for":

@@ -25,6 +25,8 @@ def known(error: Exception) -> ApiError:
 
 
 def _http(error: HTTPException) -> ApiError:
+    if isinstance(error.__cause__, ApiError):
+        return error.__cause__  # a step's own, on the way through FastAPI's reader
     text = error.detail if isinstance(error.detail, str) else "refused"
     told = ApiError(text, code=f"http.{error.status_code}")
     told.status = error.status_code
@@ -45,6 +47,8 @@ def _unreadable(error: RequestValidationError) -> ApiError:
         for fault in faults[:5]
     )
     told = ApiError("; ".join(places), code="request.invalid")
+    if any(fault["loc"] == ("body",) for fault in faults):
+        told.hint = "Send JSON, with the header Content-Type: application/json."
     told.status = 422
     told.detail = faults
     return told
@@ -73,7 +77,9 @@ async def answer_errors(exchange: Exchange, proceed: Proceed) -> None:
         exchange.description = told.code
         if told.status >= 500 and not isinstance(error, ApiError):
             exchange.description += f" {type(error).__name__}"
-            log.exception("%s %s failed", exchange.method, exchange.path)
+            # A line feed in the path would begin a line that looks like ours.
+            path = exchange.path.encode("unicode_escape").decode()
+            log.exception("%s %s failed", exchange.method, path)
         if exchange.started:
             raise
         if exchange.scope["type"] == "websocket":

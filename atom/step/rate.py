@@ -2,6 +2,14 @@
 
 from atom.errors import RateLimited
 from atom.exchange import Exchange, Proceed, only_if, websocket_too
+from atom.feature.account_login import network
+
+
+def caller(exchange: Exchange) -> str:
+    """Name who is counted: the user, else the network their address is one of."""
+    if exchange.user:
+        return exchange.identity
+    return f"ip:{network(exchange.address)}"
 
 
 @websocket_too
@@ -11,7 +19,7 @@ async def limit_rate(exchange: Exchange, proceed: Proceed) -> None:
     rule = exchange.policy.rate
     assert rule is not None
     hits, left = await exchange.ports.counter.hit(
-        f"rate:{exchange.policy.name}:{exchange.identity}", rule.seconds
+        f"rate:{exchange.policy.name}:{caller(exchange)}", rule.seconds
     )
     remaining = max(rule.times - hits, 0)
     exchange.extra_headers += [

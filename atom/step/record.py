@@ -4,6 +4,7 @@ import re
 from datetime import UTC, datetime
 from time import perf_counter
 from typing import Any
+from urllib.parse import unquote
 
 from atom.exchange import Exchange, Proceed, only_if
 
@@ -21,9 +22,10 @@ COLUMNS = (
 )
 TYPES = {"background": 1, "cached": 2, "executed": 3, "stored": 4, "refused": 5}
 SECRET = re.compile(
-    r"(?i)((?:^|&)[^&=]*(?:otp|token|password|secret|key|authorization|code)"
+    r"(?i)((?:^|&)[^&=]*(?:otp|token|password|passwd|pwd|secret|key|authorization|code)"
     r"[^&=]*=)[^&]*"
 )
+ESCAPED = re.compile(r"(^|&)([^&=]*%[^&=]*)")  # a name with an escape in it
 QUERY_MAX = 2000
 
 
@@ -32,8 +34,18 @@ def masked(query: str) -> str:
 
     >>> masked("a=1&otp=123456&google_token=x")
     'a=1&otp=***&google_token=***'
+    >>> masked("%6ftp=123456&a=%41")
+    'otp=***&a=%41'
     """
+    if "%" in query:
+        query = ESCAPED.sub(_plain, query)
     return SECRET.sub(r"\1***", query)[:QUERY_MAX] if query else ""
+
+
+def _plain(name: re.Match[str]) -> str:
+    """Write a name as the route reads it, if that hides no end of it."""
+    read = unquote(name[2])
+    return name[0] if {"&", "="} & set(read) else name[1] + read
 
 
 def row(exchange: Exchange, milliseconds: float) -> tuple[Any, ...]:

@@ -39,7 +39,11 @@ async def authenticate(exchange: Exchange, proceed: Proceed) -> None:
     token = token or handshake_token(exchange)
     if not token:
         if policy.token_required:
-            raise Unauthenticated("token missing", code="token.missing")
+            raise Unauthenticated(
+                "token missing",
+                code="token.missing",
+                hint="Log in, and send the header Authorization: Bearer <token>.",
+            )
         return await proceed(exchange)
     try:
         if ports.tokens is None or ports.users is None:
@@ -57,7 +61,11 @@ async def authenticate(exchange: Exchange, proceed: Proceed) -> None:
 
 def _require_root(token: str, key: str) -> None:
     if len(key) < 16 or not compare_digest(token.encode(), key.encode()):
-        raise Unauthenticated("token root mismatch", code="token.root_mismatch")
+        raise Unauthenticated(
+            "token root mismatch",
+            code="token.root_mismatch",
+            hint="Send config_key_root as the header Authorization: Bearer <key>.",
+        )
 
 
 async def _current(exchange: Exchange, claims: Claims) -> None:

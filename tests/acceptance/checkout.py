@@ -23,7 +23,8 @@ def copied(to: Path, **dropped: str) -> Path:
             shutil.copy(ROOT / name, to / name)
     for name in FOLDERS:
         if (ROOT / name).exists():
-            leave = shutil.ignore_patterns("__pycache__")
+            # What is compiled comes along, with the times that say it is still true.
+            leave = shutil.ignore_patterns("*.pyc.*", "*-pytest-*")
             shutil.copytree(ROOT / name, to / name, ignore=leave)
     for name, text in dropped.items():
         path = to / f"{name.replace('__', '/')}.py"

@@ -92,7 +92,7 @@ def opened(served):
         served.config.get("config_postgres_url")
         or (urls(served.config["config_atom_folder"])["config_postgres_url"])
     )
-    client = httpx2.Client(timeout=20)
+    client = httpx2.Client(timeout=60)
     return Api(
         served.url, dict(served.config), client, found, served.log, served.process
     )

@@ -107,9 +107,17 @@ async def slow():
 @router.post("/slow-write")
 async def slow_write(request: Request):
     body = await request.json()
-    await asyncio.sleep(1)
+    for _ in range(600):  # until it is let go on: nobody has to be quick
+        if calls.get("go"):
+            break
+        await asyncio.sleep(0.05)
     calls["written"] = body
     return {"did": body}
+
+
+@router.post("/go")
+def go(on: int):
+    calls["go"] = on
 
 
 @router.post("/fails")

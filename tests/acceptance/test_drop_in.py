@@ -58,7 +58,7 @@ class TestFastApiHabits:
         """201 goes out, the task runs after."""
         body = {"name": "a", "price": 1}
         assert 201 == shop.call("POST", "/shop/item", json=body).status_code
-        deadline = time.monotonic() + 3
+        deadline = time.monotonic() + 60
         while not shop.call("GET", "/shop/calls").json()["background"]:
             assert time.monotonic() < deadline
 
@@ -172,12 +172,12 @@ class TestTimeAndBackground:
 
     def test_background_answers_at_once_and_does_it(self, shop):
         """The body was read before; the work is done after."""
-        began = time.monotonic()
         told = shop.message("POST", "/shop/slow-write?is_background=1", json={"a": 1})
 
         assert "added in background" == told
-        assert time.monotonic() - began < 0.9
-        deadline = time.monotonic() + 10
+        assert "written" not in shop.call("GET", "/shop/calls").json()
+        shop.call("POST", "/shop/go?on=1")
+        deadline = time.monotonic() + 60
         while "written" not in (calls := shop.call("GET", "/shop/calls").json()):
             assert time.monotonic() < deadline
             time.sleep(0.02)
@@ -185,6 +185,7 @@ class TestTimeAndBackground:
 
     def test_log_has_one_row_for_each_with_its_type(self, shop, eve):
         """1 background, 2 cached, 3 executed, 4 stored, 5 refused; secrets starred."""
+        shop.call("POST", "/shop/go?on=1")
         shop.call("POST", "/shop/slow-write?is_background=1&x=t1", json={})
         shop.call("POST", "/shop/fails?is_background=1&x=t1f")
         shop.call("GET", "/shop/cached?x=t4")
@@ -195,7 +196,7 @@ class TestTimeAndBackground:
         text = """select type, status_code, query_param, created_by_id, description
                   from log_api where query_param like 'x=t%' or query_param like
                   'is_background=1&x=t%' order by id"""
-        deadline = time.monotonic() + 15
+        deadline = time.monotonic() + 60
         while len(rows := shop.sql(text)) < 7:
             assert time.monotonic() < deadline, rows
             time.sleep(0.1)

@@ -183,7 +183,11 @@ async def run(own, people, maker, judge, count):
     # Alone, only a pattern that never ends is late.
     line = Line(port)
     for case in [each for each in judge.late if each.verdict != "open"]:
-        judge.hear(case, await line.ask(case, tokens[case.who]), again=True)
+        for _ in range(10):  # the machine may be as busy as before
+            heard = await line.ask(case, tokens[case.who])
+            if heard.status != 504:
+                break
+        judge.hear(case, heard, again=True)
     line.close()
 
 

@@ -282,7 +282,7 @@ def schemathesis(own, folder, who, *words):
             "run",
             f"{own.url}/openapi.json",
             *("--phases", "coverage,fuzzing"),  # examples: test_openapi_examples.py
-            *("--max-examples", "8", "--seed", "1", "--generation-database", "none"),
+            *("--max-examples", "5", "--seed", "1", "--generation-database", "none"),
             *("--generation-with-security-parameters", "false"),
             *("--checks", ",".join(CHECKS)),
             *("--continue-on-failure", "--no-color", "--warnings", "off"),

@@ -173,7 +173,8 @@ def outside(tmp_path_factory):
     with embedded.provided({}, folder, join=False, workers=1) as found:
         own = folder / embedded.folder.NAME
         words = json.loads((own / "postgres.json").read_text())
-        boss = address(own / "socket", "postgres", words["superuser"], "postgres")
+        note = (own / "postgres/postmaster.pid").read_text().splitlines()
+        boss = address(Path(note[4]), "postgres", words["superuser"], "postgres")
         for name in ("other", "third"):
             run_sql(boss, f"create database {name} owner atom")
         first = found["config_postgres_url"]
@@ -290,8 +291,8 @@ class TestOutside:
                 def hit():
                     return "hit" == api.call("GET", "/ops/csv").headers.get("x-cache")
 
-                eventually(hit, 12)
+                eventually(hit, 60)
                 began = time.monotonic()
             answer = api.call("GET", "/ops/csv")
             assert 200 == answer.status_code
-            assert time.monotonic() - began < 8
+            assert time.monotonic() - began < 20

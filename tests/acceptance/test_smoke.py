@@ -5,14 +5,14 @@ import os
 import subprocess
 import sys
 
-from tests.served import ROOT
+from tests.served import ROOT, free_port
 
 TABLE = ["API", "Status Code", "Response Time (ms)"]
 
 
 def smoke(tmp_path, *arguments, curl=True):
     """Run ./test.sh on a server of its own; return its exit code and output."""
-    path = os.environ["PATH"]
+    path, nobody = os.environ["PATH"], f"http://127.0.0.1:{free_port()}"
     if not curl:
         for tool in ("dirname", "sh"):
             (tmp_path / tool).symlink_to(f"/usr/bin/{tool}")
@@ -20,7 +20,7 @@ def smoke(tmp_path, *arguments, curl=True):
     done = subprocess.run(
         ["/bin/sh", str(ROOT / "test.sh"), *arguments],
         cwd=tmp_path,
-        env={"PATH": path, "HOME": str(tmp_path), "baseurl": "http://127.0.0.1:1"},
+        env={"PATH": path, "HOME": str(tmp_path), "baseurl": nobody},
         capture_output=True,
         text=True,
         timeout=180,

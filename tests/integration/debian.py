@@ -11,6 +11,7 @@ import re
 import shutil
 import subprocess
 import tempfile
+import time
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -108,7 +109,7 @@ def _own_lists(home: Path) -> list[str]:
     (lists / "partial").mkdir(parents=True, exist_ok=True)
     cache.mkdir(exist_ok=True)
     options = ["-o", f"Dir::State::lists={lists}", "-o", f"Dir::Cache={cache}"]
-    _run("apt-get", *options, *_quiet(), "update")
+    _fetched("apt-get", *options, *_quiet(), "update")
     return options
 
 
@@ -130,7 +131,7 @@ def _downloaded(
     absent = [name for name in packages if name not in wanted]
     if absent:
         raise NotUnpackedError(f"apt-get offers no file for {', '.join(absent)}")
-    _run("apt-get", *apt, "download", *wanted, cwd=folder)
+    _fetched("apt-get", *apt, "download", *wanted, cwd=folder)
     files = sorted(folder.glob("*.deb"))
     if len(files) != len(wanted):
         raise NotUnpackedError(f"apt-get download brought {len(files)} of {wanted}")
@@ -168,6 +169,19 @@ def _quiet() -> list[str]:
     """Options for every call: wait for no lock, and change to no other user."""
     options = ["-qq", "-o", "Debug::NoLocking=1"]
     return [*options, "-o", "APT::Sandbox::User=root"] if os.geteuid() == 0 else options
+
+
+def _fetched(*command: str, cwd: Path | None = None) -> str:
+    """Run a command that asks a mirror; once more when it fails, a breath later.
+
+    Raises:
+        NotUnpackedError: It failed twice; the text has its last words.
+    """
+    try:
+        return _run(*command, cwd=cwd)
+    except NotUnpackedError:
+        time.sleep(3)
+        return _run(*command, cwd=cwd)
 
 
 def _run(*command: str, cwd: Path | None = None) -> str:

@@ -29,7 +29,7 @@ def free_port():
         return probe.getsockname()[1]
 
 
-def wait_for_port(port, seconds=10):
+def wait_for_port(port, seconds=60):
     """Return when somebody listens."""
     until = time.monotonic() + seconds
     while time.monotonic() < until:
@@ -52,7 +52,7 @@ def running(command, port, **options):
     finally:
         process.send_signal(2)
         try:
-            process.wait(10)
+            process.wait(30)
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait(5)
@@ -119,7 +119,7 @@ def database_url():
 
 async def connected(url):
     """Connect, also while the server is still starting."""
-    for _ in range(100):
+    for _ in range(600):
         try:
             return await asyncpg.connect(url)
         except asyncpg.CannotConnectNowError:
@@ -191,7 +191,7 @@ class Wire:
             writer.transport.abort()
 
 
-async def eventually(true, seconds=5):
+async def eventually(true, seconds=30):
     """Wait until something holds."""
     async with asyncio.timeout(seconds):
         while not true():

@@ -9,7 +9,7 @@ import pytest
 
 from atom import keys, settings
 from atom.feature import row
-from atom.feature.reach import Rules
+from atom.feature.row.reach import Rules
 from atom.sql import catalog
 from atom.sql.run import Database, reset
 from tests.integration.near import connected, database_url

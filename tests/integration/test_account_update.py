@@ -401,3 +401,16 @@ class TestOtp:
             )
             is None
         )
+
+
+async def test_guesses_of_others_lock_nobody_out(ports, user, change, monkeypatch):
+    """Failures of one user are not counted as those of the next."""
+    monkeypatch.setattr("atom.feature.account_login.ADDRESS_TIMES", 2)
+    await account.signup(ports, type=1, username="eve", password=PASSWORD)
+    eve = {"id": await ports.database.value("select max(id) from users")}
+    wrong = {"id": eve["id"], "password": NEW, "password_old": "no such thing"}
+    for _ in range(2):
+        with pytest.raises(Unauthenticated):
+            await account.update(ports, eve, wrong, None)
+
+    assert user["id"] == await change(password=NEW, password_old=PASSWORD)

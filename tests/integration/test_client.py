@@ -429,7 +429,7 @@ async def test_services_that_are_away_hold_nothing_up(caplog):
         *("client_rabbitmq", "client_rabbitmq_channel"),
     }
     assert names == silent == {name for name, word in report.items() if word != "off"}
-    assert took < 6
+    assert took < 20  # together, not one after the other
     ours = [one for one in caplog.records if one.name.startswith("atom")]
     assert 6 == len(ours)
     assert "s3cret" not in "".join(one.getMessage() for one in ours)

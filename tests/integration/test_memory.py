@@ -19,7 +19,7 @@ async def main():
     before = resident()
     for _ in range(3):  # one after the other: glibc keeps what is asked for again
         await hash_password("right horse")
-    peak, deadline = resident(), time.monotonic() + 20
+    peak, deadline = resident(), time.monotonic() + 60
     while resident() > before + 6 and time.monotonic() < deadline:
         await asyncio.sleep(0.1)
     print(peak - before > 15, resident() - before <= 6)
@@ -35,7 +35,7 @@ def test_memory_of_hashes_is_given_back():
         cwd=ROOT,
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=120,
         check=False,
     )
 

@@ -17,7 +17,7 @@ import pytest
 from atom import keys, settings
 from atom.embedded import binaries
 from atom.feature import row, schema
-from atom.feature.reach import Rules
+from atom.feature.row.reach import Rules
 from atom.schema.declaration import Declaration
 from atom.sql import catalog
 from atom.sql.run import Database

@@ -25,7 +25,7 @@ from atom import keys
 from atom import settings as house
 from atom.errors import ApiError
 from atom.feature import row
-from atom.feature.reach import Rules
+from atom.feature.row.reach import Rules
 from atom.sql import catalog, cursor
 from atom.sql.run import Database, reset
 from tests.integration.row_world import database_url, row_url

@@ -97,6 +97,7 @@ OPERATORS = [
     ("title=in,Alpha one|beta; two", [2, 1]),
     ("title=fts,two beta", [2]),
     ("title=fts,\"unclosed ' %26 | !", []),
+    ("title=fts,ones", []),  # words as they are: no language is guessed
     ("title==,null", []),
     ("title=is,null", []),
     ("rating=is,null", [3]),
@@ -148,6 +149,24 @@ OPERATORS = [
 async def test_operator_finds_exactly_its_rows(three, query, ids):
     """What a filter says is what PostgreSQL is asked, values included."""
     assert ids == await three.ids(query)
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        "or=(title==,a)b;title==,x)",
+        "or=(title==,x;and=(title==,a\\)b))",
+        "or=(title==,x;and=(title==,a\\)b;title=like,%25\\)_))",
+        "and=(or=(title==,x;and=(title=in,a\\)b|y)))",
+    ],
+)
+async def test_a_parenthesis_may_stand_in_a_value_of_a_group(world, query):
+    """As it is in the outermost group, behind a backslash in the inner ones."""
+    found = await world.make(title="a)b")
+    for other in ("a\\)b", "a", "b"):
+        await world.make(title=other)
+
+    assert [found] == await world.ids(query)
 
 
 async def test_datatypes_of_extensions_and_lengths(world):
@@ -495,6 +514,32 @@ async def test_groups_and_their_functions(world):
     assert [{"title": "b", "count": 1}] == rows
     rows, _ = await world.ask("table=test&aggregate=count")
     assert [{"count": 3}] == rows
+
+
+@pytest.mark.parametrize("way", ["is_count=1", "is_count=true"])
+async def test_a_count_is_of_all_there_is_wherever_the_page(world, way):
+    """Of groups where groups are asked, else of rows; page, limit and cursor are none
+    of its business, and beyond the last row there is an empty list."""
+    for title in "aabcc":
+        await world.make(title=title)
+    _, beside = await world.ask("table=test&limit=5&cursor=")
+    _, last = await world.ask("table=test&limit=4&cursor=")
+    beyond = "page=1000000000&limit=1000"
+    asked = {
+        f"{beyond}&{way}": (0, {"count": 5}),
+        f"group_by=title&limit=1&{way}": (1, {"count": 3}),
+        f"group_by=title&{beyond}&{way}": (0, {"count": 3}),
+        f"aggregate=count&{way}": (1, {"count": 5}),
+        f"aggregate=count&page=2&{way}": (0, {"count": 5}),
+        f"limit=2&cursor=&{way}&title==,a": (2, {"count": 2}),
+        f"limit=4&cursor={last['next_cursor']}&{way}": (1, {"count": 5}),
+        f"limit=4&cursor={beside['next_cursor']}&{way}": (0, {"count": 5}),
+    }
+    for query, (number, told) in asked.items():
+        rows, beside = await world.ask(f"table=test&{query}")
+        end = beside.pop("next_cursor", None)
+        assert (number, told) == (len(rows), beside), query
+        assert (end is not None) == (number == 2), query
 
 
 async def test_an_empty_table_answers_an_empty_list(world):

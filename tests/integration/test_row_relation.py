@@ -8,9 +8,9 @@ import pytest
 
 from atom.errors import ApiError, TimedOut
 from atom.feature import row
-from atom.feature.reach import PERSONAL
+from atom.feature.row.reach import PERSONAL
 from atom.sql import catalog
-from atom.sql.statement import COUNTED_MAX
+from atom.sql.select import COUNTED_MAX
 from tests.integration.row_world import ADA, CLO, database_url, execute, row_url, world
 
 __all__ = ["database_url", "row_url", "world"]

@@ -3,8 +3,8 @@
 import pytest
 
 from atom.errors import ApiError, Conflict, Forbidden, NotFound, Unprocessable
-from atom.feature import row, upsert
-from atom.feature.row_many import create_many
+from atom.feature import row
+from atom.feature.row import create_many, upsert
 from tests.integration.row_world import ADA, CLO, World, database_url, row_url, world
 
 __all__ = ["database_url", "row_url", "world"]
@@ -242,7 +242,7 @@ class TestGuard:
             *(
                 upsert.create(
                     *(database, reach, "report_user", [{"user_id": 1}] * 4),
-                    upsert.Wish(("created_by_id", "user_id"), mode),
+                    upsert.OnConflict(("created_by_id", "user_id"), mode),
                 )
                 for mode in upsert.MODES
             ),

@@ -6,9 +6,10 @@ from types import SimpleNamespace
 import pytest
 
 from atom.errors import ApiError
-from atom.feature import row, row_many, row_queue
-from atom.feature.batch import Batches
-from atom.feature.reach import Rules
+from atom.feature import row
+from atom.feature.row import queue
+from atom.feature.row.batch import Batches
+from atom.feature.row.reach import Rules
 from atom.sql import catalog
 from tests.integration.row_world import ADA, CLO, database_url, row_url, world
 
@@ -237,13 +238,13 @@ async def test_a_value_that_postgresql_alone_judges_names_its_column(
         "update": row.update(database, reach, "kinds", {"id": made, column: bad}),
         "Row 0: ": row.update(database, reach, "kinds", [{"id": made, column: bad}]),
         "ids": row.update_ids(database, reach, "kinds", [made], column, bad),
-        "batch": row_queue.create(
+        "batch": queue.create(
             ports, reach, {"table": "kinds", "queue": "batch"}, wrong
         ),
-        "merge": row_queue.create(ports, reach, upsert | {"mode": "merge"}, wrong),
-        "ignore": row_queue.create(ports, reach, upsert | {"mode": "ignore"}, wrong),
-        "Row 0:": row_queue.create(ports, reach, upsert | {"mode": "merge"}, [wrong]),
-        "Entry 1: ": row_many.create_many(database, reach, entries),
+        "merge": queue.create(ports, reach, upsert | {"mode": "merge"}, wrong),
+        "ignore": queue.create(ports, reach, upsert | {"mode": "ignore"}, wrong),
+        "Row 0:": queue.create(ports, reach, upsert | {"mode": "merge"}, [wrong]),
+        "Entry 1: ": row.create_many(database, reach, entries),
     }
     errors = {way: await refused(work) for way, work in ways.items()}
 

@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from atom.errors import ApiError, Conflict, Unprocessable
-from atom.feature import upsert
+from atom.feature.row import upsert
 from atom.sql import catalog
 from tests.integration.row_world import ADA, CLO, database_url, row_url, world
 
@@ -37,7 +37,7 @@ async def shop(world):
 
 def put(world, mode, body, who=ADA, keys="title", table="test"):
     """Upsert, as the parameters of a request say."""
-    wish = upsert.wish({"on_conflict": keys, "mode": mode})
+    wish = upsert.parse({"on_conflict": keys, "mode": mode})
     return upsert.create(world.database, world.reach(who), table, body, wish)
 
 
@@ -234,8 +234,8 @@ WISHES = [
 def test_half_a_wish_is_refused(asked, told):
     """Both parameters or none."""
     with pytest.raises(ApiError, match=told):
-        upsert.wish(asked)
-    assert upsert.wish({"table": "test"}) is None
+        upsert.parse(asked)
+    assert upsert.parse({"table": "test"}) is None
 
 
 UNKNOWN = ["type", "titel", "title,type", "short", "secret_note", "id", "is_verified"]
@@ -288,7 +288,7 @@ async def test_columns_may_be_called_as_ours_are(world, mode):
         )
     world.database.catalog = await catalog.read(world.database)
     body = dict.fromkeys(names, "a")
-    asked = upsert.wish({"on_conflict": "place,c1", "mode": mode})
+    asked = upsert.parse({"on_conflict": "place,c1", "mode": mode})
     reach = world.reach(ADA)
 
     first = await upsert.create(world.database, reach, "odd", body, asked)

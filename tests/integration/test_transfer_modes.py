@@ -332,18 +332,18 @@ async def test_json_lines_that_were_exported_are_imported_as_they_were(database)
     )
     whole_table = "select string_agg(t::text, '|' order by id) from item t"
     before = await database.value(whole_table)
-    whole = await export(
+    exported = await export(
         database,
         "select id, shop, code, title, price, tags, spot, metadata, at, raw, written"
         " from item order by id",
         file_format="jsonl",
     )
-    rows = [json.loads(line) for line in whole.splitlines()]
+    rows = [json.loads(line) for line in exported.splitlines()]
     await database.run("truncate item")
 
     assert {"type": "Point", "coordinates": [1.5, -2]} == rows[0]["spot"]
     assert '"\\\n\u2028' == rows[0]["code"]
-    file = io.BytesIO(whole)
+    file = io.BytesIO(exported)
     assert 2 == await whole.load(database, "create", "item", file, file_format="jsonl")
     after = await database.value(whole_table)
     # A json column holds text: its line breaks between values are blanks now.

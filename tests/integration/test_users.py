@@ -288,11 +288,11 @@ class TestCache:
         """The old state may be answered to who asked then, and to nobody after."""
         database.slow = asyncio.Event()
         early = asyncio.create_task(users.state(7))
-        await asyncio.sleep(0.05)
+        await eventually(lambda: database.asked)
         await database.run("update users set is_active = 0")
         users.forget(7)
         late = asyncio.create_task(users.state(7))
-        await asyncio.sleep(0.05)
+        await eventually(lambda: database.asked == 2)
         database.slow.set()
 
         assert (await early).is_active
@@ -305,7 +305,7 @@ class TestCache:
         wire = Wire(int(base.rpartition(":")[2]))
         await wire.mend()
         far = f"postgresql://near@127.0.0.1:{wire.port}/{name}"
-        async with asyncpg.create_pool(far, min_size=0, max_size=2, timeout=1) as pool:
+        async with asyncpg.create_pool(far, min_size=0, max_size=2, timeout=5) as pool:
             weak = Database(pool)
             weak.catalog = users._source._database.catalog
             cache = CachedUsers(weak, 10)

@@ -171,7 +171,7 @@ async def test_late_service_is_taken_up(service, caplog):
         assert [] == came
         assert "client.silent" == live.problems["c"].code
         del service.away["b"]
-        async with asyncio.timeout(2):
+        async with asyncio.timeout(30):
             await arrived.wait()
         assert {"a": "a", "b": "b", "c": "c"} == live
         assert {} == live.problems

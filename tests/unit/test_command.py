@@ -4,7 +4,7 @@ import pytest
 
 from atom.command import parser
 from atom.command.schema import differs
-from atom.schema.change import Plan, Step
+from atom.schema.plan import Plan, Step
 from atom.schema.plan_text import script, shown
 
 STEP = Step(

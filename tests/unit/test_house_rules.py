@@ -1,6 +1,7 @@
 """The rules of the house that a reviewer would otherwise have to remember."""
 
 import ast
+import re
 from pathlib import Path
 
 import pytest
@@ -38,6 +39,7 @@ PURE = [
     "atom/sql",
     "atom/tier.py",
 ]
+LISTED = ["atom/feature/row", "atom/schema", "atom/sql"]
 OUTSIDE = {"asyncio", "httpx2", "os", "random", "socket", "subprocess", "time"}
 LAYERS = (
     {"errors", "memory", "port", "reply", "task", "tier", "trace"},
@@ -90,6 +92,17 @@ def parts(path):
         if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("atom"):
             module = node.module.split(".")
             yield from [module[1]] if len(module) > 1 else [a.name for a in node.names]
+
+
+def modules(path, package):
+    """Return the modules of a package that a file imports when it is imported."""
+    names = set()
+    for node in ast.parse(path.read_text()).body:
+        if isinstance(node, ast.ImportFrom) and node.module == package:
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            names.add((node.module or "").removeprefix(f"{package}.").partition(".")[0])
+    return names
 
 
 @pytest.mark.parametrize("path", ATOM, ids=lambda p: str(p.relative_to(ROOT)))
@@ -156,6 +169,19 @@ def test_imports_point_downward(path):
     here = LEVEL[path.relative_to(ROOT / "atom").with_suffix("").parts[0]]
 
     assert all(LEVEL[part] <= here for part in parts(path)), path
+
+
+@pytest.mark.parametrize("package", LISTED)
+def test_a_package_can_be_read_from_top_to_bottom(package):
+    """Its docstring lists every module once, each below those it needs: no circles."""
+    folder = ROOT / package
+    listing = ast.get_docstring(ast.parse((folder / "__init__.py").read_text()))
+    order = re.findall(r"^ {4}(\w+) +\S", listing, re.MULTILINE)
+    assert sorted(order) == sorted(p.stem for p in folder.glob("[a-z]*.py"))
+
+    for place, name in enumerate(order):
+        needed = modules(folder / f"{name}.py", package.replace("/", "."))
+        assert not needed & set(order[place:]), name
 
 
 def test_no_step_knows_another():

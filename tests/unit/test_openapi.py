@@ -8,7 +8,7 @@ import pytest
 from fastapi import APIRouter, FastAPI
 
 from atom import keys, settings
-from atom.feature.reach import Rules
+from atom.feature.row.reach import Rules
 from atom.openapi.document import Document, pieces
 from atom.openapi.rows import expanded
 from atom.policy_table import PolicyTable

@@ -2,6 +2,7 @@
 
 import asyncio
 import hashlib
+import threading
 import time
 
 import pytest
@@ -97,12 +98,13 @@ async def test_no_costs_the_same_as_a_real_check(stored):
 
 async def test_loop_goes_on_while_passwords_are_hashed():
     """Other requests are served while a password is being hashed."""
-    work = asyncio.create_task(hash_password(RIGHT))
+    work = asyncio.gather(*(hash_password(RIGHT) for _ in range(8)))
     turns = 0
     while not work.done():
         await asyncio.sleep(0.001)
         turns += 1
 
+    assert 8 == len(await work)
     assert turns >= 5
 
 
@@ -139,11 +141,13 @@ async def test_lone_surrogate_is_a_password_like_any_other():
 async def test_too_many_waiting_are_turned_away_at_once():
     """Work beyond the bound is refused instead of queued, and room comes back."""
     threads = _Threads(cores=1, waiting=2)
-    held = [asyncio.create_task(threads.run(time.sleep, 0.05)) for _ in range(2)]
+    go = threading.Event()
+    held = [asyncio.create_task(threads.run(go.wait, 30)) for _ in range(2)]
     await asyncio.sleep(0)
 
     with pytest.raises(Unavailable) as caught:
         await threads.run(time.sleep, 0)
+    go.set()
     await asyncio.gather(*held)
     await asyncio.sleep(0)
 

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 from fastapi import APIRouter, FastAPI, Request
 from fastapi.responses import PlainTextResponse
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from starlette.responses import Response
 from starlette.routing import Match
@@ -84,6 +84,21 @@ def test_table_and_router_choose_the_same_route(segments, method):
     else:
         assert route is None
         assert bool(expected) == bool(allowed)
+
+
+ENDING = st.sampled_from(["\n", "\r\n", "\n\n", "\r", " ", "\0", "\u2028", "\u0085"])
+
+
+@example(["a"], "GET", "\n")
+@given(st.lists(SEGMENT, max_size=4), st.sampled_from(["GET", "POST", "PUT"]), ENDING)
+def test_odd_ending_is_no_way_into_another_route(segments, method, ending):
+    """A pattern's `$` overlooks a line feed; the table gives such a path to nobody."""
+    path = "/" + "/".join(segments) + ending
+
+    route, _, _ = TABLE.match("http", method, path)
+
+    if route is not None:
+        assert (route.path, True) == chosen_by_router(method, path)
 
 
 def test_asking_costs_the_same_with_more_routes():

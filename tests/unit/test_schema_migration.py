@@ -4,9 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from atom.schema.change import described
 from atom.schema.declaration import Declaration, digest
-from atom.schema.house import INDEXES, TABLES
 from atom.schema.live import (
     ColumnState,
     ConstraintState,
@@ -18,24 +16,26 @@ from atom.schema.live import (
     TriggerState,
 )
 from atom.schema.migration import plan
-from atom.schema.reason import reason
+from atom.schema.own_table import INDEXES, TABLES
+from atom.schema.plan import described
+from atom.schema.step_failure import reason
 from atom.schema.trigger import FUNCTIONS, SESSION_TRIGGER, triggers
 
 ID = ColumnState("id", "bigint", True, None, True, True)
 INSTALLED = ExtensionState("public", True)
 # A database where Atom has been applied with nothing declared.
 BARE = Live(
-    house={
+    own={
         name: TableState(name, {c: ColumnState(c, "") for c in columns})
         for name, columns in TABLES.items()
     },
-    house_indexes=frozenset(INDEXES),
+    own_indexes=frozenset(INDEXES),
     functions={f.name: FunctionState(f.mark, f.source) for f in FUNCTIONS},
     triggers={
         ("atom", "session", SESSION_TRIGGER.name): TriggerState(SESSION_TRIGGER.mark)
     },
     extensions={"pg_trgm": INSTALLED},
-    started=True,
+    has_own_schema=True,
 )
 
 
@@ -719,7 +719,7 @@ def test_first_plan_makes_atoms_own_schema():
 def test_column_that_atoms_own_table_lacks_is_added():
     """A later version brings a column to a database of an earlier one."""
     older = TableState("marker", {"name": ColumnState("name", "text")})
-    live = replace(BARE, house={**BARE.house, "marker": older})
+    live = replace(BARE, own={**BARE.own, "marker": older})
 
     assert ["column"] == kinds(plan(Declaration(), live))
 

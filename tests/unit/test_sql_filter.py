@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from atom.errors import ApiError
-from atom.sql import cursor, plan, query
+from atom.sql import cursor, query_string, read_plan
 from atom.sql.catalog import LiveColumn, Table
 from atom.sql.filter import Filter, check, parse_filter
 from atom.sql.group import parse, render
@@ -63,11 +63,15 @@ def test_values_never_stand_in_the_text(column, operator, operand):
         assert operand not in text
 
 
-@given(st.lists(st.tuples(st.sampled_from([*query.FIXED, "or", "id"]), st.text())))
+@given(
+    st.lists(st.tuples(st.sampled_from([*query_string.FIXED, "or", "id"]), st.text()))
+)
 def test_any_query_string_is_read_or_a_400(pairs):
     """Nothing but ApiError comes of a query string."""
     try:
-        query.parse(urlencode([("table", "test"), *pairs], errors="ignore"), 1000)
+        query_string.parse(
+            urlencode([("table", "test"), *pairs], errors="ignore"), 1000
+        )
     except ApiError as error:
         assert 400 == error.status
 
@@ -76,7 +80,7 @@ def test_any_query_string_is_read_or_a_400(pairs):
 def test_any_bytes_are_read_or_a_400(raw):
     """Neither does anything else come of bytes that are no text."""
     try:
-        query.parse(query.decoded(raw), 1000)
+        query_string.parse(query_string.decoded(raw), 1000)
     except ApiError as error:
         assert 400 == error.status
 
@@ -164,20 +168,20 @@ def test_an_operator_that_does_not_suit_names_those_that_do(column, operator, hi
 def test_a_wrong_parameter_is_named(raw, name):
     """The message says which parameter, and what it takes."""
     with pytest.raises(ApiError) as caught:
-        query.parse(raw, 1000)
+        query_string.parse(raw, 1000)
 
     assert f"'{name}'" in caught.value.message
 
 
 def test_an_order_is_settled_by_id():
     """Rows that are equal by the order have one order all the same."""
-    asked = query.order("title desc nulls last")
+    asked = query_string.order("title desc nulls last")
 
-    assert ["title", "id"] == [by.column for by in plan.order(TABLE, asked)]
-    assert plan.order(TABLE, ())[0].descending
-    assert 1 == len(plan.order(TABLE, query.order("id")))
+    assert ["title", "id"] == [by.column for by in read_plan.order(TABLE, asked)]
+    assert read_plan.order(TABLE, ())[0].descending
+    assert 1 == len(read_plan.order(TABLE, query_string.order("id")))
 
 
 def test_parameters_of_other_parts_are_no_filters():
     """`is_background` belongs to a step."""
-    assert () == query.parse("table=test&is_background=0", 1000).filters
+    assert () == query_string.parse("table=test&is_background=0", 1000).filters

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from sqlglot import exp
 
 from atom.errors import ApiError
-from atom.sql import parent, plan, query
+from atom.sql import parent, query_string, read_plan
 from atom.sql.catalog import LiveColumn, Table
 from atom.sql.operator import OPERATORS
 from atom.sql.statement import Target
@@ -64,8 +64,8 @@ def test_every_read_is_one_select_on_its_table(target, options, filters):
     """It parses as PostgreSQL, only selects, and names this table (and creators)."""
     raw = urlencode([("table", "test"), *options.items(), *filters], errors="ignore")
     try:
-        asked = query.parse(raw, 1000)
-        statement = plan.read(asked, target, OWNED, USERS).statement
+        asked = query_string.parse(raw, 1000)
+        statement = read_plan.read(asked, target, OWNED, USERS).statement
     except ApiError as error:
         assert 400 == error.status
         return
@@ -100,8 +100,8 @@ def test_the_text_depends_on_the_shape_alone(target, options, filters, number):
     for each in (number, number + 1):
         pairs = [("table", "test"), *options.items(), *filters, ("id", f">,{each}")]
         try:
-            asked = query.parse(urlencode(pairs, errors="ignore"), 1000)
-            made.append(plan.read(asked, target, OWNED, USERS).statement)
+            asked = query_string.parse(urlencode(pairs, errors="ignore"), 1000)
+            made.append(read_plan.read(asked, target, OWNED, USERS).statement)
         except ApiError:
             return
     first, second = made
@@ -112,8 +112,8 @@ def test_the_text_depends_on_the_shape_alone(target, options, filters, number):
 
 def test_owned_rows_cannot_be_asked_for_without_an_owner():
     """There is no way to leave the owner out: not None, not a text, not True."""
-    statement = plan.read(
-        query.parse("table=test", 1000), Target(OWNED, owned=True), OWNED
+    statement = read_plan.read(
+        query_string.parse("table=test", 1000), Target(OWNED, owned=True), OWNED
     ).statement
 
     for owner in (None, "7", True, 7.0):
@@ -133,8 +133,8 @@ def test_a_table_without_owner_cannot_be_owned():
 def test_unusual_limits_are_parameters():
     """Odd limits share one text; usual ones are planned once for all."""
     texts = {
-        plan.read(
-            query.parse(f"table=test&limit={n}", 1000),
+        read_plan.read(
+            query_string.parse(f"table=test&limit={n}", 1000),
             Target(OWNED, owned=False),
             OWNED,
         ).statement.text

@@ -10,9 +10,9 @@ from sqlglot import exp
 
 from atom import keys, settings
 from atom.errors import ApiError
-from atom.feature.reach import PERSONAL, Rules
-from atom.feature.relative import Around
-from atom.sql import plan, query, reference, relation
+from atom.feature.row.reach import PERSONAL, Rules
+from atom.feature.row.relatives import ReachedRelatives
+from atom.sql import foreign_key, query_string, read_plan, relation
 from atom.sql.catalog import Catalog, LiveColumn, Table
 
 
@@ -53,13 +53,13 @@ def made(text, tier="my", name="test", **more):
     """Fit a read with a relation to the catalog."""
     reach = REACHES[tier]
     options = "".join(f"&{key}={value}" for key, value in more.items())
-    asked = query.parse(f"table={name}&relation={text}{options}", 1000)
-    return plan.read(
+    asked = query_string.parse(f"table={name}&relation={text}{options}", 1000)
+    return read_plan.read(
         asked,
         reach.readable(CATALOG, name),
         reach.view(CATALOG, name),
         None,
-        Around(reach, CATALOG),
+        ReachedRelatives(reach, CATALOG),
     )
 
 
@@ -76,7 +76,7 @@ class TestReferences:
 
     def test_names_and_foreign_keys_are_found(self):
         """By name, by who made a row, by itself, by a real foreign key."""
-        found = reference.parents(CATALOG)
+        found = foreign_key.parents(CATALOG)
 
         assert {"created_by_id": "users", "parent_id": "test"} == found["test"]
         assert {"created_by_id": "users", "user_id": "users"} == found["message"]
@@ -89,7 +89,7 @@ class TestReferences:
         tables = [table("a"), table("as"), table("b", a_id="as")]
         catalog = Catalog({each.name: each for each in tables})
 
-        assert {"a_id": "as"} == reference.parents(catalog)["b"]
+        assert {"a_id": "as"} == foreign_key.parents(catalog)["b"]
 
     def test_only_whole_numbers_are_ids(self):
         """A text called user_id refers to nothing."""
@@ -102,7 +102,7 @@ class TestReferences:
         )
         catalog = Catalog({"odd": odd, "users": CATALOG.table("users")})
 
-        assert {} == reference.parents(catalog)["odd"]
+        assert {} == foreign_key.parents(catalog)["odd"]
 
 
 UNREADABLE = [

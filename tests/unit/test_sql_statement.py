@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from sqlglot import exp
 
 from atom.errors import ApiError
-from atom.sql import plan, upsert, write
+from atom.sql import read_plan, upsert, write
 from atom.sql.catalog import LiveColumn, Table
 from atom.sql.filter import parse_filter
 from atom.sql.statement import Target
@@ -56,7 +56,7 @@ def test_inserts_name_one_table(table):
 def test_changes_of_owned_rows_ask_for_the_owner_first(table):
     """No update or delete of owned rows is written without the owner."""
     target = Target(table, owned=True)
-    conditions, _ = plan.conditions(table, [parse_filter("id", ">,1")])
+    conditions, _ = read_plan.conditions(table, [parse_filter("id", ">,1")])
     names = tuple(table.columns)[:1]
 
     for text, kind in (

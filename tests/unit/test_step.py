@@ -387,6 +387,23 @@ class TestBackground:
 
         assert "background.refused" == caught.value.code
 
+    async def test_bodies_that_wait_are_bounded(self, exchange, monkeypatch):
+        """Who need not wait for an answer cannot fill the memory; it is freed again."""
+        monkeypatch.setattr("atom.step.background.HELD_MAX", 5)
+        query = {"query": "is_background=1", "method": "POST"}
+        first, second, third = (exchange(**query, body=b"{ }") for _ in range(3))
+        await run_in_background(first, Route())
+
+        with pytest.raises(Unavailable) as caught:
+            await run_in_background(second, Route())
+        assert "background.busy" == caught.value.code
+        await first.ports.tasks.drain(seconds=10)
+        await run_in_background(third, Route())
+        await third.ports.tasks.drain(seconds=10)
+
+        with pytest.raises(TooLarge):
+            await run_in_background(exchange(**query, body=b"{    }"), Route())
+
     def test_value_must_be_0_or_1(self):
         """Anything else is told, never guessed."""
         with pytest.raises(ApiError):

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from typing import BinaryIO
 
 from atom.errors import ApiError, nearest
-from atom.feature import upsert
-from atom.feature.upsert import Keys
+from atom.feature.row import unique, upsert
+from atom.feature.row.unique import Keys
 from atom.sql.catalog import LiveColumn, Table, shown
 from atom.sql.run import Database
 
@@ -90,9 +90,9 @@ async def asked(
             "'existing' takes merge or ignore.", hint=nearest(existing[:60], EXISTING)
         )
     wanted = tuple(part.strip() for part in on_conflict.split(","))
-    usable = await upsert.unique(database, table)
+    usable = await unique.rules(database, table)
     try:
-        keys = upsert.named(table, usable, wanted)
+        keys = unique.choose(table, usable, wanted)
     except ApiError as error:
         if not on_conflict:
             error.message = "Mode upsert needs 'on_conflict', columns of a unique rule."

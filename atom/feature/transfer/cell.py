@@ -8,17 +8,14 @@ what the datatype takes, it goes to PostgreSQL as it is. Only where it is not do
 import re
 import struct
 from collections.abc import Sequence
-from datetime import date, datetime, time
+from datetime import time
 from typing import Any
-
-import orjson
 
 from atom.errors import ApiError
 from atom.feature.transfer.csv import EMPTY, Rows
-from atom.sql import geography, value
+from atom.sql import exact, geography, value
 from atom.sql.catalog import LiveColumn, shown
-from atom.sql.clause import GEOGRAPHIC
-from atom.sql.datatype import datatype
+from atom.sql.datatype import PLACES, datatype
 
 PASSWORDS = frozenset({"password", "password_bigint"})
 HASH = re.compile(r"\$argon2id\$v=\d+\$m=\d+,t=\d+,p=\d+\$[\w+/]+\$[\w+/]+")
@@ -42,7 +39,8 @@ PLAIN = {
 PLAIN_NAMED = {
     # Longer ones PostgreSQL rounds once, where the driver rounds twice.
     "real": r"[+-]?\d{1,8}(?:\.\d{1,7})?",
-    "timestamp with time zone": rf"{DAY}[T ]{CLOCK}(?:Z|{OFFSET})?",
+    # Of the calendar's ends an offset may lead beyond it.
+    "timestamp with time zone": rf"(?!0001|9999){DAY}[T ]{CLOCK}(?:Z|{OFFSET})?",
     # PostgreSQL would pass over an offset here.
     "timestamp without time zone": rf"{DAY}[T ]{CLOCK}",
 }
@@ -114,10 +112,13 @@ class Column:
                 )
 
     def _check_json(self, cells: Sequence[str], rows: Rows) -> None:
-        """Refuse a NUL: what jsonb refuses itself, json would keep and never give."""
+        """Refuse a NUL and half a surrogate: json would keep what jsonb refuses."""
         for cell, line in zip(cells, rows.lines, strict=True):
-            if r"\u0000" in cell:
-                raise self.fault(line, cell)
+            if "\\u" in cell:
+                try:
+                    value.from_text(self._live, cell)
+                except ApiError:
+                    raise self.fault(line, cell) from None
 
     def _one_by_one(self, cells: Sequence[str], rows: Rows) -> list[str]:
         made = []
@@ -145,7 +146,7 @@ class Column:
             return cell
         if kind.element is not None:
             return self._list(cell)
-        if kind.family in GEOGRAPHIC and (pair := POINT.fullmatch(cell)):
+        if kind.family in PLACES and (pair := POINT.fullmatch(cell)):
             cell = f"POINT({pair[1]} {pair[2]})"
         if kind.family == "point" and (binary := geography.read_binary(cell)):
             return geography.written(kind.family, binary)
@@ -158,7 +159,7 @@ class Column:
         if cell.startswith("{") and cell.endswith("}"):
             return cell
         if cell.startswith("["):
-            read = value.from_json(self._live, orjson.loads(cell))
+            read = value.from_json(self._live, exact.read(cell.encode()))
         else:
             read = value.from_text(self._live, cell)
         name = self._kind.name.removesuffix("[]")
@@ -170,7 +171,7 @@ def spelt(read: Any, name: str) -> str:
     """Write a value of a datatype as PostgreSQL reads it."""
     if isinstance(read, bool):
         return "true" if read else "false"
-    if isinstance(read, datetime | date | time):
+    if isinstance(read, time):
         return read.isoformat()
     if name == "real":
         # The number of four bytes next to it, as the driver would send it.

@@ -14,8 +14,11 @@ from typing import BinaryIO
 from atom.errors import ApiError
 
 BLOCK_BYTES = 256 * 1024
+AGAIN_BYTES = 4 * 1024 * 1024
 ROW_MAX = 16 * 1024 * 1024  # characters of one row
+LINES_MAX = 500_000  # of one row
 GAPS_MAX = 10_000  # places where lines are empty
+EMPTY_MAX = 1_000_000  # lines that are; a small gzip file may hold billions
 # Stands for `""`, which is a text where an empty cell is NULL. No file may hold a NUL,
 # so no cell can look like it.
 EMPTY = "\0"
@@ -40,6 +43,11 @@ def fault(line: int, what: str, hint: str = "") -> ApiError:
     return ApiError(f"line {line}: {what}", code="transfer.unreadable_file", hint=hint)
 
 
+def crowded(line: int) -> ApiError:
+    """Say that nothing comes, line after line."""
+    return fault(line, "there are too many empty lines.")
+
+
 class Reader:
     """Reads the header at once, then the rows.
 
@@ -55,6 +63,7 @@ class Reader:
         self._line = 0  # lines that have been read, those of the rest not counted
         self._ended = False
         self._gaps: list[list[int]] = []  # first empty line, how many there are
+        self._empty = 0  # lines, of all gaps
         self.header = self._read_header()
         self._header_line = self._line
 
@@ -69,11 +78,14 @@ class Reader:
 
     def _skip(self, line: int) -> None:
         """Note an empty line."""
+        self._empty += 1
+        if self._empty > EMPTY_MAX:
+            raise crowded(line)
         if self._gaps and sum(self._gaps[-1]) == line:
             self._gaps[-1][1] += 1
             return
         if len(self._gaps) == GAPS_MAX:
-            raise fault(line, "there are too many empty lines.")
+            raise crowded(line)
         self._gaps.append([line, 1])
 
     def _read_header(self) -> list[str]:
@@ -90,6 +102,8 @@ class Reader:
                 self._rest = "".join(lines[number:]) + self._rest
                 return [name.strip() for name in header]
             self._line += len(lines)
+            if self._line > EMPTY_MAX:
+                raise crowded(self._line)
             if self._ended:
                 raise ApiError(
                     "The file is empty.",
@@ -99,13 +113,17 @@ class Reader:
 
     def _lines(self) -> list[str]:
         """Return the next whole lines, each with its end."""
-        block = self._file.read(self._block_bytes)
+        # What is there of a row is read again with its end: a long one not for each
+        # block.
+        more = min(len(self._rest), AGAIN_BYTES)
+        block = self._file.read(max(self._block_bytes, more))
         self._ended = not block
         try:
             text = self._decode.decode(block, self._ended)
         except UnicodeDecodeError as error:
             whole = self._rest.count("\n") + block[: error.start].count(b"\n")
-            raise fault(self._line + whole + 1, "not UTF-8.") from None
+            hint = "Save it as CSV in UTF-8."
+            raise fault(self._line + whole + 1, "not UTF-8.", hint) from None
         text = self._rest + text
         if "\0" in text:
             before = text[: text.index("\0")].count("\n")
@@ -119,10 +137,12 @@ class Reader:
             raise self._endless()
         return _split(text[:cut])
 
-    def _endless(self) -> ApiError:
+    def _endless(
+        self, before: int = 0, size: str = f"{ROW_MAX // 2**20} MiB"
+    ) -> ApiError:
         return fault(
-            self._line + 1,
-            f"a row of more than {ROW_MAX // 2**20} MiB.",
+            self._line + before + 1,
+            f"a row of more than {size}.",
             "Is a quote left open?",
         )
 
@@ -162,7 +182,12 @@ class Reader:
             text = "".join(lines)
         if not lines:
             return
-        rows = list(csv.reader(lines))
+        reader = csv.reader(lines)
+        try:
+            rows = list(reader)
+        except csv.Error as error:
+            place = numbers[reader.line_num - 1] - self._line
+            raise self._malformed(error, place, place) from None
         self._check(rows, numbers)
         # A backslash may be COPY's own end of data.
         whole = text if text[-1] == "\n" else text + "\n"
@@ -191,8 +216,9 @@ class Reader:
             # The last row may go on in the next block.
             self._rest = "".join(lines[done:]) + self._rest
             if len(self._rest) > ROW_MAX:
-                self._line += done
-                raise self._endless() from None
+                raise self._endless(done) from None
+            if len(lines) - done > LINES_MAX:
+                raise self._endless(done, f"{LINES_MAX:,} lines") from None
         self._line += done
         self._check(rows, numbers)
         if rows:
@@ -200,6 +226,8 @@ class Reader:
 
     def _malformed(self, error: csv.Error, first: int, last: int) -> ApiError:
         """Say what csv has against the row that stands in these lines."""
+        if "larger than field limit" in str(error):
+            return self._endless(first - 1)
         if "unexpected end" in str(error):
             return fault(self._line + first, "a quote is left open.")
         if "new-line" in str(error):

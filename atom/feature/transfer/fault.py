@@ -6,7 +6,7 @@ from typing import Any, BinaryIO, Protocol
 
 from atom.errors import ApiError
 from atom.feature.transfer.csv import Reader
-from atom.sql.run import told
+from atom.sql.driver_error import translate
 
 # PostgreSQL's `COPY test, line 3, column rating: "x"`, in whatever language it speaks.
 CONTEXT = re.compile(r"^COPY .*?, \S+ (?P<line>\d+)(?P<rest>.*)", re.M | re.S)
@@ -34,15 +34,15 @@ def located(
     """
     found = CONTEXT.search(str(getattr(error, "context", None) or ""))
     if isinstance(error, ApiError) or found is None:
-        return told(error)
+        return translate(error)
     at, rest = line(int(found["line"])), found["rest"]
     column = next((c for c in columns if _names(rest, c.name)), None)
     if column is None:
-        return on_line(told(error), f"line {at}")
+        return on_line(translate(error), f"line {at}")
     if getattr(error, "sqlstate", "") in UNREADABLE:
         value = VALUE.search(rest)
         return column.fault(at, value[1] if value else "")
-    return on_line(told(error), f"line {at}, column {column.name}")
+    return on_line(translate(error), f"line {at}, column {column.name}")
 
 
 def _names(rest: str, column: str) -> bool:

@@ -9,11 +9,9 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
-import orjson
-
 from atom.errors import ApiError
 from atom.feature.transfer.cell import COLUMNS, HASH, NAMED, PASSWORDS, spelt
-from atom.sql import limit, value
+from atom.sql import exact, limit, value
 from atom.sql.catalog import LiveColumn, shown
 from atom.sql.datatype import INTEGERS, datatype
 
@@ -22,9 +20,6 @@ SPECIAL = re.compile(r"[\\\t\n\r\0]")
 HEXADECIMAL = re.compile(r"\\x(?:[0-9a-fA-F]{2})*")
 # Families whose plain texts PostgreSQL reads exactly as `atom.sql.value` does.
 SPELT = frozenset({"date", "time", "uuid"})
-# A number that may have more digits than a double keeps.
-LONG = re.compile(rb"[0-9][0-9.]{15,}")
-EXACT = frozenset({"number", "json"})
 
 
 def escaped(text: str) -> str:
@@ -53,11 +48,10 @@ class Column:
             self._plain = COLUMNS[kind.family]
         element = kind.element or kind
         self._name = element.name
-        self.is_exact = element.family in EXACT  # digits count
 
     def fault(self, line: int, raw: Any, what: str = "") -> ApiError:
         """Say which value cannot be read, and what would be."""
-        found = raw if isinstance(raw, str) else orjson.dumps(raw).decode()
+        found = raw if isinstance(raw, str) else _shown(raw)
         said = f"; not '{shown(found)}'" if found and self.name not in PASSWORDS else ""
         what = what or f"takes {value.expected(self._kind)}"
         return ApiError(
@@ -146,12 +140,10 @@ class Column:
         items = [None if item is None else spelt(item, self._name) for item in read]
         return escaped(value.literal(items) or "{}")
 
-    def exact(self, spelling: str) -> str | None:
-        """Return the cell for a value as it stands in the file; None: as it was read.
 
-        A double would have cut a number of many digits short.
-        """
-        if self._kind.family == "json":
-            return escaped(spelling)
-        is_number = self._kind.family == "number" and spelling[0] in "-0123456789"
-        return spelling if is_number else None
+def _shown(raw: Any) -> str:
+    """Write a value for a message; nothing when it is too deep or too long."""
+    try:
+        return exact.write(raw)
+    except TypeError:
+        return ""

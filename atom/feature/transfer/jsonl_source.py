@@ -9,8 +9,8 @@ from atom.errors import ApiError
 from atom.feature.transfer.asked import Asked, Progress
 from atom.feature.transfer.csv import fault
 from atom.feature.transfer.fault import located, on_line
-from atom.feature.transfer.jsonl import Lines, Reader, spelt
-from atom.feature.transfer.jsonl_cell import LONG, Column
+from atom.feature.transfer.jsonl import Lines, Reader
+from atom.feature.transfer.jsonl_cell import Column
 from atom.feature.transfer.source import Ahead, Into, Names, check
 from atom.sql.run import Connection, affected
 
@@ -25,7 +25,6 @@ class Shape:
     number: int
     names: Names
     columns: tuple[Column, ...]
-    is_exact: bool  # digits of a column count that a double would not keep
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,8 +66,7 @@ class JsonSource:
         if len(self._known) == SHAPES_MAX:
             raise fault(line, f"more than {SHAPES_MAX} different sets of columns.")
         columns = tuple(self._columns[name] for name in names)
-        exact = any(column.is_exact for column in columns)
-        shape = self._known[names] = Shape(len(self._known), names, columns, exact)
+        shape = self._known[names] = Shape(len(self._known), names, columns)
         self.shapes[shape.number] = names
         return shape
 
@@ -96,7 +94,6 @@ class JsonSource:
                 Lines(
                     [lines.rows[place] for place in some],
                     [lines.numbers[place] for place in some],
-                    [lines.texts[place] for place in some],
                 ),
             )
 
@@ -157,27 +154,7 @@ def _text(shape: Shape, some: Lines, placed: bool) -> bytes:
         column.cells(values[place], some.numbers)
         for place, column in enumerate(shape.columns)
     ]
-    if shape.is_exact:
-        _keep_digits(shape, some, cells)
     if placed:
         same = [str(shape.number)] * len(some.rows)
         cells = [list(map(str, some.numbers)), same, *cells]
     return ("\n".join(map("\t".join, zip(*cells, strict=True))) + "\n").encode()
-
-
-def _keep_digits(shape: Shape, some: Lines, cells: list[Sequence[str]]) -> None:
-    """Write again, as they stand in the file, numbers too long for a double."""
-    long = [row for row, text in enumerate(some.texts) if LONG.search(text)]
-    if not long:
-        return
-    for place, column in enumerate(shape.columns):
-        if column.is_exact:
-            cells[place] = list(cells[place])
-    for row in long:
-        found = spelt(some.texts[row])
-        for place, column in enumerate(shape.columns):
-            spelling = found[column.name]
-            if column.is_exact and spelling != "null":
-                exact = column.exact(spelling)
-                if exact is not None:
-                    cells[place][row] = exact  # type: ignore[index]

@@ -12,7 +12,8 @@ from dataclasses import dataclass
 from atom.errors import ApiError
 from atom.feature.transfer.judge import COMMAND, SELECT, Bounds, judge, refused
 from atom.sql import transfer as write
-from atom.sql.run import Connection, told
+from atom.sql.driver_error import translate
+from atom.sql.run import Connection
 
 TREE = """
 select prosqlbody::text from pg_proc
@@ -110,8 +111,9 @@ def unreadable(error: Exception, text: str = "") -> ApiError:
         getattr(error, "server_source_function", "") == "exec_parse_message"
     ):
         return ApiError("Send one statement.", code="transfer.one_statement")
-    if state == "42501" or state[:2] not in {"42", "22", "21", "0A", "54"}:
-        return told(error)
+    known = state[:2] in {"42", "22", "21", "0A", "54"} or state == "55000"
+    if state == "42501" or not known:
+        return translate(error)
     said = shown_line(str(getattr(error, "message", "")))
     return ApiError(
         f"The query cannot be run: {said}{place(error, text)}.",

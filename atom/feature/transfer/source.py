@@ -94,6 +94,12 @@ def chosen(asked: Asked, header: Sequence[str]) -> Names:
     """
     for place, name in enumerate(header, 1):
         at = f"header, cell {place}"
+        if not name:
+            raise ApiError(
+                f"{at}: is empty.",
+                code="transfer.unreadable_file",
+                hint="Each column has a name; a comma at the end makes one more.",
+            )
         check(asked.table, name, at, is_table=";" in name or "\t" in name)
         if header.index(name) != place - 1:
             raise ApiError(

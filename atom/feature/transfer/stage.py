@@ -10,7 +10,8 @@ from atom.feature.transfer.asked import Asked
 from atom.feature.transfer.fault import on_line, ordinal_line
 from atom.sql import transfer as write
 from atom.sql.catalog import shown
-from atom.sql.run import Connection, affected, told
+from atom.sql.driver_error import translate
+from atom.sql.run import Connection, affected
 
 NAME = "atom_import"
 
@@ -153,4 +154,4 @@ async def _part(
                 await connection.raw.execute(text, *chosen, timeout=seconds)
             )
     except Exception as error:
-        raise told(error) from error
+        raise translate(error) from error

@@ -6,7 +6,8 @@ from hypothesis import strategies as st
 
 from atom import keys, settings
 from atom.errors import ApiError, Forbidden, NotFound
-from atom.feature.reach import MANAGED, Reach, Rules, visible
+from atom.feature.row.reach import MANAGED, Reach, Rules
+from atom.feature.row.visibility import visible
 from atom.sql.catalog import Catalog, LiveColumn, Table
 
 

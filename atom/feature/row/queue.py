@@ -4,17 +4,17 @@ from collections.abc import Mapping
 from typing import Any
 
 from atom.errors import ApiError, Unavailable, nearest
-from atom.feature import row_value, row_write, upsert
-from atom.feature.reach import Reach
-from atom.feature.row_rule import telling
+from atom.feature.row import payload, upsert, write
+from atom.feature.row.blame import naming_columns
+from atom.feature.row.reach import Reach
 from atom.port import Ports
 
 CHOICES = ("batch", "redis", "rabbitmq", "kafka", "celery", "mongodb_<database>")
-ASKED = ("table", "queue", *upsert.ASKED)
+PARAMETERS = ("table", "queue", *upsert.PARAMETERS)
 
 
 async def create(
-    ports: Ports, reach: Reach, asked: Mapping[str, str], body: Any
+    ports: Ports, reach: Reach, parameters: Mapping[str, str], body: Any
 ) -> Any:
     """Add a row or a list of rows, in the way the parameters ask for.
 
@@ -24,14 +24,15 @@ async def create(
         ApiError: naming the choices when there is no such queue.
         Unavailable: `client.missing` when there is one and it is not served here.
     """
-    queue, table = asked.get("queue", ""), asked.get("table", "")
+    queue, table = parameters.get("queue", ""), parameters.get("table", "")
     require_known(queue)
-    if (wish := upsert.wish(asked)) is not None:
+    on_conflict = upsert.parse(parameters)
+    if on_conflict is not None:
         if queue:
             raise ApiError("'queue' and 'on_conflict' do not go together.")
-        return await upsert.create(ports.database, reach, table, body, wish)
+        return await upsert.create(ports.database, reach, table, body, on_conflict)
     if queue != "batch" or isinstance(body, list):
-        return await row_write.create(ports.database, reach, table, body)
+        return await write.create(ports.database, reach, table, body)
     return await batch(ports, reach, table, body)
 
 
@@ -43,12 +44,12 @@ async def batch(ports: Ports, reach: Reach, table: str, body: Any) -> int:
     """
     if ports.batches is None:
         raise Unavailable("Queue 'batch' is not configured.")
-    found = reach.creatable(ports.database.catalog, table).table
-    (given,), _ = row_value.rows(body, 1)
-    row = await row_value.read(reach, found, given, create=True)
-    row |= reach.stamps(found, create=True)
-    async with telling(ports.database):
-        made: int = await ports.batches.create(found, row)
+    into = reach.creatable(ports.database.catalog, table).table
+    (raw,), _ = payload.rows(body, 1)
+    row = await payload.read(reach, into, raw, create=True)
+    row |= reach.stamps(into, create=True)
+    async with naming_columns(ports.database):
+        made: int = await ports.batches.create(into, row)
     return made
 
 
@@ -62,7 +63,10 @@ def require_known(queue: str) -> None:
     if queue in {"", "batch"}:
         return
     if queue in CHOICES[:-1] or queue.startswith("mongodb_"):
-        raise Unavailable(f"Queue '{queue[:60]}' is not configured.")
+        raise Unavailable(
+            f"Queue '{queue[:60]}' is not configured.",
+            hint="Leave 'queue' out, or write queue=batch.",
+        )
     raise ApiError(
         "'queue' takes " + ", ".join(CHOICES) + ".",
         hint=nearest(queue[:60], CHOICES),

@@ -1,4 +1,4 @@
-"""What is told of each route: its lock, its refusals, its name, its group."""
+"""What /openapi.json says of each route: who may call it, its refusals, its name."""
 
 import re
 from collections import Counter
@@ -34,7 +34,7 @@ SCHEMES = {
         "description": "The value of config_key_root.",
     },
 }
-# Groups of the house, in the order of /docs; those of drop-ins stand before them.
+# Groups of the shipped routes, in the order of /docs; those of drop-ins come first.
 TAGS = {
     "Auth": "Sign up, log in, refresh, log out.",
     "My account": "The caller's own row of users.",
@@ -172,8 +172,8 @@ def _sum_up(operation: Operation, name: str) -> None:
 
 
 def _tags(document: Mapping[str, Any]) -> Iterator[dict[str, str]]:
-    """Yield the groups: those of drop-ins as they come, then those of the house."""
-    used = [tag for _, _, told in operations(document) for tag in told.get("tags", ())]
+    """Yield the groups: those of drop-ins as they come, then the shipped ones."""
+    used = [tag for _, _, each in operations(document) for tag in each.get("tags", ())]
     for tag in dict.fromkeys(used):
         if tag not in TAGS:
             yield {"name": tag}

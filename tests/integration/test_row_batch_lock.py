@@ -9,8 +9,8 @@ import pytest
 from atom import keys, settings
 from atom.client.postgres import bounds, open_pool
 from atom.errors import Conflict
-from atom.feature.batch import Batches
-from atom.feature.row_queue import batch
+from atom.feature.row.batch import Batches
+from atom.feature.row.queue import batch
 from atom.sql.run import Database
 from tests.integration.row_world import ADA, database_url, row_url, world
 

@@ -1,6 +1,6 @@
 """Why a step of a plan failed, in words without SQL and without a stored value."""
 
-from atom.schema.change import Step
+from atom.schema.plan import Step
 
 # Source: PostgreSQL manual, appendix A, Error Codes.
 REASONS = {

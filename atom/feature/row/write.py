@@ -4,11 +4,11 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from atom.errors import ApiError, NotFound
-from atom.feature import row_value
-from atom.feature.batch_insert import Row, blamed, insert, insert_one, listed
-from atom.feature.reach import Reach
-from atom.feature.row_rule import about, filtering, telling
-from atom.sql import plan, query, write
+from atom.feature.row import payload
+from atom.feature.row.blame import about, naming_columns, naming_filters
+from atom.feature.row.insert import Row, blamed, insert, insert_one, listed
+from atom.feature.row.reach import Reach
+from atom.sql import query_string, read_plan, write
 from atom.sql.catalog import Table
 from atom.sql.run import Database
 from atom.sql.statement import Statement, Target
@@ -24,20 +24,20 @@ async def create(
         ApiError: naming the row (of a list) and the column.
         Conflict: `row.exists`.
     """
-    found = reach.creatable(database.catalog, table).table
-    given, many = row_value.rows(body, reach.rules.write_max)
-    reader = row_value.Reader(reach, found, create=True)
-    stamps = reach.stamps(found, create=True)
+    into = reach.creatable(database.catalog, table).table
+    raw, many = payload.rows(body, reach.rules.write_max)
+    reader = payload.Reader(reach, into, create=True)
+    stamps = reach.stamps(into, create=True)
     made: int | list[int]
-    async with telling(database):
+    async with naming_columns(database):
         if many:
-            rows = await reader.listed(given)
+            rows = await reader.listed(raw)
             for row in rows:
                 row.update(stamps)
-            made = await _insert(database, found, rows)
+            made = await _insert(database, into, rows)
         else:
-            row = {**await reader.read(given[0]), **stamps}
-            made = await insert_one(database, found, row)
+            row = {**await reader.read(raw[0]), **stamps}
+            made = await insert_one(database, into, row)
     database.written(table)
     return made
 
@@ -65,12 +65,12 @@ async def update(
         ApiError: naming the row (of a list) and the column.
     """
     target = reach.changeable(database.catalog, table)
-    given, many = row_value.rows(body, reach.rules.write_max)
-    ids = _ids(given, many)
-    changes = [{name: row[name] for name in row if name != "id"} for row in given]
-    reader = row_value.Reader(reach, target.table, create=False)
+    raw, many = payload.rows(body, reach.rules.write_max)
+    ids = _ids(raw, many)
+    changes = [{name: row[name] for name in row if name != "id"} for row in raw]
+    reader = payload.Reader(reach, target.table, create=False)
     stamps = reach.stamps(target.table, create=False)
-    async with telling(database):
+    async with naming_columns(database):
         if many:
             read = await reader.listed(changes)
             await _update_many(database, reach, target, ids, read, stamps)
@@ -78,8 +78,8 @@ async def update(
             row = {**await reader.read(changes[0]), **stamps}
             text, values = _update_one(reach, target, ids[0], row)
             with about(target.table, row):
-                found = await database.value(text, *values)
-            if found is None:
+                changed = await database.value(text, *values)
+            if changed is None:
                 raise missing(reach)
     database.written(table)
     return ids if many else ids[0]
@@ -89,11 +89,11 @@ def _ids(rows: Sequence[Mapping[str, Any]], many: bool) -> list[int]:
     ids: dict[int, None] = {}
     for number, row in enumerate(rows):
         try:
-            row_id = row_value.identity(row.get("id"))
+            row_id = payload.identity(row.get("id"))
             if row_id in ids:
                 raise ApiError(f"The id {row_id} stands in this list twice.")
         except ApiError as error:
-            raise (row_value.placed(error, number) if many else error) from None
+            raise (payload.placed(error, number) if many else error) from None
         ids[row_id] = None
     return list(ids)
 
@@ -131,7 +131,7 @@ async def _update_many(
             changed = set(await connection.value(text, *bound) or ())
             for number, row_id in enumerate(ids):
                 if row_id not in changed:
-                    raise row_value.placed(missing(reach), number)
+                    raise payload.placed(missing(reach), number)
     except NotFound:
         raise
     except ApiError as error:
@@ -151,12 +151,12 @@ async def update_ids(
         ApiError: naming the ids or the column that cannot be read.
     """
     target = reach.changeable(database.catalog, table)
-    which = row_value.identities(ids, reach.rules.write_max)
-    read = await row_value.read(reach, target.table, {column: raw}, create=False)
+    which = payload.identities(ids, reach.rules.write_max)
+    read = await payload.read(reach, target.table, {column: raw}, create=False)
     read |= reach.stamps(target.table, create=False)
     text = write.update_ids(target, tuple(read))
     statement = Statement(text, (which, *read.values()), target.owned)
-    async with telling(database):
+    async with naming_columns(database):
         with about(target.table, read):
             return await _run(database, reach, statement, table)
 
@@ -169,7 +169,7 @@ async def delete_ids(database: Database, reach: Reach, table: str, ids: Any) -> 
         Conflict: `row.refused` when one of them is protected; then none is deleted.
     """
     target = reach.changeable(database.catalog, table)
-    which = row_value.identities(ids, reach.rules.write_max)
+    which = payload.identities(ids, reach.rules.write_max)
     text = write.delete_ids(target)
     return await _run(database, reach, Statement(text, (which,), target.owned), table)
 
@@ -182,24 +182,24 @@ async def delete_any(database: Database, reach: Reach, raw: bytes) -> int:
             `row.too_many` when more rows meet them than one request may write.
         Conflict: `row.refused` when one of them is protected; then none is deleted.
     """
-    named, asked = query.split(query.decoded(raw), ("table",))
-    target = reach.changeable(database.catalog, named["table"])
-    if not asked:
+    fixed, filters = query_string.split(query_string.decoded(raw), ("table",))
+    target = reach.changeable(database.catalog, fixed["table"])
+    if not filters:
         raise ApiError(
             "At least one filter is needed.", hint="For example title==,old."
         )
     view = reach.view(database.catalog, target.table.name)
-    shapes, values = plan.conditions(view, asked)
+    shapes, values = read_plan.conditions(view, filters)
     most = reach.rules.write_max
     text = write.delete_any(target, shapes)
     statement = Statement(text, (*values, most + 1), target.owned)
-    async with filtering(database, view, asked):
+    async with naming_filters(database, view, filters):
         counts = await database.row(text, *statement.bound(reach.owner))
     assert counts is not None  # a select of two counts
     if counts["found"] > most:
-        raise row_value.too_many(counts["found"], most)
+        raise payload.too_many(counts["found"], most)
     if counts["gone"]:
-        database.written(named["table"])
+        database.written(target.table.name)
     gone: int = counts["gone"]
     return gone
 

@@ -77,7 +77,7 @@ class Unfit(Unplaced, Unprocessable):
     code = Unprocessable.code
 
 
-def told(error: Exception) -> ApiError:
+def translate(error: Exception) -> ApiError:
     """Return the error a caller may see for one that a driver raised."""
     if isinstance(error, ApiError):
         return error
@@ -139,7 +139,7 @@ def _raised(error: Any, state: str) -> ApiError:
     return Conflict(text, code="row.refused")
 
 
-class Broken(Unprocessable):
+class BrokenRule(Unprocessable):
     """A check of a table; PostgreSQL names the rule, its columns can be looked up."""
 
     table = ""
@@ -204,7 +204,7 @@ def _checked(error: Any) -> ApiError:
         return Unprocessable(
             f"Table '{error.table_name}' has no partition that takes this row."
         )
-    broken = Broken(f"A value breaks the {_rule(error)}.")
+    broken = BrokenRule(f"A value breaks the {_rule(error)}.")
     broken.table, broken.rule = error.table_name, error.constraint_name
     return broken
 

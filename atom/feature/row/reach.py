@@ -6,13 +6,11 @@ A `Reach` is made for one caller of one tier. It hands out targets (rows) and vi
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import lru_cache
-from types import MappingProxyType
 from typing import Any
 
 from atom.errors import ApiError, Forbidden
+from atom.feature.row.visibility import visible, without
 from atom.sql.catalog import Catalog, Table, shown, unknown_table
-from atom.sql.datatype import datatype
 from atom.sql.statement import OWNER, Target
 
 # What the server itself keeps, in any table; only an admin writes some of it.
@@ -83,7 +81,7 @@ class Rules:
         return Reach(self, "admin", int(user_id))
 
     def trusted(self, user_id: int | None) -> "Reach":
-        """Reach as code of the house or of a drop-in: as an admin, for some user."""
+        """Reach as code of ours or of a drop-in does: as an admin, for some user."""
         return Reach(self, "trusted", user_id)
 
     def managed(self, table: str, column: str) -> bool:
@@ -98,41 +96,6 @@ class Rules:
 
 def _folded(names: Any) -> frozenset[str]:
     return frozenset(str(name).casefold() for name in names)
-
-
-@lru_cache(16)
-def visible(catalog: Catalog, secret: frozenset[str]) -> Catalog:
-    """Return the catalog without secret columns and bytes: those do not exist outside.
-
-    Every name a caller writes is looked up here, so a secret column cannot be told
-    from one that is not there.
-    """
-    return Catalog(
-        MappingProxyType(
-            {
-                name: Table(name, _without(table, secret))
-                for name, table in catalog.tables.items()
-            }
-        )
-    )
-
-
-@lru_cache(64)
-def without(table: Table, hidden: frozenset[str]) -> Table:
-    """Return a table without some of its columns."""
-    return Table(table.name, _without(table, hidden))
-
-
-def _without(table: Table, hidden: frozenset[str]) -> Mapping[str, Any]:
-    return MappingProxyType(
-        {
-            name: column
-            for name, column in table.columns.items()
-            if name.casefold() not in hidden
-            and (datatype(column.datatype).element or datatype(column.datatype)).family
-            != "bytes"
-        }
-    )
 
 
 @dataclass(frozen=True, slots=True)

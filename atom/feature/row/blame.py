@@ -1,4 +1,4 @@
-"""Rules that a value breaks: which columns they are about.
+"""Which column, filter or row it is that PostgreSQL refuses.
 
 PostgreSQL names the rule of a table and not its columns, and of a value that a datatype
 refuses nothing at all. Both are looked up once something was refused, never before.
@@ -6,17 +6,17 @@ refuses nothing at all. Both are looked up once something was refused, never bef
 
 from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass
 from typing import Any
 
 from atom.errors import ApiError, nearest
-from atom.sql import filter as filters
 from atom.sql import trial, value
 from atom.sql.catalog import LiveColumn, Table
 from atom.sql.datatype import datatype
-from atom.sql.filter import Filter
+from atom.sql.driver_error import BrokenRule, Unplaced
+from atom.sql.filter import Filter, check
 from atom.sql.group import Group, leaves
 from atom.sql.run import Database
-from atom.sql.told import Broken, Unplaced
 
 COLUMNS = """
 select string_agg(a.attname, ', ' order by a.attnum)
@@ -29,12 +29,22 @@ where k.conname = $2 and k.contype = 'c'
 WORDS_MAX = 50  # of an enum, in a message
 
 
+@dataclass(frozen=True, slots=True)
+class Trial:
+    """One value tried alone: its column, as it was written, and what tries it."""
+
+    column: LiveColumn
+    raw: Any
+    text: str
+    values: tuple[Any, ...]
+
+
 @asynccontextmanager
-async def telling(database: Database) -> AsyncIterator[None]:
+async def naming_columns(database: Database) -> AsyncIterator[None]:
     """Name the columns of what is refused inside."""
     try:
         yield
-    except Broken as error:
+    except BrokenRule as error:
         columns = await database.value(COLUMNS, error.table, error.rule)
         if columns:
             where, _, _ = error.message.rpartition("A value breaks")
@@ -45,7 +55,7 @@ async def telling(database: Database) -> AsyncIterator[None]:
     except Unplaced as error:
         if error.about is not None:
             table, row = error.about
-            await _name_column(database, table, row, error)
+            await _find_column(database, table, row, error)
         raise
 
 
@@ -60,44 +70,51 @@ def about(table: Table, row: Mapping[str, Any]) -> Iterator[None]:
 
 
 @asynccontextmanager
-async def filtering(
-    database: Database, view: Table, asked: Iterable[Filter | Group]
+async def naming_filters(
+    database: Database, view: Table, filters: Iterable[Filter | Group]
 ) -> AsyncIterator[None]:
     """Name the column of the filter that is refused inside."""
     try:
         yield
     except Unplaced as error:
-        await name_filter(database, view, asked, error)
+        await find_filter(database, view, filters, error)
         raise
 
 
-async def _name_column(
+async def _find_column(
     database: Database, table: Table, row: Mapping[str, Any], error: Unplaced
 ) -> None:
     """Read the values of a row one by one, until one is refused alone."""
-    for name, given in row.items():
-        column = table.columns[name]
-        found = await _refused(database, trial.cast(column), given)
-        if found is not None:
-            await _say(database, table, column, given, found)
-            error.status, error.code = found.status, found.code
-            error.name(found.message, found.hint)
-            return
+    columns = ((table.columns[name], raw) for name, raw in row.items())
+    trials = (Trial(column, raw, trial.cast(column), (raw,)) for column, raw in columns)
+    await _find(database, table, trials, error)
 
 
-async def name_filter(
-    database: Database, view: Table, asked: Iterable[Filter | Group], error: Unplaced
+async def find_filter(
+    database: Database, view: Table, filters: Iterable[Filter | Group], error: Unplaced
 ) -> None:
     """Try the filters one by one, on no row, until one is refused alone."""
-    for each in asked:
+    await _find(database, view, _filter_trials(view, filters), error)
+
+
+def _filter_trials(view: Table, filters: Iterable[Filter | Group]) -> Iterator[Trial]:
+    for each in filters:
         for one in leaves(each):
-            shape, values = filters.check(view, one)
-            found = await _refused(database, trial.condition(shape), *values)
-            if found is not None:
-                await _say(database, view, shape.column, one.operand, found)
-                error.status, error.code = found.status, found.code
-                error.name(found.message, found.hint)
-                return
+            shape, values = check(view, one)
+            yield Trial(shape.column, one.operand, trial.condition(shape), values)
+
+
+async def _find(
+    database: Database, table: Table, trials: Iterable[Trial], error: Unplaced
+) -> None:
+    """Run trials until one is refused; say of the error what is to be said of that."""
+    for each in trials:
+        refusal = await _refused(database, each.text, *each.values)
+        if refusal is not None:
+            await _name(database, table, each.column, each.raw, refusal)
+            error.status, error.code = refusal.status, refusal.code
+            error.name(refusal.message, refusal.hint)
+            return
 
 
 async def _refused(database: Database, text: str, *values: Any) -> Unplaced | None:
@@ -107,19 +124,19 @@ async def _refused(database: Database, text: str, *values: Any) -> Unplaced | No
     except Unplaced as error:
         return error
     except ApiError:
-        return None  # of something else, and what was refused first is told
+        return None  # about something else: the first error stands
     return None
 
 
-async def _say(
-    database: Database, table: Table, column: LiveColumn, given: Any, error: Unplaced
+async def _name(
+    database: Database, table: Table, column: LiveColumn, raw: Any, error: Unplaced
 ) -> None:
     """Name the column, and what it takes."""
     name, kind = column.name, datatype(column.datatype)
     if error.named:
         # A name of the database's may hold braces of its own.
-        said = error.named.replace("{name}", name).replace("{kind}", kind.name)
-        error.name(said)
+        message = error.named.replace("{name}", name).replace("{kind}", kind.name)
+        error.name(message)
         return
     words = await database.value(trial.WORDS, table.name, name) or ()
     if not words:
@@ -127,5 +144,5 @@ async def _say(
         return
     shown = ", ".join(words[:WORDS_MAX]) + ", …" * (len(words) > WORDS_MAX)
     listed = "a list, each item one of" if kind.element is not None else "one of"
-    hint = nearest(given[:60], words) if isinstance(given, str) else ""
+    hint = nearest(raw[:60], words) if isinstance(raw, str) else ""
     error.name(f"Column '{name}' takes {listed} {shown}.", hint)

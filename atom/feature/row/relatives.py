@@ -1,16 +1,17 @@
-"""What a caller reaches of the tables around one: each under its own read rule."""
+"""What a caller reaches of related tables: each under its own read rule."""
 
 from dataclasses import dataclass
 
 from atom.errors import ApiError
-from atom.feature.reach import OPEN, PERSONAL, Reach, visible, without
+from atom.feature.row.reach import OPEN, PERSONAL, Reach
+from atom.feature.row.visibility import visible, without
 from atom.sql.catalog import Catalog, Table
 from atom.sql.statement import Target
 
 
 @dataclass(frozen=True, slots=True)
-class Around:
-    """The relatives (`atom.sql.relation.Relatives`) of one caller."""
+class ReachedRelatives:
+    """`atom.sql.relation.Relatives`, as one caller reaches them."""
 
     reach: Reach
     live: Catalog

@@ -7,14 +7,16 @@ from typing import Any
 import orjson
 
 from atom.errors import ApiError, TimedOut, Unprocessable
-from atom.feature.reach import Reach, Rules
-from atom.feature.relative import Around
-from atom.feature.row_rule import name_filter
-from atom.sql import cursor, parent, plan, query
+from atom.feature.row.blame import find_filter
+from atom.feature.row.reach import Reach, Rules
+from atom.feature.row.relatives import ReachedRelatives
+from atom.sql import cursor, parent, query_string, read_plan
 from atom.sql.catalog import Catalog
+from atom.sql.driver_error import Unplaced
+from atom.sql.query import Query
 from atom.sql.run import Database
-from atom.sql.statement import COUNTED_MAX, Statement, Target
-from atom.sql.told import Unplaced
+from atom.sql.select import COUNTED_MAX
+from atom.sql.statement import Statement, Target
 from atom.trace import note_read
 
 REMEMBERED_MAX_BYTES = 1024
@@ -33,7 +35,7 @@ class Answer:
 class Prepared:
     """A query string that was understood: what to run, and what to make of it."""
 
-    read: plan.Read
+    read: read_plan.Read
     wants_next: bool = False
     wants_count: bool = False
     has_cursor: bool = False
@@ -61,7 +63,7 @@ async def read(database: Database, reach: Reach, raw: bytes) -> Answer:
         error.hint = SLOW
         raise
     except ApiError as error:
-        raise await _placed(database, reach, raw, prepared, error) from error
+        raise await _explained(database, reach, raw, prepared, error) from error
     assert row is not None
     beside: dict[str, Any] = {}
     if prepared.wants_next:
@@ -75,14 +77,14 @@ async def read(database: Database, reach: Reach, raw: bytes) -> Answer:
     return Answer(row["body"].encode(), beside)
 
 
-async def _placed(
+async def _explained(
     database: Database, reach: Reach, raw: bytes, prepared: Prepared, error: ApiError
 ) -> ApiError:
-    """Say what of a question PostgreSQL refuses: a filter, the cursor, or a sum."""
+    """Say what of a read PostgreSQL refuses: a filter, the cursor, or a sum."""
     if isinstance(error, Unplaced):
-        asked, before = query.parse(raw.decode(), reach.rules.limit_max), error.message
-        view = reach.view(database.catalog, asked.table)
-        await name_filter(database, view, asked.filters, error)
+        query, before = _parsed(raw, reach.rules), error.message
+        view = reach.view(database.catalog, query.table)
+        await find_filter(database, view, query.filters, error)
         if error.message != before:
             if error.status == Unprocessable.status:
                 error.status, error.code = ApiError.status, "value.unreadable"
@@ -93,34 +95,38 @@ async def _placed(
         return ApiError("'cursor' cannot be read.", code="filter.unreadable")
     if error.status != Unprocessable.status:
         return error
-    said = "A sum or an average is too large for its datatype."
+    message = "A sum or an average is too large for its datatype."
     if not isinstance(error, Unplaced):
-        said = error.message
-    return ApiError(said, code="value.unreadable")
+        message = error.message
+    return ApiError(message, code="value.unreadable")
 
 
 async def _estimated(database: Database, guess: Statement, seconds: float) -> int:
     """Ask the planner how many rows there are of what is too many to count."""
-    told = await database.value(guess.text, *guess.bound(None), seconds=seconds)
-    (root,) = orjson.loads(told) if isinstance(told, str) else told
+    plan = await database.value(guess.text, *guess.bound(None), seconds=seconds)
+    (root,) = orjson.loads(plan) if isinstance(plan, str) else plan
     return max(int(root["Plan"]["Plan Rows"]), COUNTED_MAX + 1)
 
 
 def _prepare(catalog: Catalog, rules: Rules, tier: str, raw: bytes) -> Prepared:
     """Understand a query string. Whose rows are read is no part of it."""
-    asked = query.parse(query.decoded(raw), rules.limit_max)
+    query = _parsed(raw, rules)
     # Any caller of the tier will do: its id is bound when the statement runs.
     reach = Reach(rules, tier, None if tier == "public" else 0)
-    target = reach.readable(catalog, asked.table)
-    view = reach.view(catalog, asked.table)
-    users = reach.creators(catalog) if asked.creator_keys else None
-    around = Around(reach, catalog) if asked.relations else None
+    target = reach.readable(catalog, query.table)
+    view = reach.view(catalog, query.table)
+    users = reach.creators(catalog) if query.creator_keys else None
+    relatives = ReachedRelatives(reach, catalog) if query.relations else None
     return Prepared(
-        plan.read(asked, target, view, users, around),
-        asked.cursor is not None,
-        asked.is_count,
-        bool(asked.cursor),
+        read_plan.read(query, target, view, users, relatives),
+        query.cursor is not None,
+        query.is_count,
+        bool(query.cursor),
     )
+
+
+def _parsed(raw: bytes, rules: Rules) -> Query:
+    return query_string.parse(query_string.decoded(raw), rules.limit_max)
 
 
 _remembered = lru_cache(1024)(_prepare)
@@ -133,15 +139,15 @@ async def parents(database: Database, reach: Reach, raw: bytes) -> bytes:
         Forbidden: `row.table_not_allowed` for a table that is no parent.
         ApiError: naming the parameter or column that is wrong.
     """
-    asked = parent.parse(query.decoded(raw), reach.rules.limit_max)
+    query = parent.parse(query_string.decoded(raw), reach.rules.limit_max)
     catalog = database.catalog
-    target = reach.readable(catalog, asked.table)
-    child = reach.view(catalog, asked.table)
-    plan.column(child, asked.parent_column)  # a misspelt one is told as such
-    found = reach.parents(catalog, target, asked.parent_table, asked.parent_column)
-    owned = found.name != "users" and found.name not in reach.rules.public_read
-    statement = parent.read(asked, target, child, Target(found, owned=owned))
-    note_read(asked.table, asked.parent_table)
+    target = reach.readable(catalog, query.table)
+    child = reach.view(catalog, query.table)
+    read_plan.column(child, query.parent_column)  # first, so that a misspelt one is 400
+    view = reach.parents(catalog, target, query.parent_table, query.parent_column)
+    owned = view.name != "users" and view.name not in reach.rules.public_read
+    statement = parent.read(query, target, child, Target(view, owned=owned))
+    note_read(query.table, query.parent_table)
     values = statement.bound(reach.owner)
     try:
         body: str = await database.value(

@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from atom.errors import ApiError, nearest
-from atom.feature import row_value
-from atom.feature.batch_insert import Row, insert_one
-from atom.feature.reach import Reach
-from atom.feature.row_rule import telling
+from atom.feature.row import payload
+from atom.feature.row.blame import naming_columns
+from atom.feature.row.insert import Row, insert_one
+from atom.feature.row.reach import Reach
 from atom.sql import value
 from atom.sql.catalog import LiveColumn, Table, shown
 from atom.sql.run import Database
@@ -23,7 +23,7 @@ ESCAPED = re.compile(r"\$\$[A-Za-z_]\w*\.\w+", re.ASCII)
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One row to write: what is known of it, and what earlier rows will tell."""
+    """One row to write: its own values, and the earlier rows whose ids it takes."""
 
     table: Table
     row: Row
@@ -45,7 +45,7 @@ async def create_many(database: Database, reach: Reach, body: Any) -> list[int]:
             hint='For example [{"table": "test", "object": {"title": "x"}}].',
         )
     if len(body) > reach.rules.write_max:
-        raise row_value.too_many(len(body), reach.rules.write_max)
+        raise payload.too_many(len(body), reach.rules.write_max)
     if len(body) > ENTRIES_MAX:
         raise ApiError(
             f"One request takes at most {ENTRIES_MAX} entries; these are {len(body)}.",
@@ -60,19 +60,19 @@ async def create_many(database: Database, reach: Reach, body: Any) -> list[int]:
             if isinstance(raw, Mapping) and "as" in raw:
                 names[_name(raw["as"], names)] = number
         except ApiError as error:
-            raise _placed(error, number) from None
+            raise payload.placed(error, number, "Entry") from None
     ids: list[int] = []
-    async with telling(database), database.transaction() as connection:
+    async with naming_columns(database), database.transaction() as connection:
         for number, entry in enumerate(entries):
             try:
-                told = {
+                references = {
                     name: value.from_json(column, ids[place])
                     for name, (column, place) in entry.references.items()
                 }
-                row = {**entry.row, **told}
+                row = {**entry.row, **references}
                 ids.append(await insert_one(connection, entry.table, row))
             except ApiError as error:
-                raise _placed(error, number) from None
+                raise payload.placed(error, number, "Entry") from None
     for table in {entry.table.name for entry in entries}:
         database.written(table)
     return ids
@@ -94,16 +94,16 @@ async def _entry(
     if not isinstance(name, str) or not isinstance(body, Mapping):
         raise ApiError("An entry is an object with 'table' and 'object'.")
     table = reach.creatable(database.catalog, name).table
-    reader = row_value.Reader(reach, table, create=True)
+    reader = payload.Reader(reach, table, create=True)
     plain, references = {}, {}
-    for column, given in body.items():
-        if isinstance(given, str) and (found := REFERENCE.fullmatch(given)):
-            place = _place(found[1], found[2], names)
+    for column, raw_value in body.items():
+        if isinstance(raw_value, str) and (match := REFERENCE.fullmatch(raw_value)):
+            place = _place(match[1], match[2], names)
             references[column] = (reader.column(column), place)
-        elif isinstance(given, str) and ESCAPED.fullmatch(given):
-            plain[column] = given[1:]
+        elif isinstance(raw_value, str) and ESCAPED.fullmatch(raw_value):
+            plain[column] = raw_value[1:]
         else:
-            plain[column] = given
+            plain[column] = raw_value
     row = await reader.read(plain) if plain or not references else {}
     row |= reach.stamps(table, create=True)
     return Entry(table, row, references)
@@ -129,10 +129,3 @@ def _name(raw: Any, names: Mapping[str, int]) -> str:
     if raw in names:
         raise ApiError(f"Another entry is called '{raw}' already.")
     return raw
-
-
-def _placed(error: ApiError, number: int) -> ApiError:
-    """Say which entry an error is about."""
-    error.message = f"Entry {number}: {error.message}"
-    error.args = (error.message,)
-    return error

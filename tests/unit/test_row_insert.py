@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from atom.errors import Unprocessable
-from atom.feature.batch_insert import grouped, listed
+from atom.feature.row.insert import grouped, listed
 from atom.sql import limit
 from atom.sql.catalog import LiveColumn, Table
 

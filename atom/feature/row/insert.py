@@ -5,15 +5,17 @@ from itertools import islice
 from typing import Any
 
 from atom.errors import ApiError, Conflict
-from atom.feature.row_value import placed
+from atom.feature.row import payload
 from atom.sql import value, write
 from atom.sql.catalog import Table
 from atom.sql.datatype import datatype
+from atom.sql.driver_error import Unplaced
 from atom.sql.run import Connection, Database
-from atom.sql.told import Unplaced
 
 Row = dict[str, Any]
 Group = tuple[tuple[str, ...], Sequence[int]]  # columns, and the places of their rows
+# Makes the statement and values of one row; one that answers nothing is refused too.
+Attempt = Callable[[int, Row], tuple[str, Sequence[Any]]]
 BUSY = "row.busy"
 BLAMED_MAX = 1000  # rows tried one by one to find the one that is refused
 
@@ -110,13 +112,12 @@ async def blamed(
     database: Database,
     table: Table,
     rows: Sequence[Row],
-    attempt: Callable[[int, Row], tuple[str, Sequence[Any]]],
+    attempt: Attempt,
     error: ApiError,
 ) -> ApiError:
     """Find the row that is refused, by trying them one by one and keeping none.
 
-    `attempt` makes the statement and values of a row; one that answers nothing is
-    refused as well. Returns the error to raise: naming the row, or the one given.
+    Returns the error to raise: naming the row, or the one that came first.
     """
     if error.status >= 500 or error.code == BUSY:
         return error
@@ -124,15 +125,26 @@ async def blamed(
         transaction = connection.raw.transaction()
         await transaction.start()
         try:
-            for number, row in enumerate(islice(rows, BLAMED_MAX)):
-                text, values = attempt(number, row)
-                try:
-                    if await connection.value(text, *values) is None:
-                        return placed(error, number)
-                except ApiError as found:
-                    if isinstance(found, Unplaced):
-                        found.about = (table, row)
-                    return placed(found, number)
+            tried = islice(rows, BLAMED_MAX)
+            return await _first_refused(connection, table, tried, attempt, error)
         finally:
             await transaction.rollback()
+
+
+async def _first_refused(
+    connection: Connection,
+    table: Table,
+    rows: Iterable[Row],
+    attempt: Attempt,
+    error: ApiError,
+) -> ApiError:
+    for number, row in enumerate(rows):
+        text, values = attempt(number, row)
+        try:
+            if await connection.value(text, *values) is None:
+                return payload.placed(error, number)
+        except ApiError as refusal:
+            if isinstance(refusal, Unplaced):
+                refusal.about = (table, row)
+            return payload.placed(refusal, number)
     return error

@@ -3,11 +3,9 @@
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-import orjson
-
 from atom.errors import ApiError
-from atom.feature.reach import Reach
-from atom.sql import limit, value
+from atom.feature.row.reach import Reach
+from atom.sql import exact, limit, value
 from atom.sql.catalog import LiveColumn, Table, shown, unknown_column
 
 Read = Callable[[Any], Any]
@@ -170,14 +168,14 @@ def identities(raw: Any, most: int) -> list[int]:
 
 
 def parsed(raw: bytes) -> Any:
-    """Read the JSON of a body.
+    """Read the JSON of a body; a number that a double does not keep is a Decimal.
 
     Raises:
         ApiError: when it is none.
     """
     try:
-        return orjson.loads(raw)
-    except orjson.JSONDecodeError:
+        return exact.read(raw)
+    except ValueError:
         raise ApiError(
             "The body is not JSON." if raw else "The body is empty.",
             hint='For example {"title": "x"}.',
@@ -212,8 +210,8 @@ def rows(body: Any, most: int) -> tuple[list[Mapping[str, Any]], bool]:
     return listed, many
 
 
-def placed(error: ApiError, number: int) -> ApiError:
-    """Say which row of a list an error is about."""
-    error.message = f"Row {number}: {error.message}"
+def placed(error: ApiError, number: int, what: str = "Row") -> ApiError:
+    """Say which row, or entry, of a list an error is about."""
+    error.message = f"{what} {number}: {error.message}"
     error.args = (shown(error.message),)
     return error

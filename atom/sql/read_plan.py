@@ -5,26 +5,19 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from atom.errors import ApiError
-from atom.sql import cursor, geography, group, keyset, statement
-from atom.sql.asked import Aggregate, Order, Query
+from atom.sql import clause, cursor, geography, group, keyset, select
 from atom.sql.catalog import LiveColumn, Table, unknown_column
-from atom.sql.datatype import datatype
+from atom.sql.clause import DISTANCE, USUAL_LIMITS
+from atom.sql.datatype import PLACES, datatype
 from atom.sql.filter import Filter
 from atom.sql.group import Group, Shape
+from atom.sql.query import Aggregate, Order, Query
 from atom.sql.relation import Fitting, Relatives, unreadable
-from atom.sql.statement import (
-    DISTANCE,
-    GEOGRAPHIC,
-    KEY,
-    OWNER,
-    USUAL_LIMITS,
-    Select,
-    Statement,
-    Target,
-)
+from atom.sql.select import Select
+from atom.sql.statement import KEY, OWNER, Statement, Target
 
 SUMMED = frozenset({"integer", "number", "float"})
-UNSORTED = GEOGRAPHIC | {"json", "bytes"}
+UNSORTED = PLACES | {"json", "bytes"}
 
 
 def column(view: Table, name: str) -> LiveColumn:
@@ -40,10 +33,10 @@ def column(view: Table, name: str) -> LiveColumn:
 
 
 def conditions(
-    view: Table, asked: Iterable[Filter | Group]
+    view: Table, filters: Iterable[Filter | Group]
 ) -> tuple[tuple[Shape, ...], tuple[Any, ...]]:
     """Fit filters to a table: what decides the text, and all values in order."""
-    fitted = [group.fit(view, each) for each in asked]
+    fitted = [group.fit(view, each) for each in filters]
     values = tuple(value for _, read in fitted for value in read)
     return tuple(shape for shape, _ in fitted), values
 
@@ -55,22 +48,22 @@ def _is_sorted(found: LiveColumn) -> bool:
 
 
 def order(
-    view: Table, asked: tuple[Order, ...], *, measured: bool = False
+    view: Table, wanted: tuple[Order, ...], *, measured: bool = False
 ) -> tuple[Order, ...]:
     """Fit an order to a table: `id desc` by default, `id` to settle what is equal.
 
     Where places are `measured`, rows may be ordered by their distance too.
     """
-    for by in asked:
+    for by in wanted:
         if measured and by.column == DISTANCE:
             continue
         if not _is_sorted(column(view, by.column)):
             raise ApiError(f"Rows cannot be ordered by column '{by.column}'.")
-    if not asked:
+    if not wanted:
         return (Order(KEY, descending=True),) if KEY in view.columns else ()
-    if KEY not in view.columns or any(by.column == KEY for by in asked):
-        return asked
-    return (*asked, Order(KEY, descending=asked[-1].descending))
+    if KEY not in view.columns or any(by.column == KEY for by in wanted):
+        return wanted
+    return (*wanted, Order(KEY, descending=wanted[-1].descending))
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,34 +111,45 @@ def read(
         boxes=boxes,
         planned=query.planned,
     )
-    limits: tuple[int, ...] = ()
-    tables = {view.name, "users"} if query.creator_keys else {view.name}
-    if query.relations and relatives is not None:
-        fitting = Fitting(relatives)
-        relations = fitting.fit(query.relations, view, query.limit)
-        plan = replace(plan, relations=relations)
-        limits = tuple(fitting.limits)
-        tables |= fitting.tables
-        _distinct(plan)
+    plan, limits, tables = _related(plan, query, relatives)
     plan = _groups(plan, query) if query.aggregates else _sorted(plan, query)
-    belongs = f"{view.name}:{statement.ordered(plan.order)}"
-    after: tuple[Any, ...] = ()
-    if query.cursor:
-        keys = cursor.decode(query.cursor, belongs)
-        if not keyset.suits(keys, plan.order, view):
-            raise ApiError("'cursor' cannot be read.", code="filter.unreadable")
-        plan = replace(plan, after=tuple(key is None for key in keys))
-        after = tuple(key for key in keys if key is not None)
+    belongs = f"{view.name}:{clause.ordered(plan.order)}"
+    plan, keys = _after(plan, query, belongs)
     tail: tuple[int, ...] = () if plan.limit is not None else (query.limit,)
     if plan.offset:
         tail += ((query.page - 1) * query.limit,)
-    bound = (*place, *limits, *values, *after, *tail)
-    made = Statement(statement.select(plan), bound, target.owned)
+    bound = (*place, *limits, *values, *keys, *tail)
+    made = Statement(select.select(plan), bound, target.owned)
     guess = None
     if query.planned:
-        asked = replace(plan, after=None)
-        guess = Statement(statement.estimate(asked), (*place, *values), target.owned)
-    return Read(made, belongs, frozenset(tables), guess)
+        unpaged = replace(plan, after=None)
+        guess = Statement(select.estimate(unpaged), (*place, *values), target.owned)
+    return Read(made, belongs, tables, guess)
+
+
+def _related(
+    plan: Select, query: Query, relatives: Relatives | None
+) -> tuple[Select, tuple[int, ...], frozenset[str]]:
+    """Fit the relations. Return the plan, their limits, and every table it reads."""
+    tables = {plan.view.name, "users"} if query.creator_keys else {plan.view.name}
+    if not query.relations or relatives is None:
+        return plan, (), frozenset(tables)
+    fitting = Fitting(relatives)
+    relations = fitting.fit(query.relations, plan.view, query.limit)
+    plan = replace(plan, relations=relations)
+    _distinct(plan)
+    return plan, tuple(fitting.limits), frozenset(tables | fitting.tables)
+
+
+def _after(plan: Select, query: Query, belongs: str) -> tuple[Select, tuple[str, ...]]:
+    """Read the cursor. Return the plan, and the keys of the last row before."""
+    if not query.cursor:
+        return plan, ()
+    keys = cursor.decode(query.cursor, belongs)
+    if not keyset.suits(keys, plan.order, plan.view):
+        raise ApiError("'cursor' cannot be read.", code="filter.unreadable")
+    plan = replace(plan, after=tuple(key is None for key in keys))
+    return plan, tuple(key for key in keys if key is not None)
 
 
 def _distinct(plan: Select) -> None:
@@ -171,8 +175,8 @@ def _sorted(plan: Select, query: Query) -> Select:
                 f"'cursor' does not go with an order by '{DISTANCE}'.",
                 hint="Use 'page', or order by columns of the table.",
             )
-    asked = order(plan.view, query.order, measured=measured)
-    return replace(plan, order=asked, keyed=keyed)
+    settled = order(plan.view, query.order, measured=measured)
+    return replace(plan, order=settled, keyed=keyed)
 
 
 def _groups(plan: Select, query: Query) -> Select:
@@ -223,7 +227,7 @@ def _creators(query: Query, view: Table, users: Table | None) -> tuple[str, ...]
     for name in names:
         if f"creator_{name}" in view.columns:
             raise ApiError(f"Table '{view.name}' has its own 'creator_{name}'.")
-        if datatype(users.columns[name].datatype).family in GEOGRAPHIC:
+        if datatype(users.columns[name].datatype).family in PLACES:
             raise unknown_column(users.name, name, ())
     return names
 
@@ -235,7 +239,7 @@ def _near(query: Query, view: Table) -> tuple[str | None, int, tuple[float, ...]
     places = [
         name
         for name, found in view.columns.items()
-        if datatype(found.datatype).family in GEOGRAPHIC
+        if datatype(found.datatype).family in PLACES
     ]
     if not places:
         raise ApiError(f"Table '{view.name}' has no column that holds a place.")

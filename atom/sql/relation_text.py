@@ -12,8 +12,8 @@ from itertools import count
 
 from atom.sql import clause
 from atom.sql.catalog import Table
-from atom.sql.clause import KEY, Target
 from atom.sql.identifier import public, quote
+from atom.sql.statement import KEY, Target
 
 OWNER_MARK = "$1"  # an owned statement takes its owner first
 
@@ -53,7 +53,7 @@ def _one(
     limit = "1" if relation.kind == "parent" else str(relation.limit)
     if relation.kind == "children" and relation.limit is None:
         limit = f"{next(taken)}::bigint"
-    output = clause.shown(relation.view, relation.columns, alias)
+    output = clause.select_list(relation.view, relation.columns, alias)
     for each in relation.relations:
         output += f", {_one(each, alias, taken, aliases)} as {quote(each.key)}"
     if relation.kind == "parent":

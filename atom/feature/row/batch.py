@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from atom.errors import ApiError, Unavailable, Unexpected
-from atom.feature.batch_insert import BUSY, insert
+from atom.feature.row.insert import BUSY, insert
 from atom.sql.catalog import Table
 from atom.sql.run import Database
 
