@@ -43,6 +43,7 @@ def address_behind(direct: str, forwarded: str, proxies: tuple[str, ...]) -> str
     return seen
 
 
+@lru_cache(maxsize=4096)
 def plain(hop: str) -> str:
     """Return an address without its port, and IPv4 as such: some proxies add both.
 
