@@ -312,6 +312,9 @@ def still(processes):
     for pid, (_, began) in processes.items():
         now = state_of(pid)
         if now and now[1] == began:
-            words = Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ")
+            try:
+                words = Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ")
+            except (FileNotFoundError, ProcessLookupError):
+                continue  # ended since
             left[pid] = words.decode()[:120]
     return left
