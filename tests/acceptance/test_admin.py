@@ -335,7 +335,7 @@ def test_statement_that_does_more_than_read_is_refused(api, admin, query):
     answer = api.call("POST", RUN, admin, json={"query": query})
 
     refused(answer, 400, 403, 404, 409, 422)
-    assert time.perf_counter() - begin < 50
+    assert time.perf_counter() - begin < 15
     assert before == api.sql(
         "select count(*), max(id), md5(string_agg(title, '')) from test"
     )

@@ -93,7 +93,7 @@ class TestLives:
         assert [[200] * 4] * 50 == quick
         assert [[200]] * 4 == late
         assert 0 == code
-        assert seconds < 40
+        assert seconds < 15  # not the 25 s of config_graceful_timeout_sec
 
     def test_log_and_rows_are_all_there_in_the_next_life(self, life):
         """One row of log_api for each request, one row for each background work; then
@@ -119,7 +119,7 @@ class TestLives:
         assert [(3, 200)] * 200 == [(row["type"], row["status_code"]) for row in last]
         assert [(3, 200)] * 4 == [(row["type"], row["status_code"]) for row in slow]
         assert [(1, 200)] * 6 == [(row["type"], row["status_code"]) for row in behind]
-        assert life.seconds < 60
+        assert life.seconds < 20
 
     def test_killed_server_has_lost_no_acknowledged_row(self, life):
         """Every id a caller was told is there, no row twice; a killed worker is
@@ -303,5 +303,5 @@ class TestStart:
             assert asked.result(30)
 
         assert 0 == process.returncode
-        assert time.monotonic() - began < 30
+        assert time.monotonic() - began < 10
         eventually(lambda: not still(before))

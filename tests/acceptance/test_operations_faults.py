@@ -24,7 +24,7 @@ from tests.acceptance.operations import (
 
 SHAPE = {"status", "message", "code", "hint", "request_id"}
 WORKERS = 2
-COMMAND_SECONDS = 2
+COMMAND_SECONDS = 3  # who does not need the database must not wait that long
 
 
 @pytest.fixture(scope="module")
@@ -94,9 +94,9 @@ class TestRedis:
         codes = [answer.status_code for answer, _ in told]
 
         assert [200] * 5 + [429] * 2 == codes[:7] == codes[7:]
-        assert max(seconds for _, seconds in told) < 10
+        assert max(seconds for _, seconds in told) < 2
         assert {200} == {answer.status_code for answer, _ in cached}
-        assert max(seconds for _, seconds in cached) < 10
+        assert max(seconds for _, seconds in cached) < 4
 
     def test_killed_redis_is_taken_up_again(self, api, workers):
         """Nobody hears of its death; soon, counts and answers are shared again."""
@@ -151,7 +151,7 @@ class TestPostgres:
         assert {True} == {answer.json().keys() >= SHAPE for answer in refused}
         assert {200} == set(reader.codes)
         assert reader.slowest < 4.5  # who waits for the database waits 5 s
-        assert max(writer.slowest for writer in writers) < 30
+        assert max(writer.slowest for writer in writers) < 10
 
         def logged():
             text = "select count(*) n from log_api where query_param = 'x=logged'"
@@ -173,7 +173,7 @@ class TestPostgres:
                 codes = {h.ask("/my/profile", who).status_code for h in workers}
                 return codes == {status}
 
-            eventually(told)
+            assert eventually(told) < 4
 
     def test_hung_database_holds_up_only_who_needs_it(self, api, workers):
         """Others are answered at once; who needs it hears 503 or 504 in due time."""
@@ -195,11 +195,11 @@ class TestPostgres:
                 waited = [one.result(60) for one in asked]
 
         assert {200} == {answer.status_code for answer, _ in told}
-        assert max(seconds for _, seconds in told) < 10
+        assert max(seconds for _, seconds in told) < COMMAND_SECONDS
         assert {answer.status_code for answer, _ in waited} <= {503, 504}
-        assert max(seconds for _, seconds in waited) < COMMAND_SECONDS + 15
+        assert max(seconds for _, seconds in waited) < COMMAND_SECONDS + 5
 
         def well():
             return {h.ask("/my/profile", who).status_code for h in workers} == {200}
 
-        eventually(well)
+        assert eventually(well) < 8

@@ -19,7 +19,7 @@ from tests.acceptance.operations import (
 )
 
 WORKERS = 4
-SOON = 20  # seconds; what one is not told of is remembered for longer
+SOON = 3  # seconds; what one is not told of is remembered for a day
 LISTENING = (
     "select count(*) n from pg_stat_activity where application_name = 'atom bus'"
 )

@@ -115,7 +115,7 @@ async def test_batches_grow_under_load(journal, pool):
     await arrived(pool, 1_000)
 
     copies = await pool.fetchval("select count(distinct created_at) from log_api")
-    assert copies < 50
+    assert copies < 20  # of 1,000 rows, not a hundred
 
 
 async def test_close_writes_everything_left(journal, pool):
@@ -236,7 +236,7 @@ async def test_close_gives_up_in_time_and_says_what_is_lost(url, caplog):
         await wire.cut()
         for _ in range(25):
             log_api.append(row())
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(4):  # a connection is waited for 5 s
             await log_api.close(1)
 
     assert "log_api: 25 row(s) lost" in [one.message for one in caplog.records]

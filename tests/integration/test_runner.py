@@ -252,7 +252,7 @@ async def test_everything_that_is_more_than_reading_is_refused(database):
         caught = await refusal(database, query)
         assert caught is not None, name
         assert 400 <= caught.status < 500, name
-        assert time.monotonic() - began < 8, name
+        assert time.monotonic() - began < 4, name
         assert "hash-of-ada" not in caught.message, name
     assert await fingerprint(database) == before
 
@@ -301,7 +301,7 @@ async def test_a_slow_statement_is_ended(database):
         )
 
     assert 504 == caught.value.status
-    assert time.monotonic() - began < 30
+    assert time.monotonic() - began < 4  # not the 5 s of the default
 
 
 async def test_rows_are_capped_and_that_is_said(database):
