@@ -18,7 +18,7 @@ smoke: ## every line of curl.txt against a server of its own
 	./test.sh
 
 docs: ## rewrite what is made from the code: .env.example and the tables
-	$(BIN)/python -m atom.document
+	$(BIN)/python -m tools.document
 
 run: ## serve
 	$(BIN)/python main.py

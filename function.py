@@ -1,6 +1,6 @@
 """The functions a router or a consumer may call, under the names users know.
 
-This file only renames. function_token_decode is `decode` in atom/feature/token.py, and
+This file only renames. function_token_decode is `decode` in atom/account/token.py, and
 so on: take off function_, and the first word left is the file.
 """
 
@@ -9,13 +9,17 @@ from functools import cache
 from pathlib import Path
 from urllib.parse import urlencode
 
-from atom import discover, embedded, errors, keys, reply, settings
-from atom.feature import operator, row
-from atom.feature.password import hash_password as function_password_hash
-from atom.feature.password import verify_password as function_password_verify
-from atom.feature.token import decode as function_token_decode
-from atom.feature.token import encode as function_token_encode
-from atom.sql import catalog
+import embedded
+from atom import errors, reply, row
+from atom import operation as operator
+from atom.account.password import hash_password as function_password_hash
+from atom.account.password import verify_password as function_password_verify
+from atom.account.token import decode as function_token_decode
+from atom.account.token import encode as function_token_encode
+from atom.config import door as discover
+from atom.config import keys
+from atom.config import resolve as settings
+from atom.postgres import catalog
 
 ROOT = Path(__file__).parent
 

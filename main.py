@@ -7,36 +7,32 @@ from contextlib import asynccontextmanager
 
 from fastapi import FastAPI
 
-from atom import (
-    command,
-    discover,
-    embedded,
-    log,
-    memory,
-    openapi,
-    serve,
-    soundness,
-    welcome,
-    wire,
-)
+import embedded
+from atom import command, openapi
+from atom import malloc as memory
+from atom import runtime as wire
 from atom.client import opened
 from atom.client.all import CLIENTS
-from atom.cors import CorsForBrowsers
-from atom.exchange import ConfigApiMiddleware
-from atom.policy_table import PolicyTable
-from atom.route import routes
-from atom.step.access import require_access
-from atom.step.active import require_active
-from atom.step.background import run_in_background
-from atom.step.body import limit_body
-from atom.step.cache import answer_from_cache
-from atom.step.context import open_context
-from atom.step.error import HANDLERS, answer_errors
-from atom.step.rate import limit_rate
-from atom.step.record import record
-from atom.step.shed import limit_concurrency
-from atom.step.timeout import limit_time
-from atom.step.token import authenticate
+from atom.command import serve, welcome
+from atom.config import check as soundness
+from atom.config import door as discover
+from atom.http.cors import CorsForBrowsers
+from atom.http.exchange import ConfigApiMiddleware
+from atom.http.policy_table import PolicyTable
+from atom.http.route import routes
+from atom.http.step.access import require_access
+from atom.http.step.active import require_active
+from atom.http.step.background import run_in_background
+from atom.http.step.body import limit_body
+from atom.http.step.cache import answer_from_cache
+from atom.http.step.concurrency import limit_concurrency
+from atom.http.step.context import open_context
+from atom.http.step.error import HANDLERS, answer_errors
+from atom.http.step.rate import limit_rate
+from atom.http.step.record import record
+from atom.http.step.timeout import limit_time
+from atom.http.step.token import authenticate
+from atom.observe import log
 from function import ROOT, function_config_read
 
 sys.excepthook = serve.told_plainly

@@ -1,7 +1,7 @@
 """Everything that can go wrong, as the caller of the API will hear it.
 
 A code is two words joined by a dot. The first word is the module that raises it, so
-`rate.exceeded` is found in `atom/step/rate.py`.
+`rate.exceeded` is found in `atom/http/step/rate.py`.
 """
 
 from collections.abc import Iterable

@@ -1,7 +1,7 @@
 """What steps and features ask of the world, without saying which technology answers.
 
-Adapters in `atom/adapter/` answer; `atom/wire.py` picks them. A port that is None was
-not configured: a gate then closes its route (503), a comfort steps aside.
+Adapters in `atom/adapter/` answer; `atom/runtime.py` picks them. A port that is None
+was not configured: a gate then closes its route (503), a comfort steps aside.
 """
 
 from collections.abc import Callable, Iterable, Mapping
@@ -106,7 +106,7 @@ class Journal(Protocol):
         ...
 
     def append(self, row: tuple[Any, ...]) -> None:
-        """Take a row in the order of `atom.step.record.COLUMNS`."""
+        """Take a row in the order of `atom.http.step.record.COLUMNS`."""
         ...
 
 
@@ -120,12 +120,12 @@ class Ports:
     counter: Counter
     stores: Mapping[str, Store]
     users: Users | None = None
-    tokens: Any = None  # atom.feature.token.Decoder
+    tokens: Any = None  # atom.account.token.Decoder
     journal: Journal | None = None
-    database: Any = None  # atom.sql.run.Database on the primary
+    database: Any = None  # atom.postgres.database.Database on the primary
     database_read: Any = None  # the same on the replica, or on the primary
-    rules: Any = None  # atom.feature.row.reach.Rules, from config
-    bus: Any = None  # atom.bus.Bus
-    batches: Any = None  # atom.feature.row.batch.Batches
+    rules: Any = None  # atom.row.scope.Rules, from config
+    bus: Any = None  # atom.postgres.notify.Bus
+    batches: Any = None  # atom.row.batch.Batches
     key_root: str = ""
     schema_read: Callable[[Any], None] | None = None  # called with each new catalog

@@ -135,8 +135,8 @@ def memory_mb(process: int) -> float:
 @contextmanager
 def database(folder: Path) -> Iterator[str]:
     """Run the embedded PostgreSQL for the block. Return its URL."""
-    from atom import embedded
-    from atom.keys import KEYS
+    import embedded
+    from atom.config.keys import KEYS
 
     folder.mkdir()
     config = {key.name: key.default for key in KEYS}

@@ -9,10 +9,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from atom.embedded import binaries
 from bench import copied, table
 from bench.load import BenchError
 from bench.scene import Scene, run_beside
+from embedded import binaries
 
 BLOCK_BYTES = 256 * 1024
 BOUNDARY = "bench-7d9f2a"

@@ -4,7 +4,7 @@ from extend import *
 from pydantic import BaseModel, Field
 
 from atom import openapi, reply
-from atom.feature import runner
+from atom.sandbox import runner
 from atom.openapi import answers
 
 router = APIRouter(tags=["Admin runner"])

@@ -7,7 +7,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from atom import reply
 from atom.errors import Unauthenticated
-from atom.feature import account, session
+from atom.account import account, session
 
 router = APIRouter(tags=["Auth"])
 

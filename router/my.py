@@ -6,7 +6,7 @@ from extend import *
 from fastapi import Query, Response
 
 from atom import openapi, reply
-from atom.feature import account
+from atom.account import account
 
 router = APIRouter(tags=["My account"])
 

@@ -7,7 +7,7 @@ from fastapi import Query, Response
 from pydantic import BaseModel, ConfigDict, Field
 
 from atom import openapi, reply
-from atom.feature import inbox
+from atom.message import inbox
 
 router = APIRouter(tags=["My messages"])
 

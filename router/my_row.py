@@ -4,10 +4,11 @@ from extend import *
 from fastapi import Response
 
 from atom import openapi, reply
-from atom.feature import account, row
-from atom.feature.row import payload, queue
+from atom.account import account
+from atom import row
+from atom.row import payload, queue
 from atom.openapi import answers, documented
-from atom.sql.query_string import parameters
+from atom.row.sql.query_string import parameters
 
 router = APIRouter(tags=["My rows"])
 

@@ -12,8 +12,8 @@ from fastapi import Path as Named
 
 from atom import openapi, reply
 from atom.errors import NotFound
-from atom.feature import operator
-from atom.feature.row.visibility import visible
+from atom import operation as operator
+from atom.row.visibility import visible
 from atom.openapi import failures
 from function import ROOT
 

@@ -4,10 +4,10 @@ from extend import *
 from fastapi import Response
 
 from atom import openapi, reply
-from atom.feature import row
-from atom.feature.row import payload
+from atom import row
+from atom.row import payload
 from atom.openapi import documented
-from atom.sql.query_string import parameters
+from atom.row.sql.query_string import parameters
 
 router = APIRouter(tags=["Public rows"])
 

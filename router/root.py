@@ -6,12 +6,13 @@ from fastapi import Query
 
 from extend import *
 
-from atom import openapi, reply, welcome
+from atom import openapi, reply
+from atom.command import welcome
 from atom.errors import NotFound, nearest
-from atom.feature import operator
+from atom import operation as operator
 from atom.openapi import answers
-from atom.explain import explain
-from atom.policy import described
+from atom.http.explain import explain
+from atom.http.policy import described
 from atom.schema.plan import described as plan_described
 
 router = APIRouter(tags=["Root"])

@@ -7,9 +7,9 @@ from fastapi import File, Form, Query, UploadFile
 from pydantic import BaseModel, Field
 
 from atom import openapi, reply
-from atom.feature.transfer.asked import format_of, unzipped
-from atom.feature.transfer.export import Export
-from atom.feature.transfer.load import load
+from atom.transfer.asked import format_of, unzipped
+from atom.transfer.export import Export
+from atom.transfer.load import load
 from atom.openapi import failures
 
 router = APIRouter(tags=["Root data"])

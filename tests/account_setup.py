@@ -19,14 +19,14 @@ from typing import Any
 import asyncpg
 import pytest
 
+from atom.account.token import Decoder
 from atom.adapter.memory import MemoryCounter
-from atom.feature import schema
-from atom.feature.token import Decoder
-from atom.keys import KEYS
+from atom.config.keys import KEYS
 from atom.port import Ports
+from atom.postgres import catalog
+from atom.postgres.database import Database, reset
+from atom.schema import apply as schema
 from atom.schema.declaration import Declaration
-from atom.sql import catalog
-from atom.sql.run import Database, reset
 from atom.task import Tasks
 
 ROOT = Path(__file__).parents[1]

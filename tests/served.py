@@ -19,7 +19,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from atom.keys import KEYS
+from atom.config.keys import KEYS
 
 ROOT = Path(__file__).parents[1]
 DEADLINE_SECONDS = 60.0

@@ -17,20 +17,21 @@ from pathlib import Path
 import pytest
 import websockets
 
-from atom import document, welcome
 from atom.client.all import CLIENTS
-from atom.keys import KEYS
-from atom.policy import ENTRY
+from atom.command import welcome
+from atom.config.keys import KEYS
+from atom.http.policy import ENTRY
 from tests.acceptance.checkout import copied
 from tests.served import ROOT, serve
 from tests.smoke import parse
+from tools import document
 
 DOCS = sorted(
     [ROOT / "readme.md", ROOT / "CHANGELOG.md", *(ROOT / "docs").glob("*.md")]
 )
 CODE = [
     path
-    for place in ("atom", "router", "config")
+    for place in ("atom", "embedded", "tools", "router", "config")
     for path in sorted((ROOT / place).rglob("*.py"))
 ] + sorted(ROOT.glob("*.py"))
 HERE = "http://127.0.0.1:8000"
@@ -57,8 +58,8 @@ def table(text):
 
 
 def test_made_parts_are_fresh():
-    """`python -m atom.document` has nothing to write."""
-    assert [] == document.stale(), "run: .venv/bin/python -m atom.document"
+    """`python -m tools.document` has nothing to write."""
+    assert [] == document.stale(), "run: .venv/bin/python -m tools.document"
 
 
 def test_every_key_is_documented():

@@ -4,10 +4,11 @@ from collections.abc import Mapping
 from functools import partial
 from typing import Any
 
-from atom.client import Client, Config, Live, pooler
-from atom.client.bound import Bound, Transaction
-from atom.client.named import Named
-from atom.sql.run import reset, reset_pooled
+from atom.client import Client, Config, Live
+from atom.postgres import pooler
+from atom.postgres.database import reset, reset_pooled
+from atom.postgres.named import Named
+from atom.postgres.transaction import Bound, Transaction
 
 VERBS = {
     *("execute", "executemany", "fetch", "fetchmany", "fetchrow", "fetchval"),

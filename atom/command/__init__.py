@@ -16,12 +16,13 @@ from typing import NoReturn
 
 from fastapi import FastAPI
 
-from atom import embedded, serve
-from atom.client.pooler import direct_url
+import embedded
+from atom.command import serve
 from atom.command.data import add_data
 from atom.command.schema import add_schema
+from atom.config.resolve import Config
 from atom.errors import ApiError, ConfigError
-from atom.settings import Config
+from atom.postgres.pooler import direct_url
 
 # Takes what was asked for, the config and the database's URL; returns the exit code.
 Work = Callable[[Namespace, Config, str], int]

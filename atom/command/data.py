@@ -10,29 +10,22 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import IO, Any, BinaryIO, cast
 
-from atom import serve
 from atom.adapter.redis import RedisStore
 from atom.client import Live
 from atom.client.postgres import FEW, open_pool
 from atom.client.redis import CACHE
+from atom.command import serve
 from atom.command.file import Feed, Stopped, fed, written
 from atom.command.progress import Bar, ended
+from atom.config.resolve import Config
 from atom.errors import ApiError
-from atom.feature.row.reach import Rules
-from atom.feature.transfer.asked import (
-    EXISTING,
-    FORMATS,
-    MODES,
-    Progress,
-    format_of,
-    unzipped,
-)
-from atom.feature.transfer.export import Export
-from atom.feature.transfer.load import load
-from atom.settings import Config
-from atom.sql import catalog
-from atom.sql import transfer as write
-from atom.sql.run import Database
+from atom.postgres import catalog
+from atom.postgres.database import Database
+from atom.row.scope import Rules
+from atom.transfer import statement as write
+from atom.transfer.asked import EXISTING, FORMATS, MODES, Progress, format_of, unzipped
+from atom.transfer.export import Export
+from atom.transfer.load import load
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
 PIPE_CLOSED = 128 + signal.SIGPIPE  # what a shell says of a command nobody reads

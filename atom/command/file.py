@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, BinaryIO, cast
 
-from atom.feature.transfer.asked import GZIP
+from atom.transfer.asked import GZIP
 
 STANDARD = "-"
 LOOK_SECONDS = 0.1  # how long a silent pipe is waited for before somebody may stop it

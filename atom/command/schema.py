@@ -5,15 +5,15 @@ import sys
 from argparse import Namespace
 from typing import Any
 
-from atom import serve
+from atom.account.root import RootLogin, ensure_root
 from atom.client.postgres import FEW, open_pool
-from atom.feature import schema
-from atom.feature.account_root import RootLogin, ensure_root
-from atom.feature.operator import ROOT_API_IDS
-from atom.feature.schema import Declaration, Plan
+from atom.command import serve
+from atom.config.resolve import Config
+from atom.operation import ROOT_API_IDS
+from atom.postgres.database import Database
+from atom.schema import apply as schema
+from atom.schema.apply import Declaration, Plan
 from atom.schema.plan_text import script, shown
-from atom.settings import Config
-from atom.sql.run import Database
 
 
 def add_schema(commands: Any) -> None:

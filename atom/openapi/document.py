@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 from atom.openapi.operation import complete
 from atom.openapi.rows import expanded
+from atom.postgres.catalog import Catalog
 from atom.reply import dump
-from atom.sql.catalog import Catalog
 
 if TYPE_CHECKING:
     from fastapi import FastAPI

@@ -9,8 +9,8 @@ from atom.openapi.refusal import FAILURE, REASONS, REFUSAL, refer, shared
 from atom.reply import JSON
 
 if TYPE_CHECKING:
-    from atom.policy import RoutePolicy
-    from atom.policy_table import PolicyTable
+    from atom.http.policy import RoutePolicy
+    from atom.http.policy_table import PolicyTable
 
 ABOUT = """
 Every success is `{"status": 1, "message": …}`, every failure `{"status": 0, "message",

@@ -11,16 +11,16 @@ from hashlib import blake2b
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
+from atom.datatype.datatype import PLACES, datatype
 from atom.errors import ApiError
 from atom.openapi import shape
+from atom.postgres.catalog import Catalog, LiveColumn, Table
 from atom.reply import JSON
-from atom.sql.catalog import Catalog, LiveColumn, Table
-from atom.sql.datatype import PLACES, datatype
-from atom.sql.query_string import FIXED
-from atom.sql.statement import OWNER
+from atom.row.sql.query_string import FIXED
+from atom.row.sql.statement import OWNER
 
 if TYPE_CHECKING:
-    from atom.feature.row.reach import Reach, Rules
+    from atom.row.scope import Reach, Rules
 
 # verb: method, what it is an action of, how a Reach is asked whether it may
 VERBS = {

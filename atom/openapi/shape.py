@@ -2,9 +2,9 @@
 
 from typing import Any
 
-from atom.sql.catalog import LiveColumn
-from atom.sql.datatype import PLACES, Datatype, datatype
-from atom.sql.filter import suiting
+from atom.datatype.datatype import PLACES, Datatype, datatype
+from atom.postgres.catalog import LiveColumn
+from atom.row.sql.filter import suiting
 
 POINT = {
     "title": "Point",

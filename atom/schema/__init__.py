@@ -1,6 +1,6 @@
 """Declared tables, live tables, and the ordered steps from the live to the declared.
 
-Nothing is run here: that is `feature/schema.py`. Read in this order:
+Only `apply` runs anything. Read in this order:
 
     column       one column as declared
     literal      defaults and choices, as SQL constants
@@ -9,8 +9,6 @@ Nothing is run here: that is `feature/schema.py`. Read in this order:
     declaration  the whole of `config_postgres_schema`
     live         what a database has
     introspect   the questions that find it out
-    own_table    Atom's own tables
-    trigger      Atom's triggers, and their functions
     plan         steps, their locks and costs
     target       the declaration as this server can carry it out
     draft        a plan in the making
@@ -21,4 +19,5 @@ Nothing is run here: that is `feature/schema.py`. Read in this order:
     migration    declared minus live: all steps, in order
     plan_text    a plan, for people
     step_failure  why a step failed
+    apply        a plan, carried out
 """

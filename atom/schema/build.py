@@ -2,6 +2,9 @@
 
 import re
 
+from atom.own.trigger import FUNCTIONS
+from atom.own.trigger import triggers as wanted_triggers
+from atom.postgres.identifier import public, quote
 from atom.schema.alter import is_creation_time
 from atom.schema.column import Column
 from atom.schema.declaration import Query
@@ -12,9 +15,6 @@ from atom.schema.literal import same as same_default
 from atom.schema.live import ColumnState, IndexState
 from atom.schema.plan import EXCLUSIVE, ROW_EXCLUSIVE, UPDATE_EXCLUSIVE
 from atom.schema.target import is_own, own_names
-from atom.schema.trigger import FUNCTIONS
-from atom.schema.trigger import triggers as wanted_triggers
-from atom.sql.identifier import public, quote
 
 PREFIX = "atom_"
 

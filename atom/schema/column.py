@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Self
 
 from atom.errors import nearest
-from atom.sql.identifier import MAX_BYTES
+from atom.postgres.identifier import MAX_BYTES
 
 INDEX_METHODS = ("btree", "gin", "gist", "brin", "hash")
 NAME = re.compile(r"[a-z_][a-z0-9_]*")

@@ -5,12 +5,12 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from atom.postgres.identifier import public, quote
 from atom.schema.column import Column
 from atom.schema.declaration import Declaration
 from atom.schema.live import Live, TableState
 from atom.schema.plan import EXCLUSIVE, Step
 from atom.schema.target import Target
-from atom.sql.identifier import public, quote
 
 MARK = "atom:"  # begins the comment on a constraint of ours
 

@@ -5,6 +5,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from atom.datatype.datatype import datatype as known
 from atom.errors import nearest
 from atom.schema.column import (
     INDEX_METHODS,
@@ -16,7 +17,6 @@ from atom.schema.column import (
     unquoted_name,
 )
 from atom.schema.literal import NULL, default, literal
-from atom.sql.datatype import datatype as known
 
 COLUMN = (
     *("name", "datatype", "is_mandatory", "index", "default", "unique"),

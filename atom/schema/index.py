@@ -3,8 +3,8 @@
 from dataclasses import dataclass
 from hashlib import sha256
 
+from atom.postgres.identifier import MAX_BYTES
 from atom.schema.column import element, words
-from atom.sql.identifier import MAX_BYTES
 
 GEOMETRIC = frozenset({"point", "line", "lseg", "box", "path", "polygon", "circle"})
 RANGES = words("int4range,int8range,numrange,tsrange,tstzrange,daterange")

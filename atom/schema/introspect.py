@@ -3,6 +3,7 @@
 from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
+from atom.postgres.identifier import quote
 from atom.schema.live import (
     ColumnState,
     ConstraintState,
@@ -13,7 +14,6 @@ from atom.schema.live import (
     TableState,
     TriggerState,
 )
-from atom.sql.identifier import quote
 
 # Names that no table can have: of views, sequences, indexes, and of types.
 TAKEN = """

@@ -14,9 +14,9 @@ from decimal import Decimal, InvalidOperation
 from typing import Any
 from uuid import UUID
 
+from atom.datatype.datatype import INTEGERS, Datatype
+from atom.datatype.datatype import datatype as known
 from atom.schema.column import element
-from atom.sql.datatype import INTEGERS, Datatype
-from atom.sql.datatype import datatype as known
 
 # What may stand as a default beside values, and which families it fills.
 FUNCTIONS = {

@@ -4,13 +4,13 @@ Order: extensions, renames, tables, columns, nulls, indexes, defaults, triggers,
 constraints, queries.
 """
 
+from atom.postgres.identifier import quote
 from atom.schema import alter, build, rename, rule
 from atom.schema.declaration import Declaration
 from atom.schema.draft import Draft
 from atom.schema.live import Live
 from atom.schema.plan import Plan, Step
 from atom.schema.target import resolve
-from atom.sql.identifier import quote
 
 __all__ = ["Plan", "Step", "plan"]
 

@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
+from atom.postgres.identifier import MAX_BYTES, public, quote
 from atom.schema.alter import flag_rule_name
 from atom.schema.declaration import Declaration
 from atom.schema.index import index_name, other_name
@@ -10,7 +11,6 @@ from atom.schema.live import Live, TableState
 from atom.schema.plan import EXCLUSIVE, UPDATE_EXCLUSIVE
 from atom.schema.rule import CHECKS, key_name, rule_name
 from atom.schema.target import KINDS
-from atom.sql.identifier import MAX_BYTES, public, quote
 
 
 @dataclass

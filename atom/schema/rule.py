@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from atom.errors import nearest
+from atom.postgres.identifier import public, quote, quote_all
 from atom.schema.alter import flag_rule_name, is_flag
 from atom.schema.column import Column, Reference
 from atom.schema.declaration import Declaration, digest
@@ -15,7 +16,6 @@ from atom.schema.draft import MARK, Draft
 from atom.schema.index import shorten
 from atom.schema.literal import quoted
 from atom.schema.plan import EXCLUSIVE, ROW_EXCLUSIVE, UPDATE_EXCLUSIVE
-from atom.sql.identifier import public, quote, quote_all
 
 CHECKS = ("check", "regex", "in")
 

@@ -3,11 +3,11 @@
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 
+from atom.postgres.identifier import quote
 from atom.schema.column import INDEX_METHODS, Column, element
 from atom.schema.declaration import Declaration
 from atom.schema.index import UNIQUE, Index, Part, index_name, other_name, trigram
 from atom.schema.live import ColumnState, IndexState, Live
-from atom.sql.identifier import quote
 
 EXTENSION_OF = {
     "citext": "citext",

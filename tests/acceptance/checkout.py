@@ -13,7 +13,7 @@ FILES = (
     "router.py",
     "consumer_redis.py",
 )
-FOLDERS = ("atom", "router", "config", "static")
+FOLDERS = ("atom", "embedded", "router", "config", "static")
 
 
 def copied(to: Path, **dropped: str) -> Path:

@@ -86,7 +86,7 @@ class Api:
 
 def opened(served):
     """Return the Api of a server that was started."""
-    from atom.embedded.folder import urls
+    from embedded.folder import urls
 
     found = (
         served.config.get("config_postgres_url")

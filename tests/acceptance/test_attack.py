@@ -8,8 +8,8 @@ import time
 import pytest
 
 from atom.errors import ApiError
-from atom.feature.transfer import csv, jsonl
-from atom.feature.transfer.asked import Unzipped
+from atom.transfer import csv, jsonl
+from atom.transfer.asked import Unzipped
 from tests.acceptance.checkout import copied
 from tests.acceptance.conftest import opened
 from tests.acceptance.test_drop_in import started
@@ -257,7 +257,7 @@ def test_path_makes_no_line_of_the_log(target):
     lines = target.log.read_text().splitlines()
     found = [line for line in lines if "forged" in line]
     assert found
-    assert all("atom.step.error" in line and "\x1b" not in line for line in found)
+    assert all("atom.http.step.error" in line and "\x1b" not in line for line in found)
 
 
 def test_secret_is_starred_however_its_name_is_spelt(target):

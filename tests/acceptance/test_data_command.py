@@ -16,9 +16,10 @@ import psutil
 import pytest
 from redis.asyncio import Redis
 
-from atom import command, settings
+from atom import command
 from atom.adapter.redis import RedisStore
-from atom.keys import KEYS
+from atom.config import resolve as settings
+from atom.config.keys import KEYS
 from tests.acceptance.conftest import opened
 from tests.integration.near import valkey
 from tests.served import ROOT, environment, free_port, serve

@@ -2,8 +2,9 @@
 
 import pytest
 
-from atom import serve, settings
-from atom.keys import KEYS
+from atom.command import serve
+from atom.config import resolve as settings
+from atom.config.keys import KEYS
 from tests.integration.near import database_url
 from tests.served import serve as served
 

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from atom import embedded
-from atom.embedded.postgres import address
+import embedded
+from embedded.postgres import address
 from tests.acceptance.checkout import copied
 from tests.acceptance.operations import (
     ALONE,

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import redis
 
-from atom.embedded.folder import urls
+from embedded.folder import urls
 from tests.acceptance.operations import (
     Reader,
     Writer,

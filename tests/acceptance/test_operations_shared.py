@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 import redis
 
-from atom.embedded.folder import urls
-from atom.embedded.postgres import address
+from embedded.folder import urls
+from embedded.postgres import address
 from tests.acceptance.operations import (
     at_once,
     crowd,

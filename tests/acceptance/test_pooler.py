@@ -15,11 +15,12 @@ import asyncpg
 import httpx2
 import pytest
 
-from atom import keys, settings
-from atom.client.named import Named
 from atom.client.postgres import bounds, open_pool
+from atom.config import keys
+from atom.config import resolve as settings
 from atom.errors import ApiError
-from atom.sql.run import Database
+from atom.postgres.database import Database
+from atom.postgres.named import Named
 from tests.acceptance.conftest import opened
 from tests.acceptance.operations import TLS
 from tests.integration.debian import environment, unpacked

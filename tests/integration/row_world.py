@@ -7,11 +7,12 @@ import asyncpg
 import orjson
 import pytest
 
-from atom import keys, settings
-from atom.feature import row
-from atom.feature.row.reach import Rules
-from atom.sql import catalog
-from atom.sql.run import Database, reset
+from atom import row
+from atom.config import keys
+from atom.config import resolve as settings
+from atom.postgres import catalog
+from atom.postgres.database import Database, reset
+from atom.row.scope import Rules
 from tests.integration.near import connected, database_url
 
 __all__ = ["ADA", "CLO", "World", "database_url", "row_url", "world"]

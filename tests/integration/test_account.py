@@ -7,11 +7,11 @@ import time
 import orjson
 import pytest
 
+from atom.account import account
+from atom.account.login import Guard, check_password
+from atom.account.password import hash_password, verify_password
+from atom.account.session import rotate
 from atom.errors import ApiError, Conflict, Forbidden, RateLimited, Unauthenticated
-from atom.feature import account
-from atom.feature.account_login import Guard, check_password
-from atom.feature.password import hash_password, verify_password
-from atom.feature.session import rotate
 from tests.account_setup import cluster, database_url, ports, template
 
 __all__ = ["cluster", "database_url", "ports", "template"]
@@ -290,7 +290,7 @@ class TestGuesses:
 
     async def test_on_many_users_are_stopped(self, ports, user_id, monkeypatch):
         """One address that tries one password on everybody is stopped too."""
-        monkeypatch.setattr("atom.feature.account_login.ADDRESS_TIMES", 3)
+        monkeypatch.setattr("atom.account.login.ADDRESS_TIMES", 3)
         for number in range(3):
             await code(login(ports, f"user{number}", "wrong"))
 

@@ -4,10 +4,10 @@ import asyncio
 
 import pytest
 
+from atom.account import account
+from atom.account.identity import sealed, spelled, verify_otp
+from atom.account.session import rotate
 from atom.errors import ApiError, Conflict, Forbidden, Unauthenticated
-from atom.feature import account
-from atom.feature.identity import sealed, spelled, verify_otp
-from atom.feature.session import rotate
 from tests.account_setup import KEY, cluster, database_url, ports, template
 
 __all__ = ["cluster", "database_url", "ports", "template"]
@@ -405,7 +405,7 @@ class TestOtp:
 
 async def test_guesses_of_others_lock_nobody_out(ports, user, change, monkeypatch):
     """Failures of one user are not counted as those of the next."""
-    monkeypatch.setattr("atom.feature.account_login.ADDRESS_TIMES", 2)
+    monkeypatch.setattr("atom.account.login.ADDRESS_TIMES", 2)
     await account.signup(ports, type=1, username="eve", password=PASSWORD)
     eve = {"id": await ports.database.value("select max(id) from users")}
     wrong = {"id": eve["id"], "password": NEW, "password_old": "no such thing"}

@@ -7,8 +7,8 @@ import logging
 import asyncpg
 import pytest
 
-from atom import bus as module
-from atom.bus import Bus
+from atom.postgres import notify as module
+from atom.postgres.notify import Bus
 from tests.integration.near import (
     Wire,
     database_url,  # noqa: F401

@@ -9,9 +9,9 @@ import time
 import asyncpg
 import pytest
 
-from atom import keys
 from atom.client import health, opened
 from atom.client.all import CLIENTS
+from atom.config import keys
 from atom.errors import ConfigError, Unavailable
 from tests.integration.near import (
     connected,

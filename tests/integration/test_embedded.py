@@ -18,9 +18,9 @@ import asyncpg
 import pytest
 import redis
 
-from atom.embedded import binaries, keys, provided
-from atom.embedded.leftover import inhabitants
 from atom.errors import ConfigError
+from embedded import binaries, keys, provided
+from embedded.leftover import inhabitants
 
 ROOT = Path(__file__).resolve().parents[2]
 URL = "config_postgres_url"
@@ -32,7 +32,7 @@ APP = """
 import asyncio, json, logging, sys, time
 from pathlib import Path
 sys.path[:0] = json.loads(sys.argv[1])["path"]
-from atom.embedded import provided
+from embedded import provided
 from atom.errors import ConfigError
 how = json.loads(sys.argv[1])
 logging.basicConfig()

@@ -4,7 +4,7 @@ import orjson
 import pytest
 
 from atom.errors import ApiError
-from atom.feature import inbox
+from atom.message import inbox
 from tests.account_setup import cluster, database_url, ports, template
 
 __all__ = ["cluster", "database_url", "ports", "template"]

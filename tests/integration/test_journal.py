@@ -7,8 +7,8 @@ import time
 import asyncpg
 import pytest
 
-from atom.adapter.journal import PostgresJournal
-from atom.sql.run import reset
+from atom.observe.journal import PostgresJournal
+from atom.postgres.database import reset
 from tests.integration.near import (
     Wire,
     database_url,  # noqa: F401

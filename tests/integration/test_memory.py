@@ -9,7 +9,7 @@ SCRIPT = """
 import asyncio, time
 from atom import memory
 memory.use_one_arena()
-from atom.feature.password import hash_password
+from atom.account.password import hash_password
 
 def resident():
     pages = open("/proc/self/statm").read().split()[1]

@@ -14,13 +14,15 @@ from contextlib import contextmanager
 import asyncpg
 import pytest
 
-from atom import keys, settings
-from atom.embedded import binaries
-from atom.feature import row, schema
-from atom.feature.row.reach import Rules
+from atom import row
+from atom.config import keys
+from atom.config import resolve as settings
+from atom.postgres import catalog
+from atom.postgres.database import Database
+from atom.row.scope import Rules
+from atom.schema import apply as schema
 from atom.schema.declaration import Declaration
-from atom.sql import catalog
-from atom.sql.run import Database
+from embedded import binaries
 from tests.acceptance.conftest import opened
 from tests.integration.near import connected, fresh_database
 from tests.integration.places import EDGE, indexes, listening, planned, turned

@@ -6,8 +6,8 @@ import time
 import pytest
 
 from atom.errors import ApiError, Conflict, Unavailable, Unprocessable
-from atom.feature.row.batch import Batches
-from atom.feature.row.queue import batch
+from atom.row.batch import Batches
+from atom.row.queue import batch
 from tests.integration.near import Wire, eventually
 from tests.integration.row_world import ADA, CLO, database_url, row_url, world
 
@@ -254,8 +254,8 @@ async def test_a_lost_connection_is_told_and_nothing_tried_again(world, row_url)
     """Cut in the middle of a commit: 503 for everybody, and no row twice."""
     import asyncpg
 
-    from atom.sql import catalog
-    from atom.sql.run import Database, reset
+    from atom.postgres import catalog
+    from atom.postgres.database import Database, reset
 
     host, _, name = row_url.rpartition("/")
     wire = Wire(int(host.rpartition(":")[2]))
@@ -296,7 +296,7 @@ async def test_a_lost_connection_is_told_and_nothing_tried_again(world, row_url)
 
 async def test_rows_of_a_changed_table_are_written_apart(world):
     """Rows read for the table as it was and as it is do not share a statement."""
-    from atom.sql import catalog
+    from atom.postgres import catalog
 
     ports = Near(world, wait_ms=100)
     before = make(world, ports, title="before")

@@ -6,12 +6,13 @@ from contextlib import asynccontextmanager
 import asyncpg
 import pytest
 
-from atom import keys, settings
 from atom.client.postgres import bounds, open_pool
+from atom.config import keys
+from atom.config import resolve as settings
 from atom.errors import Conflict
-from atom.feature.row.batch import Batches
-from atom.feature.row.queue import batch
-from atom.sql.run import Database
+from atom.postgres.database import Database
+from atom.row.batch import Batches
+from atom.row.queue import batch
 from tests.integration.row_world import ADA, database_url, row_url, world
 
 __all__ = ["database_url", "row_url", "world"]

@@ -21,13 +21,14 @@ from hypothesis import strategies as st
 from sqlalchemy.dialects import postgresql
 from sqlglot import exp
 
-from atom import keys
-from atom import settings as house
+from atom import row
+from atom.config import keys
+from atom.config import resolve as house
 from atom.errors import ApiError
-from atom.feature import row
-from atom.feature.row.reach import Rules
-from atom.sql import catalog, cursor
-from atom.sql.run import Database, reset
+from atom.postgres import catalog
+from atom.postgres.database import Database, reset
+from atom.row.scope import Rules
+from atom.row.sql import cursor
 from tests.integration.row_world import database_url, row_url
 
 __all__ = ["database_url", "row_url"]

@@ -3,11 +3,11 @@
 import orjson
 import pytest
 
+from atom import row
 from atom.errors import ApiError, Forbidden, NotFound
-from atom.feature import row
-from atom.sql import catalog
-from atom.sql.cursor import encode
-from atom.sql.run import Database
+from atom.postgres import catalog
+from atom.postgres.database import Database
+from atom.row.sql.cursor import encode
 from tests.integration.row_world import ADA, CLO, database_url, row_url, world
 
 __all__ = ["database_url", "row_url", "world"]

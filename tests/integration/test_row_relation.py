@@ -6,11 +6,11 @@ from collections import Counter
 import orjson
 import pytest
 
+from atom import row
 from atom.errors import ApiError, TimedOut
-from atom.feature import row
-from atom.feature.row.reach import PERSONAL
-from atom.sql import catalog
-from atom.sql.select import COUNTED_MAX
+from atom.postgres import catalog
+from atom.row.scope import PERSONAL
+from atom.row.sql.select import COUNTED_MAX
 from tests.integration.row_world import ADA, CLO, database_url, execute, row_url, world
 
 __all__ = ["database_url", "row_url", "world"]
@@ -154,7 +154,7 @@ class TestWhatIsAnswered:
 
     async def test_a_write_to_a_related_table_makes_answers_stale(self, wide):
         """The tables that were read are noted, all of them."""
-        from atom.trace import TABLES_READ
+        from atom.observe.request_context import TABLES_READ
 
         noted = set()
         token = TABLES_READ.set(noted)

@@ -6,9 +6,9 @@ from decimal import Decimal
 
 import pytest
 
+from atom import row
+from atom.account.password import verify_password
 from atom.errors import ApiError, Conflict, Forbidden, NotFound, Unprocessable
-from atom.feature import row
-from atom.feature.password import verify_password
 from tests.integration.row_world import ADA, CLO, database_url, row_url, world
 
 __all__ = ["database_url", "row_url", "world"]
@@ -98,7 +98,7 @@ async def test_any_iso_8601_is_a_time(world, sent, kept):
 
 
 async def _reread(world):
-    from atom.sql import catalog
+    from atom.postgres import catalog
 
     world.database.catalog = await catalog.read(world.database)
 

@@ -2,9 +2,9 @@
 
 import pytest
 
+from atom import row
 from atom.errors import ApiError, Conflict, Forbidden, NotFound, Unprocessable
-from atom.feature import row
-from atom.feature.row import create_many, upsert
+from atom.row import create_many, upsert
 from tests.integration.row_world import ADA, CLO, World, database_url, row_url, world
 
 __all__ = ["database_url", "row_url", "world"]

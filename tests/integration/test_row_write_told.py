@@ -5,12 +5,12 @@ from types import SimpleNamespace
 
 import pytest
 
+from atom import row
 from atom.errors import ApiError
-from atom.feature import row
-from atom.feature.row import queue
-from atom.feature.row.batch import Batches
-from atom.feature.row.reach import Rules
-from atom.sql import catalog
+from atom.postgres import catalog
+from atom.row import queue
+from atom.row.batch import Batches
+from atom.row.scope import Rules
 from tests.integration.row_world import ADA, CLO, database_url, row_url, world
 
 __all__ = ["database_url", "row_url", "world"]

@@ -5,8 +5,8 @@ import asyncio
 import pytest
 
 from atom.errors import ApiError, Conflict, Unprocessable
-from atom.feature.row import upsert
-from atom.sql import catalog
+from atom.postgres import catalog
+from atom.row import upsert
 from tests.integration.row_world import ADA, CLO, database_url, row_url, world
 
 __all__ = ["database_url", "row_url", "world"]

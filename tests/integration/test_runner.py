@@ -11,9 +11,9 @@ import asyncpg
 import pytest
 
 from atom.errors import ApiError
-from atom.feature import runner
-from atom.sql import catalog
-from atom.sql.run import Database, reset
+from atom.postgres import catalog
+from atom.postgres.database import Database, reset
+from atom.sandbox import runner
 from tests.integration.near import connected, database_url, fresh_database  # noqa: F401
 
 SECRET = frozenset({"password", "otp", "google_data"})

@@ -13,11 +13,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from atom.errors import Conflict, Unavailable
-from atom.feature import schema
+from atom.postgres.database import Database, reset
+from atom.schema import apply as schema
 from atom.schema.column import INDEX_METHODS
 from atom.schema.declaration import Declaration
 from atom.schema.index import fits
-from atom.sql.run import Database, reset
 from tests.integration.near import BIN, connected, database_url, fresh_database
 
 __all__ = ["database_url"]

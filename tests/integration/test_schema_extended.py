@@ -8,7 +8,7 @@ import asyncpg
 import pytest
 
 from atom.errors import Conflict
-from atom.feature import schema
+from atom.schema import apply as schema
 from atom.schema.declaration import Declaration
 from tests.integration.near import BIN, connected, database_url, fresh_database
 

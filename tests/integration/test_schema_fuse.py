@@ -11,7 +11,7 @@ import secrets
 import pytest
 
 from atom.errors import ApiError
-from atom.feature import schema
+from atom.schema import apply as schema
 from atom.schema.declaration import Declaration
 from tests.integration.near import connected, database_url
 from tests.integration.test_schema import dumped

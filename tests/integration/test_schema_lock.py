@@ -5,7 +5,7 @@ import re
 
 import pytest
 
-from atom.feature import schema
+from atom.schema import apply as schema
 from atom.schema.declaration import Declaration
 from tests.integration.near import connected, database_url, fresh_database
 from tests.integration.test_schema import columns

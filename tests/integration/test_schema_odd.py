@@ -4,10 +4,10 @@ import asyncpg
 import pytest
 
 from atom.errors import ApiError, Conflict
-from atom.feature import schema
+from atom.postgres import catalog
+from atom.postgres.database import Database
+from atom.schema import apply as schema
 from atom.schema.declaration import Declaration
-from atom.sql import catalog
-from atom.sql.run import Database
 from tests.integration.near import connected, database_url, fresh_database
 from tests.integration.row_world import World
 from tests.integration.test_schema import declare, dumped

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from atom.feature import schema
+from atom.schema import apply as schema
 from atom.schema.declaration import Declaration
 from tests.integration.near import connected, database_url, fresh_database
 

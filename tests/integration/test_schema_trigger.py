@@ -5,7 +5,7 @@ import json
 import asyncpg
 import pytest
 
-from atom.feature import schema
+from atom.schema import apply as schema
 from tests.integration.near import connected, database_url, fresh_database
 from tests.integration.test_schema import shipped
 

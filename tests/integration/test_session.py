@@ -5,13 +5,8 @@ import time
 
 import pytest
 
+from atom.account.session import open_session, person_now, revoke, rotate
 from atom.errors import Forbidden, Unauthenticated
-from atom.feature.session import (
-    open_session,
-    person_now,
-    revoke,
-    rotate,
-)
 from tests.account_setup import cluster, database_url, ports, template
 
 __all__ = ["cluster", "database_url", "ports", "template"]

@@ -13,7 +13,7 @@ from atom.errors import (
     Unavailable,
     Unprocessable,
 )
-from atom.sql.run import Database, reset
+from atom.postgres.database import Database, reset
 from tests.integration.near import Wire, connected, database_url
 
 __all__ = ["database_url"]

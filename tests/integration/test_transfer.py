@@ -6,12 +6,13 @@ import io
 import asyncpg
 import pytest
 
+from atom.datatype import value
 from atom.errors import ApiError
-from atom.feature.transfer import load as whole
-from atom.feature.transfer.export import WAITING_MAX, Export
-from atom.sql import catalog, value
-from atom.sql.catalog import LiveColumn
-from atom.sql.run import Database, reset
+from atom.postgres import catalog
+from atom.postgres.catalog import LiveColumn
+from atom.postgres.database import Database, reset
+from atom.transfer import load as whole
+from atom.transfer.export import WAITING_MAX, Export
 from tests.integration.near import connected, database_url, fresh_database  # noqa: F401
 
 SCHEMA = """

@@ -8,10 +8,10 @@ import asyncpg
 import pytest
 
 from atom.errors import ApiError
-from atom.feature.transfer import load as whole
-from atom.feature.transfer.export import Export
-from atom.sql import catalog
-from atom.sql.run import Database, reset
+from atom.postgres import catalog
+from atom.postgres.database import Database, reset
+from atom.transfer import load as whole
+from atom.transfer.export import Export
 from tests.integration.near import connected, database_url, fresh_database
 
 __all__ = ["database_url"]

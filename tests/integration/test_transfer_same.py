@@ -12,10 +12,11 @@ import pytest
 from hypothesis import HealthCheck, given, note, settings
 from hypothesis import strategies as st
 
+from atom.datatype import exact
 from atom.errors import ApiError
-from atom.feature.transfer.load import load
-from atom.sql import catalog, exact
-from atom.sql.run import Database, reset
+from atom.postgres import catalog
+from atom.postgres.database import Database, reset
+from atom.transfer.load import load
 from tests.integration.near import database_url
 from tests.integration.row_world import World, execute
 

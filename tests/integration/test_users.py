@@ -10,8 +10,8 @@ import pytest
 from atom.adapter.users import CachedUsers
 from atom.errors import Unavailable
 from atom.port import UserState
-from atom.sql import catalog
-from atom.sql.run import Database, reset
+from atom.postgres import catalog
+from atom.postgres.database import Database, reset
 from tests.integration.near import (
     Wire,
     database_url,  # noqa: F401

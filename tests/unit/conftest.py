@@ -4,11 +4,12 @@ from types import SimpleNamespace
 
 import pytest
 
-from atom import keys, settings
 from atom.adapter.memory import MemoryCounter, MemoryStore
-from atom.exchange import Exchange
-from atom.policy import RoutePolicy
-from atom.policy_table import Matched
+from atom.config import keys
+from atom.config import resolve as settings
+from atom.http.exchange import Exchange
+from atom.http.policy import RoutePolicy
+from atom.http.policy_table import Matched
 from atom.port import Ports, UserState
 from atom.task import Tasks
 

@@ -3,8 +3,8 @@
 import asyncpg
 import pytest
 
-from atom.adapter.copying import about_a_row
-from atom.adapter.journal import PostgresJournal
+from atom.observe.journal import PostgresJournal
+from atom.postgres.copying import about_a_row
 from tests.unit.effort import counted
 
 

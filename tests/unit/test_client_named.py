@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from atom.client.named import numbered, placed
+from atom.postgres.named import numbered, placed
 
 
 @pytest.mark.parametrize(

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from atom.embedded import binaries
 from atom.errors import ConfigError
+from embedded import binaries
 
 
 @pytest.fixture

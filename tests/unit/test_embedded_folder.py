@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from atom.embedded.folder import keys, private, put, read, write
 from atom.errors import ConfigError
+from embedded.folder import keys, private, put, read, write
 
 
 def mode(path: Path) -> int:

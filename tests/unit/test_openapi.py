@@ -7,13 +7,14 @@ from types import MappingProxyType, SimpleNamespace
 import pytest
 from fastapi import APIRouter, FastAPI
 
-from atom import keys, settings
-from atom.feature.row.reach import Rules
+from atom.config import keys
+from atom.config import resolve as settings
+from atom.http.policy_table import PolicyTable
+from atom.http.route import routes
 from atom.openapi.document import Document, pieces
 from atom.openapi.rows import expanded
-from atom.policy_table import PolicyTable
-from atom.route import routes
-from atom.sql.catalog import Catalog, LiveColumn, Table
+from atom.postgres.catalog import Catalog, LiveColumn, Table
+from atom.row.scope import Rules
 
 CONFIG = settings.resolve(keys.KEYS, [])
 

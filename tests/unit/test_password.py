@@ -10,14 +10,14 @@ from argon2 import PasswordHasher
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from atom.errors import ApiError, Unavailable
-from atom.feature.password import (
+from atom.account.password import (
     MAX_LENGTH,
     Verdict,
     _Threads,
     hash_password,
     verify_password,
 )
+from atom.errors import ApiError, Unavailable
 
 RIGHT = "correct horse battery"
 OLD_HASH = hashlib.sha256(RIGHT.encode()).hexdigest()

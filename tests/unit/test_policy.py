@@ -3,12 +3,13 @@
 import pytest
 from fastapi import APIRouter, FastAPI
 
-from atom import keys, settings
-from atom.explain import explain
-from atom.policy import RateRule, RoutePolicy, described
-from atom.policy_table import PolicyTable
+from atom.config import keys
+from atom.config import resolve as settings
+from atom.http.explain import explain
+from atom.http.policy import RateRule, RoutePolicy, described
+from atom.http.policy_table import PolicyTable
+from atom.http.route import routes
 from atom.port import UserState
-from atom.route import routes
 
 
 def table(config_api, *, problems=None, **config):

@@ -10,7 +10,7 @@ from starlette.responses import Response
 from starlette.routing import Match
 from starlette.staticfiles import StaticFiles
 
-from atom.route import RouteTable, routes
+from atom.http.route import RouteTable, routes
 
 PATHS = [
     "/",

@@ -6,10 +6,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from atom.datatype import limit
 from atom.errors import Unprocessable
-from atom.feature.row.insert import grouped, listed
-from atom.sql import limit
-from atom.sql.catalog import LiveColumn, Table
+from atom.postgres.catalog import LiveColumn, Table
+from atom.row.insert import grouped, listed
 
 ROWS = st.lists(
     st.dictionaries(st.sampled_from("abcd"), st.integers(), min_size=1), min_size=1

@@ -4,11 +4,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from atom import keys, settings
+from atom.config import keys
+from atom.config import resolve as settings
 from atom.errors import ApiError, Forbidden, NotFound
-from atom.feature.row.reach import MANAGED, Reach, Rules
-from atom.feature.row.visibility import visible
-from atom.sql.catalog import Catalog, LiveColumn, Table
+from atom.postgres.catalog import Catalog, LiveColumn, Table
+from atom.row.scope import MANAGED, Reach, Rules
+from atom.row.visibility import visible
 
 
 def table(name, *columns):

@@ -4,6 +4,8 @@ from dataclasses import replace
 
 import pytest
 
+from atom.own.table import INDEXES, TABLES
+from atom.own.trigger import FUNCTIONS, SESSION_TRIGGER, triggers
 from atom.schema.declaration import Declaration, digest
 from atom.schema.live import (
     ColumnState,
@@ -16,10 +18,8 @@ from atom.schema.live import (
     TriggerState,
 )
 from atom.schema.migration import plan
-from atom.schema.own_table import INDEXES, TABLES
 from atom.schema.plan import described
 from atom.schema.step_failure import reason
-from atom.schema.trigger import FUNCTIONS, SESSION_TRIGGER, triggers
 
 ID = ColumnState("id", "bigint", True, None, True, True)
 INSTALLED = ExtensionState("public", True)

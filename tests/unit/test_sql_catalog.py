@@ -3,7 +3,7 @@
 import pytest
 
 from atom.errors import ApiError, NotFound
-from atom.sql.catalog import build
+from atom.postgres.catalog import build
 
 ROWS = [
     {

@@ -7,12 +7,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from atom.datatype.operator import OPERATORS
 from atom.errors import ApiError
-from atom.sql import cursor, query_string, read_plan
-from atom.sql.catalog import LiveColumn, Table
-from atom.sql.filter import Filter, check, parse_filter
-from atom.sql.group import parse, render
-from atom.sql.operator import OPERATORS
+from atom.postgres.catalog import LiveColumn, Table
+from atom.row.sql import cursor, query_string, read_plan
+from atom.row.sql.filter import Filter, check, parse_filter
+from atom.row.sql.group import parse, render
 
 DATATYPES = {
     "id": "bigint",

@@ -5,7 +5,7 @@ import sqlglot
 from hypothesis import given
 from hypothesis import strategies as st
 
-from atom.sql.identifier import public, quote
+from atom.postgres.identifier import public, quote
 
 NAMES = st.text(
     st.characters(exclude_characters="\0", exclude_categories=["Cs"]), min_size=1

@@ -9,11 +9,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sqlglot import exp
 
+from atom.datatype.operator import OPERATORS
 from atom.errors import ApiError
-from atom.sql import parent, query_string, read_plan
-from atom.sql.catalog import LiveColumn, Table
-from atom.sql.operator import OPERATORS
-from atom.sql.statement import Target
+from atom.postgres.catalog import LiveColumn, Table
+from atom.row.sql import parent, query_string, read_plan
+from atom.row.sql.statement import Target
 from tests.unit.test_sql_filter import TABLE
 
 OWNED = Table(

@@ -8,12 +8,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sqlglot import exp
 
-from atom import keys, settings
+from atom.config import keys
+from atom.config import resolve as settings
 from atom.errors import ApiError
-from atom.feature.row.reach import PERSONAL, Rules
-from atom.feature.row.relatives import ReachedRelatives
-from atom.sql import foreign_key, query_string, read_plan, relation
-from atom.sql.catalog import Catalog, LiveColumn, Table
+from atom.postgres.catalog import Catalog, LiveColumn, Table
+from atom.row.relatives import ReachedRelatives
+from atom.row.scope import PERSONAL, Rules
+from atom.row.sql import foreign_key, query_string, read_plan, relation
 
 
 def table(name, *columns, **refers):

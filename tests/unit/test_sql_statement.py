@@ -7,10 +7,10 @@ from hypothesis import strategies as st
 from sqlglot import exp
 
 from atom.errors import ApiError
-from atom.sql import read_plan, upsert, write
-from atom.sql.catalog import LiveColumn, Table
-from atom.sql.filter import parse_filter
-from atom.sql.statement import Target
+from atom.postgres.catalog import LiveColumn, Table
+from atom.row.sql import read_plan, upsert, write
+from atom.row.sql.filter import parse_filter
+from atom.row.sql.statement import Target
 
 NAME = st.text(
     st.characters(exclude_characters="\0", exclude_categories=["Cs"]), min_size=1

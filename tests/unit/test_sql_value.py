@@ -8,10 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from atom.datatype import geography, value
+from atom.datatype.datatype import FAMILIES, datatype
 from atom.errors import ApiError
-from atom.sql import geography, value
-from atom.sql.catalog import LiveColumn
-from atom.sql.datatype import FAMILIES, datatype
+from atom.postgres.catalog import LiveColumn
 
 DATATYPES = [
     *(name for name in FAMILIES),

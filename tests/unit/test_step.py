@@ -5,6 +5,7 @@ import asyncio
 import orjson
 import pytest
 
+from atom.account.token import Decoder, encode
 from atom.errors import (
     ApiError,
     Forbidden,
@@ -15,22 +16,21 @@ from atom.errors import (
     Unauthenticated,
     Unavailable,
 )
-from atom.feature.token import Decoder, encode
-from atom.policy import CacheRule, RateRule, RoutePolicy
+from atom.http.policy import CacheRule, RateRule, RoutePolicy
+from atom.http.step.access import require_access
+from atom.http.step.active import require_active
+from atom.http.step.background import asked_for, run_in_background
+from atom.http.step.body import limit_body
+from atom.http.step.cache import answer_from_cache, key_for
+from atom.http.step.concurrency import limit_concurrency
+from atom.http.step.context import address_behind, open_context
+from atom.http.step.error import answer_errors
+from atom.http.step.rate import limit_rate
+from atom.http.step.record import COLUMNS, masked, record
+from atom.http.step.timeout import limit_time
+from atom.http.step.token import authenticate
 from atom.port import UserState
 from atom.reply import success
-from atom.step.access import require_access
-from atom.step.active import require_active
-from atom.step.background import asked_for, run_in_background
-from atom.step.body import limit_body
-from atom.step.cache import answer_from_cache, key_for
-from atom.step.context import address_behind, open_context
-from atom.step.error import answer_errors
-from atom.step.rate import limit_rate
-from atom.step.record import COLUMNS, masked, record
-from atom.step.shed import limit_concurrency
-from atom.step.timeout import limit_time
-from atom.step.token import authenticate
 
 KEY = "k" * 32
 
@@ -389,7 +389,7 @@ class TestBackground:
 
     async def test_bodies_that_wait_are_bounded(self, exchange, monkeypatch):
         """Who need not wait for an answer cannot fill the memory; it is freed again."""
-        monkeypatch.setattr("atom.step.background.HELD_MAX", 5)
+        monkeypatch.setattr("atom.http.step.background.HELD_MAX", 5)
         query = {"query": "is_background=1", "method": "POST"}
         first, second, third = (exchange(**query, body=b"{ }") for _ in range(3))
         await run_in_background(first, Route())

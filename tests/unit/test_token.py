@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from atom.account.token import MAX_BYTES, Claims, Decoder, decode, encode
 from atom.errors import Unauthenticated
-from atom.feature.token import MAX_BYTES, Claims, Decoder, decode, encode
 from tests.unit.effort import counted
 
 KEY = "k" * 32

@@ -9,9 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from atom.errors import ApiError
-from atom.feature.transfer.jsonl import Reader
-from atom.feature.transfer.jsonl_cell import Column
-from atom.sql.catalog import LiveColumn
+from atom.postgres.catalog import LiveColumn
+from atom.transfer.jsonl import Reader
+from atom.transfer.jsonl_cell import Column
 
 VALUE = st.recursive(
     st.none() | st.booleans() | st.integers(-(2**63), 2**63) | st.text(max_size=5),

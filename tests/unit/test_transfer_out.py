@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from atom.feature.transfer.export import LineEnds
+from atom.transfer.export import LineEnds
 
 CELL = st.text('a,"\n\ré=', max_size=5)
 

@@ -1,0 +1,79 @@
+"""The first user, who may do everything: made once in the life of a database."""
+
+import secrets
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from atom.account.identity import spelled
+from atom.account.password import hash_password
+
+MARK = "root"
+
+KNOWN = "select to_regclass('atom.marker') is not null"
+MARKED = "select exists (select from atom.marker where name = $1)"
+LOCK = "select pg_advisory_xact_lock(hashtextextended('atom root user', 0))"
+SCHEMA = "create schema if not exists atom"
+TABLE = """
+create table if not exists atom.marker (
+  name text primary key,
+  created_at timestamptz not null default now()
+)
+"""
+SET_MARK = "insert into atom.marker (name) values ($1) on conflict do nothing"
+# User 1, whom the database keeps from being deleted. Whoever has the number or the name
+# already stays who they are.
+MAKE = """
+insert into users (id, type, username, password, api_access, is_active, is_protected)
+values (1, $1, $2, $3, $4, 1, 1)
+on conflict do nothing
+returning id
+"""
+# The number was given by hand: the sequence of a table nobody has written to yet would
+# give it again.
+SKIP = """
+select setval(name, 1)
+from (select pg_get_serial_sequence('public.users', 'id')::regclass) as sequence (name)
+where name is not null and pg_sequence_last_value(name) is null
+"""
+
+
+@dataclass(frozen=True)
+class RootLogin:
+    """How to log in as root; known in clear only at the moment it is made."""
+
+    id: int
+    type: int
+    username: str
+    password: str
+
+
+async def ensure_root(
+    database: Any, config: Mapping[str, Any], api_ids: Iterable[int]
+) -> RootLogin | None:
+    """Make the root user with these api ids, unless that was ever done before.
+
+    A mark in `atom.marker` remembers it, so that a rename or a deletion stays what it
+    is. Where there is a user 1, or one with the name, none is made. Returns the login
+    only when it was made now.
+    """
+    if await database.value(KNOWN) and await database.value(MARKED, MARK):
+        return None
+    kind = next(iter(config["config_signup_type_list"]), 1)
+    username = spelled("username", config["config_root_username"])
+    password = config["config_root_password"] or secrets.token_urlsafe(12)
+    stored = await hash_password(password)
+    access = ",".join(str(one) for one in sorted(set(api_ids)))
+    async with database.transaction() as connection:
+        await connection.run(LOCK)
+        await connection.run(SCHEMA)
+        await connection.run(TABLE)
+        if await connection.value(MARKED, MARK):
+            return None
+        await connection.run(SET_MARK, MARK)
+        made = await connection.value(MAKE, kind, username, stored, access)
+        if made is None:
+            return None
+        await connection.run(SKIP)
+    database.written("users")
+    return RootLogin(made, kind, username, password)

@@ -1,0 +1,232 @@
+"""Sessions: an access token to show, and a refresh token to get the next pair with.
+
+A session is a family of refresh tokens, each good for one rotation. Only their SHA-256
+is stored: they are long and random, so a slow hash would add nothing. A family one of
+whose tokens was revoked is dead as a whole. Access tokens carry the family as `sid`;
+the first token of a family has its id, so that either column names the session.
+"""
+
+import hashlib
+import logging
+import secrets
+import time
+import uuid
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import orjson
+
+from atom.account import token
+from atom.errors import Forbidden, Unauthenticated
+
+log = logging.getLogger(__name__)
+
+# The columns a token carries come as JSON, by name and never as text of a statement.
+PERSON = """
+select u.id, u.is_active, u.is_deleted, coalesce(v.version, 0) as version,
+       (select jsonb_object_agg(column_name, value)::text
+        from jsonb_each(to_jsonb(u)) as each (column_name, value)
+        where column_name = any ($2::text[])) as claims
+from users u left join atom.token_version v on v.user_id = u.id
+where u.id = $1
+"""
+
+OPEN = """
+insert into atom.session (id, user_id, family, token_hash, expires_at)
+values ($1, $2, $3, $4, now() + make_interval(secs => $5))
+"""
+
+TAKE = """
+update atom.session s set used_at = now()
+where s.token_hash = $1 and s.used_at is null and s.revoked_at is null
+  and s.expires_at > now()
+  and not exists (select from atom.session o
+                  where o.family = s.family and o.revoked_at is not null)
+returning s.user_id, s.family
+"""
+
+FIND = """
+select user_id, family, used_at is not null as used, expires_at <= now() as late
+from atom.session where token_hash = $1
+"""
+
+REVOKE_FAMILY = """
+update atom.session set revoked_at = now()
+where family = $1 and user_id = $2 and revoked_at is null
+"""
+
+REVOKE_USER = """
+update atom.session set revoked_at = now() where user_id = $1 and revoked_at is null
+"""
+
+REMOVE_USER = "delete from atom.session where user_id = $1"
+
+# A revoked session must be known for as long as its last access token may live, and the
+# first token of a family, whose id is the session's, for as long as any of the family.
+PRUNE = """
+delete from atom.session s
+where s.user_id = $1 and s.expires_at < now() - make_interval(secs => $2)
+  and (s.id <> s.family or not exists (
+        select from atom.session o where o.family = s.family
+          and o.expires_at >= now() - make_interval(secs => $2)))
+"""
+
+
+@dataclass(frozen=True)
+class TokenPair:
+    """What a login gives: tokens, and how many seconds the access token lives."""
+
+    access: str
+    refresh: str
+    expires_in: int
+
+
+@dataclass(frozen=True)
+class Person:
+    """A user as the tables have them now, and what their token shall carry."""
+
+    id: int
+    version: int
+    claims: dict[str, Any]
+    is_active: bool
+    is_deleted: bool
+
+    @classmethod
+    def of(cls, row: Mapping[str, Any], config: Mapping[str, Any]) -> "Person":
+        """Read a row that has the columns of PERSON."""
+        said = orjson.loads(row["claims"] or "{}")
+        names = config["config_token_key_list"]
+        return cls(
+            id=row["id"],
+            version=row["version"],
+            claims={name: said.get(name) for name in names},
+            is_active=row["is_active"] != 0,
+            is_deleted=row["is_deleted"] == 1,
+        )
+
+
+def require_usable(person: Person | None) -> Person:
+    """Return the person, if there is one who may use tokens.
+
+    Raises:
+        Unauthenticated: `account.missing` when deleted, softly or not.
+        Forbidden: `active.inactive`.
+    """
+    if person is None or person.is_deleted:
+        raise Unauthenticated("user not found", code="account.missing")
+    if not person.is_active:
+        raise Forbidden("user not active", code="active.inactive")
+    return person
+
+
+async def person_now(
+    database: Any, user_id: int, config: Mapping[str, Any]
+) -> Person | None:
+    """Read a user as they are now; None when there is none."""
+    row = await database.row(PERSON, user_id, list(config["config_token_key_list"]))
+    return None if row is None else Person.of(row, config)
+
+
+def access_token(person: Person, session: str, config: Mapping[str, Any]) -> str:
+    """Sign an access token for a session, with the first of the keys."""
+    return token.encode(
+        person.claims,
+        key=token.signing_keys(config["config_key_jwt"])[0],
+        now=int(time.time()),
+        seconds=config["config_token_expire_sec"],
+        subject=person.id,
+        session=session,
+        version=person.version,
+        unique=secrets.token_hex(16),
+    )
+
+
+async def open_session(
+    database: Any, user_row: Person, config: Mapping[str, Any]
+) -> TokenPair:
+    """Begin a session: a new family with its first pair of tokens."""
+    return await _issue(database, user_row, None, config)
+
+
+async def _issue(
+    database: Any, person: Person, family: uuid.UUID | None, config: Mapping[str, Any]
+) -> TokenPair:
+    """Add a token to a family, or begin one. The token names the version it is for."""
+    await database.run(PRUNE, person.id, float(config["config_token_expire_sec"]))
+    made = uuid.uuid4()
+    family = family or made
+    refresh = f"{person.version}.{secrets.token_urlsafe(32)}"
+    await database.run(
+        OPEN,
+        made,
+        person.id,
+        family,
+        _digest(refresh),
+        float(config["config_token_refresh_expire_sec"]),
+    )
+    return TokenPair(
+        access=access_token(person, str(family), config),
+        refresh=refresh,
+        expires_in=config["config_token_expire_sec"],
+    )
+
+
+async def rotate(database: Any, refresh: str, config: Mapping[str, Any]) -> TokenPair:
+    """Exchange a refresh token for the next pair.
+
+    Of two callers with the same token one wins; the other shows that it was copied, and
+    the session ends for both. A password changed since then ends it too.
+
+    Raises:
+        Unauthenticated: `token.invalid`, `token.expired`, `account.missing`.
+        Forbidden: `active.inactive`; the token is not used up.
+    """
+    digest = _digest(refresh)
+    async with database.transaction() as connection:
+        taken = await connection.row(TAKE, digest)
+        if taken is not None:
+            found = await person_now(connection, taken["user_id"], config)
+            person = require_usable(found)
+            if str(person.version) == refresh.partition(".")[0]:
+                return await _issue(connection, person, taken["family"], config)
+    await _refuse(database, digest)
+    raise token.invalid()
+
+
+async def _refuse(database: Any, digest: bytes) -> None:
+    known = await database.row(FIND, digest)
+    if known is None:
+        return
+    if known["used"]:
+        log.warning("a used refresh token of user %s came back", known["user_id"])
+        await revoke(database, known["family"], known["user_id"])
+        return
+    if known["late"]:
+        raise token.expired()
+
+
+async def revoke(database: Any, session: uuid.UUID | str, user_id: int) -> None:
+    """End one session of a user; nothing happens when it has ended already."""
+    try:
+        family = session if isinstance(session, uuid.UUID) else uuid.UUID(session)
+    except ValueError:
+        return
+    # A rotation under way may add a token this statement does not see; once it is
+    # committed the next turn does. No rotation begins after the first turn.
+    while await database.run(REVOKE_FAMILY, family, user_id):
+        continue
+
+
+async def revoke_all(database: Any, user_id: int) -> None:
+    """End every session of a user."""
+    await database.run(REVOKE_USER, user_id)
+
+
+async def remove_all(database: Any, user_id: int) -> None:
+    """Forget every session of a user who is gone."""
+    await database.run(REMOVE_USER, user_id)
+
+
+def _digest(refresh: str) -> bytes:
+    return hashlib.sha256(refresh.encode("utf-8", "surrogatepass")).digest()

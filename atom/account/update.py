@@ -1,0 +1,257 @@
+"""Changing one's own row of users: what goes alone, and what has to be proven first."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from atom.account.identity import checked, verify_otp
+from atom.account.login import Guard, check_password
+from atom.account.password import hash_password
+from atom.account.session import revoke_all
+from atom.account.token import signing_keys
+from atom.datatype.value import from_json
+from atom.errors import ApiError, Forbidden, Unauthenticated, Unprocessable, nearest
+from atom.port import Ports
+from atom.postgres.catalog import Table, shown
+from atom.row.sql import write
+from atom.row.sql.statement import Target
+
+PASSWORDS = ("password", "password_bigint")
+ADDRESSES = ("email", "mobile")
+OLD = "password_old"
+
+# What nobody changes of their own row, besides config_column_disabled_list: who they
+# are, what they may do, and what the server keeps account of.
+MANAGED = frozenset(
+    {
+        "created_at",
+        "updated_at",
+        "created_by_id",
+        "updated_by_id",
+        "is_protected",
+        "is_deleted",
+        "type",
+        "last_active_at",
+    }
+)
+
+OWN = "select id, password, password_bigint, email, mobile from users where id = $1"
+# Nothing is written when the password that was proven is the stored one no more.
+SET_PASSWORD = {
+    "password": """
+update users set password = $2, updated_by_id = $1
+where id = $1 and (password, password_bigint) is not distinct from ($3::text, $4::text)
+""",
+    "password_bigint": """
+update users set password_bigint = $2, updated_by_id = $1
+where id = $1 and (password, password_bigint) is not distinct from ($3::text, $4::text)
+""",
+}
+
+
+@dataclass(frozen=True)
+class Wish:
+    """What a caller wants changed of their own row, sorted by what it asks for."""
+
+    password: tuple[str, str] | None  # column, new password
+    password_old: str | None
+    columns: Mapping[str, Any]
+
+
+def check_new_password(
+    password: str, config: Mapping[str, Any], column: str = "password"
+) -> None:
+    """Refuse a password shorter than config_password_min_length.
+
+    Raises:
+        ApiError: `password.too_short`.
+    """
+    least = config["config_password_min_length"]
+    if len(password) < least:
+        raise ApiError(
+            f"{column} must have at least {least} characters", code="password.too_short"
+        )
+
+
+def forget(ports: Ports, user_id: int) -> None:
+    """Let this worker ask again at once; the others hear of it from the database."""
+    if ports.users is not None:
+        ports.users.forget(user_id)
+
+
+async def update(
+    ports: Ports, user: Mapping[str, Any], changes: Any, otp: str | None
+) -> int:
+    """Change one's own row of users. Return its id.
+
+    A password goes alone (with `password_old` beside it) and ends every session; an
+    e-mail or mobile goes one at a time, with an OTP sent to the new address.
+
+    Raises:
+        Forbidden: `account.wrong_id` for any id but one's own.
+        ApiError: an unknown, managed or unreadable column; `account.not_alone`.
+        Unauthenticated: a wrong `password_old` or OTP.
+    """
+    me = int(user["id"])
+    if not isinstance(changes, Mapping):
+        raise ApiError("The body takes an object with 'id'.")
+    require_own(me, changes)
+    table = ports.database.catalog.table("users")
+    wish = read(table, ports.config, changes)
+    row = await ports.database.row(OWN, me)
+    if row is None:
+        raise Unauthenticated("user not found", code="account.missing")
+    if wish.password is not None:
+        await _change_password(ports, row, wish)
+        return me
+    for kind in ADDRESSES:
+        if kind in wish.columns and wish.columns[kind] != row[kind]:
+            await _prove(ports, kind, wish.columns[kind] or row[kind], otp)
+    await _write(ports, table, me, wish.columns)
+    return me
+
+
+def require_own(me: int, changes: Mapping[str, Any]) -> None:
+    """Refuse every id but one's own.
+
+    Raises:
+        ApiError: `account.wrong_id` when there is none.
+        Forbidden: `account.wrong_id` when it is not one's own.
+    """
+    if "id" not in changes:
+        raise ApiError("id is mandatory", code="account.wrong_id", hint=f"It is {me}.")
+    given = changes["id"]
+    if isinstance(given, bool) or str(given) != str(me):
+        raise Forbidden("wrong id", code="account.wrong_id", hint=f"Yours is {me}.")
+
+
+def read(table: Table, config: Mapping[str, Any], changes: Mapping[str, Any]) -> Wish:
+    """Sort the changes, and refuse those that are never allowed together or at all."""
+    wanted = {name: value for name, value in changes.items() if name != "id"}
+    old = wanted.pop(OLD, None)
+    if old is not None and not isinstance(old, str | int):
+        raise ApiError(f"{OLD} must be text", code="value.unreadable")
+    if not wanted:
+        raise ApiError("there is nothing to change", code="account.nothing")
+    for name in wanted:
+        _require_writable(table, config, name)
+    secrets = [name for name in PASSWORDS if name in wanted]
+    if secrets:
+        if len(wanted) > 1:
+            raise ApiError(
+                f"{secrets[0]} must be changed alone",
+                code="account.not_alone",
+                hint=f"Send id, {secrets[0]} and {OLD}, nothing else.",
+            )
+        password = _password(secrets[0], wanted[secrets[0]], config)
+        return Wish((secrets[0], password), None if old is None else str(old), {})
+    if old is not None:
+        raise ApiError(f"{OLD} goes with a password", code="account.not_alone")
+    if all(kind in wanted for kind in ADDRESSES):
+        raise ApiError(
+            "email and mobile must be changed one at a time", code="account.not_alone"
+        )
+    return Wish(
+        None, None, {name: _value(table, name, wanted[name]) for name in wanted}
+    )
+
+
+def _require_writable(table: Table, config: Mapping[str, Any], name: str) -> None:
+    plain = name.strip().lower()
+    managed = MANAGED.union(config["config_column_disabled_list"])
+    if plain in managed or plain.startswith("google_"):
+        raise ApiError(
+            f"column '{shown(plain)}' of users is not yours to change",
+            code="account.managed_column",
+        )
+    if name not in table.columns:
+        raise _unknown(table, config, name)
+    secret = set(config["config_column_secret_list"]) - set(PASSWORDS)
+    if name in secret or ("password" in plain and name not in PASSWORDS):
+        raise _unknown(table, config, name)
+
+
+def _unknown(table: Table, config: Mapping[str, Any], name: str) -> ApiError:
+    open_columns = set(table.columns) - MANAGED
+    open_columns -= {*config["config_column_disabled_list"]}
+    return ApiError(
+        f"Table 'users' has no column '{shown(name)}'.",
+        code="sql.unknown_column",
+        hint=nearest(name[:60], sorted(open_columns)),
+    )
+
+
+def _password(column: str, value: Any, config: Mapping[str, Any]) -> str:
+    fits = isinstance(value, str) or (
+        column == "password_bigint" and type(value) is int
+    )
+    if not fits:
+        raise ApiError(f"{column} must be text", code="value.unreadable")
+    if column == "password_bigint" and not (
+        str(value).isascii() and str(value).isdecimal()
+    ):
+        raise ApiError(f"{column} must be a whole number", code="value.unreadable")
+    check_new_password(str(value), config, column)
+    return str(value)
+
+
+def _value(table: Table, name: str, value: Any) -> Any:
+    if name in {"username", *ADDRESSES} and isinstance(value, str):
+        value = checked(name, value)
+    if name in {"username", "username_bigint"} and value is None:
+        raise Unprocessable(f"{name} cannot be taken away")
+    return from_json(table.columns[name], value)
+
+
+def wrong_old() -> Unauthenticated:
+    """Say that the old password is not the one that is stored."""
+    return Unauthenticated(f"{OLD} is wrong", code="account.wrong_password")
+
+
+async def _change_password(ports: Ports, row: Mapping[str, Any], wish: Wish) -> None:
+    """Prove the old password, store the new one, end every session."""
+    column, password = wish.password or ("", "")
+    other = PASSWORDS[column == "password"]
+    # Somebody who came by OTP or Google has no password to prove.
+    stored = row[column] or row[other]
+    if ports.config["config_is_password_old_check"] and stored:
+        if wish.password_old is None:
+            raise ApiError(f"{OLD} is mandatory", code="account.no_password_old")
+        # Not one address for all: they would share its count of failures.
+        mine = f"own {row['id']}"
+        guard = Guard.of(ports.counter, mine, mine)
+        await check_password(guard, wish.password_old, stored, wrong_old())
+    made = await hash_password(password)
+    async with ports.database.transaction() as connection:
+        proven = (row["password"], row["password_bigint"])
+        if not await connection.run(SET_PASSWORD[column], row["id"], made, *proven):
+            raise wrong_old()
+        await revoke_all(connection, row["id"])
+    ports.database.written("users")
+    forget(ports, row["id"])
+
+
+async def _prove(ports: Ports, kind: str, address: str | None, otp: str | None) -> None:
+    """Check the OTP of a new address; to take one away, of the old one."""
+    if not ports.config["config_is_otp_verify"] or address is None:
+        return
+    if not otp:
+        raise ApiError(
+            f"changing {kind} needs an otp",
+            code="otp.missing",
+            hint=f"Have one sent to the new {kind} and add ?otp=….",
+        )
+    keys = signing_keys(ports.config["config_key_jwt"])
+    await verify_otp(ports.database, otp, keys=keys, **{kind: address})
+
+
+async def _write(
+    ports: Ports, table: Table, me: int, columns: Mapping[str, Any]
+) -> None:
+    changed = {**columns, "updated_by_id": me}
+    if "updated_by_id" not in table.columns:
+        del changed["updated_by_id"]
+    text = write.update(Target(table, owned=False), tuple(changed))
+    if await ports.database.value(text, me, *changed.values()) is None:
+        raise Unauthenticated("user not found", code="account.missing")
+    ports.database.written("users")

@@ -1,0 +1,260 @@
+"""`python main.py`: check everything, bring what is missing, serve, exit right."""
+
+import asyncio
+import ctypes
+import logging
+import os
+import signal
+import socket
+import sys
+from collections.abc import Coroutine, Sequence
+from functools import partial
+from multiprocessing import current_process, parent_process
+from pathlib import Path
+from types import FrameType
+from typing import Any, NoReturn
+
+from fastapi import FastAPI
+from uvicorn import Config as Settings
+from uvicorn import Server
+from uvicorn.supervisors.multiprocess import Multiprocess, Process
+
+import embedded
+from atom.config.resolve import Config, flag
+from atom.errors import ConfigError
+from atom.postgres import pooler
+
+log = logging.getLogger(__name__)
+
+PR_SET_PDEATHSIG = 1
+FAILED = 3  # uvicorn's own: a worker that ends with it is not started again
+WORKER = "__mp_main__"  # what a spawned worker calls the main.py it was started with
+
+
+def told_plainly(kind: type[BaseException], error: Any, trace: Any) -> None:
+    """Print a ConfigError as the list it is; anything else with its traceback."""
+    if issubclass(kind, ConfigError):
+        sys.stderr.write(f"{error}\n")
+        return
+    sys.__excepthook__(kind, error, trace)
+
+
+def refuse(problems: Sequence[str]) -> NoReturn:
+    """Do not start. A worker says so in the way its parent understands.
+
+    Raises:
+        ConfigError: with all of them.
+    """
+    if parent_process() is None:
+        raise ConfigError(problems)
+    sys.stderr.write(f"{ConfigError(problems)}\n")
+    raise SystemExit(FAILED)
+
+
+class Ending:
+    """Turns the first SIGTERM or SIGINT into a clean end with exit code 0.
+
+    uvicorn takes them over while it serves and raises them again when it has stopped.
+    Those that come after the first must not disturb the putting away.
+    """
+
+    def __init__(self) -> None:
+        self._asked = False
+        self._task: asyncio.Task[None] | None = None
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, self._stop)
+
+    def _stop(self, number: int, frame: FrameType | None) -> None:
+        if self._asked:
+            return
+        self._asked = True
+        if self._task is None:
+            raise SystemExit(0)
+        self._task.get_loop().call_soon_threadsafe(self._task.cancel)
+
+    def run(self, work: Coroutine[Any, Any, None]) -> None:
+        """Do asynchronous work before serving; a signal cancels it."""
+
+        async def cancellable() -> None:
+            self._task = asyncio.current_task()
+            try:
+                await work
+            finally:
+                self._task = None
+
+        try:
+            asyncio.run(cancellable())
+        except asyncio.CancelledError:
+            raise SystemExit(0) from None
+
+
+def bound(host: str, port: int) -> None:
+    """Find out now whether the port is free: workers could only say so too late.
+
+    Raises:
+        ConfigError: naming the port and the key to change.
+    """
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    with socket.socket(family) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, port))
+        except OSError as error:
+            raise ConfigError(
+                [
+                    f"config_port: {host}:{port} cannot be served on "
+                    f"({error.strerror}). Stop what holds it, or set config_port."
+                ]
+            ) from None
+
+
+async def reachable(url: str, seconds: float, key: str = "config_postgres_url") -> None:
+    """Connect to the primary database once.
+
+    Raises:
+        ConfigError: with the cause, without the password.
+    """
+    import asyncpg
+
+    try:
+        connection = await asyncpg.connect(url, timeout=seconds)
+    except (OSError, ValueError, asyncpg.PostgresError, TimeoutError) as error:
+        cause = str(error) or type(error).__name__
+        raise ConfigError([f"{key}: the database does not answer: {cause}"]) from None
+    await connection.close()
+
+
+async def lasting(url: str, seconds: float) -> None:
+    """Connect, and prove that a session lasts as long as its connection.
+
+    Raises:
+        ConfigError: when it does not answer, or a transaction pooler is in between.
+    """
+    import asyncpg
+
+    await reachable(url, seconds)
+    connect = partial(asyncpg.connect, url, timeout=seconds, statement_cache_size=0)
+    if not await pooler.keeps_sessions(connect):
+        raise pooler.lasting()
+
+
+def end_with_parent() -> None:
+    """Have the kernel ask this worker to stop when the process that started it ends.
+
+    Source: prctl(2), PR_SET_PDEATHSIG. The parent may have ended before the call.
+    """
+    parent = parent_process()
+    if parent is None or sys.platform != "linux":
+        return
+    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
+    if os.getppid() != parent.pid:
+        os.kill(os.getpid(), signal.SIGTERM)
+
+
+def speaks_for_all(name: str) -> bool:
+    """Tell whether the process whose main.py has this name is the one to say hello.
+
+    Our own parent has said it before its workers; other parents leave it to the first.
+    """
+    first = current_process().name in {"MainProcess", "SpawnProcess-1"}
+    return first and name != WORKER
+
+
+def adopt(config: Config, found: dict[str, str]) -> None:
+    """Take over what the embedded servers are called; their schema is ours to apply."""
+    if found.get("config_postgres_url"):
+        found["config_is_postgres_init"] = "1"
+        config["config_is_embedded"] = "1"  # no key: workers are not given it
+    config.update(found)
+    config["config_is_postgres_init"] = flag(config["config_is_postgres_init"])
+
+
+def run(app: FastAPI, config: Config, root: Path) -> NoReturn:
+    """Serve until told to stop. Exit 0 when asked to, non-zero when it never served."""
+    workers = config["config_workers"]
+    ending = Ending()
+    try:
+        bound(config["config_host"], config["config_port"])
+        with embedded.provided(config, root, join=False, workers=workers) as found:
+            adopt(config, found)
+            url = config["config_postgres_url"]
+            seconds = config["config_postgres_connect_timeout_sec"]
+            ending.run(reachable(url, seconds))
+            if direct := config["config_postgres_url_direct"]:
+                ending.run(reachable(direct, seconds, "config_postgres_url_direct"))
+            if workers > 1:
+                ending.run(rehearsed(app))
+                os.environ.update(found | {"config_is_postgres_init": "0"})
+            code = together(config) if workers > 1 else alone(app, config)
+    except ConfigError as error:
+        sys.stderr.write(f"{error}\n")
+        sys.exit(1)
+    sys.exit(code)
+
+
+def alone(app: FastAPI, config: Config) -> int:
+    """Serve in this process. Return the exit code."""
+    server = Server(_settings(app, config))
+    try:
+        server.run()
+    except SystemExit as error:
+        return int(error.code or 0)
+    return 0 if server.started else FAILED
+
+
+async def rehearsed(app: FastAPI) -> None:
+    """Start and stop once: a fault is told once, and tables are made by one process.
+
+    Raises:
+        ConfigError: what a worker would have met.
+    """
+    async with app.router.lifespan_context(app):
+        pass
+
+
+def together(config: Config) -> int:
+    """Keep workers serving. Return the exit code: not 0 when one could not start."""
+    settings = _settings(f"{WORKER}:app", config)
+    workers = Workers(settings, [settings.bind_socket()])
+    workers.run()
+    failed = any(process.exitcode == FAILED for process in workers.processes)
+    return FAILED if failed else 0
+
+
+class Workers(Multiprocess):
+    """uvicorn's workers, taken for alive as long as they run.
+
+    uvicorn also kills those that do not answer within seconds: on a busy machine that
+    is each one that still reads its files.
+    """
+
+    def keep_subprocess_alive(self) -> None:
+        """Replace workers that have ended; stop when one could not start."""
+        for place, worker in enumerate(self.processes):
+            if worker.process.is_alive():
+                continue
+            worker.join()
+            if worker.exitcode == FAILED:
+                log.error("worker %s could not start; all are stopped", worker.pid)
+                self.should_exit.set()
+                return
+            log.error("worker %s ended (exit code %s)", worker.pid, worker.exitcode)
+            self.processes[place] = another = Process(self.config, self.sockets)
+            another.start()
+
+
+def _settings(app: FastAPI | str, config: Config) -> Settings:
+    return Settings(
+        app,
+        host=config["config_host"],
+        port=config["config_port"],
+        workers=config["config_workers"],
+        loop="uvloop",
+        http="httptools",
+        lifespan="on",
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        proxy_headers=False,
+        timeout_graceful_shutdown=config["config_graceful_timeout_sec"],
+    )

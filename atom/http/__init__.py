@@ -1,0 +1,11 @@
+"""What happens to any request.
+
+tier          what the first segment of a path requires
+route         the routes of the application, as a table
+policy        one `config_api` entry, parsed
+policy_table  the policy of each route
+exchange      one request and its response as the steps see them; the middleware
+explain       why a user may or may not call a route
+cors          cross-origin requests of browsers
+step/         the pipeline, one `config_api` key to a file
+"""

@@ -1,0 +1,90 @@
+"""`?is_background=1`: answer at once, do the work after."""
+
+import logging
+from collections import Counter
+from urllib.parse import parse_qs
+
+from atom.errors import ApiError, TooLarge, Unavailable
+from atom.http.exchange import Exchange, Proceed
+from atom.reply import success
+
+log = logging.getLogger(__name__)
+READS = frozenset({"GET", "HEAD", "OPTIONS"})
+RESULT_MAX = 500
+# Bytes of bodies that are kept, in each process, for work whose callers are gone: they
+# need no connection to send the next.
+HELD_MAX = 64 * 1024 * 1024
+
+held: Counter[str] = Counter()
+
+
+def asked_for(query: str) -> bool:
+    """Tell whether a query string asks for background work.
+
+    >>> asked_for("table=test&is_background=1"), asked_for("is_background=0")
+    (True, False)
+    """
+    if "is_background" not in query:
+        return False
+    value = parse_qs(query, keep_blank_values=True).get("is_background", ["0"])[-1]
+    if value not in {"0", "1"}:
+        raise ApiError("is_background: expected 0 or 1", code="background.unreadable")
+    return value == "1"
+
+
+async def run_in_background(exchange: Exchange, proceed: Proceed) -> None:
+    """Acknowledge the request, then let it proceed with nobody to answer to."""
+    if not exchange.scope["query_string"] or not asked_for(exchange.query):
+        return await proceed(exchange)
+    allowed = exchange.policy.background
+    if allowed is None:
+        # What /auth answers are tokens: nobody would receive them, log_api keep them.
+        allowed = exchange.method not in READS and exchange.policy.tier != "auth"
+    if not allowed:
+        raise ApiError(
+            "This route does not work in the background.",
+            code="background.refused",
+            hint="Leave out is_background.",
+        )
+    if int(exchange.content_length or 0) > HELD_MAX:
+        raise TooLarge(
+            f"In the background a body has at most {HELD_MAX // 2**20} MiB.",
+            hint="Leave out is_background.",
+        )
+    size = len(await exchange.body(HELD_MAX))
+    if held["bytes"] + size > HELD_MAX:
+        raise Unavailable(
+            "Too much is waiting to be done in the background.",
+            code="background.busy",
+            hint="Try again, or leave out is_background.",
+        )
+    held["bytes"] += size
+    exchange.deferred = True
+    exchange.outcome = "background"
+    try:
+        await exchange.reply(success("added in background"))
+    finally:
+        await exchange.detach()
+        work = _finish(exchange, proceed, size)
+        exchange.ports.tasks.spawn(work, name=f"background {exchange.policy.name}")
+
+
+async def _finish(exchange: Exchange, proceed: Proceed, size: int) -> None:
+    """Do the work, `size` bytes of body; its result or its error goes to log_api."""
+    exchange.captured = bytearray()
+    try:
+        await proceed(exchange)
+    except ApiError as error:
+        exchange.status = error.status
+        exchange.description = f"{error.code} {error.message}"
+    except Exception as error:
+        exchange.status = 500
+        exchange.description = f"error.unexpected {type(error).__name__}"
+        log.exception("%s in background failed", exchange.policy.name)
+    else:
+        answer = bytes(exchange.captured or b"").decode(errors="replace")
+        exchange.description = answer[:RESULT_MAX]
+    finally:
+        held["bytes"] -= size
+        if exchange.after is not None:
+            exchange.after()

@@ -1,0 +1,86 @@
+"""`is_log`: one row of log_api for every request, and nothing secret in it."""
+
+import re
+from datetime import UTC, datetime
+from time import perf_counter
+from typing import Any
+from urllib.parse import unquote
+
+from atom.http.exchange import Exchange, Proceed, only_if
+
+COLUMNS = (
+    "created_at",
+    "created_by_id",
+    "ip_address",
+    "type",
+    "api",
+    "method",
+    "query_param",
+    "status_code",
+    "response_time_ms",
+    "description",
+)
+TYPES = {"background": 1, "cached": 2, "executed": 3, "stored": 4, "refused": 5}
+SECRET = re.compile(
+    r"(?i)((?:^|&)[^&=]*(?:otp|token|password|passwd|pwd|secret|key|authorization|code)"
+    r"[^&=]*=)[^&]*"
+)
+ESCAPED = re.compile(r"(^|&)([^&=]*%[^&=]*)")  # a name with an escape in it
+QUERY_MAX = 2000
+
+
+def masked(query: str) -> str:
+    """Return a query string with the values of secret-looking names starred.
+
+    >>> masked("a=1&otp=123456&google_token=x")
+    'a=1&otp=***&google_token=***'
+    >>> masked("%6ftp=123456&a=%41")
+    'otp=***&a=%41'
+    """
+    if "%" in query:
+        query = ESCAPED.sub(_plain, query)
+    return SECRET.sub(r"\1***", query)[:QUERY_MAX] if query else ""
+
+
+def _plain(name: re.Match[str]) -> str:
+    """Write a name as the route reads it, if that hides no end of it."""
+    read = unquote(name[2])
+    return name[0] if {"&", "="} & set(read) else name[1] + read
+
+
+def row(exchange: Exchange, milliseconds: float) -> tuple[Any, ...]:
+    """Return the row of one exchange, in the order of COLUMNS."""
+    outcome, status = exchange.outcome, exchange.status
+    if status >= 400 and outcome != "background":
+        outcome = "refused"
+    return (
+        datetime.now(UTC),
+        exchange.user.get("id"),
+        exchange.address,
+        TYPES[outcome],
+        exchange.path[:512],
+        exchange.method,
+        masked(exchange.query),
+        status or None,
+        round(milliseconds, 3),
+        exchange.description or None,
+    )
+
+
+@only_if(lambda policy: policy.log)
+async def record(exchange: Exchange, proceed: Proceed) -> None:
+    """Note who asked what, how it was answered, and how long that took, in ms."""
+    journal = exchange.ports.journal
+    if journal is None:
+        return await proceed(exchange)
+    start = perf_counter()
+
+    def write() -> None:
+        journal.append(row(exchange, (perf_counter() - start) * 1000))
+
+    exchange.after = write
+    try:
+        await proceed(exchange)
+    finally:
+        if not exchange.deferred:
+            write()

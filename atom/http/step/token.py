@@ -1,0 +1,79 @@
+"""`is_token`: who is asking. Tokens are read wherever sent, required by tier."""
+
+import time
+from hmac import compare_digest
+from urllib.parse import parse_qs
+
+from atom.account.token import Claims
+from atom.errors import Forbidden, Unauthenticated, Unavailable
+from atom.http.exchange import Exchange, Proceed, websocket_too
+
+
+def bearer(header: bytes) -> str:
+    """Return the token of an Authorization header. Source: RFC 6750 section 2.1.
+
+    >>> bearer(b"bearer abc")
+    'abc'
+    >>> bearer(b"Basic abc")
+    ''
+    """
+    scheme, _, token = header.decode("latin-1").partition(" ")
+    return token.strip() if scheme.lower() == "bearer" else ""
+
+
+def handshake_token(exchange: Exchange) -> str:
+    """Return the token of a WebSocket, which a browser can only send in the URL."""
+    if exchange.scope["type"] != "websocket":
+        return ""
+    return parse_qs(exchange.query).get("token", [""])[0]
+
+
+@websocket_too
+async def authenticate(exchange: Exchange, proceed: Proceed) -> None:
+    """Put the verified user on the exchange, or turn the caller away."""
+    policy, ports = exchange.policy, exchange.ports
+    token = bearer(exchange.authorization) if exchange.authorization else ""
+    if policy.tier == "root":
+        _require_root(token, ports.key_root)
+        return await proceed(exchange)
+    token = token or handshake_token(exchange)
+    if not token:
+        if policy.token_required:
+            raise Unauthenticated(
+                "token missing",
+                code="token.missing",
+                hint="Log in, and send the header Authorization: Bearer <token>.",
+            )
+        return await proceed(exchange)
+    try:
+        if ports.tokens is None or ports.users is None:
+            raise Unavailable("Tokens cannot be checked.", hint="Is a database set?")
+        claims: Claims = ports.tokens.decode(token, int(time.time()))
+        await _current(exchange, claims)
+    except (Unauthenticated, Forbidden, Unavailable):
+        if policy.token_required:
+            raise
+        return await proceed(exchange)
+    exchange.user.update(claims.user, id=claims.subject)
+    exchange.scope["state"]["session"] = claims.session
+    await proceed(exchange)
+
+
+def _require_root(token: str, key: str) -> None:
+    if len(key) < 16 or not compare_digest(token.encode(), key.encode()):
+        raise Unauthenticated(
+            "token root mismatch",
+            code="token.root_mismatch",
+            hint="Send config_key_root as the header Authorization: Bearer <key>.",
+        )
+
+
+async def _current(exchange: Exchange, claims: Claims) -> None:
+    """Refuse a token whose user is gone or has revoked it since."""
+    assert exchange.ports.users is not None
+    state = await exchange.ports.users.state(claims.subject)
+    if state is None:
+        raise Unauthenticated("user not found", code="token.user_missing")
+    if state.token_version != claims.version or claims.session in state.revoked:
+        raise Unauthenticated("token invalid", code="token.revoked")
+    exchange.state = state

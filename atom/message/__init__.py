@@ -1,0 +1,5 @@
+"""Messages between users.
+
+statement  the SQL
+inbox      received messages, threads, and deletion
+"""

@@ -1,0 +1,94 @@
+"""What the operator does to a running system: its schema, its caches, its questions."""
+
+import logging
+from typing import Any
+
+from atom.account.root import RootLogin, ensure_root
+from atom.port import Ports, UserState
+from atom.postgres import catalog
+from atom.postgres.catalog import Catalog
+from atom.schema import apply as schema
+from atom.schema.declaration import Declaration
+from atom.schema.plan import Plan
+
+log = logging.getLogger(__name__)
+ROOT_API_IDS = range(1, 7)
+
+
+def declaration(ports: Ports) -> Declaration:
+    """Return what config declares."""
+    return Declaration.parse(ports.config["config_postgres_schema"])
+
+
+def _lasting(ports: Ports) -> Any:
+    """Return where a session lasts: not behind a pooler."""
+    return ports.config.get("config_postgres_url_direct") or ports.database
+
+
+async def schema_plan(ports: Ports, destructive: bool) -> Plan:
+    """Return what applying the declaration would do, and how the database differs."""
+    source = _lasting(ports)
+    return await schema.plan(source, declaration(ports), destructive=destructive)
+
+
+async def schema_apply(ports: Ports, destructive: bool) -> RootLogin | None:
+    """Apply the declaration, make the root user once, and tell every worker."""
+    source = _lasting(ports)
+    await schema.apply(source, declaration(ports), destructive=destructive)
+    await read_schema(ports)
+    login = None
+    if "users" in ports.database.catalog.tables:
+        login = await ensure_root(ports.database, ports.config, ROOT_API_IDS)
+    await ports.bus.tell("schema")
+    return login
+
+
+async def read_schema(ports: Ports) -> None:
+    """Read the catalog again; whatever was derived from the old one goes with it."""
+    live = await catalog.read(ports.database)
+    ports.database.catalog = live
+    ports.database_read.catalog = live
+    assert ports.journal is not None and ports.users is not None
+    if "log_api" in live.tables:
+        ports.journal.enable(live.tables["log_api"].columns)
+    else:
+        ports.journal.disable()
+    ports.users.forget()
+    if ports.schema_read is not None:
+        ports.schema_read(live)
+
+
+async def reset(ports: Ports) -> None:
+    """Have every worker start over; this one has when it returns."""
+    await start_over(ports)
+    await ports.bus.tell("reset")
+
+
+async def start_over(ports: Ports) -> None:
+    """Read the schema again and forget everything cached."""
+    await read_schema(ports)
+    for store in ports.stores.values():
+        await store.clear()
+
+
+async def known_user(ports: Ports, user_id: int | None) -> UserState | None:
+    """Return the state of the user `explain` is asked about."""
+    if user_id is None or ports.users is None:
+        return None
+    return await ports.users.fresh(user_id)
+
+
+def shown(live: Catalog) -> dict[str, dict[str, dict[str, Any]]]:
+    """Return the catalog in the form users know as cache_postgres_schema."""
+    return {
+        table.name: {
+            column.name: {
+                "datatype": column.datatype,
+                "default": column.default,
+                "is_null": int(not column.not_null),
+                "is_index": int(column.indexed),
+            }
+            for column in table.columns.values()
+        }
+        for table in live.tables.values()
+    }

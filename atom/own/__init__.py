@@ -1,0 +1,1 @@
+"""Atom's own tables and triggers."""

@@ -1,0 +1,13 @@
+"""PostgreSQL: the only shelf that knows asyncpg. Read in this order:
+
+identifier   names, quoted
+catalog      tables and columns as they are
+errors       driver errors as the errors of the API
+lease        connections kept at hand between statements
+database     statements, sent to a pool
+transaction  connections of a pool, and transactions on them
+named        `client_postgres`: values by `:name`
+copying      rows written by COPY, and the bad ones among them found
+pooler       whether a pooler stands before PostgreSQL, and what follows
+notify       LISTEN and NOTIFY between workers
+"""

@@ -1,0 +1,181 @@
+"""`client_postgres`: statements with `:name` values, on our pool."""
+
+import re
+from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
+from contextlib import AsyncExitStack
+from functools import lru_cache
+from typing import Any
+
+from atom.postgres.transaction import Bound, Held, Transaction
+
+Values = Mapping[str, Any] | None
+
+# Everything in which a colon means nothing, then what it may mean. (PostgreSQL manual,
+# 4.1 Lexical Structure.)
+TOKEN = re.compile(
+    r"""
+      (?<!\w)[eE]'(?:[^'\\]|\\.|'')*'          # string with escapes
+    | '(?:[^']|'')*'                           # string
+    | "(?:[^"]|"")*"                           # quoted identifier
+    | --[^\n]*                                 # comment to the end of the line
+    | (?P<comment>/\*)                         # comment that may hold comments
+    | (?<![\w$])\$(?P<tag>(?:[^\W\d]\w*)?)\$.*?\$(?P=tag)\$   # dollar quotes
+    | \\:                                      # a colon that is meant
+    | ::                                       # a cast
+    | (?<!\w):(?P<name>[^\W\d]\w*)             # a value
+    """,
+    re.VERBOSE | re.DOTALL,
+)
+PREFETCH = 50  # rows that `iterate` reads at once
+EDGE = re.compile(r"/\*|\*/")
+
+
+def _comment_end(text: str, start: int) -> int:
+    depth = 0
+    for edge in EDGE.finditer(text, start):
+        depth += 1 if edge[0] == "/*" else -1
+        if not depth:
+            return edge.end()
+    return len(text)
+
+
+@lru_cache(maxsize=2048)
+def numbered(text: str) -> tuple[str, tuple[str, ...]]:
+    """Turn `:name` into `$1`, and say which name each number stands for.
+
+    Casts, quoted text and comments stay as they are; a name that stands twice gets one
+    number; `\\:` is a colon.
+
+    >>> numbered("select :a::int, ':b', :a + :c")
+    ("select $1::int, ':b', $1 + $2", ('a', 'c'))
+    """
+    parts: list[str] = []
+    numbers: dict[str, int] = {}
+    at = 0
+    while found := TOKEN.search(text, at):
+        parts.append(text[at : found.start()])
+        at = found.end()
+        if found["comment"]:
+            at = _comment_end(text, found.start())
+            parts.append(text[found.start() : at])
+        elif found["name"]:
+            parts.append(f"${numbers.setdefault(found['name'], len(numbers) + 1)}")
+        else:
+            parts.append(":" if found[0] == "\\:" else found[0])
+    return "".join([*parts, text[at:]]), tuple(numbers)
+
+
+def placed(names: tuple[str, ...], values: Values) -> list[Any]:
+    """Put values in the order of their numbers.
+
+    Raises:
+        ValueError: when one is missing, or one is given that the statement lacks.
+    """
+    given = values or {}
+    if missing := [name for name in names if name not in given]:
+        raise ValueError(f"the statement needs a value for :{', :'.join(missing)}")
+    if len(given) > len(names):
+        unused = [str(name) for name in given if name not in names]
+        raise ValueError(f"the statement has no :{', :'.join(unused)}")
+    return [given[name] for name in names]
+
+
+class Row(Mapping[str, Any]):
+    """A row: by name, by place, as an attribute, or `dict(row)`."""
+
+    __slots__ = ("_record",)
+
+    def __init__(self, record: Any) -> None:
+        self._record = record
+
+    def __getitem__(self, key: Any) -> Any:
+        return self._record[key]
+
+    def __getattr__(self, name: str) -> Any:
+        try:
+            return self._record[name]
+        except KeyError:
+            raise AttributeError(f"the row has no column {name!r}") from None
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._record.keys())
+
+    def __len__(self) -> int:
+        return len(self._record)
+
+    def __repr__(self) -> str:
+        return f"Row({dict(self)!r})"
+
+
+class Named:
+    """What `databases.Database` offers for SQL text, on our asyncpg pool."""
+
+    def __init__(
+        self,
+        pool: Any,
+        *,
+        acquire_seconds: float = 5.0,
+        local: Mapping[str, str] | None = None,
+    ) -> None:
+        self.pool = pool
+        self._bound = Bound(pool, acquire_seconds=acquire_seconds, local=local)
+
+    async def fetch_all(self, query: str, values: Values = None) -> list[Row]:
+        """Return every row."""
+        text, names = numbered(query)
+        places = placed(names, values)
+        async with self._bound.connection() as connection:
+            return [Row(one) for one in await connection.fetch(text, *places)]
+
+    async def fetch_one(self, query: str, values: Values = None) -> Row | None:
+        """Return the first row, or None."""
+        text, names = numbered(query)
+        places = placed(names, values)
+        async with self._bound.connection() as connection:
+            record = await connection.fetchrow(text, *places)
+        return None if record is None else Row(record)
+
+    async def fetch_val(
+        self, query: str, values: Values = None, column: str | int = 0
+    ) -> Any:
+        """Return one column of the first row, or None."""
+        row = await self.fetch_one(query, values)
+        return None if row is None else row[column]
+
+    async def execute(self, query: str, values: Values = None) -> Any:
+        """Run a statement. Return the first column of its first row, or None."""
+        text, names = numbered(query)
+        places = placed(names, values)
+        async with self._bound.connection() as connection:
+            return await connection.fetchval(text, *places)
+
+    async def execute_many(self, query: str, values: Iterable[Values]) -> None:
+        """Run a statement once for each set of values: all of them or none."""
+        text, names = numbered(query)
+        places = [placed(names, one) for one in values]
+        async with self._bound.connection() as connection:
+            await connection.executemany(text, places)
+
+    async def iterate(self, query: str, values: Values = None) -> AsyncIterator[Row]:
+        """Yield rows as they are read, a few at a time."""
+        text, names = numbered(query)
+        places = placed(names, values)
+        async with AsyncExitStack() as stack:
+            held = self._bound.current()
+            if held is None:
+                raw = await stack.enter_async_context(self._bound.connection())
+                await stack.enter_async_context(raw.transaction())
+                held = Held(raw)
+            async with held.lock:
+                cursor = await held.raw.cursor(text, *places)
+            while True:
+                async with held.lock:
+                    records = await cursor.fetch(PREFETCH)
+                for record in records:
+                    yield Row(record)
+                if len(records) < PREFETCH:
+                    return
+
+    def transaction(self, **options: Any) -> Transaction:
+        """Return a transaction that the calls made inside it take part in."""
+        return self._bound.transaction(**options)

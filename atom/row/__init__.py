@@ -1,0 +1,34 @@
+"""Rows of any table: the verbs of the generic row routes.
+
+Read in this order; each line needs only the lines above it:
+
+    visibility   the columns of a table that may be shown
+    scope        which tables, rows and columns a caller reaches
+    relatives    what a caller reaches of the tables around one
+    payload      what stands in a body, read for the columns it is meant for
+    explain_error  which column, filter or row it is that PostgreSQL refuses
+    read         rows read
+    insert       rows added, one or many in one statement
+    write        rows created, changed and deleted
+    many         rows of several tables, later ones referring to earlier ones
+    unique       the unique rules of a table
+    upsert       rows that may be there already
+    batch        rows of several callers, added in one statement
+    queue        who writes the rows of a request, and when
+"""
+
+from atom.row.many import create_many
+from atom.row.read import Answer, parents, read
+from atom.row.write import create, delete_any, delete_ids, update, update_ids
+
+__all__ = [
+    "Answer",
+    "create",
+    "create_many",
+    "delete_any",
+    "delete_ids",
+    "parents",
+    "read",
+    "update",
+    "update_ids",
+]

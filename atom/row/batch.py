@@ -1,0 +1,212 @@
+"""`queue=batch`: rows of many callers written in one statement, each told its own end.
+
+Rows of one table wait a few milliseconds for each other. While a statement is under way
+the next rows gather, so the busier it is, the more rows share one commit. Every caller
+is answered after that commit: with the id of its own row, or with its own error.
+"""
+
+import asyncio
+import copy
+from collections import deque
+from dataclasses import dataclass, field
+from typing import Any
+
+from atom.errors import ApiError, Unavailable, Unexpected
+from atom.postgres.catalog import Table
+from atom.postgres.database import Database
+from atom.row.insert import BUSY, insert
+
+ROWS_MAX = 1000  # of one statement
+WAITING_MAX = 10_000  # of all tables together, in each process
+# Of those who have waited for a lock already, no one holds up the others again.
+AGAIN_MS = 50
+SEARCH_SECONDS = 2.0  # to find out whose row it is that waits
+
+
+@dataclass(slots=True, eq=False)
+class Entry:
+    """A row that was accepted, and the promise of its id."""
+
+    table: Table
+    row: dict[str, Any]
+    since: float
+    end: asyncio.Future[int]
+
+    def fail(self, error: ApiError) -> None:
+        """Answer an error, to each caller an own copy."""
+        if not self.end.done():
+            self.end.set_exception(copy.copy(error))
+
+
+@dataclass(frozen=True, slots=True)
+class Patience:
+    """How long a statement waits for a lock, and until when the one who does is sought.
+
+    None: as long as every session does.
+    """
+
+    lock_ms: int | None
+    until: float
+
+
+@dataclass(slots=True, eq=False)
+class Lane:
+    """The rows of one table that wait, and the one who writes them."""
+
+    waiting: deque[Entry] = field(default_factory=deque)
+    enough: asyncio.Event = field(default_factory=asyncio.Event)
+    writer: asyncio.Task[None] | None = None
+
+
+class Batches:
+    """Gathers rows by table; one statement of each table is under way at a time."""
+
+    def __init__(
+        self,
+        database: Database,
+        *,
+        rows: int,
+        wait_ms: int,
+        waiting_max: int = WAITING_MAX,
+        lock_seconds: float = 5.0,
+    ) -> None:
+        self._database = database
+        self._rows = rows
+        self._wait = wait_ms / 1000
+        self._waiting_max = waiting_max
+        self._lock = lock_seconds
+        self._unanswered = 0
+        self._lanes: dict[str, Lane] = {}
+        self._closed = False
+
+    async def create(self, table: Table, row: dict[str, Any]) -> int:
+        """Write a row together with others. Return its id once it is committed.
+
+        The row is written also when the caller has left meanwhile.
+
+        Raises:
+            Unavailable: `shed.busy` when too many rows wait; and when the database is
+                lost, in which case nobody knows whether the row was written.
+            ApiError: what the database says of this row.
+        """
+        if self._closed or self._unanswered >= self._waiting_max:
+            raise Unavailable(
+                "Too many rows are waiting to be written.",
+                code="shed.busy",
+                hint="Try again.",
+            )
+        loop = asyncio.get_running_loop()
+        entry = Entry(table, row, loop.time(), loop.create_future())
+        lane = self._lanes.get(table.name)
+        if lane is None:
+            lane = self._lanes[table.name] = Lane()
+        lane.waiting.append(entry)
+        self._unanswered += 1
+        if lane.writer is None:
+            name = f"batch {table.name}"
+            lane.writer = asyncio.create_task(self._serve(table.name, lane), name=name)
+        if len(lane.waiting) >= self._rows:
+            lane.enough.set()
+        return await entry.end
+
+    async def close(self, seconds: float) -> None:
+        """Write what was accepted, take nothing more."""
+        self._closed = True
+        writers = []
+        for lane in self._lanes.values():
+            lane.enough.set()
+            if lane.writer is not None:
+                writers.append(lane.writer)
+        if not writers:
+            return
+        _, late = await asyncio.wait(writers, timeout=seconds)
+        for writer in late:
+            writer.cancel()
+        if late:
+            await asyncio.wait(late, timeout=1)
+
+    async def _serve(self, name: str, lane: Lane) -> None:
+        """Write the rows of a table until none is left."""
+        taken: list[Entry] = []
+        try:
+            while lane.waiting:
+                await self._gather(lane)
+                taken = _together(lane.waiting)
+                await self._write(taken, self._patience(taken[0].since))
+                self._unanswered -= len(taken)
+                taken = []
+        except BaseException as error:
+            left = [*taken, *lane.waiting]
+            self._unanswered -= len(left)
+            lane.waiting.clear()
+            for entry in left:
+                entry.fail(_broken(error))
+            raise
+        finally:
+            del self._lanes[name]
+
+    async def _gather(self, lane: Lane) -> None:
+        """Wait for enough rows, but no row longer than was promised."""
+        loop = asyncio.get_running_loop()
+        remaining = lane.waiting[0].since + self._wait - loop.time()
+        if self._closed or len(lane.waiting) >= self._rows or remaining <= 0:
+            return
+        lane.enough.clear()
+        try:
+            async with asyncio.timeout(remaining):
+                await lane.enough.wait()
+        except TimeoutError:
+            return
+
+    def _patience(self, since: float) -> Patience:
+        """Return how long rows may wait for a lock, the oldest of them since then."""
+        now = asyncio.get_running_loop().time()
+        left = since + self._lock - now
+        until = max(since + self._lock, now) + SEARCH_SECONDS
+        if left > self._lock / 2 and not self._database.local:
+            return Patience(None, until)  # about what every session waits: no extra
+        return Patience(max(AGAIN_MS, int(left * 1000)), until)
+
+    async def _write(self, entries: list[Entry], patience: Patience) -> None:
+        """Write entries; halve them where one is refused, until it stands alone.
+
+        After a lost connection nothing is tried again: it may have been written.
+        """
+        table = entries[0].table
+        rows = [each.row for each in entries]
+        try:
+            ids = await insert(self._database, table, rows, patience.lock_ms)
+        except ApiError as error:
+            over = asyncio.get_running_loop().time() >= patience.until
+            busy = error.code == BUSY
+            if error.status >= 500 or len(entries) == 1 or (busy and over):
+                for entry in entries:
+                    entry.fail(error)
+                return
+            if busy:
+                patience = Patience(AGAIN_MS, patience.until)
+            half = len(entries) // 2
+            await self._write(entries[:half], patience)
+            await self._write(entries[half:], patience)
+            return
+        self._database.written(table.name)
+        for entry, made in zip(entries, ids, strict=True):
+            if not entry.end.done():
+                entry.end.set_result(made)
+
+
+def _together(waiting: deque[Entry]) -> list[Entry]:
+    """Take the rows of the next statement; its columns are known the same way to all.
+
+    A table that was changed meanwhile is another one, and waits for the next turn.
+    """
+    taken = [waiting.popleft()]
+    while waiting and len(taken) < ROWS_MAX and waiting[0].table is taken[0].table:
+        taken.append(waiting.popleft())
+    return taken
+
+
+def _broken(error: BaseException) -> ApiError:
+    if isinstance(error, asyncio.CancelledError):
+        return Unavailable("The server is stopping.", code="shed.busy")
+    return Unexpected("Something went wrong on our side.")

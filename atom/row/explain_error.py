@@ -1,0 +1,149 @@
+"""Which column, filter or row it is that PostgreSQL refuses.
+
+PostgreSQL names the rule of a table and not its columns, and of a value that a datatype
+refuses nothing at all. Both are looked up once something was refused, never before.
+"""
+
+from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from atom.datatype import value
+from atom.datatype.datatype import datatype
+from atom.errors import ApiError, nearest
+from atom.postgres.catalog import LiveColumn, Table
+from atom.postgres.database import Database
+from atom.postgres.errors import BrokenRule, Unplaced
+from atom.row.sql import trial
+from atom.row.sql.filter import Filter, check
+from atom.row.sql.group import Group, leaves
+
+COLUMNS = """
+select string_agg(a.attname, ', ' order by a.attnum)
+from pg_constraint k
+join pg_class c on c.oid = k.conrelid and c.relname = $1
+join pg_namespace n on n.oid = c.relnamespace and n.nspname = 'public'
+join pg_attribute a on a.attrelid = c.oid and a.attnum = any (k.conkey)
+where k.conname = $2 and k.contype = 'c'
+"""
+WORDS_MAX = 50  # of an enum, in a message
+
+
+@dataclass(frozen=True, slots=True)
+class Trial:
+    """One value tried alone: its column, as it was written, and what tries it."""
+
+    column: LiveColumn
+    raw: Any
+    text: str
+    values: tuple[Any, ...]
+
+
+@asynccontextmanager
+async def naming_columns(database: Database) -> AsyncIterator[None]:
+    """Name the columns of what is refused inside."""
+    try:
+        yield
+    except BrokenRule as error:
+        columns = await database.value(COLUMNS, error.table, error.rule)
+        if columns:
+            where, _, _ = error.message.rpartition("A value breaks")
+            rule = f"the rule '{error.rule}' of table '{error.table}'."
+            error.message = f"{where}Column '{columns}' breaks {rule}"
+            error.args = (error.message,)
+        raise
+    except Unplaced as error:
+        if error.about is not None:
+            table, row = error.about
+            await _find_column(database, table, row, error)
+        raise
+
+
+@contextmanager
+def about(table: Table, row: Mapping[str, Any]) -> Iterator[None]:
+    """Say which row is written inside."""
+    try:
+        yield
+    except Unplaced as error:
+        error.about = (table, row)
+        raise
+
+
+@asynccontextmanager
+async def naming_filters(
+    database: Database, view: Table, filters: Iterable[Filter | Group]
+) -> AsyncIterator[None]:
+    """Name the column of the filter that is refused inside."""
+    try:
+        yield
+    except Unplaced as error:
+        await find_filter(database, view, filters, error)
+        raise
+
+
+async def _find_column(
+    database: Database, table: Table, row: Mapping[str, Any], error: Unplaced
+) -> None:
+    """Read the values of a row one by one, until one is refused alone."""
+    columns = ((table.columns[name], raw) for name, raw in row.items())
+    trials = (Trial(column, raw, trial.cast(column), (raw,)) for column, raw in columns)
+    await _find(database, table, trials, error)
+
+
+async def find_filter(
+    database: Database, view: Table, filters: Iterable[Filter | Group], error: Unplaced
+) -> None:
+    """Try the filters one by one, on no row, until one is refused alone."""
+    await _find(database, view, _filter_trials(view, filters), error)
+
+
+def _filter_trials(view: Table, filters: Iterable[Filter | Group]) -> Iterator[Trial]:
+    for each in filters:
+        for one in leaves(each):
+            shape, values = check(view, one)
+            yield Trial(shape.column, one.operand, trial.condition(shape), values)
+
+
+async def _find(
+    database: Database, table: Table, trials: Iterable[Trial], error: Unplaced
+) -> None:
+    """Run trials until one is refused; say of the error what is to be said of that."""
+    for each in trials:
+        refusal = await _refused(database, each.text, *each.values)
+        if refusal is not None:
+            await _name(database, table, each.column, each.raw, refusal)
+            error.status, error.code = refusal.status, refusal.code
+            error.name(refusal.message, refusal.hint)
+            return
+
+
+async def _refused(database: Database, text: str, *values: Any) -> Unplaced | None:
+    """Return what PostgreSQL has against a trial, if it is about the value."""
+    try:
+        await database.value(text, *values)
+    except Unplaced as error:
+        return error
+    except ApiError:
+        return None  # about something else: the first error stands
+    return None
+
+
+async def _name(
+    database: Database, table: Table, column: LiveColumn, raw: Any, error: Unplaced
+) -> None:
+    """Name the column, and what it takes."""
+    name, kind = column.name, datatype(column.datatype)
+    if error.named:
+        # A name of the database's may hold braces of its own.
+        message = error.named.replace("{name}", name).replace("{kind}", kind.name)
+        error.name(message)
+        return
+    words = await database.value(trial.WORDS, table.name, name) or ()
+    if not words:
+        error.name(f"Column '{name}' takes {value.expected(kind)}.")
+        return
+    shown = ", ".join(words[:WORDS_MAX]) + ", …" * (len(words) > WORDS_MAX)
+    listed = "a list, each item one of" if kind.element is not None else "one of"
+    hint = nearest(raw[:60], words) if isinstance(raw, str) else ""
+    error.name(f"Column '{name}' takes {listed} {shown}.", hint)

@@ -1,0 +1,217 @@
+"""What stands in a body, read for the columns it is meant for."""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from atom.datatype import exact, limit, value
+from atom.errors import ApiError
+from atom.postgres.catalog import LiveColumn, Table, shown, unknown_column
+from atom.row.scope import Reach
+
+Read = Callable[[Any], Any]
+PASSWORDS = frozenset({"password", "password_bigint"})
+ID = LiveColumn("id", "bigint")
+
+
+def column(reach: Reach, table: Table, name: str, *, create: bool) -> LiveColumn:
+    """Return a column this caller may write.
+
+    Raises:
+        ApiError: `row.managed_column`, `sql.unknown_column`, or a generated column.
+    """
+    reach.require_writable(table.name, name, create=create)
+    found = table.columns.get(name)
+    if found is None:
+        hidden = reach.rules.secret
+        known = (n for n in table.columns if n.casefold() not in hidden)
+        raise unknown_column(table.name, name, known)
+    if found.generated:
+        raise ApiError(
+            f"Column '{name}' is computed and may not be written.",
+            code="row.managed_column",
+        )
+    return found
+
+
+class Reader:
+    """Reads rows for one caller and one table; looks each column up once."""
+
+    def __init__(self, reach: Reach, table: Table, *, create: bool) -> None:
+        self._reach, self._table, self._create = reach, table, create
+        self._columns: dict[str, Read] = {}
+
+    def column(self, name: str) -> LiveColumn:
+        """Return a column this caller may write.
+
+        Raises:
+            ApiError: naming it.
+        """
+        return column(self._reach, self._table, name, create=self._create)
+
+    def _read(self, name: str) -> Read:
+        """Return what reads the values of a column; remember it."""
+        found = self.column(name)
+        plain, checked = value.reader(found), limit.limit(found.datatype) is not None
+
+        def read(raw: Any) -> Any:
+            kept = plain(raw)
+            limit.check(found, kept)
+            return kept
+
+        self._columns[name] = read if checked else plain
+        return self._columns[name]
+
+    async def read(self, body: Mapping[str, Any]) -> dict[str, Any]:
+        """Read the values of one row, by the datatype of each column.
+
+        Raises:
+            ApiError: naming the column that may not be written or cannot be read.
+            Unprocessable: naming the column whose value is too long or too large.
+        """
+        found = self._values(body)
+        return found if PASSWORDS.isdisjoint(found) else await _hashed(found)
+
+    def _values(self, body: Mapping[str, Any]) -> dict[str, Any]:
+        """Read all but passwords, which stay as they were written."""
+        if not body:
+            raise ApiError("The body names no column.")
+        known = self._columns
+        found: dict[str, Any] = {}
+        for name, raw in body.items():
+            read = known.get(name) or self._read(name)
+            found[name] = raw if raw is None or name in PASSWORDS else read(raw)
+        return found
+
+    async def listed(self, rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+        """Read the values of every row of a list.
+
+        Raises:
+            ApiError: the same, naming the row.
+        """
+        found: list[dict[str, Any]] = []
+        try:
+            for row in rows:
+                read = self._values(row)
+                if not PASSWORDS.isdisjoint(read):
+                    read = await _hashed(read)
+                found.append(read)
+        except ApiError as error:
+            raise placed(error, len(found)) from None
+        return found
+
+
+async def read(
+    reach: Reach, table: Table, body: Mapping[str, Any], *, create: bool
+) -> dict[str, Any]:
+    """Read the values of one row.
+
+    Raises:
+        ApiError: as `Reader.read`.
+    """
+    return await Reader(reach, table, create=create).read(body)
+
+
+async def _hashed(row: dict[str, Any]) -> dict[str, Any]:
+    """Hash the passwords of a row; none reaches a statement as it was written."""
+    for name in PASSWORDS & row.keys():
+        if row[name] is not None:
+            row[name] = await _hash(name, row[name])
+    return row
+
+
+async def _hash(name: str, raw: Any) -> str:
+    from atom.account.password import hash_password
+
+    text = raw
+    if name == "password_bigint":
+        text = str(value.from_json(LiveColumn(name, "bigint"), raw))
+    if not isinstance(text, str) or not text.strip():
+        raise ApiError(
+            f"Column '{name}' takes a password that is not empty.",
+            code="value.unreadable",
+        )
+    return await hash_password(text)
+
+
+def identity(raw: Any, name: str = "id") -> int:
+    """Read an id.
+
+    Raises:
+        ApiError: naming the parameter.
+    """
+    if raw is None:
+        raise ApiError(f"'{name}' is mandatory.")
+    found: int = value.from_json(LiveColumn(name, ID.datatype), raw)
+    return found
+
+
+def identities(raw: Any, most: int) -> list[int]:
+    """Read ids: `1,2,3` or a list of whole numbers, at most so many.
+
+    Raises:
+        ApiError: when one of them is anything else, or there is none, or too many.
+    """
+    wrong = ApiError(
+        "'ids' takes whole numbers: \"1,2,3\" or [1,2,3].", code="value.unreadable"
+    )
+    parts = [part.strip() for part in raw.split(",")] if isinstance(raw, str) else raw
+    if not isinstance(parts, list) or not parts:
+        raise wrong
+    if len(parts) > most:
+        raise too_many(len(parts), most)
+    if isinstance(raw, list) and any(type(part) is not int for part in parts):
+        raise wrong
+    try:
+        return [value.from_json(ID, part) for part in parts]
+    except ApiError:
+        raise wrong from None
+
+
+def parsed(raw: bytes) -> Any:
+    """Read the JSON of a body; a number that a double does not keep is a Decimal.
+
+    Raises:
+        ApiError: when it is none.
+    """
+    try:
+        return exact.read(raw)
+    except ValueError:
+        raise ApiError(
+            "The body is not JSON." if raw else "The body is empty.",
+            hint='For example {"title": "x"}.',
+        ) from None
+
+
+def too_many(count: int, most: int) -> ApiError:
+    """Say that a request means more rows than one may write."""
+    return ApiError(
+        f"One request writes at most {most} rows; this one means {count} or more.",
+        code="row.too_many",
+        hint="Do it in parts, or raise config_write_rows_max.",
+    )
+
+
+def rows(body: Any, most: int) -> tuple[list[Mapping[str, Any]], bool]:
+    """Return the rows of a body, and whether it was a list.
+
+    Raises:
+        ApiError: when it is neither an object nor a list of objects, or too long.
+    """
+    many = isinstance(body, list)
+    listed = body if many else [body]
+    if not listed:
+        raise ApiError("The body is an empty list.")
+    if len(listed) > most:
+        raise too_many(len(listed), most)
+    for number, row in enumerate(listed):
+        if type(row) is not dict and not isinstance(row, Mapping):
+            where = f" Row {number} is not an object." if many else ""
+            raise ApiError(f"The body takes an object or a list of objects.{where}")
+    return listed, many
+
+
+def placed(error: ApiError, number: int, what: str = "Row") -> ApiError:
+    """Say which row, or entry, of a list an error is about."""
+    error.message = f"{what} {number}: {error.message}"
+    error.args = (shown(error.message),)
+    return error

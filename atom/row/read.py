@@ -1,0 +1,159 @@
+"""Reading rows: a query string in, JSON as PostgreSQL wrote it out."""
+
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+
+import orjson
+
+from atom.errors import ApiError, TimedOut, Unprocessable
+from atom.observe.request_context import note_read
+from atom.postgres.catalog import Catalog
+from atom.postgres.database import Database
+from atom.postgres.errors import Unplaced
+from atom.row.explain_error import find_filter
+from atom.row.relatives import ReachedRelatives
+from atom.row.scope import Reach, Rules
+from atom.row.sql import cursor, parent, query_string, read_plan
+from atom.row.sql.query import Query
+from atom.row.sql.select import COUNTED_MAX
+from atom.row.sql.statement import Statement, Target
+
+REMEMBERED_MAX_BYTES = 1024
+SLOW = "Ask for fewer rows, or filter and order by columns that have an index."
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """Rows as a JSON array, and what stands beside them."""
+
+    body: bytes
+    beside: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """A query string that was understood: what to run, and what to make of it."""
+
+    read: read_plan.Read
+    wants_next: bool = False
+    wants_count: bool = False
+    has_cursor: bool = False
+
+
+async def read(database: Database, reach: Reach, raw: bytes) -> Answer:
+    """Read rows; `raw` is the query string, as it came.
+
+    Raises:
+        Forbidden: `row.table_not_allowed`.
+        NotFound: `sql.unknown_table`.
+        ApiError: naming the parameter, column, operator or value that is wrong.
+    """
+    understand = _remembered if len(raw) <= REMEMBERED_MAX_BYTES else _prepare
+    prepared = understand(database.catalog, reach.rules, reach.tier, raw)
+    note_read(*prepared.read.tables)
+    statement, seconds = prepared.read.statement, reach.rules.read_seconds
+    values = statement.bound(reach.owner)
+    try:
+        if not (prepared.wants_next or prepared.wants_count):
+            body = await database.value(statement.text, *values, seconds=seconds)
+            return Answer(body.encode(), {})
+        row = await database.row(statement.text, *values, seconds=seconds)
+    except TimedOut as error:
+        error.hint = SLOW
+        raise
+    except ApiError as error:
+        raise await _explained(database, reach, raw, prepared, error) from error
+    assert row is not None
+    beside: dict[str, Any] = {}
+    if prepared.wants_next:
+        keys = row["next"]
+        beside["next_cursor"] = keys and cursor.encode(prepared.read.belongs, keys)
+    if prepared.wants_count:
+        beside["count"] = row["count"]
+        guess = prepared.read.estimate
+        if guess is not None and row["count"] > COUNTED_MAX:
+            beside["count"] = await _estimated(database, guess, seconds)
+    return Answer(row["body"].encode(), beside)
+
+
+async def _explained(
+    database: Database, reach: Reach, raw: bytes, prepared: Prepared, error: ApiError
+) -> ApiError:
+    """Say what of a read PostgreSQL refuses: a filter, the cursor, or a sum."""
+    if isinstance(error, Unplaced):
+        query, before = _parsed(raw, reach.rules), error.message
+        view = reach.view(database.catalog, query.table)
+        await find_filter(database, view, query.filters, error)
+        if error.message != before:
+            if error.status == Unprocessable.status:
+                error.status, error.code = ApiError.status, "value.unreadable"
+            return error
+    elif not isinstance(error, Unprocessable):
+        return error
+    if prepared.has_cursor:
+        return ApiError("'cursor' cannot be read.", code="filter.unreadable")
+    if error.status != Unprocessable.status:
+        return error
+    message = "A sum or an average is too large for its datatype."
+    if not isinstance(error, Unplaced):
+        message = error.message
+    return ApiError(message, code="value.unreadable")
+
+
+async def _estimated(database: Database, guess: Statement, seconds: float) -> int:
+    """Ask the planner how many rows there are of what is too many to count."""
+    plan = await database.value(guess.text, *guess.bound(None), seconds=seconds)
+    (root,) = orjson.loads(plan) if isinstance(plan, str) else plan
+    return max(int(root["Plan"]["Plan Rows"]), COUNTED_MAX + 1)
+
+
+def _prepare(catalog: Catalog, rules: Rules, tier: str, raw: bytes) -> Prepared:
+    """Understand a query string. Whose rows are read is no part of it."""
+    query = _parsed(raw, rules)
+    # Any caller of the tier will do: its id is bound when the statement runs.
+    reach = Reach(rules, tier, None if tier == "public" else 0)
+    target = reach.readable(catalog, query.table)
+    view = reach.view(catalog, query.table)
+    users = reach.creators(catalog) if query.creator_keys else None
+    relatives = ReachedRelatives(reach, catalog) if query.relations else None
+    return Prepared(
+        read_plan.read(query, target, view, users, relatives),
+        query.cursor is not None,
+        query.is_count,
+        bool(query.cursor),
+    )
+
+
+def _parsed(raw: bytes, rules: Rules) -> Query:
+    return query_string.parse(query_string.decoded(raw), rules.limit_max)
+
+
+_remembered = lru_cache(1024)(_prepare)
+
+
+async def parents(database: Database, reach: Reach, raw: bytes) -> bytes:
+    """Read the parent rows of one's own rows, as JSON.
+
+    Raises:
+        Forbidden: `row.table_not_allowed` for a table that is no parent.
+        ApiError: naming the parameter or column that is wrong.
+    """
+    query = parent.parse(query_string.decoded(raw), reach.rules.limit_max)
+    catalog = database.catalog
+    target = reach.readable(catalog, query.table)
+    child = reach.view(catalog, query.table)
+    read_plan.column(child, query.parent_column)  # first, so that a misspelt one is 400
+    view = reach.parents(catalog, target, query.parent_table, query.parent_column)
+    owned = view.name != "users" and view.name not in reach.rules.public_read
+    statement = parent.read(query, target, child, Target(view, owned=owned))
+    note_read(query.table, query.parent_table)
+    values = statement.bound(reach.owner)
+    try:
+        body: str = await database.value(
+            statement.text, *values, seconds=reach.rules.read_seconds
+        )
+    except TimedOut as error:
+        error.hint = SLOW
+        raise
+    return body.encode()

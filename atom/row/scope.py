@@ -1,0 +1,243 @@
+"""Which rows, tables and columns a caller reaches on the generic row routes.
+
+A `Reach` is made for one caller of one tier. It hands out targets (rows) and views
+(columns); the statements of `atom.sql` are written of those alone.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from atom.errors import ApiError, Forbidden
+from atom.postgres.catalog import Catalog, Table, shown, unknown_table
+from atom.row.sql.statement import OWNER, Target
+from atom.row.visibility import visible, without
+
+# What the server itself keeps, in any table; only an admin writes some of it.
+MANAGED = frozenset(
+    {
+        "id",
+        "created_by_id",
+        "updated_by_id",
+        "created_at",
+        "updated_at",
+        "is_protected",
+        "type",
+        "password",
+        "password_bigint",
+    }
+)
+MANAGED_PREFIX = "google_"
+# is_read belongs to who received a message, and object-update to who sent it.
+MANAGED_OF = {"message": frozenset({"is_read"})}
+# Not even an admin: who made a row and when stays true.
+FIXED_CREATE = frozenset(
+    {"id", "created_at", "updated_at", "created_by_id", "updated_by_id"}
+)
+FIXED_UPDATE = frozenset({"id", "created_at", "updated_at", "updated_by_id"})
+# Written by routes of their own. A user's row of otp would be a key to any account.
+CLOSED = frozenset({"users", "otp", "log_password", "log_api"})
+OPEN = frozenset({"admin", "trusted"})  # tiers that reach every table
+# What one user does not learn of another through rows that point to that user.
+PERSONAL = frozenset(
+    {
+        "api_access",
+        "email",
+        "google_id",
+        "last_active_at",
+        "location",
+        "metadata",
+        "mobile",
+        "updated_at",  # moves with last_active_at
+        "username_bigint",
+    }
+)
+
+
+class Rules:
+    """What config says about tables and columns."""
+
+    def __init__(self, config: Mapping[str, Any]) -> None:
+        self.secret = _folded(config["config_column_secret_list"])
+        self.disabled = _folded(config["config_column_disabled_list"]) | MANAGED
+        self.public_create = frozenset(
+            config["config_table_allowed_public_create_list"]
+        )
+        self.public_read = frozenset(config["config_table_allowed_public_read_list"])
+        self.limit_max: int = config["config_limit_read_max"]
+        self.read_seconds: float = config["config_read_timeout_ms"] / 1000
+        self.write_max: int = config["config_write_rows_max"]
+
+    def my(self, user_id: int) -> "Reach":
+        """Reach the rows a user made."""
+        return Reach(self, "my", int(user_id))
+
+    def public(self) -> "Reach":
+        """Reach the rows of tables that are open to anybody."""
+        return Reach(self, "public", None)
+
+    def admin(self, user_id: int) -> "Reach":
+        """Reach every row of every table."""
+        return Reach(self, "admin", int(user_id))
+
+    def trusted(self, user_id: int | None) -> "Reach":
+        """Reach as code of ours or of a drop-in does: as an admin, for some user."""
+        return Reach(self, "trusted", user_id)
+
+    def managed(self, table: str, column: str) -> bool:
+        """Tell whether users may not write a column, however it is spelt."""
+        word = column.casefold().strip()
+        return (
+            word in self.disabled
+            or word.startswith(MANAGED_PREFIX)
+            or word in MANAGED_OF.get(table, ())
+        )
+
+
+def _folded(names: Any) -> frozenset[str]:
+    return frozenset(str(name).casefold() for name in names)
+
+
+@dataclass(frozen=True, slots=True)
+class Reach:
+    """One caller on one tier: my, public or admin."""
+
+    rules: Rules
+    tier: str
+    user_id: int | None
+
+    def __post_init__(self) -> None:
+        if self.tier == "trusted":
+            return
+        if self.tier not in {"my", "public", "admin"}:
+            raise ValueError(f"there is no tier {self.tier}")
+        if (self.user_id is None) is not (self.tier == "public"):
+            raise ValueError("a caller of /my and /admin is known, of /public is not")
+
+    @property
+    def owner(self) -> int | None:
+        """Whose rows these are; None when they are not one person's."""
+        return self.user_id if self.tier == "my" else None
+
+    def target(self, catalog: Catalog, name: str) -> Target:
+        """Return the rows of a table this caller reaches.
+
+        Raises:
+            NotFound: `sql.unknown_table`.
+            ApiError: when a table of /my has no owner column.
+        """
+        found = catalog.tables.get(name)
+        if found is None:
+            raise unknown_table(name, catalog.tables if self.tier != "public" else ())
+        return Target(found, owned=self.tier == "my")
+
+    def readable(self, catalog: Catalog, name: str) -> Target:
+        """Return the rows of a table this caller may read.
+
+        Raises:
+            Forbidden: `row.table_not_allowed` on a table closed to the public.
+        """
+        if self.tier == "public" and name not in self.rules.public_read:
+            raise not_allowed(name, self.rules.public_read)
+        return self.target(catalog, name)
+
+    def view(self, catalog: Catalog, name: str) -> Table:
+        """Return the columns of a table that may be shown and filtered."""
+        return visible(catalog, self.rules.secret).table(name)
+
+    def creators(self, catalog: Catalog) -> Table | None:
+        """Return the columns of users that may stand beside a row they made."""
+        users = visible(catalog, self.rules.secret).tables.get("users")
+        if users is None or self.tier in OPEN:
+            return users
+        return without(users, PERSONAL)
+
+    def parents(
+        self, catalog: Catalog, target: Target, name: str, column: str
+    ) -> Table:
+        """Return what may be shown of the parents of one's own rows.
+
+        A row says itself who its parent is, so anybody can point at anything: only what
+        is open to read, or by its name the parent of this table, may be asked for.
+
+        Raises:
+            Forbidden: `row.table_not_allowed` for any other table.
+        """
+        parent = self.view(catalog, name)
+        if name == "users":
+            return without(parent, PERSONAL)
+        named = {f"{name}_id", f"{name.removesuffix('s')}_id"}
+        if name == target.table.name:
+            named.add("parent_id")
+        refers = target.table.columns.get(column)
+        if refers is not None and refers.refers == name:
+            named.add(column)  # declared, so it may be called as it likes
+        if name in self.rules.public_read or (name not in CLOSED and column in named):
+            return parent
+        raise Forbidden(
+            f"Table '{shown(name)}' is no parent of '{target.table.name}' by column"
+            f" '{shown(column)}'.",
+            code="row.table_not_allowed",
+            hint=f"A column that refers to it is called {name[:50]}_id, or is declared"
+            " with a foreign key.",
+        )
+
+    def creatable(self, catalog: Catalog, name: str) -> Target:
+        """Return a table this caller may add rows to.
+
+        Raises:
+            Forbidden: `row.table_not_allowed`.
+        """
+        if self.tier == "public" and name not in self.rules.public_create:
+            raise not_allowed(name, self.rules.public_create)
+        return self.changeable(catalog, name)
+
+    def changeable(self, catalog: Catalog, name: str) -> Target:
+        """Return the rows of a table this caller may change.
+
+        Raises:
+            Forbidden: `row.table_not_allowed` on a table with routes of its own.
+        """
+        target = self.target(catalog, name)
+        if self.tier not in OPEN and name in CLOSED:
+            raise Forbidden(
+                f"Rows of table '{name}' are not written here.",
+                code="row.table_not_allowed",
+                hint="See /auth and /my/object-update for one's own account."
+                if name == "users"
+                else "",
+            )
+        return target
+
+    def require_writable(self, table: str, column: str, *, create: bool) -> None:
+        """Refuse a column that this caller never writes, however it is spelt.
+
+        Raises:
+            ApiError: `row.managed_column`, naming it.
+        """
+        if self.tier in OPEN:
+            fixed = FIXED_CREATE if create else FIXED_UPDATE
+            refused = column.casefold().strip() in fixed
+        else:
+            refused = self.rules.managed(table, column)
+        if refused:
+            raise ApiError(
+                f"Column '{shown(column)}' may not be written.",
+                code="row.managed_column",
+            )
+
+    def stamps(self, table: Table, *, create: bool) -> dict[str, int]:
+        """Return what the server itself writes: who made a row, who changed it."""
+        column = OWNER if create else "updated_by_id"
+        if self.user_id is None or column not in table.columns:
+            return {}
+        return {column: self.user_id}
+
+
+def not_allowed(name: str, allowed: frozenset[str]) -> Forbidden:
+    """Say that a table is closed to the public, whether or not it exists."""
+    return Forbidden(
+        "table not allowed",
+        code="row.table_not_allowed",
+        hint="Open: " + ", ".join(sorted(allowed)) if allowed else "",
+    )

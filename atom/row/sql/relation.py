@@ -1,0 +1,245 @@
+"""`relation=…`: the rows that refer to a row, how many, and the rows it refers to.
+
+    message                rows of message that refer to this one: ten, newest first
+    message:3              three of them
+    message:count          how many there are
+    message(id,title)      with these columns
+    message.user_id        by this column, where there are several; of the tables that
+                           refer to users, created_by_id only where there is no other
+    user_id                the row that this one refers to
+    user_id(username)      with these columns of it
+    message(id,user_id(username))   and so on, two steps deep
+
+Joined by commas. Inside parentheses a single word is a column and `*` all of them.
+"""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Protocol
+
+from atom.errors import ApiError, nearest
+from atom.postgres.catalog import Catalog, Table, shown, unknown_column
+from atom.row.sql import foreign_key
+from atom.row.sql.clause import USUAL_LIMITS
+from atom.row.sql.query import RelationQuery
+from atom.row.sql.relation_text import Relation
+from atom.row.sql.statement import KEY, OWNER, Target
+
+CHILDREN_DEFAULT = 10
+CHILDREN_MAX = 100
+DEPTH_MAX = 2
+RELATIONS_MAX = 10
+ROWS_MAX = 100_000
+TOKEN = re.compile(r"[(),:]|[^(),:]+")
+TAKES = (
+    "'relation' takes tables that refer to this one and columns that refer to others,"
+    " joined by commas."
+)
+EXAMPLE = "For example relation=message(id,title):3,message:count,user_id(username)."
+
+
+def unreadable(message: str = TAKES, hint: str = EXAMPLE) -> ApiError:
+    """Say that a relation is not written as it should be."""
+    return ApiError(message, code="relation.unreadable", hint=hint)
+
+
+def parse(text: str) -> tuple[RelationQuery, ...]:
+    """Read a relation.
+
+    Raises:
+        ApiError: `relation.unreadable`.
+
+    >>> [each.name for each in parse("message(id):3,user_id")]
+    ['message', 'user_id']
+    """
+    words = [word.strip() for word in TOKEN.findall(text)][::-1]
+    found = _items(words, 1)
+    if words:
+        raise unreadable()
+    return found
+
+
+def _items(words: list[str], depth: int) -> tuple[RelationQuery, ...]:
+    found = [_item(words, depth)]
+    while words and words[-1] == ",":
+        words.pop()
+        found.append(_item(words, depth))
+    return tuple(found)
+
+
+def _item(words: list[str], depth: int) -> RelationQuery:
+    name, dot, column = (words.pop() if words else "").partition(".")
+    if not name or name in "(),:" or (dot and not column):
+        raise unreadable()
+    inside: tuple[RelationQuery, ...] = ()
+    bare = not dot
+    if words and words[-1] == "(":
+        words.pop()
+        bare = False
+        inside = _items(words, depth + 1)
+        if not words or words.pop() != ")":
+            raise unreadable("A parenthesis of 'relation' is not closed.")
+    amount = ""
+    if words and words[-1] == ":":
+        words.pop()
+        bare = False
+        amount = words.pop() if words else ""
+        if not _is_amount(amount):
+            raise unreadable(
+                f"'{shown(name)}:' takes count, or a number from 1 to {CHILDREN_MAX}."
+            )
+    if depth > DEPTH_MAX and not bare:
+        raise unreadable(f"'relation' goes at most {DEPTH_MAX} steps deep.")
+    if amount == "count" and inside:
+        raise unreadable(f"'{shown(name)}:count' has no columns.")
+    return RelationQuery(name, column, inside, amount, bare=bare)
+
+
+def _is_amount(text: str) -> bool:
+    if text == "count":
+        return True
+    digits = text.isascii() and text.isdecimal() and len(text) <= 3
+    return digits and 1 <= int(text) <= CHILDREN_MAX
+
+
+class Relatives(Protocol):
+    """What a caller reaches of the tables around one."""
+
+    @property
+    def catalog(self) -> Catalog:
+        """Return every table, without columns that do not exist outside."""
+
+    def parent(self, name: str) -> tuple[Target, Table] | None:
+        """Return the rows and columns of a table that others refer to, if open."""
+
+    def child(self, name: str) -> tuple[Target, Table] | None:
+        """Return the rows and columns of a table that refers to others, if open."""
+
+
+@dataclass(slots=True)
+class Fitting:
+    """Looks up relations; keeps what the statement and the cache want to know."""
+
+    relatives: Relatives
+    limits: list[int] = field(default_factory=list)  # those that are parameters
+    tables: set[str] = field(default_factory=set)
+    count: int = 0
+    rows: int = 0
+
+    def fit(
+        self, queries: tuple[RelationQuery, ...], view: Table, rows: int
+    ) -> tuple[Relation, ...]:
+        """Fit relations of a table of which at most so many rows are read.
+
+        Raises:
+            ApiError: naming the relation or column that is unknown, or all of them
+                when they ask for too many rows.
+        """
+        relations, keys = [], set(view.columns)
+        for each in queries:
+            relation = self._one(each, view, rows)
+            if relation.key in keys:
+                raise unreadable(
+                    f"Rows of table '{view.name}' would have two '{relation.key}'.", ""
+                )
+            keys.add(relation.key)
+            relations.append(relation)
+        return tuple(relations)
+
+    def _one(self, query: RelationQuery, view: Table, rows: int) -> Relation:
+        refers = foreign_key.parents(self.relatives.catalog)[view.name]
+        refers = {name: to for name, to in refers.items() if name in view.columns}
+        if query.name in refers and not query.column:
+            relation = self._parent(query, view, refers)
+        else:
+            relation = self._children(query, view, refers)
+        if relation.kind == "children":
+            limit = int(query.amount or CHILDREN_DEFAULT)
+            rows *= limit
+            if limit in USUAL_LIMITS:
+                relation = replace(relation, limit=limit)
+            else:
+                self.limits.append(limit)
+        self.tables.add(relation.view.name)
+        self.count += 1
+        self.rows += rows
+        if self.count > RELATIONS_MAX:
+            raise unreadable(f"'relation' takes at most {RELATIONS_MAX} in all.", "")
+        if self.rows > ROWS_MAX:
+            raise unreadable(
+                f"'limit' and 'relation' together ask for more than {ROWS_MAX} rows.",
+                "Ask for fewer rows, or for fewer of a relation.",
+            )
+        nested = tuple(each for each in query.inside if not each.bare)
+        return replace(
+            relation,
+            columns=_columns(query, relation.view),
+            relations=self.fit(nested, relation.view, rows),
+        )
+
+    def _parent(
+        self, query: RelationQuery, view: Table, refers: Mapping[str, str]
+    ) -> Relation:
+        side = self.relatives.parent(refers[query.name])
+        if side is None:
+            raise self._unknown(query, view, refers)
+        if query.amount:
+            raise unreadable(f"'{query.name}' is one row: it takes no number.", "")
+        stem = query.name.removesuffix("_id")
+        key = stem if stem != query.name else f"{stem}_row"
+        return Relation(key, "parent", *side, here=query.name, there=KEY)
+
+    def _children(
+        self, query: RelationQuery, view: Table, refers: Mapping[str, str]
+    ) -> Relation:
+        by = foreign_key.children(self.relatives.catalog).get(view.name, {})
+        side = self.relatives.child(query.name) if query.name in by else None
+        if side is None or KEY not in view.columns:
+            raise self._unknown(query, view, refers)
+        columns = by[query.name]
+        column = query.column
+        if not column:
+            known = [name for name in columns if name not in foreign_key.STAMPS]
+            known = known or [name for name in columns if name == OWNER]
+            if len(known) != 1:
+                raise unreadable(
+                    f"Table '{query.name}' refers to '{view.name}' in several ways.",
+                    f"Write {' or '.join(f'{query.name}.{name}' for name in columns)}.",
+                )
+            column = known[0]
+        elif column not in columns:
+            raise unreadable(
+                f"Table '{query.name}' does not refer to '{view.name}' by"
+                f" '{shown(column)}'.",
+                nearest(column[:60], columns) or "It does by " + ", ".join(columns),
+            )
+        key = f"{query.name}_{column}" if query.column else query.name
+        kind = "children"
+        if query.amount == "count":
+            key, kind = f"{key}_count", "count"
+        return Relation(key, kind, *side, here=KEY, there=column)
+
+    def _unknown(
+        self, query: RelationQuery, view: Table, refers: Mapping[str, str]
+    ) -> ApiError:
+        """Say so; of what there is, only what this caller reaches is named."""
+        by = foreign_key.children(self.relatives.catalog).get(view.name, {})
+        open_to = [name for name, to in refers.items() if self.relatives.parent(to)]
+        open_to += [name for name in by if self.relatives.child(name)]
+        return ApiError(
+            f"Table '{view.name}' has no relation '{shown(query.name)}'.",
+            code="sql.unknown_relation",
+            hint=nearest(query.name[:60], open_to)
+            or ("It has " + ", ".join(open_to) if open_to else ""),
+        )
+
+
+def _columns(query: RelationQuery, view: Table) -> tuple[str, ...]:
+    names = [each.name for each in query.inside if each.bare]
+    for name in names:
+        if name not in view.columns and name != "*":
+            raise unknown_column(view.name, name, view.columns)
+    if not names or "*" in names:
+        return tuple(view.columns)
+    return tuple(dict.fromkeys(names))

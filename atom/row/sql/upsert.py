@@ -1,0 +1,125 @@
+"""Inserts that meet rows which are there already: those are changed, or left alone.
+
+Parameters of each statement: the owner where rows are owned, a list for each column of
+the rows; after them what the docstring adds.
+"""
+
+# ruff: noqa: S608 - SQL is written here, of quoted names and parameters alone.
+
+from functools import lru_cache
+
+from atom.postgres.catalog import Table
+from atom.postgres.identifier import public, quote, quote_all
+from atom.row.sql.clause import reached
+from atom.row.sql.statement import KEY, OWNER, Target, marks
+from atom.row.sql.write import cell_names, rows_in_order
+
+# Indexes an insert can lean on: no expressions, no condition, not deferrable.
+UNIQUE = """
+select c.relname as "table",
+       array_agg(a.attname::text order by k.place) as columns
+from pg_index i
+join pg_class c on c.oid = i.indrelid
+join pg_namespace n on n.oid = c.relnamespace and n.nspname = 'public'
+cross join lateral unnest(i.indkey::int2[]) with ordinality as k(attnum, place)
+join pg_attribute a on a.attrelid = c.oid and a.attnum = k.attnum
+where i.indisunique and i.indisvalid and i.indimmediate
+  and i.indpred is null and i.indexprs is null and k.place <= i.indnkeyatts
+group by i.indexrelid, c.relname
+order by c.relname, columns
+"""
+
+
+@lru_cache(1024)
+def merge(
+    target: Target, columns: tuple[str, ...], keys: tuple[str, ...], same: str
+) -> str:
+    """Write the insert that changes a row with the same keys, if it may be reached.
+
+    One more parameter, where `same` names a column that is set to it in a changed row.
+    It answers one array of ids; a row that may not be reached is missing in it.
+    """
+    table, start = target.table, 2 if target.owned else 1
+    values, source = rows_in_order(table, columns, start)
+    changed = [name for name in columns if name not in {*keys, OWNER}]
+    # Something has to be set, or the row would not be returned.
+    assigned = [f"{quote(n)} = excluded.{quote(n)}" for n in changed or keys[:1]]
+    if same:
+        assigned.append(f"{quote(same)} = ${start + len(columns)}::bigint")
+    reachable = "".join(f" where {part}" for part in reached(target, "t", marks()))
+    return (
+        f"with made as (insert into {public(table.name)} as t ({quote_all(columns)})"
+        f" select {', '.join(values)} from {source} order by x.place"
+        f" on conflict ({quote_all(keys)})"
+        f" do update set {', '.join(assigned)}{reachable}"
+        f" returning t.{quote(KEY)} as id) select array_agg(id) from made"
+    )
+
+
+@lru_cache(1024)
+def ignore(target: Target, columns: tuple[str, ...], keys: tuple[str, ...]) -> str:
+    """Write the insert that leaves alone what is there.
+
+    It answers a row for each row, in order: its place, and `id`, which is null when one
+    is there that may not be reached.
+    """
+    table, start = target.table, 2 if target.owned else 1
+    values, source = rows_in_order(table, columns, start)
+    listed, cast = cell_names(columns, start), _numbered(values, start)
+    places = {name: n for n, name in enumerate(columns, start)}
+    numbers = tuple(places[key] for key in keys)
+    return (
+        f"with given as materialized (select x.place, {cast} from {source}),"
+        f" made as (insert into {public(table.name)} ({quote_all(columns)})"
+        f" select {listed} from given order by place"
+        f" on conflict ({quote_all(keys)}) do nothing"
+        f" returning {quote(KEY)} as id, {_listed(keys)})"
+        f" select g.place, coalesce(m.id, t.{quote(KEY)}) as id"
+        f" from given g left join made m on {_made(table, keys, numbers)}"
+        f" left join {public(table.name)} t on {_same(target, keys, numbers)}"
+        " order by g.place"
+    )
+
+
+def _listed(keys: tuple[str, ...]) -> str:
+    return ", ".join(f"{quote(key)} as k{n}" for n, key in enumerate(keys))
+
+
+def _numbered(values: list[str], start: int) -> str:
+    """Call values c1, c2, …: a column may have any name, also one of ours."""
+    return ", ".join(f"{value} as c{n}" for n, value in enumerate(values, start))
+
+
+def _given(table: Table, key: str, number: int) -> str:
+    """Write a key as its column holds it: rounded where that rounds."""
+    return f"g.c{number}::{table.columns[key].datatype}"
+
+
+def _made(table: Table, keys: tuple[str, ...], numbers: tuple[int, ...]) -> str:
+    return " and ".join(
+        f"m.k{n} = {_given(table, key, number)}"
+        for n, (key, number) in enumerate(zip(keys, numbers, strict=True))
+    )
+
+
+def _same(target: Target, keys: tuple[str, ...], numbers: tuple[int, ...]) -> str:
+    parts = reached(target, "t", marks())
+    parts += [
+        f"t.{quote(key)} = {_given(target.table, key, number)}"
+        for key, number in zip(keys, numbers, strict=True)
+    ]
+    return " and ".join(parts)
+
+
+@lru_cache(1024)
+def look_up(target: Target, keys: tuple[str, ...]) -> str:
+    """Write the look for rows with the same keys; lists are those of the keys alone."""
+    table, start = target.table, 2 if target.owned else 1
+    values, source = rows_in_order(table, keys, start)
+    numbers = tuple(range(start, start + len(keys)))
+    return (
+        f"select t.{quote(KEY)} as id"
+        f" from (select x.place, {_numbered(values, start)} from {source}) g"
+        f" left join {public(table.name)} t on {_same(target, keys, numbers)}"
+        " order by g.place"
+    )

@@ -1,0 +1,225 @@
+"""`on_conflict=a,b&mode=merge|ignore`: rows that may be there already."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from atom.errors import ApiError, Conflict, nearest
+from atom.postgres.catalog import Table
+from atom.postgres.database import Database
+from atom.row import payload, unique
+from atom.row.explain_error import about, naming_columns
+from atom.row.insert import Row, blamed, listed
+from atom.row.scope import Reach
+from atom.row.sql import upsert
+from atom.row.sql.statement import Statement, Target
+from atom.row.unique import Keys
+
+PARAMETERS = ("on_conflict", "mode")
+MODES = ("merge", "ignore")
+
+
+@dataclass(frozen=True, slots=True)
+class OnConflict:
+    """By which columns rows are the same, and what happens then."""
+
+    keys: Keys
+    mode: str
+
+
+def parse(parameters: Mapping[str, str]) -> OnConflict | None:
+    """Read the two parameters; None when neither is given.
+
+    Raises:
+        ApiError: when one is missing or the mode is unknown.
+    """
+    if not any(name in parameters for name in PARAMETERS):
+        return None
+    mode = parameters.get("mode", "")
+    if mode not in MODES:
+        raise ApiError("'mode' takes merge or ignore.", hint=nearest(mode[:60], MODES))
+    names = parameters.get("on_conflict", "").split(",")
+    keys = tuple(name.strip() for name in names)
+    if not all(keys):
+        raise ApiError(
+            "'on_conflict' takes columns of a unique rule.",
+            hint="For example on_conflict=title.",
+        )
+    return OnConflict(keys, mode)
+
+
+async def create(
+    database: Database, reach: Reach, table: str, body: Any, on_conflict: OnConflict
+) -> Any:
+    """Add rows, or change (merge) or leave alone (ignore) those with the same keys.
+
+    Returns the id, or the ids in order. With `ignore` it is null where the row that is
+    there is not the caller's.
+
+    Raises:
+        ApiError: when the columns are no unique rule, naming those there are.
+        Conflict: `row.exists` when merge meets a row that is not the caller's.
+    """
+    target = reach.creatable(database.catalog, table)
+    if reach.tier == "public":
+        raise ApiError("'on_conflict' is for callers with a token.")
+    keys = await _keys(database, reach, target.table, on_conflict.keys)
+    raw, many = payload.rows(body, reach.rules.write_max)
+    reader = payload.Reader(reach, target.table, create=True)
+    stamps = reach.stamps(target.table, create=True)
+    read = await reader.listed(raw) if many else [await reader.read(raw[0])]
+    rows = [{**row, **stamps} for row in read]
+    _require_alike(rows, keys, many)
+    work = _Upsert(database, reach, target, keys, rows, many)
+    ids: list[int] | list[int | None]
+    if on_conflict.mode == "merge":
+        _require_distinct(rows, keys)
+        async with naming_columns(database):
+            ids = await work.merge()
+    else:
+        async with naming_columns(database):
+            ids = await work.ignore()
+    database.written(table)
+    return ids if many else ids[0]
+
+
+async def _keys(database: Database, reach: Reach, table: Table, wanted: Keys) -> Keys:
+    """Return the unique rule with these columns, if the caller can name it."""
+    stamps = reach.stamps(table, create=True)
+    usable = [
+        keys
+        for keys in await unique.rules(database, table.name)
+        if all(key in stamps or _is_writable(reach, table, key) for key in keys)
+    ]
+    return unique.choose(table.name, usable, wanted)
+
+
+def _is_writable(reach: Reach, table: Table, name: str) -> bool:
+    if name.casefold() in reach.rules.secret:
+        return False
+    try:
+        payload.column(reach, table, name, create=True)
+    except ApiError:
+        return False
+    return True
+
+
+def _require_alike(rows: list[Row], keys: Keys, many: bool) -> None:
+    """Refuse rows of different columns, and rows without a key.
+
+    Raises:
+        ApiError: naming the row and the column.
+    """
+    for number, row in enumerate(rows):
+        error = None
+        lacking = [key for key in keys if row.get(key) is None]
+        if lacking:
+            error = ApiError(f"'on_conflict' needs a value of column '{lacking[0]}'.")
+        elif row.keys() != rows[0].keys():
+            error = ApiError(
+                "With 'on_conflict' all rows have the same columns.",
+                hint="Write null where a row has no value.",
+            )
+        if error is not None:
+            raise payload.placed(error, number) if many else error
+
+
+def _require_distinct(rows: list[Row], keys: Keys) -> None:
+    """Refuse a row twice: which of the two should win is not for us to say.
+
+    Raises:
+        Conflict: naming both.
+    """
+    seen: dict[str, int] = {}
+    for number, row in enumerate(rows):
+        first = seen.setdefault(repr([row[key] for key in keys]), number)
+        if first != number:
+            error = Conflict(f"The same {', '.join(keys)} as in row {first}.")
+            raise payload.placed(error, number)
+
+
+@dataclass(frozen=True, slots=True)
+class _Upsert:
+    """Rows that were read, all of the same columns, and where they go."""
+
+    database: Database
+    reach: Reach
+    target: Target
+    keys: Keys
+    rows: list[Row]
+    many: bool  # whether the caller sent a list
+
+    async def merge(self) -> list[int]:
+        """Add the rows, or change those with the same keys. Return all ids."""
+        names = tuple(sorted(self.rows[0]))
+        stamps = self.reach.stamps(self.target.table, create=False)
+        text = upsert.merge(self.target, names, self.keys, next(iter(stamps), ""))
+        same = tuple(stamps.values())
+        call = self._call(text, names, self.rows, same)
+        if not self.many:
+            with about(self.target.table, self.rows[0]):
+                made: list[int] | None = await self.database.value(*call)
+            if made is None:
+                raise self._not_reached()
+            return made
+        try:
+            async with self.database.transaction() as connection:
+                made = await connection.value(*call)
+                if made is None or len(made) < len(self.rows):
+                    raise self._not_reached()
+                return made
+        except ApiError as error:
+            raise await self._blamed(text, names, same, error) from None
+
+    async def ignore(self) -> list[int | None]:
+        """Add the rows that are not there. Return all ids the caller may know."""
+        names = tuple(sorted(self.rows[0]))
+        text = upsert.ignore(self.target, names, self.keys)
+        call = self._call(text, names, self.rows)
+        try:
+            with about(self.target.table, self.rows[0]):
+                found = await self.database.rows(*call)
+        except ApiError as error:
+            if not self.many:
+                raise
+            raise await self._blamed(text, names, (), error) from None
+        ids: list[int | None] = [row["id"] for row in found]
+        unknown = [place for place, made in enumerate(ids) if made is None]
+        if unknown:
+            # A row made while this statement waited is seen only by the next one.
+            chosen = [self.rows[place] for place in unknown]
+            text = upsert.look_up(self.target, self.keys)
+            late = await self.database.rows(*self._call(text, self.keys, chosen))
+            for place, row in zip(unknown, late, strict=True):
+                ids[place] = row["id"]
+        return ids
+
+    def _call(
+        self,
+        text: str,
+        names: tuple[str, ...],
+        rows: list[Row],
+        same: tuple[Any, ...] = (),
+    ) -> tuple[Any, ...]:
+        """Return a text and its parameters: the owner, lists of columns, `same`."""
+        values = (*listed(self.target.table, names, rows), *same)
+        statement = Statement(text, values, self.target.owned)
+        return text, *statement.bound(self.reach.owner)
+
+    def _not_reached(self) -> Conflict:
+        """Say that one of the rows was neither added nor changed."""
+        keys = ", ".join(self.keys)
+        if self.target.owned:
+            return Conflict(f"A row with the same {keys} exists and is not yours.")
+        return Conflict(f"A trigger leaves out the row with these {keys}.")
+
+    async def _blamed(
+        self, text: str, names: tuple[str, ...], same: tuple[Any, ...], error: ApiError
+    ) -> ApiError:
+        """Find the row that is refused."""
+
+        def attempt(_: int, row: Row) -> tuple[str, tuple[Any, ...]]:
+            _, *values = self._call(text, names, [row], same)
+            return text, tuple(values)
+
+        return await blamed(self.database, self.target.table, self.rows, attempt, error)

@@ -1,0 +1,220 @@
+"""Changing rows: created, updated and deleted, all of them or none."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from atom.errors import ApiError, NotFound
+from atom.postgres.catalog import Table
+from atom.postgres.database import Database
+from atom.row import payload
+from atom.row.explain_error import about, naming_columns, naming_filters
+from atom.row.insert import Row, blamed, insert, insert_one, listed
+from atom.row.scope import Reach
+from atom.row.sql import query_string, read_plan, write
+from atom.row.sql.statement import Statement, Target
+
+
+async def create(
+    database: Database, reach: Reach, table: str, body: Any
+) -> int | list[int]:
+    """Add a row, or a list of rows all or none. Return the id or ids, in order.
+
+    Raises:
+        Forbidden: `row.table_not_allowed`.
+        ApiError: naming the row (of a list) and the column.
+        Conflict: `row.exists`.
+    """
+    into = reach.creatable(database.catalog, table).table
+    raw, many = payload.rows(body, reach.rules.write_max)
+    reader = payload.Reader(reach, into, create=True)
+    stamps = reach.stamps(into, create=True)
+    made: int | list[int]
+    async with naming_columns(database):
+        if many:
+            rows = await reader.listed(raw)
+            for row in rows:
+                row.update(stamps)
+            made = await _insert(database, into, rows)
+        else:
+            row = {**await reader.read(raw[0]), **stamps}
+            made = await insert_one(database, into, row)
+    database.written(table)
+    return made
+
+
+async def _insert(database: Database, table: Table, rows: list[Row]) -> list[int]:
+    try:
+        return await insert(database, table, rows)
+    except ApiError as error:
+
+        def attempt(_: int, row: Row) -> tuple[str, tuple[Any, ...]]:
+            return write.insert(table, tuple(row)), tuple(row.values())
+
+        raise await blamed(database, table, rows, attempt, error) from None
+
+
+async def update(
+    database: Database, reach: Reach, table: str, body: Any
+) -> int | list[int]:
+    """Change a row by the `id` in its body, or a list of rows all or none.
+
+    Returns that id, or the ids in order.
+
+    Raises:
+        NotFound: `row.missing` when there is no such row, or it is not the caller's.
+        ApiError: naming the row (of a list) and the column.
+    """
+    target = reach.changeable(database.catalog, table)
+    raw, many = payload.rows(body, reach.rules.write_max)
+    ids = _ids(raw, many)
+    changes = [{name: row[name] for name in row if name != "id"} for row in raw]
+    reader = payload.Reader(reach, target.table, create=False)
+    stamps = reach.stamps(target.table, create=False)
+    async with naming_columns(database):
+        if many:
+            read = await reader.listed(changes)
+            await _update_many(database, reach, target, ids, read, stamps)
+        else:
+            row = {**await reader.read(changes[0]), **stamps}
+            text, values = _update_one(reach, target, ids[0], row)
+            with about(target.table, row):
+                changed = await database.value(text, *values)
+            if changed is None:
+                raise missing(reach)
+    database.written(table)
+    return ids if many else ids[0]
+
+
+def _ids(rows: Sequence[Mapping[str, Any]], many: bool) -> list[int]:
+    ids: dict[int, None] = {}
+    for number, row in enumerate(rows):
+        try:
+            row_id = payload.identity(row.get("id"))
+            if row_id in ids:
+                raise ApiError(f"The id {row_id} stands in this list twice.")
+        except ApiError as error:
+            raise (payload.placed(error, number) if many else error) from None
+        ids[row_id] = None
+    return list(ids)
+
+
+def _update_one(
+    reach: Reach, target: Target, row_id: int, row: Row
+) -> tuple[str, tuple[Any, ...]]:
+    text = write.update(target, tuple(row))
+    values = (row_id, *row.values())
+    return text, Statement(text, values, target.owned).bound(reach.owner)
+
+
+async def _update_many(
+    database: Database,
+    reach: Reach,
+    target: Target,
+    ids: list[int],
+    rows: list[Row],
+    stamps: Row,
+) -> None:
+    """Change rows in one statement; what a row leaves out keeps its value."""
+    names = tuple(sorted({name for row in rows for name in row}))
+    partial = tuple(n for n in names if any(n not in row for row in rows))
+    table = target.table
+    text = write.update_many(target, names, partial, tuple(stamps))
+    values = (
+        ids,
+        *listed(table, names, rows),
+        *([name in row for row in rows] for name in partial),
+        *stamps.values(),
+    )
+    bound = Statement(text, values, target.owned).bound(reach.owner)
+    try:
+        async with database.transaction() as connection:
+            changed = set(await connection.value(text, *bound) or ())
+            for number, row_id in enumerate(ids):
+                if row_id not in changed:
+                    raise payload.placed(missing(reach), number)
+    except NotFound:
+        raise
+    except ApiError as error:
+
+        def attempt(number: int, row: Row) -> tuple[str, tuple[Any, ...]]:
+            return _update_one(reach, target, ids[number], {**row, **stamps})
+
+        raise await blamed(database, table, rows, attempt, error) from None
+
+
+async def update_ids(
+    database: Database, reach: Reach, table: str, ids: Any, column: str, raw: Any
+) -> int:
+    """Write one value into a column of several rows. Return how many there were.
+
+    Raises:
+        ApiError: naming the ids or the column that cannot be read.
+    """
+    target = reach.changeable(database.catalog, table)
+    which = payload.identities(ids, reach.rules.write_max)
+    read = await payload.read(reach, target.table, {column: raw}, create=False)
+    read |= reach.stamps(target.table, create=False)
+    text = write.update_ids(target, tuple(read))
+    statement = Statement(text, (which, *read.values()), target.owned)
+    async with naming_columns(database):
+        with about(target.table, read):
+            return await _run(database, reach, statement, table)
+
+
+async def delete_ids(database: Database, reach: Reach, table: str, ids: Any) -> int:
+    """Delete rows by id. Return how many there were.
+
+    Raises:
+        ApiError: when the ids cannot be read.
+        Conflict: `row.refused` when one of them is protected; then none is deleted.
+    """
+    target = reach.changeable(database.catalog, table)
+    which = payload.identities(ids, reach.rules.write_max)
+    text = write.delete_ids(target)
+    return await _run(database, reach, Statement(text, (which,), target.owned), table)
+
+
+async def delete_any(database: Database, reach: Reach, raw: bytes) -> int:
+    """Delete the rows that meet every filter of a query string. Return how many.
+
+    Raises:
+        ApiError: without a filter, or naming what cannot be read in one; and
+            `row.too_many` when more rows meet them than one request may write.
+        Conflict: `row.refused` when one of them is protected; then none is deleted.
+    """
+    fixed, filters = query_string.split(query_string.decoded(raw), ("table",))
+    target = reach.changeable(database.catalog, fixed["table"])
+    if not filters:
+        raise ApiError(
+            "At least one filter is needed.", hint="For example title==,old."
+        )
+    view = reach.view(database.catalog, target.table.name)
+    shapes, values = read_plan.conditions(view, filters)
+    most = reach.rules.write_max
+    text = write.delete_any(target, shapes)
+    statement = Statement(text, (*values, most + 1), target.owned)
+    async with naming_filters(database, view, filters):
+        counts = await database.row(text, *statement.bound(reach.owner))
+    assert counts is not None  # a select of two counts
+    if counts["found"] > most:
+        raise payload.too_many(counts["found"], most)
+    if counts["gone"]:
+        database.written(target.table.name)
+    gone: int = counts["gone"]
+    return gone
+
+
+async def _run(
+    database: Database, reach: Reach, statement: Statement, table: str
+) -> int:
+    count = await database.run(statement.text, *statement.bound(reach.owner))
+    if count:
+        database.written(table)
+    return count
+
+
+def missing(reach: Reach) -> NotFound:
+    """Say that a row is not there; to its caller one of somebody else is not there."""
+    if reach.owner is None:
+        return NotFound("There is no such row.")
+    return NotFound("There is no such row, or it is not yours.")

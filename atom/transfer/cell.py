@@ -1,0 +1,208 @@
+"""Cells of a CSV file, read by the datatype of their column and written for COPY.
+
+A whole column of some thousand rows is looked at in one go: when all of it is plainly
+what the datatype takes, it goes to PostgreSQL as it is. Only where it is not does
+`atom.datatype.value` read cell by cell. Blocking: run it in a thread.
+"""
+
+import re
+import struct
+from collections.abc import Sequence
+from datetime import time
+from typing import Any
+
+from atom.datatype import exact, geography, value
+from atom.datatype.datatype import PLACES, datatype
+from atom.errors import ApiError
+from atom.postgres.catalog import LiveColumn, shown
+from atom.transfer.csv import EMPTY, Rows
+
+PASSWORDS = frozenset({"password", "password_bigint"})
+HASH = re.compile(r"\$argon2id\$v=\d+\$m=\d+,t=\d+,p=\d+\$[\w+/]+\$[\w+/]+")
+
+CLOCK = r"(?:[01]\d|2[0-3]):[0-5]\d(?::[0-5]\d(?:\.\d{1,6})?)?"
+# PostgreSQL takes none further away than 15:59.
+OFFSET = r"[+-](?:0\d|1[0-5])(?::?[0-5]\d)?"
+DAY = r"\d{4}-\d\d-\d\d"
+NUMBER = r"[+-]?\d{1,300}(?:\.\d{1,300})?"
+# What PostgreSQL reads exactly as `atom.datatype.value` does. It checks the ranges.
+PLAIN = {
+    "integer": r"[+-]?\d{1,19}",
+    "number": NUMBER,
+    "float": NUMBER,
+    "boolean": "true|false|t|f",
+    "date": DAY,
+    "time": CLOCK,
+    "uuid": r"[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}",
+    "bytes": r"\\x(?:[0-9a-fA-F]{2})*",
+}
+PLAIN_NAMED = {
+    # Longer ones PostgreSQL rounds once, where the driver rounds twice.
+    "real": r"[+-]?\d{1,8}(?:\.\d{1,7})?",
+    # Of the calendar's ends an offset may lead beyond it.
+    "timestamp with time zone": rf"(?!0001|9999){DAY}[T ]{CLOCK}(?:Z|{OFFSET})?",
+    # PostgreSQL would pass over an offset here.
+    "timestamp without time zone": rf"{DAY}[T ]{CLOCK}",
+}
+# PostgreSQL reads all of these itself, and refuses what it cannot.
+OPEN = frozenset({"text", "json", "other"})
+POINT = re.compile(r"\(([^,()]{1,40}),([^,()]{1,40})\)")
+EWKB = re.compile(r"(?:[0-9a-fA-F]{2}){1,64}")
+SPECIAL = re.compile(r'[",\r\n\\]')
+
+
+def _every(pattern: str) -> re.Pattern[str]:
+    """Make a pattern for a column: NUL between cells, each plain or empty."""
+    return re.compile(rf"(?:(?:{pattern})?\0)*+", re.ASCII)
+
+
+COLUMNS = {family: _every(pattern) for family, pattern in PLAIN.items()}
+NAMED = {name: _every(pattern) for name, pattern in PLAIN_NAMED.items()}
+
+
+class Column:
+    """One column of the file: what it takes, and how a cell of it reaches COPY."""
+
+    def __init__(self, live: LiveColumn, *, filled: bool = False) -> None:
+        self.name = live.name
+        self._live = live
+        self._kind = datatype(live.datatype)
+        self._filled = filled  # an empty cell is refused here, not by PostgreSQL
+        self._plain = NAMED.get(self._kind.name) or COLUMNS.get(self._kind.family)
+        self._is_password = live.name in PASSWORDS
+
+    def written(self, cells: Sequence[str], rows: Rows) -> Sequence[str] | None:
+        """Return the cells for COPY, None when they may go as they came.
+
+        Raises:
+            ApiError: `transfer.unreadable_value`, naming line, column and value.
+        """
+        if self._filled and not all(cells):
+            raise self.fault(rows.lines[list(cells).index("")], "", "is empty")
+        if self._is_password:
+            self._check_hashes(cells, rows)
+        elif rows.holds_empty and EMPTY in cells:
+            return self._one_by_one(cells, rows)
+        elif self._kind.name == "json":
+            self._check_json(cells, rows)
+        elif self._kind.family not in OPEN:
+            joined = "\0".join(cells) + "\0"
+            if self._plain is None or not self._plain.fullmatch(joined):
+                return self._one_by_one(cells, rows)
+        if rows.text is not None:
+            return None
+        if SPECIAL.search("\0".join(cells)):
+            return [quoted(cell) if SPECIAL.search(cell) else cell for cell in cells]
+        return cells
+
+    def fault(self, line: int, cell: str, what: str = "") -> ApiError:
+        """Say which cell cannot be read, and what would be."""
+        found = f"; not '{shown(cell)}'" if cell and not self._is_password else ""
+        what = what or f"takes {value.expected(self._kind)}"
+        return ApiError(
+            f"line {line}, column {self.name}: {what}{found}.",
+            code="transfer.unreadable_value",
+        )
+
+    def _check_hashes(self, cells: Sequence[str], rows: Rows) -> None:
+        for cell, line in zip(cells, rows.lines, strict=True):
+            if cell and not HASH.fullmatch(cell):
+                raise self.fault(
+                    line, "", "a password cannot be imported, only its Argon2id hash"
+                )
+
+    def _check_json(self, cells: Sequence[str], rows: Rows) -> None:
+        """Refuse a NUL and half a surrogate: json would keep what jsonb refuses."""
+        for cell, line in zip(cells, rows.lines, strict=True):
+            if "\\u" in cell:
+                try:
+                    value.from_text(self._live, cell)
+                except ApiError:
+                    raise self.fault(line, cell) from None
+
+    def _one_by_one(self, cells: Sequence[str], rows: Rows) -> list[str]:
+        made = []
+        for cell, line in zip(cells, rows.lines, strict=True):
+            if not cell:
+                made.append("")
+                continue
+            try:
+                made.append(quoted(self._read("" if cell == EMPTY else cell)))
+            except (ApiError, ValueError):
+                raise self.fault(line, cell.replace(EMPTY, '""')) from None
+        return made
+
+    def _read(self, cell: str) -> str:
+        """Read a cell as rows are read everywhere, and as our own export writes it.
+
+        Raises:
+            ApiError: when it is neither.
+            ValueError: the same.
+        """
+        kind = self._kind
+        if kind.family in OPEN:
+            return cell
+        if self._plain is not None and cell and self._plain.fullmatch(f"{cell}\0"):
+            return cell
+        if kind.element is not None:
+            return self._list(cell)
+        if kind.family in PLACES and (pair := POINT.fullmatch(cell)):
+            cell = f"POINT({pair[1]} {pair[2]})"
+        if kind.family == "point" and (binary := geography.read_binary(cell)):
+            return geography.written(kind.family, binary)
+        if kind.family == "geography" and EWKB.fullmatch(cell):
+            return cell
+        return spelt(value.from_text(self._live, cell), kind.name)
+
+    def _list(self, cell: str) -> str:
+        """Read an array: JSON, a comma list, or PostgreSQL's own `{…}`."""
+        if cell.startswith("{") and cell.endswith("}"):
+            return cell
+        if cell.startswith("["):
+            read = value.from_json(self._live, exact.read(cell.encode()))
+        else:
+            read = value.from_text(self._live, cell)
+        name = self._kind.name.removesuffix("[]")
+        items = [None if item is None else spelt(item, name) for item in read]
+        return value.literal(items) or "{}"
+
+
+def spelt(read: Any, name: str) -> str:
+    """Write a value of a datatype as PostgreSQL reads it."""
+    if isinstance(read, bool):
+        return "true" if read else "false"
+    if isinstance(read, time):
+        return read.isoformat()
+    if name == "real":
+        # The number of four bytes next to it, as the driver would send it.
+        read = struct.unpack("f", struct.pack("f", read))[0]
+    return str(read)
+
+
+def quoted(cell: str) -> str:
+    """Write a cell that is not NULL.
+
+    >>> quoted('a "b" c')
+    '"a ""b"" c"'
+    """
+    return '"' + cell.replace('"', '""') + '"'
+
+
+def for_copy(columns: Sequence[Column], rows: Rows) -> bytes:
+    """Write rows as CSV for COPY.
+
+    Raises:
+        ApiError: `transfer.unreadable_value`, naming line, column and value.
+    """
+    cells: list[Sequence[str]] = list(zip(*rows.rows, strict=True))
+    changed = False
+    for place, column in enumerate(columns):
+        made = column.written(cells[place], rows)
+        if made is not None:
+            cells[place], changed = made, True
+    if not changed and rows.text is not None:
+        return rows.text.encode()
+    if rows.text is None and len(columns) == 1:
+        # COPY takes the line \. for the end; such a cell has been quoted.
+        return ("\n".join(cells[0]) + "\n").encode()
+    return ("\n".join(map(",".join, zip(*cells, strict=True))) + "\n").encode()

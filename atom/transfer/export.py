@@ -1,0 +1,193 @@
+"""The rows of a query as CSV or JSON lines, streamed at the speed of COPY.
+
+CSV is that of RFC 4180: lines end with CR LF, a cell with a comma, a quote or a line
+break is quoted. NULL is an empty cell, the empty text is `""`. JSON lines are one
+object a line, each value as row routes answer it.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator
+from typing import Any
+
+from atom.errors import ApiError
+from atom.postgres.database import PROCESS, Database, affected
+from atom.sandbox.judge import Bounds
+from atom.sandbox.proof import Proven, prove, unreadable
+from atom.transfer import statement as write
+from atom.transfer.asked import Progress
+
+# Chunks on their way to a slow caller. COPY waits while there are that many.
+WAITING_MAX = 8
+CLOSE_SECONDS = 5.0
+CANCEL = "select pg_cancel_backend($1)"
+CSV = {"format": "csv", "header": True}
+# Characters that JSON never holds as they are: so COPY finds nothing to quote.
+LINES = {"format": "csv", "quote": "\x01", "delimiter": "\x02"}
+
+
+class LineEnds:
+    """Turns the line feeds that end records into CR LF, and leaves those in quotes."""
+
+    def __init__(self) -> None:
+        self._quoted = 0
+
+    def convert(self, chunk: bytes) -> bytes:
+        """Convert the next part of the stream, cut anywhere.
+
+        >>> LineEnds().convert(b'a\\n"x\\ny"\\n')
+        b'a\\r\\n"x\\ny"\\r\\n'
+        """
+        if b'"' not in chunk:
+            return chunk if self._quoted else chunk.replace(b"\n", b"\r\n")
+        if not self._quoted:
+            # A quote that opens mostly closes on its line; then no feed is inside.
+            lines = chunk.split(b"\n")
+            last = lines.pop()
+            if not any(line.count(b'"') & 1 for line in lines):
+                self._quoted = last.count(b'"') & 1
+                return b"\r\n".join([*lines, last])
+        # Every other part stands in quotes; a doubled quote only makes an empty part.
+        parts = chunk.split(b'"')
+        parts[self._quoted :: 2] = [
+            part.replace(b"\n", b"\r\n") for part in parts[self._quoted :: 2]
+        ]
+        self._quoted = (self._quoted + len(parts) - 1) % 2
+        return b'"'.join(parts)
+
+
+class Left(Exception):
+    """Nobody reads any more."""
+
+
+def _heard(work: asyncio.Task[None]) -> None:
+    """Look at what became of the work: whoever reads has been told, or has left."""
+    if not work.cancelled():
+        work.exception()
+
+
+class Export:
+    """One query on its way out. Call `start`, then iterate, then always `close`."""
+
+    def __init__(
+        self,
+        database: Database,
+        query: str,
+        *,
+        secret: frozenset[str] = frozenset(),
+        seconds: float = 600.0,
+        is_formula_safe: bool = False,
+        file_format: str = "csv",
+        progress: Progress | None = None,
+    ) -> None:
+        if is_formula_safe and file_format != "csv":
+            raise ApiError("Cells are made safe for spreadsheets in CSV alone.")
+        self.progress = progress or Progress()
+        self._is_csv = file_format == "csv"
+        self._database = database
+        self._query = query
+        self._bounds = Bounds(secret, every_schema=True)
+        self._seconds = seconds
+        self._is_formula_safe = is_formula_safe
+        self._chunks: asyncio.Queue[bytes | None] = asyncio.Queue(WAITING_MAX)
+        self._first: bytes | None = None
+        self._work: asyncio.Task[None] | None = None
+        self._left = False
+        self._pid: int | None = None  # of the server's process, while it copies
+        self._ending = asyncio.Lock()  # so that nobody else's statement is cancelled
+
+    async def start(self) -> None:
+        """Return once there is a first chunk to send.
+
+        Raises:
+            ApiError: what `prove` raises, and all that goes wrong before that.
+        """
+        self._work = asyncio.create_task(self._copy(), name="export")
+        self._work.add_done_callback(_heard)
+        try:
+            self._first = await self._next()
+        except BaseException:
+            await self.close()
+            raise
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        """Give the chunks. What goes wrong in the middle is raised in the middle."""
+        while self._first is not None:
+            yield self._first
+            self._first = await self._next()
+
+    async def close(self) -> None:
+        """Stop the query if it still runs, and give its connection back.
+
+        The driver loses a connection whose COPY is cancelled while it waits for the
+        server. So the next chunk is refused, and the server told to stop.
+        """
+        if self._work is None or self._work.done():
+            return
+        self._left = True
+        while not self._chunks.empty():
+            self._chunks.get_nowait()
+        async with self._ending:
+            if self._pid is not None:
+                await self._database.value(CANCEL, self._pid)
+        await asyncio.wait([self._work], timeout=CLOSE_SECONDS)
+        if not self._work.done():
+            self._work.cancel()
+            await asyncio.wait([self._work])
+
+    async def _next(self) -> bytes | None:
+        assert self._work is not None
+        got = asyncio.ensure_future(self._chunks.get())
+        try:
+            await asyncio.wait((got, self._work), return_when=asyncio.FIRST_COMPLETED)
+            if not got.done():
+                # Ended without a word: it has failed, and says why.
+                self._work.result()
+            return await got
+        finally:
+            got.cancel()
+
+    async def _copy(self) -> None:
+        milliseconds = int(self._seconds * 1000)
+        async with self._database.transaction(timeout_ms=milliseconds) as connection:
+            proven = await prove(connection, self._query, self._bounds)
+            await connection.run("set transaction read only")
+            # The driver knows another number when a pooler is in between.
+            process = await connection.value(PROCESS)
+            await self._stream(connection.raw, self._written(proven), process)
+        await self._chunks.put(None)
+
+    def _written(self, proven: Proven) -> str:
+        """Write the statement that is copied."""
+        if not self._is_csv:
+            return write.as_lines(proven.text, proven.columns)
+        if self._is_formula_safe:
+            return write.formula_safe(proven.text, proven.columns)
+        return proven.text
+
+    async def _stream(self, raw: Any, text: str, process: int) -> None:
+        ends = LineEnds()
+
+        async def take(chunk: bytes) -> None:
+            if self._left:
+                raise Left
+            made = ends.convert(bytes(chunk)) if self._is_csv else bytes(chunk)
+            await self._chunks.put(made)
+
+        self._pid = process
+        try:
+            status = await raw.copy_from_query(
+                # A line comment at the end must not swallow what COPY adds.
+                f"\n{text}\n",
+                output=take,
+                encoding="utf8",
+                timeout=self._seconds,
+                **(CSV if self._is_csv else LINES),
+            )
+            self.progress.rows = affected(status)
+        except Left:
+            raise
+        except Exception as error:
+            raise unreadable(error) from error
+        finally:
+            async with self._ending:
+                self._pid = None

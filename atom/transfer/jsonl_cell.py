@@ -1,0 +1,149 @@
+"""Values of JSON lines, read by the datatype of their column and written for COPY.
+
+A whole column of some thousand rows is looked at in one go, as in `transfer_cell`; only
+what is not plain is read value by value. COPY takes them as text: tabs between cells,
+\\N for NULL. Blocking: run it in a thread.
+"""
+
+import re
+from collections.abc import Sequence
+from typing import Any
+
+from atom.datatype import exact, limit, value
+from atom.datatype.datatype import INTEGERS, datatype
+from atom.errors import ApiError
+from atom.postgres.catalog import LiveColumn, shown
+from atom.transfer.cell import COLUMNS, HASH, NAMED, PASSWORDS, spelt
+
+NULL = "\\N"
+SPECIAL = re.compile(r"[\\\t\n\r\0]")
+HEXADECIMAL = re.compile(r"\\x(?:[0-9a-fA-F]{2})*")
+# Families whose plain texts PostgreSQL reads exactly as `atom.datatype.value` does.
+SPELT = frozenset({"date", "time", "uuid"})
+
+
+def escaped(text: str) -> str:
+    """Write a text as a cell.
+
+    >>> escaped("a\\tb")
+    'a\\\\tb'
+    """
+    if SPECIAL.search(text) is None:
+        return text
+    text = text.replace("\\", "\\\\").replace("\t", "\\t")
+    return text.replace("\n", "\\n").replace("\r", "\\r")
+
+
+class Column:
+    """One column: what it takes, and how a value of it reaches COPY."""
+
+    def __init__(self, live: LiveColumn, *, filled: bool) -> None:
+        self.name = live.name
+        self._live = live
+        self._kind = kind = datatype(live.datatype)
+        self._filled = filled
+        self._read = value.reader(live)
+        self._plain = NAMED.get(kind.name)
+        if kind.family in SPELT:
+            self._plain = COLUMNS[kind.family]
+        element = kind.element or kind
+        self._name = element.name
+
+    def fault(self, line: int, raw: Any, what: str = "") -> ApiError:
+        """Say which value cannot be read, and what would be."""
+        found = raw if isinstance(raw, str) else _shown(raw)
+        said = f"; not '{shown(found)}'" if found and self.name not in PASSWORDS else ""
+        what = what or f"takes {value.expected(self._kind)}"
+        return ApiError(
+            f"line {line}, column {self.name}: {what}{said}.",
+            code="transfer.unreadable_value",
+        )
+
+    def cells(self, raws: Sequence[Any], lines: Sequence[int]) -> Sequence[str]:
+        """Return the values as cells.
+
+        Raises:
+            ApiError: `transfer.unreadable_value`, naming line, column and value.
+        """
+        kinds = set(map(type, raws))
+        if type(None) not in kinds:
+            return self._values(raws, lines, kinds)
+        if self._filled:
+            at = lines[list(raws).index(None)]
+            raise self.fault(at, "", "is null")
+        given = [
+            (raw, line)
+            for raw, line in zip(raws, lines, strict=True)
+            if raw is not None
+        ]
+        if not given:
+            return [NULL] * len(raws)
+        values, places = zip(*given, strict=True)
+        made = iter(self._values(values, places, kinds - {type(None)}))
+        return [NULL if raw is None else next(made) for raw in raws]
+
+    def _values(
+        self, raws: Sequence[Any], lines: Sequence[int], kinds: set[type]
+    ) -> Sequence[str]:
+        family = self._kind.family
+        if self.name in PASSWORDS:
+            return self._hashes(raws, lines)
+        if kinds == {int} and family in {"integer", "number"}:
+            bound = INTEGERS.get(self._kind.name)
+            if bound is None or (-bound <= min(raws) and max(raws) < bound):
+                return list(map(str, raws))
+        elif kinds <= {int, float} and (
+            family == "number" or self._kind.name == "double precision"
+        ):
+            return list(map(str, raws))
+        elif kinds == {str}:
+            joined = "\0".join(raws)
+            if joined.count("\0") < len(raws):  # no text holds one itself
+                if family == "text":
+                    return self._texts(raws, joined)
+                if self._plain is not None and self._plain.fullmatch(joined + "\0"):
+                    return raws
+        elif kinds == {bool} and family == "boolean":
+            return ["t" if raw else "f" for raw in raws]
+        return [self._one(raw, line) for raw, line in zip(raws, lines, strict=True)]
+
+    def _texts(self, raws: Sequence[str], joined: str) -> Sequence[str]:
+        if "\\" in joined or "\n" in joined or "\t" in joined or "\r" in joined:
+            return [escaped(raw) for raw in raws]
+        return raws
+
+    def _hashes(self, raws: Sequence[Any], lines: Sequence[int]) -> Sequence[str]:
+        for raw, line in zip(raws, lines, strict=True):
+            if not isinstance(raw, str) or not HASH.fullmatch(raw):
+                raise self.fault(
+                    line, "", "a password cannot be imported, only its Argon2id hash"
+                )
+        return raws
+
+    def _one(self, raw: Any, line: int) -> str:
+        """Read a value as rows are read everywhere, and as our own export writes it."""
+        kind = self._kind
+        if kind.family == "bytes":
+            if not isinstance(raw, str) or not HEXADECIMAL.fullmatch(raw):
+                raise self.fault(line, raw)
+            return escaped(raw)
+        try:
+            read = self._read(raw)
+            limit.check(self._live, read)
+        except ApiError as error:
+            if error.status != 400:
+                error.message = f"line {line}: {error.message}"
+                raise
+            raise self.fault(line, raw) from None
+        if kind.element is None:
+            return escaped(spelt(read, self._name))
+        items = [None if item is None else spelt(item, self._name) for item in read]
+        return escaped(value.literal(items) or "{}")
+
+
+def _shown(raw: Any) -> str:
+    """Write a value for a message; nothing when it is too deep or too long."""
+    try:
+        return exact.write(raw)
+    except TypeError:
+        return ""

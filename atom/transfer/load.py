@@ -1,0 +1,92 @@
+"""A file into a table: create, update, upsert or delete rows, all of them or none.
+
+The file is read in blocks by a thread and handed to COPY while the next block is read.
+New rows go straight into their table, so that PostgreSQL itself names the line of a row
+it refuses; all else goes by a temporary table.
+"""
+
+import asyncio
+from typing import BinaryIO
+
+from atom.postgres.database import Connection, Database
+from atom.postgres.identifier import public
+from atom.transfer import csv, jsonl, stage
+from atom.transfer import statement as write
+from atom.transfer.asked import MODES, Asked, Progress, asked
+from atom.transfer.jsonl_source import JsonSource
+from atom.transfer.source import CsvSource
+
+__all__ = ["MODES", "load"]
+
+
+async def load(
+    database: Database,
+    mode: str,
+    table: str,
+    file: BinaryIO,
+    *,
+    file_format: str = "csv",
+    on_conflict: str = "",
+    existing: str = "",
+    seconds: float = 600.0,
+    progress: Progress | None = None,
+) -> int:
+    """Apply a file to a table in one transaction. Return the number of rows.
+
+    `file_format` is csv or jsonl. Mode upsert needs `on_conflict`, columns of a unique
+    rule; rows that are there are changed, or with `existing` ignore left alone and not
+    counted.
+
+    Raises:
+        ApiError: `transfer.unknown_mode`, `transfer.unreadable_file`,
+            `transfer.unreadable_value`, `sql.unknown_column`, `row.no_unique`.
+        NotFound: `sql.unknown_table`; `row.missing` for an id that is not there.
+        Conflict: for a row that comes twice, and what the rules of the table say.
+    """
+    wish = await asked(
+        database, mode, table, on_conflict=on_conflict, existing=existing
+    )
+    progress = progress or Progress()
+    source: CsvSource | JsonSource
+    if file_format == "jsonl":
+        source = JsonSource(jsonl.Reader(file), wish, progress)
+    else:
+        reader = await asyncio.to_thread(csv.Reader, file)
+        source = CsvSource(reader, wish, progress)
+    async with database.transaction(timeout_ms=int(seconds * 1000)) as connection:
+        await connection.value(write.PREPARE)
+        if mode == "create":
+            number = await source.copy(connection, ("public", table), seconds)
+        else:
+            number = await _staged(connection, wish, source, file, seconds, progress)
+        names = {name for each in source.shapes.values() for name in each}
+        if number and "id" in names and mode in {"create", "upsert"}:
+            await connection.value(write.advance(table), public(table))
+        if number:
+            await connection.value(write.TELL, table)
+        progress.is_closing = True
+    if number:
+        database.written(table)
+    return number
+
+
+async def _staged(
+    connection: Connection,
+    wish: Asked,
+    source: CsvSource | JsonSource,
+    file: BinaryIO,
+    seconds: float,
+    progress: Progress,
+) -> int:
+    """Put the file into a temporary table, and apply that."""
+    columns = wish.table.columns.values()
+    names = [column.name for column in columns if not column.generated]
+    await stage.make(connection, wish.table.name, names)
+    number = await source.copy(connection, ("pg_temp", stage.NAME), seconds)
+    progress.is_read = True
+    if not number:
+        return 0
+    # Only rows of a CSV file do not tell the line they stand on.
+    counted = file if isinstance(source, CsvSource) else None
+    rows = stage.Rows(wish, number, source.shapes, counted)
+    return await stage.apply(connection, rows, seconds)

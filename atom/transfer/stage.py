@@ -1,0 +1,157 @@
+"""Rows of a file in a temporary table, applied to the rows that exist."""
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import BinaryIO
+
+from atom.errors import ApiError, Conflict, NotFound
+from atom.postgres.catalog import shown
+from atom.postgres.database import Connection, affected
+from atom.postgres.errors import translate
+from atom.transfer import statement as write
+from atom.transfer.asked import Asked
+from atom.transfer.fault import on_line, ordinal_line
+
+NAME = "atom_import"
+
+
+@dataclass(frozen=True, slots=True)
+class Rows:
+    """What stands in the stage, and where it came from."""
+
+    asked: Asked
+    count: int
+    shapes: Mapping[int, Sequence[str]]  # which columns the rows name
+    file: BinaryIO | None  # None: rows tell the line they stand on
+
+    async def line(self, ordinal: int) -> int:
+        """Return the line of the file a row of the stage was read from."""
+        if self.file is None:
+            return ordinal
+        return await asyncio.to_thread(ordinal_line, self.file, ordinal)
+
+    def statement(self, shape: int) -> str:
+        """Write what applies the rows of the stage from $1 to $2, of shape $3."""
+        asked, names = self.asked, self.shapes[shape]
+        if asked.mode == "delete":
+            return write.delete(asked.table.name)
+        if asked.mode == "update":
+            return write.update(asked.table.name, names)
+        merge = asked.existing == "merge"
+        return write.upsert(asked.table.name, names, asked.keys, merge=merge)
+
+
+async def make(connection: Connection, table: str, columns: Sequence[str]) -> None:
+    """Make the stage; it is gone with the transaction."""
+    await connection.run(write.stage(table, columns))
+    await connection.run(write.number_stage())
+
+
+async def apply(connection: Connection, rows: Rows, seconds: float) -> int:
+    """Apply every row of the stage, or none. Return how many there are.
+
+    Where rows that exist are left alone, only those that were made are counted.
+
+    Raises:
+        Conflict: `transfer.id_twice`, or what a rule of the table says.
+        NotFound: `row.missing`, naming the line of the first id that is not there.
+    """
+    asked = rows.asked
+    await connection.run(write.ANALYZE)
+    if asked.existing == "merge":
+        await _require_once(connection, rows)
+    if asked.mode != "upsert":
+        await _require_present(connection, rows)
+    last = await connection.value(write.LAST)
+    done = 0
+    for shape in rows.shapes:
+        done += await _all_or_named(connection, rows, shape, last, seconds)
+    if done != rows.count and asked.existing == "merge":
+        raise Conflict(
+            f"{rows.count - done} rows would stay as they are: a rule of table"
+            f" '{asked.table.name}' keeps them, or somebody deleted them just now.",
+            code="row.refused",
+            hint="Nothing was changed.",
+        )
+    return done
+
+
+async def _require_once(connection: Connection, rows: Rows) -> None:
+    """Refuse a file that names one row twice: which of the two would stay?"""
+    keys = rows.asked.keys
+    twice = await connection.row(write.repeated(keys))
+    if twice is None:
+        return
+    line, first = [await rows.line(twice[key]) for key in ("again", "first")]
+    named = "column" if len(keys) == 1 else "columns"
+    raise Conflict(
+        f"line {line}, {named} {', '.join(keys)}: {shown(twice['keys'])} stands in"
+        f" line {first} already.",
+        code="transfer.id_twice",
+    )
+
+
+async def _require_present(connection: Connection, rows: Rows) -> None:
+    table = rows.asked.table.name
+    gone = await connection.row(write.absent(table))
+    if gone is not None:
+        line = await rows.line(gone["ordinal"])
+        raise NotFound(
+            f"line {line}, column id: table '{table}' has no row {gone['id']}."
+        )
+
+
+async def _all_or_named(
+    connection: Connection, rows: Rows, shape: int, last: int, seconds: float
+) -> int:
+    """Apply all rows of a shape; when that fails for one, name its line."""
+    text = rows.statement(shape)
+    try:
+        return await _part(connection, text, (1, last, shape), seconds)
+    except ApiError as error:
+        if error.status >= 500:
+            raise
+        ordinal = await _culprit(connection, text, last, shape, seconds)
+        if ordinal is None:
+            raise
+        line = await rows.line(ordinal)
+        raise on_line(error, f"line {line}") from error
+
+
+async def _culprit(
+    connection: Connection, text: str, last: int, shape: int, seconds: float
+) -> int | None:
+    """Return the row of the stage that the statement fails for, by halving.
+
+    None when it fails for no row alone: a rule on the whole statement.
+    """
+    first = 1
+    while first < last:
+        middle = (first + last) // 2
+        try:
+            await _part(connection, text, (first, middle, shape), seconds)
+        except ApiError as error:
+            if error.status >= 500:
+                raise
+            last = middle
+        else:
+            first = middle + 1
+    try:
+        await _part(connection, text, (first, first, shape), seconds)
+    except ApiError:
+        return first
+    return None
+
+
+async def _part(
+    connection: Connection, text: str, chosen: tuple[int, int, int], seconds: float
+) -> int:
+    """Run the statement for some rows; what fails leaves nothing."""
+    try:
+        async with connection.raw.transaction():
+            return affected(
+                await connection.raw.execute(text, *chosen, timeout=seconds)
+            )
+    except Exception as error:
+        raise translate(error) from error

@@ -1,0 +1,60 @@
+"""A private PostgreSQL and Valkey for a machine that has none; not for production."""
+
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import Any
+
+from atom.errors import ConfigError
+from embedded import postgres, valkey
+from embedded.folder import NAME, keys, private
+from embedded.lock import hold
+
+__all__ = ("keys", "provided")
+
+FOLDER = "config_atom_folder"
+POSTGRES = "config_postgres_url"
+REDIS = ("config_redis_url", "config_redis_url_ratelimiter", "config_redis_pubsub_url")
+
+
+@contextmanager
+def provided(
+    config: Mapping[str, Any], root: Path, *, join: bool, workers: int
+) -> Iterator[dict[str, Any]]:
+    """Run what the config does not name, and yield the config that names it.
+
+    PostgreSQL when `config_postgres_url` is unset; Valkey when several workers have no
+    Redis to share. With `join` servers another process of this project already runs
+    are used, and stay up when we leave.
+
+    Raises:
+        ConfigError: in production, when another process holds them, or when they
+            cannot be run here; always with the cure.
+    """
+    needs_postgres = not config.get(POSTGRES)
+    needs_redis = workers > 1 and not any(config.get(key) for key in REDIS[:2])
+    if needs_postgres and config.get("config_env") == "production":
+        missing = [POSTGRES, *(REDIS[:2] if needs_redis else ())]
+        raise ConfigError(
+            [
+                "config_env=production does not run on a private database. Set "
+                f"{', '.join(missing)}."
+            ]
+        )
+    if config.get("config_env") == "production" or not (needs_postgres or needs_redis):
+        yield {}
+        return
+    with ExitStack() as stack:
+        folder = private(root, config.get(FOLDER) or NAME)
+        held = stack.enter_context(hold(folder, join=join))
+        urls = dict(held.urls)
+        if held.ours and needs_postgres:
+            urls[POSTGRES] = stack.enter_context(postgres.served(held.folder))
+        if held.ours and needs_redis:
+            url = stack.enter_context(valkey.served(held.folder))
+            urls |= dict.fromkeys(REDIS, url)
+        if held.ours:
+            held.publish(urls)
+            stack.callback(held.wait_for_others)
+            stack.callback(held.withdraw)
+        yield {key: url for key, url in urls.items() if not config.get(key)}
