@@ -23,7 +23,7 @@ from bench.load import BenchError, Request
 from tests.served import ROOT, Served, serve
 
 ROWS = 10_000
-CODE = ("atom", "config", "router", "static")
+CODE = ("atom", "embedded", "config", "router", "static")
 DROP_IN_ROUTER = '''"""An empty route that is answered from the cache."""
 
 from extend import *

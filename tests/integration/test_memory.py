@@ -7,8 +7,8 @@ from tests.served import ROOT
 
 SCRIPT = """
 import asyncio, time
-from atom import memory
-memory.use_one_arena()
+from atom import malloc
+malloc.use_one_arena()
 from atom.account.password import hash_password
 
 def resident():
