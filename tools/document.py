@@ -75,6 +75,13 @@ ENTRY_MEANING = {
 }
 
 
+OPTIONAL_HEAD = """\
+# Packages of optional clients. None is installed by default: take the lines you need.
+# A client that is configured but not installed is named at start, with its cure.
+# Made by `python -m tools.document` from the declarations in atom/client/.
+"""
+
+
 def shown(value: Any) -> str:
     """Write a default the way `.env` would hold it.
 
@@ -144,7 +151,7 @@ def clients() -> str:
         (
             _code(client.name),
             ", ".join(_code(key) for key in client.needs),
-            "comes along" if client.package in {"asyncpg", "redis"} else client.package,
+            client.package if "==" in client.package else "installed",
         )
         for client in CLIENTS
     )
@@ -235,6 +242,18 @@ def _wrapped(text: str) -> list[str]:
     return lines
 
 
+def optional() -> str:
+    """Write `requirements-optional.txt`: the package of each optional client."""
+    purposes: dict[str, list[str]] = {}
+    for client in CLIENTS:
+        if "==" in client.package:
+            purposes.setdefault(client.package, []).extend(client.switched_by)
+    return OPTIONAL_HEAD + "".join(
+        f"{package:<29} # {', '.join(dict.fromkeys(keys))}\n"
+        for package, keys in sorted(purposes.items())
+    )
+
+
 def filled(text: str, name: str, block: str) -> str:
     """Put a block between its marks.
 
@@ -262,7 +281,10 @@ def documents(root: Path = ROOT) -> dict[Path, str]:
         "docs/config.md": {"keys": keys(), "config_api": entry()},
         "docs/extend.md": {"functions": functions(root), "clients": clients()},
     }
-    made = {root / ".env.example": environment()}
+    made = {
+        root / ".env.example": environment(),
+        root / "requirements-optional.txt": optional(),
+    }
     for name, parts in blocks.items():
         text = (root / name).read_text()
         for mark, block in parts.items():

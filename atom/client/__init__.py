@@ -20,6 +20,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from atom.client.secret import without_secrets
+from atom.config.resolve import Key
 from atom.errors import ConfigError, Unavailable
 
 log = logging.getLogger(__name__)
@@ -69,14 +70,20 @@ class Client:
     open: Callable[[Config, Live], Awaitable[Any]]
     close: Callable[[Any], Awaitable[Any]] = _nothing
     probe: Callable[[Any], Awaitable[Any]] = _nothing
+    keys: tuple[Key, ...] = ()  # the keys only it reads
     switch: tuple[str, ...] = ()
     optional: tuple[str, ...] = ()
     after: str = ""
     required: bool = False  # without it the server does not start
 
+    @property
+    def switched_by(self) -> tuple[str, ...]:
+        """The keys of which any one switches it on."""
+        return self.switch or self.needs
+
     def wanted(self, config: Config) -> bool:
-        """Return whether config switches it on."""
-        return any(config.get(key) for key in self.switch or self.needs)
+        """Whether config switches it on."""
+        return any(config.get(key) for key in self.switched_by)
 
 
 Opened = Callable[[str, Any], Any]

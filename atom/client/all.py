@@ -1,34 +1,21 @@
-"""Every client, in the order they open."""
+"""CLIENTS: every client declared in this folder. A new client is a new file."""
 
-from atom.client import (
-    aws,
-    celery,
-    kafka,
-    mongodb,
-    openai,
-    postgres,
-    posthog,
-    rabbitmq,
-    redis,
-)
+from collections.abc import Iterator
+from importlib import import_module
+from pathlib import Path
+from types import ModuleType
 
-CLIENTS = (
-    postgres.POOL,
-    postgres.NAMED,
-    postgres.CONNECTION,
-    postgres.READ,
-    redis.CACHE,
-    redis.RATELIMITER,
-    redis.PRODUCER,
-    mongodb.MONGODB,
-    aws.S3,
-    aws.S3_RESOURCE,
-    aws.SNS,
-    aws.SES,
-    openai.OPENAI,
-    posthog.POSTHOG,
-    celery.CELERY,
-    kafka.KAFKA,
-    rabbitmq.RABBITMQ,
-    rabbitmq.CHANNEL,
+from atom.client import Client
+
+
+def declared(module: ModuleType) -> Iterator[Client]:
+    """Yield the clients that a module declares, in the order of its text."""
+    yield from (one for one in vars(module).values() if isinstance(one, Client))
+
+
+CLIENTS = tuple(
+    client
+    for path in sorted(Path(__file__).parent.glob("[a-z]*.py"))
+    if path.stem != "all"
+    for client in declared(import_module(f"atom.client.{path.stem}"))
 )

@@ -4,8 +4,13 @@ import asyncio
 from typing import Any
 
 from atom.client import Client, Config, Live
+from atom.config.resolve import Key, text
 
-KEYS = ("config_aws_access_key_id", "config_aws_secret_access_key")
+KEYS = (
+    Key("config_aws_access_key_id", text, None, "AWS key id.", secret=True),
+    Key("config_aws_secret_access_key", text, None, "AWS secret.", secret=True),
+    Key("config_aws_endpoint_url", text, None, "Another address than AWS's own."),
+)
 
 
 def declare(name: str, service: str, region: str, *, resource: bool = False) -> Client:
@@ -23,8 +28,8 @@ def declare(name: str, service: str, region: str, *, resource: bool = False) -> 
         make = session.resource if resource else session.client
         return make(
             service,
-            aws_access_key_id=config[KEYS[0]],
-            aws_secret_access_key=config[KEYS[1]],
+            aws_access_key_id=config[KEYS[0].name],
+            aws_secret_access_key=config[KEYS[1].name],
             region_name=config[region],
             endpoint_url=endpoint,
             config=Settings(
@@ -45,8 +50,9 @@ def declare(name: str, service: str, region: str, *, resource: bool = False) -> 
 
     return Client(
         name=name,
-        needs=(*KEYS, region),
-        package="boto3",
+        needs=(KEYS[0].name, KEYS[1].name, region),
+        package="boto3==1.44.5",
+        keys=(*KEYS, Key(region, text, None, f"Region; switches {name} on.")),
         open=connect,
         close=close,
         switch=(region,),

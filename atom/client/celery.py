@@ -4,6 +4,7 @@ import asyncio
 from typing import Any
 
 from atom.client import Client, Config, Live
+from atom.config.resolve import Key, text
 
 SECONDS = 3  # to reach the broker
 
@@ -45,7 +46,10 @@ async def connect(config: Config, live: Live) -> Any:
 CELERY = Client(
     name="client_celery_producer",
     needs=("config_celery_broker_url",),
-    package="celery",
+    package="celery==5.7.0",
+    keys=(
+        Key("config_celery_broker_url", text, None, "Celery's broker.", secret=True),
+    ),
     open=connect,
     close=lambda celery: asyncio.to_thread(celery.close),
     probe=lambda celery: asyncio.to_thread(knock, celery),

@@ -4,6 +4,7 @@ import ssl
 from typing import Any
 
 from atom.client import Client, Config, Live
+from atom.config.resolve import Key, text
 from atom.errors import ConfigError
 
 
@@ -18,10 +19,10 @@ def security(config: Config) -> dict[str, Any]:
         return {}
     if not config.get("config_kafka_password"):
         raise ConfigError(["set config_kafka_password, or unset config_kafka_username"])
-    protocol = config.get("config_kafka_security_protocol") or "SASL_SSL"
+    protocol = config["config_kafka_security_protocol"]
     return {
         "security_protocol": protocol,
-        "sasl_mechanism": config.get("config_kafka_sasl_mechanism") or "PLAIN",
+        "sasl_mechanism": config["config_kafka_sasl_mechanism"],
         "sasl_plain_username": username,
         "sasl_plain_password": config["config_kafka_password"],
         "ssl_context": ssl.create_default_context() if "SSL" in protocol[4:] else None,
@@ -57,7 +58,19 @@ async def probe(producer: Any) -> None:
 KAFKA = Client(
     name="client_kafka_producer",
     needs=("config_kafka_url",),
-    package="aiokafka",
+    package="aiokafka==0.14.0",
+    keys=(
+        Key("config_kafka_url", text, None, "Kafka bootstrap servers."),
+        Key("config_kafka_username", text, None, "Kafka user; switches SASL on."),
+        Key("config_kafka_password", text, None, "Kafka password.", secret=True),
+        Key(
+            "config_kafka_security_protocol",
+            text,
+            "SASL_SSL",
+            "How Kafka is reached when a user is set.",
+        ),
+        Key("config_kafka_sasl_mechanism", text, "PLAIN", "How that user is proven."),
+    ),
     open=connect,
     close=lambda producer: producer.stop(),
     probe=probe,

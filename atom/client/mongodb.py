@@ -4,6 +4,7 @@ import asyncio
 from typing import Any
 
 from atom.client import Client, Config, Live
+from atom.config.resolve import Key, text
 
 
 async def connect(config: Config, live: Live) -> Any:
@@ -30,7 +31,8 @@ async def connect(config: Config, live: Live) -> Any:
 MONGODB = Client(
     name="client_mongodb",
     needs=("config_mongodb_url",),
-    package="pymongo",
+    package="pymongo==4.20.0",
+    keys=(Key("config_mongodb_url", text, None, "MongoDB.", secret=True),),
     open=connect,
     close=lambda mongodb: mongodb.close(),
     probe=lambda mongodb: mongodb.admin.command("ping"),

@@ -3,6 +3,7 @@
 from typing import Any
 
 from atom.client import Client, Config, Live
+from atom.config.resolve import Key, text
 
 
 async def connect(config: Config, live: Live) -> Any:
@@ -20,7 +21,11 @@ async def connect(config: Config, live: Live) -> Any:
 OPENAI = Client(
     name="client_openai",
     needs=("config_openai_key",),
-    package="openai",
+    package="openai==3.54.0",
+    keys=(
+        Key("config_openai_key", text, None, "OpenAI's key.", secret=True),
+        Key("config_openai_base_url", text, None, "Another address than OpenAI's own."),
+    ),
     open=connect,
     close=lambda openai: openai.close(),
     optional=("config_openai_base_url",),

@@ -4,6 +4,7 @@ import asyncio
 from typing import Any
 
 from atom.client import Client, Config, Live
+from atom.config.resolve import Key, text
 
 
 async def connect(config: Config, live: Live) -> Any:
@@ -21,7 +22,11 @@ async def connect(config: Config, live: Live) -> Any:
 POSTHOG = Client(
     name="client_posthog",
     needs=("config_posthog_project_host", "config_posthog_project_key"),
-    package="posthog",
+    package="posthog==7.91.1",
+    keys=(
+        Key("config_posthog_project_host", text, None, "PostHog's address."),
+        Key("config_posthog_project_key", text, None, "PostHog's key.", secret=True),
+    ),
     open=connect,
     close=lambda posthog: asyncio.to_thread(posthog.shutdown),
     switch=("config_posthog_project_key",),

@@ -3,6 +3,7 @@
 from typing import Any
 
 from atom.client import Client, Config, Live
+from atom.config.resolve import Key, text
 
 
 async def connect(config: Config, live: Live) -> Any:
@@ -29,7 +30,8 @@ async def probe(handle: Any) -> None:
 RABBITMQ = Client(
     name="client_rabbitmq",
     needs=("config_rabbitmq_url",),
-    package="aio-pika",
+    package="aio-pika==10.2.1",
+    keys=(Key("config_rabbitmq_url", text, None, "RabbitMQ.", secret=True),),
     open=connect,
     close=lambda connection: connection.close(),
     probe=probe,
@@ -37,7 +39,7 @@ RABBITMQ = Client(
 CHANNEL = Client(
     name="client_rabbitmq_channel",
     needs=("config_rabbitmq_url",),
-    package="aio-pika",
+    package=RABBITMQ.package,
     open=open_channel,
     close=lambda channel: channel.close(),
     probe=probe,

@@ -3,12 +3,13 @@
 from typing import Any
 
 from atom.client import Client, Config, Live
+from atom.config.resolve import Key, text
 
 CONNECTIONS = 50  # of one purpose in one process
 WAIT = 1.0  # seconds to wait for one of them to come free
 
 
-def declare(name: str, key: str, *, seconds: float) -> Client:
+def declare(name: str, key: str, help: str, *, seconds: float) -> Client:
     """Declare a Redis client that is switched on by one key holding its URL.
 
     `seconds` bounds connecting, and each answer.
@@ -41,14 +42,25 @@ def declare(name: str, key: str, *, seconds: float) -> Client:
         name=name,
         needs=(key,),
         package="redis",
+        keys=(Key(key, text, None, help, secret=True),),
         open=connect,
         close=lambda redis: redis.aclose(),
         probe=lambda redis: redis.ping(),
     )
 
 
-CACHE = declare("client_redis", "config_redis_url", seconds=2.0)
-RATELIMITER = declare(
-    "client_redis_ratelimiter", "config_redis_url_ratelimiter", seconds=0.3
+CACHE = declare(
+    "client_redis", "config_redis_url", "Redis for cached answers.", seconds=2.0
 )
-PRODUCER = declare("client_redis_producer", "config_redis_pubsub_url", seconds=2.0)
+RATELIMITER = declare(
+    "client_redis_ratelimiter",
+    "config_redis_url_ratelimiter",
+    "Redis for rate limits. Unset: each process counts for itself.",
+    seconds=0.3,
+)
+PRODUCER = declare(
+    "client_redis_producer",
+    "config_redis_pubsub_url",
+    "Redis for messages.",
+    seconds=2.0,
+)

@@ -7,7 +7,7 @@ the test that each key is documented.
 from collections.abc import Mapping
 from typing import Any
 
-from atom.config.keys_service import SERVICES
+from atom.client.all import CLIENTS
 from atom.config.resolve import Key, flag, integers, names, one_of, seconds, text, whole
 
 CHECK = one_of("token", "cache", "database")
@@ -219,5 +219,94 @@ KEYS = (
         False,
         "Whether a browser may send cookies. Not with origin *.",
     ),
-    *SERVICES,
+    # PostgreSQL
+    Key(
+        "config_postgres_url",
+        text,
+        None,
+        "Primary PostgreSQL. Unset: an embedded one is started.",
+        secret=True,
+    ),
+    Key(
+        "config_postgres_url_direct",
+        text,
+        None,
+        "PostgreSQL itself, when config_postgres_url leads to a pooler: for LISTEN, "
+        "locks and schema changes. Unset: config_postgres_url.",
+        secret=True,
+    ),
+    Key(
+        "config_postgres_url_read",
+        text,
+        None,
+        "Replica for /my/object-read and /public/object-read.",
+        secret=True,
+    ),
+    Key(
+        "config_is_postgres_init",
+        flag,
+        False,
+        "Whether the schema is applied at start also on an external database.",
+    ),
+    Key("config_postgres_min_connection", whole(0, 1000), 1, "Smallest pool."),
+    Key("config_postgres_max_connection", whole(1, 1000), 20, "Largest pool."),
+    Key(
+        "config_postgres_acquire_timeout_sec",
+        seconds,
+        5.0,
+        "Seconds a request waits for a connection before 503.",
+    ),
+    Key(
+        "config_postgres_command_timeout_sec",
+        seconds,
+        30.0,
+        "Seconds one statement may take.",
+    ),
+    Key(
+        "config_postgres_lock_timeout_sec",
+        seconds,
+        5.0,
+        "Seconds a statement waits for a lock that another transaction holds; "
+        "then 409.",
+    ),
+    Key(
+        "config_postgres_connect_timeout_sec",
+        seconds,
+        5.0,
+        "Seconds to connect.",
+    ),
+    Key(
+        "config_postgres_idle_transaction_timeout_sec",
+        seconds,
+        60.0,
+        "Seconds a transaction may stand idle before PostgreSQL ends it.",
+    ),
+    Key(
+        "config_postgres_statement_cache_size",
+        whole(0, 10_000),
+        1024,
+        "Prepared statements kept by a connection; 0 behind a transaction pooler.",
+    ),
+    # imports, exports and SQL of an admin
+    Key(
+        "config_transfer_timeout_sec",
+        seconds,
+        600.0,
+        "Seconds an import or an export may take.",
+    ),
+    Key(
+        "config_db_runner_timeout_ms",
+        whole(1),
+        5000,
+        "Milliseconds a statement of /admin/db-runner may take.",
+    ),
+    Key("config_db_runner_limit", whole(1), 1000, "Most rows of /admin/db-runner."),
+    Key(
+        "config_db_runner_role",
+        text,
+        None,
+        "Role that statements of /admin/db-runner run as.",
+    ),
+    # optional services: each client declares its own
+    *{key.name: key for client in CLIENTS for key in client.keys}.values(),
 )
