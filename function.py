@@ -81,7 +81,7 @@ async def function_postgres_schema_init(ports):
 
 def function_return_error(status, message):
     """Answer an error in the one shape, from anywhere."""
-    return reply.failure(errors.of_status(status, message))
+    return reply.failure(errors.ApiError(message, code=f"http.{status}", status=status))
 
 
 __all__ = [name for name in globals() if name.startswith("function_")]

@@ -3,6 +3,7 @@
 Read in this order; each line needs only the lines above it:
 
     errors      the errors an API client can receive
+    error_code  every error code, with its status and the cure
     reply       the two JSON shapes of every answer
     port        what steps and features need from the outside; adapter/ implements it
     postgres/   the only shelf that knows asyncpg

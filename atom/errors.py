@@ -1,70 +1,94 @@
-"""Everything that can go wrong, as the caller of the API will hear it.
+"""The errors an API client can receive.
 
-A code is two words joined by a dot. The first word is the module that raises it, so
-`rate.exceeded` is found in `atom/http/step/rate.py`.
+Their codes are one table, `atom/error_code.py`.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from difflib import get_close_matches
-from typing import Any
+from types import MappingProxyType
+from typing import Any, ClassVar, Self
+
+NONE: Mapping[str, str] = MappingProxyType({})
 
 
 class ApiError(Exception):
-    """An error whose message is safe to show to the caller."""
+    """An error that is safe to show to the caller.
+
+    `status`, `headers` and `detail` are for the rare error that is not like the others
+    of its class; `detail` is the field FastAPI adds to its own errors.
+    """
 
     status = 400
     code = "request.invalid"
+    always: ClassVar[Mapping[str, str]] = NONE  # headers of every error of the class
 
-    def __init__(self, message: str, *, code: str = "", hint: str = "") -> None:
+    def __init__(
+        self,
+        message: str,
+        *,
+        code: str = "",
+        hint: str = "",
+        status: int = 0,
+        headers: Mapping[str, str] = NONE,
+        detail: Any = None,
+    ) -> None:
         super().__init__(message)
         self.message = message
         self.code = code or self.code
         self.hint = hint
-        self.headers: dict[str, str] = {}
-        self.detail: Any = None  # what FastAPI would have said, for its own errors
+        self.status = status or self.status
+        self.headers = {**self.always, **headers}
+        self.detail = detail
+
+    def at(self, place: str) -> Self:
+        """Put a place, such as "row 3", before the message. Return the error.
+
+        >>> ApiError("'id' takes a number.").at("line 2").message
+        "line 2: 'id' takes a number."
+        """
+        self.message = f"{place}: {self.message}"
+        self.args = (self.message,)
+        return self
 
 
 class Unauthenticated(ApiError):
-    """No token, or one that does not verify."""
+    """No token, or an invalid one."""
 
     status = 401
     code = "token.invalid"
-
-    def __init__(self, message: str, *, code: str = "", hint: str = "") -> None:
-        super().__init__(message, code=code, hint=hint)
-        self.headers["WWW-Authenticate"] = "Bearer"
+    always = MappingProxyType({"WWW-Authenticate": "Bearer"})
 
 
 class Forbidden(ApiError):
-    """A known user who may not do this."""
+    """A known user without the right to do this."""
 
     status = 403
     code = "access.denied"
 
 
 class NotFound(ApiError):
-    """No such thing, or none that this caller may see."""
+    """Something that does not exist, or that this caller may not see."""
 
     status = 404
     code = "row.missing"
 
 
 class Conflict(ApiError):
-    """What is asked for contradicts what is stored."""
+    """A request that contradicts what is stored."""
 
     status = 409
     code = "row.exists"
 
 
 class TooLarge(ApiError):
-    """A body larger than the route takes."""
+    """A body larger than the route accepts."""
 
     status = 413
     code = "body.too_large"
 
 
 class Unprocessable(ApiError):
-    """Readable, of the right type, and against a rule of the table or the route."""
+    """A value of the right type that breaks a rule of the table or the route."""
 
     status = 422
     code = "value.refused"
@@ -77,12 +101,15 @@ class RateLimited(ApiError):
     code = "rate.exceeded"
 
     def __init__(self, message: str = "ratelimiter exceeded", *, seconds: int) -> None:
-        super().__init__(message, hint=f"Try again in {seconds} s.")
-        self.headers["Retry-After"] = str(seconds)
+        super().__init__(
+            message,
+            hint=f"Try again in {seconds} s.",
+            headers={"Retry-After": str(seconds)},
+        )
 
 
 class Unexpected(ApiError):
-    """A fault of ours. The caller learns that it happened, the log learns why."""
+    """A fault of the server; its trace is in the log."""
 
     status = 500
     code = "error.unexpected"
@@ -97,22 +124,16 @@ class Unavailable(ApiError):
     def __init__(
         self, message: str, *, code: str = "", hint: str = "", seconds: int = 1
     ) -> None:
-        super().__init__(message, code=code, hint=hint)
-        self.headers["Retry-After"] = str(seconds)
+        super().__init__(
+            message, code=code, hint=hint, headers={"Retry-After": str(seconds)}
+        )
 
 
 class TimedOut(ApiError):
-    """The route did not answer within its `timeout_sec`."""
+    """A route or a statement that took too long."""
 
     status = 504
     code = "timeout.exceeded"
-
-
-def of_status(status: int, message: str, *, code: str = "") -> ApiError:
-    """Return an error of any status, for code that knows only numbers."""
-    error = ApiError(message, code=code or f"http.{status}")
-    error.status = status
-    return error
 
 
 class ConfigError(Exception):
@@ -126,7 +147,7 @@ class ConfigError(Exception):
 def nearest(word: str, choices: Iterable[str], *, cutoff: float = 0.6) -> str:
     """Return "Did you mean 'x'?" for the closest choice, or "" when none is close.
 
-    How close it has to be is `cutoff`, from 0 to 1 (the same).
+    `cutoff` is how close it has to be, from 0 to 1 (the same).
 
     >>> nearest("titel", ["title", "type"])
     "Did you mean 'title'?"

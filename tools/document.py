@@ -18,6 +18,7 @@ from atom.client.all import CLIENTS
 from atom.command import welcome
 from atom.config.keys import KEYS
 from atom.config.resolve import Key
+from atom.error_code import SECTIONS
 from atom.http.policy import ENTRY
 
 ROOT = Path(__file__).parents[1]
@@ -143,6 +144,27 @@ def entry() -> str:
     """Write the table of the keys of config_api."""
     rows = ((_code(name), *ENTRY_MEANING[name]) for name in ENTRY)
     return table(["key", "value", "meaning"], rows)
+
+
+def codes() -> str:
+    """Write the tables of the error codes, one for each section."""
+    head = ["code", "status", "meaning", "cure"]
+    return "\n\n".join(
+        f"## {title}\n\n"
+        + table(
+            head,
+            (
+                (
+                    _code(code.name),
+                    ", ".join(map(str, code.statuses)),
+                    code.meaning,
+                    code.cure or "–",
+                )
+                for code in listed
+            ),
+        )
+        for title, listed in SECTIONS
+    )
 
 
 def clients() -> str:
@@ -279,6 +301,7 @@ def documents(root: Path = ROOT) -> dict[Path, str]:
             "order": order(),
         },
         "docs/config.md": {"keys": keys(), "config_api": entry()},
+        "docs/errors.md": {"codes": codes()},
         "docs/extend.md": {"functions": functions(root), "clients": clients()},
     }
     made = {

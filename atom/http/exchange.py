@@ -263,8 +263,10 @@ async def _nowhere(exchange: Exchange) -> None:
         hint = "Leave out the slash at its end." if slash else ""
         raise NotFound("There is no such path.", code="route.unknown", hint=hint)
     methods = ", ".join(sorted(allowed))
-    error = ApiError("This path does not take that method.", code="route.method")
-    error.status = 405
-    error.hint = f"It takes {methods}."
-    error.headers["Allow"] = methods
-    raise error
+    raise ApiError(
+        "This path does not take that method.",
+        code="route.method",
+        status=405,
+        hint=f"It takes {methods}.",
+        headers={"Allow": methods},
+    )

@@ -85,14 +85,14 @@ class Batches:
         The row is written also when the caller has left meanwhile.
 
         Raises:
-            Unavailable: `shed.busy` when too many rows wait; and when the database is
-                lost, in which case nobody knows whether the row was written.
+            Unavailable: `concurrency.exceeded` when too many rows wait; and when the
+                database is lost, which leaves open whether the row was written.
             ApiError: what the database says of this row.
         """
         if self._closed or self._unanswered >= self._waiting_max:
             raise Unavailable(
                 "Too many rows are waiting to be written.",
-                code="shed.busy",
+                code="concurrency.exceeded",
                 hint="Try again.",
             )
         loop = asyncio.get_running_loop()
@@ -208,5 +208,5 @@ def _together(waiting: deque[Entry]) -> list[Entry]:
 
 def _broken(error: BaseException) -> ApiError:
     if isinstance(error, asyncio.CancelledError):
-        return Unavailable("The server is stopping.", code="shed.busy")
+        return Unavailable("The server is stopping.", code="concurrency.exceeded")
     return Unexpected("Something went wrong on our side.")

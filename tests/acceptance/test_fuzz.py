@@ -30,7 +30,7 @@ INSIDES = (
 )
 SHAPE = {"status", "message", "code", "hint", "request_id"}
 SHOWN = 12
-AWAY = (b"client.missing", b"shed.busy")
+AWAY = (b"client.missing", b"concurrency.exceeded")
 EXPORT = "/root/postgres-export"
 
 

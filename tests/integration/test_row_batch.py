@@ -217,7 +217,7 @@ async def test_a_full_room_turns_away(world):
     later = await make(world, ports, title="later")
 
     assert [True] * 5 + [False] * 3 == [isinstance(each, int) for each in made]
-    assert {"shed.busy"} == {each.code for each in made[5:]}
+    assert {"concurrency.exceeded"} == {each.code for each in made[5:]}
     assert {503} == {each.status for each in made[5:]}
     assert isinstance(later, int)
 

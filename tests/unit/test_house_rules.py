@@ -23,6 +23,7 @@ PURE = [
     "atom/config/keys.py",
     "atom/config/resolve.py",
     "atom/datatype",
+    "atom/error_code.py",
     "atom/errors.py",
     "atom/http/explain.py",
     "atom/http/policy.py",
@@ -34,7 +35,7 @@ PURE = [
 LISTED = ["atom/datatype", "atom/row", "atom/row/sql", "atom/schema"]
 OUTSIDE = {"asyncio", "httpx2", "os", "random", "socket", "subprocess", "time"}
 LAYERS = (
-    {"errors", "malloc", "port", "reply", "task"},
+    {"error_code", "errors", "malloc", "port", "reply", "task"},
     {"client", "config", "datatype", "observe", "own", "postgres", "schema"},
     {
         *("account", "adapter", "http", "message", "openapi", "row"),

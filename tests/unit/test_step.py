@@ -162,8 +162,8 @@ class TestToken:
                 UserState(True, frozenset(), 0, frozenset({"s"})),
                 "token.revoked",
             ),
-            (token(subject=8), ACTIVE, "token.user_missing"),
-            (token(), None, "token.user_missing"),
+            (token(subject=8), ACTIVE, "account.missing"),
+            (token(), None, "account.missing"),
         ],
     )
     async def test_refuses(self, exchange, text, state, code):

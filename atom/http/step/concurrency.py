@@ -13,7 +13,9 @@ async def limit_concurrency(exchange: Exchange, proceed: Proceed) -> None:
     """Turn away at once what could only queue up."""
     policy = exchange.policy
     if running[policy.name] >= (policy.concurrency or 0):
-        raise Unavailable("This route is busy.", code="shed.busy", hint="Try again.")
+        raise Unavailable(
+            "This route is busy.", code="concurrency.exceeded", hint="Try again."
+        )
     running[policy.name] += 1
     try:
         await proceed(exchange)

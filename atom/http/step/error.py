@@ -28,11 +28,13 @@ def _http(error: HTTPException) -> ApiError:
     if isinstance(error.__cause__, ApiError):
         return error.__cause__  # a step's own, on the way through FastAPI's reader
     text = error.detail if isinstance(error.detail, str) else "refused"
-    told = ApiError(text, code=f"http.{error.status_code}")
-    told.status = error.status_code
-    told.headers.update(error.headers or {})
-    told.detail = error.detail
-    return told
+    return ApiError(
+        text,
+        code=f"http.{error.status_code}",
+        status=error.status_code,
+        headers=error.headers or {},
+        detail=error.detail,
+    )
 
 
 def _unreadable(error: RequestValidationError) -> ApiError:
@@ -46,12 +48,16 @@ def _unreadable(error: RequestValidationError) -> ApiError:
         f"{fault['msg']}"
         for fault in faults[:5]
     )
-    told = ApiError("; ".join(places), code="request.invalid")
-    if any(fault["loc"] == ("body",) for fault in faults):
-        told.hint = "Send JSON, with the header Content-Type: application/json."
-    told.status = 422
-    told.detail = faults
-    return told
+    is_body = any(fault["loc"] == ("body",) for fault in faults)
+    return ApiError(
+        "; ".join(places),
+        code="request.invalid",
+        status=422,
+        hint="Send JSON, with the header Content-Type: application/json."
+        if is_body
+        else "",
+        detail=faults,
+    )
 
 
 async def answer_http(request: object, error: Exception) -> Response:

@@ -73,7 +73,7 @@ async def _current(exchange: Exchange, claims: Claims) -> None:
     assert exchange.ports.users is not None
     state = await exchange.ports.users.state(claims.subject)
     if state is None:
-        raise Unauthenticated("user not found", code="token.user_missing")
+        raise Unauthenticated("user not found", code="account.missing")
     if state.token_version != claims.version or claims.session in state.revoked:
         raise Unauthenticated("token invalid", code="token.revoked")
     exchange.state = state

@@ -1,0 +1,393 @@
+"""Every error code: its status, what it means, and the cure.
+
+`docs/errors.md` is made from this table. A code that is raised and not listed here, or
+listed and never raised, fails a test.
+"""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Code:
+    """A code that programs may rely on: it stays the same when words change."""
+
+    name: str
+    status: int | tuple[int, ...]
+    meaning: str
+    cure: str = ""
+
+    @property
+    def statuses(self) -> tuple[int, ...]:
+        """The statuses an error with this code is answered with."""
+        return self.status if isinstance(self.status, tuple) else (self.status,)
+
+
+ANY_ROUTE = (
+    Code(
+        "request.invalid",
+        (400, 422),
+        "A parameter or the body is missing, unknown or cannot be read; the message "
+        "names it.",
+        "Correct it; `/docs` shows what the route takes.",
+    ),
+    Code(
+        "route.unknown",
+        404,
+        "No route has this path.",
+        "Look at `/docs`. A path must match to the letter, without a slash at its end.",
+    ),
+    Code(
+        "route.method",
+        405,
+        "The path exists, not for this method.",
+        "See the header `Allow`.",
+    ),
+    Code(
+        "body.too_large",
+        413,
+        "The body is larger than the route accepts.",
+        "Send less, or raise `body_max_kb` of the route or `config_body_max_kb`.",
+    ),
+    Code(
+        "rate.exceeded",
+        429,
+        "The limit of the route, or of failed logins, is used up.",
+        "Wait for `Retry-After` seconds.",
+    ),
+    Code(
+        "background.unreadable",
+        400,
+        "`is_background` is neither 0 nor 1.",
+        "Write 0 or 1.",
+    ),
+    Code(
+        "background.refused",
+        400,
+        "The route does not work in the background (reads never do by default).",
+        "Leave `is_background` out, or set `is_background: 1` for the route.",
+    ),
+    Code(
+        "background.busy",
+        503,
+        "Bodies of 64 MiB wait to be worked on in the background of this process.",
+        "Try again after `Retry-After`, or leave `is_background` out.",
+    ),
+    Code(
+        "concurrency.exceeded",
+        503,
+        "The route works on `concurrency_max` requests already, or too many rows wait "
+        "to be written.",
+        "Try again after `Retry-After`.",
+    ),
+    Code(
+        "timeout.exceeded",
+        504,
+        "The route, or one statement, took too long.",
+        "Ask for less; raise `timeout_sec` or `config_postgres_command_timeout_sec`.",
+    ),
+    Code(
+        "error.unexpected",
+        500,
+        "A fault of the server.",
+        "Look for the `request_id` in the log: the trace is there.",
+    ),
+)
+
+CALLER = (
+    Code(
+        "token.missing",
+        401,
+        "The route needs a user token.",
+        "Send `Authorization: Bearer <token>`.",
+    ),
+    Code(
+        "token.invalid",
+        401,
+        "The token was not signed by this server, was changed, or is of another kind.",
+        "Log in again.",
+    ),
+    Code(
+        "token.expired",
+        401,
+        "The token has expired.",
+        "`/auth/token-refresh`, or log in again.",
+    ),
+    Code(
+        "token.revoked",
+        401,
+        "Logged out, or the password was changed since.",
+        "Log in again.",
+    ),
+    Code(
+        "token.root_mismatch",
+        401,
+        "`/root/…` needs the root key as bearer.",
+        "Send `config_key_root`; in development it is in `.atom/keys.json`.",
+    ),
+    Code(
+        "access.denied",
+        403,
+        "The user's `api_access` does not list the id of this `/admin` route; or the "
+        "database refused its own role.",
+        "An admin adds the id. `GET /root/explain` shows which.",
+    ),
+    Code(
+        "access.unmapped",
+        403,
+        "An `/admin` route without an id.",
+        "Give it one in `config_api`.",
+    ),
+    Code(
+        "active.inactive",
+        403,
+        "`is_active` of the user is 0.",
+        "An admin sets it to 1.",
+    ),
+)
+
+ACCOUNT = (
+    Code("account.closed", 403, "Signup is off.", "`config_is_signup=1`."),
+    Code(
+        "account.unknown_type",
+        400,
+        "The `type` is not one a client may choose.",
+        "See `config_signup_type_list`.",
+    ),
+    Code("account.exists", 409, "The username is taken.", "Choose another, or log in."),
+    Code(
+        "account.wrong_password",
+        401,
+        "Wrong login or wrong password, without showing which. Also a wrong "
+        "`password_old`.",
+    ),
+    Code(
+        "account.missing",
+        (401, 404),
+        "The user, of the token or of the request, was deleted.",
+    ),
+    Code(
+        "account.wrong_id",
+        (400, 403),
+        "`/my/object-update?table=users` changes one's own row alone.",
+        "Send your own `id`.",
+    ),
+    Code("account.nothing", 400, "The body names nothing to change."),
+    Code(
+        "account.not_alone",
+        400,
+        "A password is changed alone; e-mail and mobile one at a time.",
+        "Send them one after the other.",
+    ),
+    Code(
+        "account.no_password_old",
+        400,
+        "A change of password needs the old one.",
+        "Add `password_old`, or `config_is_password_old_check=0`.",
+    ),
+    Code(
+        "account.managed_column",
+        400,
+        "A column of `users` that its user does not write.",
+        "An admin may.",
+    ),
+    Code("account.unknown_mode", 400, "`mode` is neither `soft` nor `hard`."),
+    Code(
+        "account.has_access",
+        403,
+        "A user with `api_access` cannot delete the account.",
+        "An admin takes it away first.",
+    ),
+    Code("account.protected", 403, "The user is protected, or is user 1."),
+    Code(
+        "identity.unreadable",
+        400,
+        "Not a valid username, e-mail or mobile.",
+        "As the message says.",
+    ),
+    Code("password.too_short", 400, "Shorter than `config_password_min_length`."),
+    Code("password.too_long", 400, "Longer than 1,000 characters."),
+    Code(
+        "password.busy",
+        503,
+        "Too many passwords are being hashed.",
+        "Try again after `Retry-After`.",
+    ),
+    Code(
+        "otp.missing",
+        400,
+        "Changing e-mail or mobile needs a code sent to the new address.",
+        "Add `?otp=…`, or `config_is_otp_verify=0`.",
+    ),
+    Code(
+        "otp.invalid",
+        401,
+        "The code is wrong, used, too old (10 minutes) or was tried 5 times.",
+        "Ask for a new one.",
+    ),
+    Code(
+        "inbox.unknown_mode",
+        400,
+        "`mode` of a bulk delete is not all, created or received.",
+    ),
+)
+
+ROWS = (
+    Code(
+        "row.table_not_allowed",
+        403,
+        "The table is closed on this tier.",
+        "`config_table_allowed_public_…_list`; or another route: see the hint.",
+    ),
+    Code(
+        "row.managed_column",
+        400,
+        "A column the server writes itself.",
+        "Leave it out; [rows.md](rows.md) lists them.",
+    ),
+    Code("row.missing", 404, "No such row, or not yours."),
+    Code("row.exists", 409, "A unique rule: the same values are stored already."),
+    Code(
+        "row.referenced",
+        409,
+        "A foreign key: the other row is missing, or still refers to this one.",
+    ),
+    Code(
+        "row.too_many",
+        400,
+        "One request covers more rows than it may write.",
+        "Do it in parts, or raise `config_write_rows_max`.",
+    ),
+    Code(
+        "row.no_unique",
+        400,
+        "The named columns are not a unique rule of the table.",
+        "The hint lists those there are.",
+    ),
+    Code(
+        "row.refused",
+        (403, 409),
+        "A trigger refused; its words are the message (protected rows, user 1, bulk "
+        "deletes of users).",
+    ),
+    Code("row.readonly", 403, "The statement may only read."),
+    Code("row.busy", 409, "Another request changes the same rows.", "Try again."),
+    Code(
+        "sql.unknown_table",
+        404,
+        "No such table.",
+        "See the hint; after making one by hand call `/root/reset-global`.",
+    ),
+    Code(
+        "sql.unknown_column",
+        400,
+        "The table has no such column, or it is secret.",
+        "See the hint.",
+    ),
+    Code(
+        "sql.unknown_relation",
+        400,
+        "The table has no such relation, or none you reach.",
+        "See the hint.",
+    ),
+    Code("relation.unreadable", 400, "`relation` cannot be read.", "See the hint."),
+    Code("sql.changed", 503, "The tables were changed a moment ago.", "Try again."),
+    Code(
+        "filter.unreadable",
+        400,
+        "A filter, an operator or a cursor cannot be read.",
+        "[rows.md](rows.md) has the grammar.",
+    ),
+    Code(
+        "value.unreadable",
+        400,
+        "A value does not fit the datatype of its column.",
+        "The message names what the column takes.",
+    ),
+    Code(
+        "value.refused",
+        422,
+        "Of the right datatype, and against a rule: mandatory, a check, a length.",
+    ),
+)
+
+OPERATOR = (
+    Code(
+        "client.missing",
+        503,
+        "The service the route needs is not configured, half configured, or its "
+        "package is not installed.",
+        "The hint names the keys or the package.",
+    ),
+    Code(
+        "client.silent",
+        503,
+        "It is configured and does not answer now; Atom keeps trying.",
+        "Start it; try again after `Retry-After`.",
+    ),
+    Code(
+        "schema.refused",
+        409,
+        "The declaration cannot be applied as the rows are. Nothing was changed.",
+        "As the message says.",
+    ),
+    Code(
+        "schema.failed",
+        409,
+        "A step failed; the steps after it were not done.",
+        "Put it right, call `/root/postgres-init` again.",
+    ),
+    Code(
+        "schema.incomplete",
+        409,
+        "Single indexes, constraints or queries failed; the rest is done.",
+        "Put them right, call again.",
+    ),
+    Code("schema.busy", 503, "Another worker is changing the tables.", "Try again."),
+    Code(
+        "transfer.unknown_mode",
+        400,
+        "Not a known mode of an import.",
+        "The message lists them.",
+    ),
+    Code(
+        "transfer.unreadable_file",
+        400,
+        "The file cannot be read, or lacks a column; the message names the line.",
+    ),
+    Code(
+        "transfer.unreadable_value",
+        400,
+        "A value does not fit its column; line and column are named.",
+    ),
+    Code(
+        "transfer.id_twice",
+        409,
+        "The file names one row twice: by its id, or by the columns of `on_conflict`.",
+    ),
+    Code("transfer.unreadable", 400, "The query is empty or cannot be read."),
+    Code("transfer.one_statement", 400, "More than one statement.", "Send one."),
+    Code(
+        "transfer.not_read_only",
+        400,
+        "The query is not one SELECT (or WITH … SELECT).",
+    ),
+    Code("transfer.function", 403, "A function that may not be used here."),
+    Code("transfer.relation", 403, "A table that may not be read here."),
+    Code("transfer.secret", 403, "A secret column.", "`config_column_secret_list`."),
+    Code(
+        "runner.too_large",
+        422,
+        "The rows are more than the answer may hold.",
+        "Select fewer.",
+    ),
+    Code("page.missing", 404, "`static/` has no such page."),
+)
+
+SECTIONS = (
+    ("On any route", ANY_ROUTE),
+    ("Who is asking", CALLER),
+    ("Accounts", ACCOUNT),
+    ("Rows", ROWS),
+    ("Operator", OPERATOR),
+)
+CODES = {code.name: code for _, codes in SECTIONS for code in codes}
