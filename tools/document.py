@@ -1,7 +1,7 @@
-"""Writes what of the documents is made from the code: `python -m tools.document`.
+"""Generates parts of the documents from the code: `python -m tools.document`.
 
-A part stands between `<!-- name -->` and `<!-- /name -->`; everything around it is
-written by hand. `.env.example` is made as a whole. `--check` writes nothing and exits 1
+A part is delimited by `<!-- name -->` and `<!-- /name -->`; everything around it is
+written by hand. `.env.example` and `requirements-optional.txt` are generated whole. `--check` writes nothing and exits 1
 when something is stale.
 """
 
@@ -24,7 +24,7 @@ from atom.http.policy import ENTRY
 ROOT = Path(__file__).parents[1]
 WIDTH = 79
 
-# What stands in the readme: the keys most people touch first.
+# In the readme: the keys most people need first.
 FIRST_KEYS = (
     "config_port",
     "config_workers",

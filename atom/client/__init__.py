@@ -1,15 +1,12 @@
 """The optional services, declared as data: what each needs, how it opens and closes.
 
-Here the recipe, `Client`, and what opens and closes all of them. Then:
+Here the recipe, `Client`, and the functions that open and close all of them. Then:
 
-    secret      what is secret, taken out of what a driver says
-    bound       connections of a pool, and transactions on them
-    named       `client_postgres`: values by `:name`
-    pooler      whether a pooler stands before PostgreSQL, and what follows
+    secret      secret values removed from a driver's message
     postgres    pools on the primary and the replica, and calls on top of them
     redis       one for each purpose
     mongodb, aws, openai, posthog, celery, kafka, rabbitmq: the rest, one to a file
-    all         CLIENTS, in the order they open
+    all         CLIENTS: all of the above
 """
 
 import asyncio
@@ -35,7 +32,7 @@ MISSING, SILENT = "client.missing", "client.silent"
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """Why a client that somebody configured is not there."""
+    """Why a configured client is not available."""
 
     code: str
     message: str
@@ -43,7 +40,7 @@ class Problem:
 
 
 class Live(dict[str, Any]):
-    """What is open, by name; None what is not. `problems` says why."""
+    """The open clients by name; None for those not open, with why in `problems`."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -51,17 +48,18 @@ class Live(dict[str, Any]):
 
 
 async def _nothing(handle: Any) -> None:
-    """Close or ask what needs neither."""
+    """Do nothing: for a client that needs no closing or no probe."""
 
 
 @dataclass(frozen=True)
 class Client:
     """One service a user may switch on by setting its keys.
 
-    `name` is where routes find it, on `request.app.state`. Any key of `switch` (by
-    default of `needs`) switches it on; then all of `needs` must be set, while
-    `optional` only names what it reads besides. One made from another client names it
-    in `after` and is there when that one is.
+    Routes find it as `request.app.state.<name>`. Any key of `switch` (by default of
+    `needs`) switches it on; then all of `needs` must be set. It may also read those of
+    `optional`. A client made from another one names it in `after`, and is available
+    when that one is. `package` is what pip installs, with its version unless
+    requirements.txt has it already.
     """
 
     name: str
@@ -100,8 +98,8 @@ async def opened(
     """Open every client that is switched on; close them in reverse, whatever happens.
 
     One that cannot be opened stays None, with a warning and an entry in `problems`.
-    One that did not answer is tried again every few seconds; `on_open(name, handle)`
-    is called when it comes.
+    One that did not answer is retried every `again` seconds; `on_open(name, handle)`
+    is called once it opens.
 
     Raises:
         ConfigError: when a required one cannot be opened.
@@ -160,7 +158,7 @@ async def _open(client: Client, config: Config, live: Live) -> None:
         _note(client, live, Problem(MISSING, text, hint), error)
     except ConfigError as error:
         hint = "; ".join(error.problems)
-        text = f"{client.name} is not configured rightly."
+        text = f"{client.name} is misconfigured."
         _note(client, live, Problem(MISSING, text, hint), error)
     except Exception as error:
         cause = without_secrets(
@@ -228,10 +226,10 @@ async def _close(client: Client, live: Live) -> None:
 
 
 def needed(live: Mapping[str, Any], name: str, keys: str = "") -> Any:
-    """Return an open client for a route that cannot do without.
+    """Return an open client for a route that requires it.
 
     Raises:
-        Unavailable: `client.missing` or `client.silent`, saying why it is not there.
+        Unavailable: `client.missing` or `client.silent`, with the reason.
     """
     handle = live.get(name)
     if handle is not None:
@@ -249,7 +247,7 @@ def needed(live: Mapping[str, Any], name: str, keys: str = "") -> Any:
 async def health(
     clients: tuple[Client, ...], live: Mapping[str, Any]
 ) -> dict[str, str]:
-    """Ask each client at once whether it answers: "ok", "off" or "silent"."""
+    """Probe all clients at once. Return "ok", "off" or "silent" for each."""
     answers = await asyncio.gather(*(_health(client, live) for client in clients))
     return {client.name: word for client, word in zip(clients, answers, strict=True)}
 

@@ -8,7 +8,7 @@ from atom.config.resolve import Key, text
 
 
 async def connect(config: Config, live: Live) -> Any:
-    """Make the client; it speaks to the server only when there is something to say."""
+    """Build the client. It connects only when there is an event to send."""
     from posthog import Posthog
 
     return Posthog(

@@ -1,4 +1,4 @@
-"""RabbitMQ: a connection that mends itself, a channel that confirms each message."""
+"""RabbitMQ: a connection that reconnects, a channel that confirms each message."""
 
 from typing import Any
 
@@ -7,21 +7,21 @@ from atom.config.resolve import Key, text
 
 
 async def connect(config: Config, live: Live) -> Any:
-    """Connect; later losses are mended by the driver."""
+    """Connect; the driver reconnects when the connection is lost."""
     from aio_pika import connect_robust
 
     return await connect_robust(config["config_rabbitmq_url"], timeout=5)
 
 
 async def open_channel(config: Config, live: Live) -> Any:
-    """Open a channel on which a message nobody would get is an error."""
+    """Open a channel on which an unroutable message is an error."""
     return await live["client_rabbitmq"].channel(
         publisher_confirms=True, on_return_raises=True
     )
 
 
 async def probe(handle: Any) -> None:
-    """Wait until it is open; the driver's heartbeat does the asking."""
+    """Wait until it is open; the driver's heartbeat detects a lost connection."""
     if handle.is_closed:
         raise ConnectionError("closed")
     await handle.ready()

@@ -20,7 +20,7 @@ def declare(name: str, key: str, help: str, *, seconds: float) -> Client:
         from redis.asyncio.retry import Retry
         from redis.backoff import NoBackoff
 
-        # A command whose answer was lost must not run again: it may count.
+        # Never retry a command after a lost reply: INCR would count twice.
         pool = BlockingConnectionPool.from_url(
             config[key],
             max_connections=CONNECTIONS,

@@ -1,4 +1,4 @@
-"""Takes what is secret out of what a driver says."""
+"""Secret values removed from a driver's message."""
 
 from collections.abc import Iterable
 from typing import Any
@@ -6,7 +6,7 @@ from urllib.parse import parse_qs, unquote, urlsplit
 
 
 def without_secrets(text: str, values: Iterable[Any]) -> str:
-    """Take these config values, and the passwords in them, out of a text.
+    """Return a text without these config values and the passwords in them.
 
     >>> without_secrets("no route to a://me:pa@h as pa", ["a://me:pa@h"])
     'no route to *** as ***'
@@ -20,7 +20,7 @@ def without_secrets(text: str, values: Iterable[Any]) -> str:
             parts = urlsplit(value)
             password = parts.password or ""
         except ValueError:
-            continue  # no URL: there is no password in it to look for
+            continue  # not a URL, so it holds no password
         secrets |= {password, unquote(password)}
         secrets.update(parse_qs(parts.query).get("password", ()))
     for secret in sorted(secrets - {""}, key=len, reverse=True):
