@@ -1,8 +1,8 @@
 """Generates parts of the documents from the code: `python -m tools.document`.
 
 A part is delimited by `<!-- name -->` and `<!-- /name -->`; everything around it is
-written by hand. `.env.example` and `requirements-optional.txt` are generated whole. `--check` writes nothing and exits 1
-when something is stale.
+written by hand. `.env.example` and `requirements-optional.txt` are generated whole.
+`--check` writes nothing and exits 1 when something is stale.
 """
 
 import ast
