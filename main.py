@@ -17,21 +17,11 @@ from atom.command import serve, welcome
 from atom.config import check as soundness
 from atom.config import door as discover
 from atom.http.cors import CorsForBrowsers
-from atom.http.exchange import ConfigApiMiddleware
+from atom.http.middleware import ConfigApiMiddleware
+from atom.http.pipeline import STEPS
 from atom.http.policy_table import PolicyTable
 from atom.http.route import routes
-from atom.http.step.access import require_access
-from atom.http.step.active import require_active
-from atom.http.step.background import run_in_background
-from atom.http.step.body import limit_body
-from atom.http.step.cache import answer_from_cache
-from atom.http.step.concurrency import limit_concurrency
-from atom.http.step.context import open_context
-from atom.http.step.error import HANDLERS, answer_errors
-from atom.http.step.rate import limit_rate
-from atom.http.step.record import record
-from atom.http.step.timeout import limit_time
-from atom.http.step.token import authenticate
+from atom.http.step.error import HANDLERS
 from atom.observe import log
 from function import ROOT, function_config_read
 
@@ -39,23 +29,6 @@ sys.excepthook = serve.told_plainly
 memory.use_one_arena()
 config = function_config_read()
 log.configure(config["config_log_level"], config.remarks)
-
-# What happens to a request, in order. Each step reads one key of config_api, and is
-# left out where the route's policy does not need it.
-STEPS = (
-    open_context,  # request id, client address
-    record,  # is_log
-    answer_errors,  # one shape for every error
-    limit_concurrency,  # concurrency_max
-    limit_body,  # body_max_kb
-    authenticate,  # is_token, tier
-    require_access,  # id, for /admin
-    require_active,  # is_active_check
-    limit_rate,  # ratelimiter_times_sec
-    run_in_background,  # is_background
-    answer_from_cache,  # cache_sec
-    limit_time,  # timeout_sec
-)
 
 
 @asynccontextmanager
@@ -91,7 +64,8 @@ for router in discover.routers(ROOT, config.problems):
     app.include_router(router)
 
 app.state.ports = wire.closed(config)
-app.state.policies = PolicyTable(config, routes(app), config.problems)
+app.state.policies = PolicyTable(config, routes(app), config.problems, STEPS)
+log.remark(app.state.policies.remarks)
 openapi.install(app)
 app.add_middleware(ConfigApiMiddleware, steps=STEPS, policies=app.state.policies)
 app.add_middleware(

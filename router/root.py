@@ -12,7 +12,6 @@ from atom.errors import NotFound, nearest
 from atom import operation as operator
 from atom.openapi import answers
 from atom.http.explain import explain
-from atom.http.policy import described
 from atom.schema.plan import described as plan_described
 
 router = APIRouter(tags=["Root"])
@@ -71,7 +70,9 @@ async def route_root_explain(
     """Say what holds for a route and which rule, if any, would refuse this user."""
     policies = request.app.state.policies
     if path is None:
-        return reply.success([described(policy) for policy in policies.policies()])
+        return reply.success(
+            [policies.describe(policy) for policy in policies.policies()]
+        )
     matched = policies.match("http", method.upper(), path)
     if matched.route is None:
         known = [route.path for route in policies.table.routes]
@@ -81,5 +82,5 @@ async def route_root_explain(
             hint=nearest(path, known),
         )
     user = await operator.known_user(request.app.state.ports, user_id)
-    told = explain(matched.policy, user, is_stranger=user_id is None)
+    told = explain(matched.policy, policies.steps, user, is_anonymous=user_id is None)
     return reply.success(told)

@@ -20,7 +20,7 @@ import websockets
 from atom.client.all import CLIENTS
 from atom.command import welcome
 from atom.config.keys import KEYS
-from atom.http.policy import ENTRY
+from atom.http.pipeline import STEPS, keys_of
 from tests.acceptance.checkout import copied
 from tests.served import ROOT, serve
 from tests.smoke import parse
@@ -103,7 +103,7 @@ def test_every_key_of_config_api_is_documented():
     """docs/config.md lists what an entry may hold."""
     told = {row[0].strip("`") for row in table(read("docs/config.md"))}
 
-    assert set() == set(ENTRY) - told
+    assert set() == {key.name for key in keys_of(STEPS)} - told
 
 
 def test_every_client_is_documented():

@@ -19,7 +19,7 @@ from atom.command import welcome
 from atom.config.keys import KEYS
 from atom.config.resolve import Key
 from atom.error_code import SECTIONS
-from atom.http.policy import ENTRY
+from atom.http.pipeline import STEPS, keys_of
 
 ROOT = Path(__file__).parents[1]
 WIDTH = 79
@@ -39,42 +39,6 @@ FIRST_KEYS = (
     "config_cors_origin_list",
     "config_trusted_proxy_list",
 )
-
-# Keys of config_api: what is written there, and what it means.
-ENTRY_MEANING = {
-    "id": ("whole number, one route's own", "Api id: who lists it in `api_access`."),
-    "is_token": ("0 or 1", "A valid user token is needed."),
-    "is_active_check": (
-        "0 or 1",
-        "A user who was switched off is refused. Always so on `/my`, `/private` and "
-        "`/admin`.",
-    ),
-    "cache_sec": (
-        '`["inmemory" or "redis", seconds]`',
-        'GET answers are kept, for each caller apart; a third item `"shared"` keeps '
-        "one for all.",
-    ),
-    "ratelimiter_times_sec": (
-        "`[times, seconds]`",
-        "So many calls in each window, for each user, or each address without a token.",
-    ),
-    "is_background": (
-        "0 or 1",
-        "Whether `?is_background=1` is allowed. Unset: on writes, not on reads.",
-    ),
-    "is_log": ("0 or 1, default 1", "Whether a row is written to `log_api`."),
-    "idempotency_sec": ("seconds", "`Idempotency-Key` is honoured for so long."),
-    "timeout_sec": (
-        "seconds",
-        "504 when the answer has not begun by then; the handler is cancelled.",
-    ),
-    "concurrency_max": (
-        "whole number",
-        "503 with `Retry-After` above so many at once, in each process.",
-    ),
-    "body_max_kb": ("KiB", "413 above it. Unset: `config_body_max_kb`."),
-}
-
 
 OPTIONAL_HEAD = """\
 # Packages of optional clients. None is installed by default: take the lines you need.
@@ -142,7 +106,7 @@ def first_keys() -> str:
 
 def entry() -> str:
     """Write the table of the keys of config_api."""
-    rows = ((_code(name), *ENTRY_MEANING[name]) for name in ENTRY)
+    rows = ((_code(key.name), key.form, key.help) for key in keys_of(STEPS))
     return table(["key", "value", "meaning"], rows)
 
 

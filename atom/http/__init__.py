@@ -4,8 +4,10 @@ tier          what the first segment of a path requires
 route         the routes of the application, as a table
 policy        one `config_api` entry, parsed
 policy_table  the policy of each route
-exchange      one request and its response as the steps see them; the middleware
+exchange      one request and its response, as the steps see them
+step/         the pipeline, one `config_api` key to a file
+pipeline      the steps in order
+middleware    finds the route, runs the steps around it
 explain       why a user may or may not call a route
 cors          cross-origin requests of browsers
-step/         the pipeline, one `config_api` key to a file
 """

@@ -1,26 +1,22 @@
-"""One request and its response as the steps see them, and the one middleware."""
+"""One request and its response, as the steps see them."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
 
-from starlette._utils import get_route_path
 from starlette.requests import Request
 
-from atom.errors import ApiError, NotFound, TooLarge
-from atom.http.policy import RoutePolicy
-from atom.http.policy_table import Matched, PolicyTable
+from atom.errors import TooLarge
 
 if TYPE_CHECKING:
     from starlette.responses import Response
-    from starlette.types import ASGIApp, Message, Receive, Scope, Send
+    from starlette.types import Message, Receive, Scope, Send
 
+    from atom.http.policy import RoutePolicy
+    from atom.http.policy_table import Matched
     from atom.port import Ports, UserState
-
-Proceed = Callable[["Exchange"], Coroutine[Any, Any, None]]
-Step = Callable[["Exchange", Proceed], Coroutine[Any, Any, None]]
 
 ALWAYS = (
     (b"x-content-type-options", b"nosniff"),
@@ -32,7 +28,7 @@ CAPTURE_MAX_BYTES = 1_048_576
 
 
 class Exchange:
-    """A request on its way in, and what is known of the response on its way out."""
+    """A request on its way in, and its response on the way out."""
 
     __slots__ = (
         "_send",
@@ -48,6 +44,7 @@ class Exchange:
         "headers",
         "matched",
         "method",
+        "on_start",
         "outcome",
         "path",
         "policy",
@@ -86,10 +83,11 @@ class Exchange:
         self.captured: bytearray | None = None
         self.deferred = False
         self.after: Callable[[], None] | None = None
+        self.on_start: Callable[[], None] | None = None
 
     @property
     def identity(self) -> str:
-        """Who is asking: the user if known, else the address the request came from."""
+        """The caller: the user if known, else the address of the client."""
         if self.user:
             return f"user:{self.user['id']}"
         return f"ip:{self.address}"
@@ -101,14 +99,16 @@ class Exchange:
 
     @property
     def query(self) -> str:
-        """The query string as it came."""
+        """The query string as received."""
         raw: bytes = self.scope["query_string"]
         return raw.decode("latin-1")
 
     async def send(self, message: Message) -> None:
-        """Pass one ASGI message to the caller, noting what the steps want to know."""
+        """Pass one ASGI message to the caller, noting what the steps need of it."""
         if message["type"] == "http.response.start":
             self.status = message["status"]
+            if self.on_start is not None:
+                self.on_start()
             given = self.headers = message.get("headers", [])
             message["headers"] = [
                 *given,
@@ -118,10 +118,13 @@ class Exchange:
             ]
             if self.user and not any(name == b"cache-control" for name, _ in given):
                 message["headers"].append((b"cache-control", b"no-store"))
-        elif self.captured is not None and message["type"] == "http.response.body":
-            self.captured += message.get("body", b"")
-            if len(self.captured) > CAPTURE_MAX_BYTES:
-                self.captured = None
+        elif message["type"] == "http.response.body":
+            if self.captured is not None:
+                self.captured += message.get("body", b"")
+                if len(self.captured) > CAPTURE_MAX_BYTES:
+                    self.captured = None
+            if self.method == "HEAD":
+                message = {**message, "body": b""}
         elif message["type"] == "websocket.accept":
             self.status = 101  # Switching Protocols: too late for any other answer
         await self._send(message)
@@ -155,118 +158,21 @@ class Exchange:
         return whole
 
     async def detach(self) -> None:
-        """Go on without the caller: hold the whole body, and send to nobody."""
+        """Go on without the caller: hold the whole body, and discard the response."""
         await self.body()
         held = self.receive
 
         async def receive() -> Message:
             message = await held()
             if message["type"] == "http.disconnect":
-                # Nobody leaves any more. A stream waits for that: with an answer each
-                # time it asks, it would ask for ever, and nothing else would run.
+                # A stream waits for its client to leave, which cannot happen any more.
+                # Answered at once it would ask again for ever, and block the loop.
                 await asyncio.Event().wait()
             return message
 
         async def discard(message: Message) -> None:
-            """Nobody is listening any more."""
+            """Drop the message: the client has its answer."""
 
         self.receive, self._send = receive, discard
         self.status = 0
         self.extra_headers = []
-
-
-def only_if(applies: Callable[[RoutePolicy], bool]) -> Callable[[Step], Step]:
-    """Mark a step as needed only by some policies; for the others it costs nothing."""
-
-    def mark(step: Step) -> Step:
-        step.applies = applies  # type: ignore[attr-defined]
-        return step
-
-    return mark
-
-
-def websocket_too(step: Step) -> Step:
-    """Mark a step that also guards the handshake of a WebSocket."""
-    step.websocket_too = True  # type: ignore[attr-defined]
-    return step
-
-
-class ConfigApiMiddleware:
-    """Finds the route, then runs the steps its policy needs, in order, around it."""
-
-    def __init__(
-        self, app: ASGIApp, *, steps: Sequence[Step], policies: PolicyTable
-    ) -> None:
-        self.app = app
-        self.steps = tuple(steps)
-        self.policies = policies
-        self.chains: dict[tuple[str, int], Proceed] = {}
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "lifespan":
-            return await self.app(scope, receive, send)
-        path = scope["path"] if not scope.get("root_path") else get_route_path(scope)
-        matched = self.policies.match(scope["type"], scope.get("method", ""), path)
-        ports = scope["app"].state.ports
-        exchange = Exchange(scope, receive, send, matched, ports)
-        chain = self.chains.get(matched.key)
-        if chain is None:
-            chain = self.compile(matched, scope["type"])
-            self.chains[matched.key] = chain
-        await chain(exchange)
-
-    def compile(self, matched: Matched, kind: str) -> Proceed:
-        """Fold the steps this policy needs around the route, once."""
-        chain: Proceed = _direct if matched.direct else self.route
-        if matched.route is None:
-            chain = _nowhere
-        for step in reversed(self.steps):
-            if kind == "websocket" and not getattr(step, "websocket_too", False):
-                continue
-            if getattr(step, "applies", _always)(matched.policy):
-                chain = _around(step, chain)
-        return chain
-
-    async def route(self, exchange: Exchange) -> None:
-        """Hand over to FastAPI: its router, dependencies and models."""
-        await self.app(exchange.scope, exchange.receive, exchange.send)
-
-
-def _always(policy: RoutePolicy) -> bool:
-    return True
-
-
-def _around(step: Step, proceed: Proceed) -> Proceed:
-    def run(exchange: Exchange) -> Coroutine[Any, Any, None]:
-        return step(exchange, proceed)
-
-    return run
-
-
-async def _direct(exchange: Exchange) -> None:
-    """Call an endpoint that takes the Request and returns the Response."""
-    scope, matched = exchange.scope, exchange.matched
-    assert matched.route is not None and matched.route.endpoint is not None
-    scope["path_params"] = matched.params
-    scope["endpoint"] = matched.route.endpoint
-    scope["router"] = scope["app"].router
-    request = Request(scope, exchange.receive, exchange.send)
-    response = await matched.route.endpoint(request)
-    await response(scope, exchange.receive, exchange.send)
-
-
-async def _nowhere(exchange: Exchange) -> None:
-    """Refuse a path that no route has, or not for this method."""
-    allowed = exchange.matched.allowed
-    if not allowed:
-        slash = exchange.path.endswith("/")
-        hint = "Leave out the slash at its end." if slash else ""
-        raise NotFound("There is no such path.", code="route.unknown", hint=hint)
-    methods = ", ".join(sorted(allowed))
-    raise ApiError(
-        "This path does not take that method.",
-        code="route.method",
-        status=405,
-        hint=f"It takes {methods}.",
-        headers={"Allow": methods},
-    )

@@ -1,61 +1,58 @@
-"""Why a user may call a route, or which rule refuses: what `GET /root/explain` says."""
+"""Why a user may or may not call a route: the answer of `GET /root/explain`."""
 
+from collections.abc import Iterable, Sequence
 from typing import Any
 
+from atom.error_code import CODES
 from atom.http.policy import RoutePolicy
+from atom.http.step import Caller, Check, Step
 from atom.port import UserState
 
 
 def explain(
-    policy: RoutePolicy, user: UserState | None, *, is_stranger: bool = False
+    policy: RoutePolicy,
+    steps: Sequence[Step],
+    user: UserState | None,
+    *,
+    is_anonymous: bool = False,
 ) -> dict[str, Any]:
-    """Say what holds for a route, in order, and which rule first refuses this user."""
+    """Return the rules of a route, in order, and the first that refuses this user."""
+    caller = Caller(user, is_anonymous)
     root = policy.tier == "root"
-    nobody = "token missing" if is_stranger else "no such user"
     checks = [
-        _check("tier", policy.tier or "public", "root key needed" if root else ""),
-        _check(
-            "token",
-            "needed" if policy.token_required else "not needed",
-            nobody if policy.token_required and user is None else "",
-        ),
-        _check(
-            "access",
-            f"id {policy.id}" if policy.tier == "admin" else "not checked",
-            "api access denied"
-            if policy.tier == "admin"
-            and (user is None or policy.id not in user.api_access)
-            else "",
-        ),
-        _check(
-            "active",
-            "checked" if policy.active_required else "not checked",
-            "user not active"
-            if policy.active_required and user is not None and not user.is_active
-            else "",
-        ),
-        _check("owner", "created_by_id" if policy.tier == "my" else "none", ""),
-        _check("rate", policy.rate and policy.rate.described(), ""),
-        _check("cache", policy.cache and policy.cache.described(), ""),
-        _check(
-            "limits",
-            {
-                "body_bytes": policy.body_bytes,
-                "timeout_sec": policy.timeout,
-                "concurrency_max": policy.concurrency,
-            },
-            "",
-        ),
+        Check("tier", policy.tier or "public", "root key needed" if root else ""),
+        *_lines(filter(_is_guard, steps), policy, caller),
+        Check("owner", "created_by_id" if policy.tier == "my" else "none"),
+        *_lines((step for step in steps if not _is_guard(step)), policy, caller),
+        Check("limits", _limits(steps, policy)),
     ]
-    refused = next((check for check in checks if check["refuses"]), None)
+    refused = next((check for check in checks if check.refuses), None)
     return {
         "route": policy.name,
-        "checks": checks,
+        "checks": [
+            {"check": check.name, "rule": check.rule, "refuses": check.refuses}
+            for check in checks
+        ],
         "allowed": refused is None,
-        "refused_by": refused and refused["check"],
-        "reason": refused and refused["refuses"],
+        "refused_by": refused and refused.name,
+        "reason": refused and refused.refuses,
     }
 
 
-def _check(name: str, rule: Any, refuses: str) -> dict[str, Any]:
-    return {"check": name, "rule": rule, "refuses": refuses}
+def _is_guard(step: Step) -> bool:
+    """Return True if the step decides by who the caller is."""
+    return any({401, 403} & {*CODES[code].statuses} for code in step.codes)
+
+
+def _lines(steps: Iterable[Step], policy: RoutePolicy, caller: Caller) -> list[Check]:
+    return [step.explain(policy, caller) for step in steps if step.explain is not None]
+
+
+def _limits(steps: Iterable[Step], policy: RoutePolicy) -> dict[str, Any]:
+    """Return the keys of the steps that have no line of their own."""
+    return {
+        key.name: key.describe(key.of(policy))
+        for step in steps
+        if step.explain is None
+        for key in step.keys
+    }

@@ -1,17 +1,22 @@
-"""Which policy a request falls under: that of the route it matches.
+"""Which policy holds for a request: that of the route it matches.
 
-What `config_api` says of paths and methods that no route has, or forgets to say of one
-that is there, is told here, before the first request.
+Reports `config_api` entries that match no route, and routes with incomplete entries, at
+start.
 """
+
+from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from atom.errors import nearest
-from atom.http.policy import RoutePolicy, parse
+from atom.http.policy import SHARED, RoutePolicy, describe, parse
 from atom.http.route import Route, RouteTable
 from atom.http.tier import WITH_TOKEN, tier
+
+if TYPE_CHECKING:
+    from atom.http.step import Step
 
 METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS")
 DOCS = frozenset({"/docs", "/docs/{file}", "/redoc", "/openapi.json"})
@@ -19,7 +24,7 @@ DOCS = frozenset({"/docs", "/docs/{file}", "/redoc", "/openapi.json"})
 
 @dataclass(slots=True)
 class Matched:
-    """The route of one request, its policy, and the path as the router sees it."""
+    """The route of a request, its policy, and the path as the router sees it."""
 
     route: Route | None
     policy: RoutePolicy
@@ -35,26 +40,42 @@ class Matched:
 
 
 class PolicyTable:
-    """Answers which policy a request falls under. A path nobody has matches nothing."""
+    """Finds the policy of a request: that of the route it matches."""
 
     def __init__(
-        self, config: Mapping[str, Any], routes: Iterable[Route], problems: list[str]
+        self,
+        config: Mapping[str, Any],
+        routes: Iterable[Route],
+        problems: list[str],
+        steps: Iterable[Step],
     ) -> None:
         self.table = RouteTable(routes)
+        self.steps = tuple(steps)
+        self.keys = tuple(key for step in self.steps for key in step.keys)
+        self.remarks: list[str] = []  # what is odd, and not wrong
+        self._config = config
+        self._fallback = {
+            key.field: key.parse(config[key.fallback])
+            for key in self.keys
+            if key.fallback
+        }
         self._policies: dict[tuple[int, str], RoutePolicy] = {}
         self._static: dict[tuple[str, str, str], Matched] = {}
-        self.nowhere = RoutePolicy(body_bytes=config["config_body_max_kb"] * 1024)
+        self._nowhere = RoutePolicy(values=self._fallback)
         self._build(config, problems)
 
     def _build(self, config: Mapping[str, Any], problems: list[str]) -> None:
-        default = parse("config_api_default", config["config_api_default"], problems)
+        known = {key.name: key for key in self.keys}
+        default = parse(
+            "config_api_default", config["config_api_default"], known, problems
+        )
         entries: dict[tuple[str, str], dict[str, Any]] = {}
         for name, entry in config["config_api"].items():
             method, _, path = name.strip().rpartition(" ")
             if method and method.upper() not in METHODS:
                 hint = nearest(method, [word.lower() for word in METHODS]).upper()
                 problems.append(f"config_api[{name!r}]: no method {method!r}. {hint}")
-            entries[method.strip().upper(), path] = parse(name, entry, problems)
+            entries[method.strip().upper(), path] = parse(name, entry, known, problems)
         used: set[tuple[str, str]] = set()
         for index, route in enumerate(self.table.routes):
             for method in route.methods or {"*"}:
@@ -64,54 +85,61 @@ class PolicyTable:
                     if key in entries:
                         values |= entries[key]
                         used.add(key)
-                policy = self._policy(config, route, method, values)
+                policy = self._policy(route, method, values)
                 self._policies[index, method] = policy
-                if not route.same_as:  # else told of the other path already
-                    self._check(config, route, method, policy, values, problems)
+                if not route.same_as:  # else reported for the other path already
+                    self._check(route, method, policy, values, problems)
         self._index = {id(route): n for n, route in enumerate(self.table.routes)}
         self._unused(set(entries) - used, problems)
+        self._hidden(set(entries), problems)
         self._ids(problems)
 
     def _policy(
-        self, config: Mapping[str, Any], route: Route, method: str, values: Any
+        self, route: Route, method: str, values: Mapping[str, Any]
     ) -> RoutePolicy:
-        here = tier(route.path)
+        here, config = tier(route.path), self._config
         if route.path in DOCS and (
             config["config_env"] == "production" and not config["config_is_docs"]
         ):
             here = "root"
-        policy = RoutePolicy(
+        access = here == "admin" or values.get("access_required", False)
+        token = here in WITH_TOKEN or access or values.get("token_required", False)
+        return RoutePolicy(
             name=f"{method} {route.same_as or route.path}",
             tier=here,
-            body_bytes=config["config_body_max_kb"] * 1024,
+            id=values.get("id"),
+            token_required=token,
+            access_required=access,
+            active_required=values.get("active_required", token),
+            values=self._fallback
+            | {name: each for name, each in values.items() if name not in SHARED},
         )
-        policy = replace(policy, **values)
-        if here in WITH_TOKEN:
-            policy = replace(policy, token_required=True, active_required=True)
-        return policy
 
     def _check(
         self,
-        config: Mapping[str, Any],
         route: Route,
         method: str,
         policy: RoutePolicy,
-        values: dict[str, Any],
+        values: Mapping[str, Any],
         problems: list[str],
     ) -> None:
         name = f"config_api[{route.path!r}]"
-        if policy.tier == "admin" and policy.id is None:
-            problems.append(f"{name}: an /admin route needs an id ({method})")
-        if (
-            policy.cache
-            and policy.cache.store == "redis"
-            and (not config["config_redis_url"] and config["config_workers"] == 1)
-        ):
-            problems.append(f"{name}: cache_sec redis needs config_redis_url")
-        if values.get("timeout") and not route.asynchronous:
-            problems.append(
-                f"{name}: timeout_sec needs an async route; a thread cannot be stopped"
+        opened = values.get("access_required") is False
+        if policy.access_required and policy.id is None:
+            what = "an /admin route" if policy.tier == "admin" else "is_access"
+            problems.append(f"{name}: {what} needs an id ({method})")
+        if policy.tier == "admin" and opened:
+            problems.append(f"{name}: is_access: 0 does not open an /admin route")
+        if policy.id is not None and not (policy.access_required or opened):
+            self.remarks.append(
+                f"{name}: the id restricts nobody outside /admin. is_access: 1 checks "
+                "it, is_access: 0 silences this remark."
             )
+        problems.extend(
+            f"{name}: {fault}"
+            for key in self.keys
+            if (fault := key.check(key.of(policy), self._config, route))
+        )
 
     def _unused(self, unused: set[tuple[str, str]], problems: list[str]) -> None:
         paths = {route.path for route in self.table.routes if not route.same_as}
@@ -134,20 +162,63 @@ class PolicyTable:
                     f"{owner[policy.id]!r} already"
                 )
 
+    def _hidden(self, entries: set[tuple[str, str]], problems: list[str]) -> None:
+        """Report routes with an entry that can never be reached.
+
+        An earlier template takes their path: the entry would hold for nothing.
+        """
+        for index, route in enumerate(self.table.routes):
+            if route.same_as or (path := route.sample()) is None:
+                continue
+            for method in route.methods or {"*"}:
+                if not {("", route.path), (method, route.path)} & entries:
+                    continue
+                kind = "websocket" if route.kind == "websocket" else "http"
+                verb = "GET" if method == "*" else method
+                first, _, _ = self.table.match(kind, verb, path)
+                if first is None or first is route or first.path == route.path:
+                    continue
+                other = self._policies[
+                    self._index[id(first)], verb if first.methods else "*"
+                ]
+                mine = self._policies[index, method]
+                if replace(mine, name="") != replace(other, name=""):
+                    problems.append(
+                        f"config_api[{route.path!r}]: no request reaches this route, "
+                        f"because {first.path!r} is declared before it and has other "
+                        "rules. Declare it first."
+                    )
+
+    def describe(self, policy: RoutePolicy) -> dict[str, Any]:
+        """Return a policy as plain data: what `GET /root/explain` lists."""
+        return describe(policy, self.keys)
+
     def match(self, kind: str, method: str, path: str) -> Matched:
-        """Return the route a request belongs to, with its policy."""
+        """Return the route a request belongs to, with its policy.
+
+        HEAD is answered wherever GET is, under the policy of GET.
+        """
         if (known := self._static.get((kind, method, path))) is not None:
             return known
         route, params, allowed = self.table.match(kind, method, path)
+        if "GET" in allowed:
+            allowed |= {"HEAD"}
+            if route is None and method == "HEAD":
+                route, params, _ = self.table.match(kind, "GET", path)
         if route is None:
-            return Matched(None, self.nowhere, {}, allowed, path, (kind, -1))
+            return Matched(None, self._nowhere, {}, allowed, path, (kind, -1))
         index = self._index[id(route)]
-        verb = method if route.methods else "*"
+        verb = method if method in route.methods else "GET"
+        verb = verb if route.methods else "*"
         policy = self._policies[index, verb]
         found = Matched(route, policy, params, allowed, path, (verb, index))
         if not route.is_template:  # so there are no more of them than routes
             self._static[kind, method, path] = found
         return found
+
+    def unmatched(self, kind: str, path: str) -> Matched:
+        """Return what holds for a path that cannot be matched."""
+        return Matched(None, self._nowhere, {}, frozenset(), path, (kind, -1))
 
     def policies(self) -> list[RoutePolicy]:
         """Return every policy, in the order of the routes, each once."""

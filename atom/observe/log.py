@@ -62,5 +62,10 @@ def configure(level: str, remarks: Iterable[str] = ()) -> None:
         logging.getLogger(name).setLevel(level.upper())
     # It logs a trace for each try to connect to a database that is away.
     logging.getLogger("asyncpg.pool").setLevel(logging.ERROR)
-    for remark in remarks:
-        logging.getLogger("atom").warning("%s", remark)
+    remark(remarks)
+
+
+def remark(remarks: Iterable[str]) -> None:
+    """Log what is odd in the config, and not wrong."""
+    for each in remarks:
+        logging.getLogger("atom").warning("%s", each)

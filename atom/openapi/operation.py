@@ -2,7 +2,7 @@
 
 import re
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from atom.openapi.refusal import FAILURE, REASONS, REFUSAL, refer, shared
@@ -11,6 +11,7 @@ from atom.reply import JSON
 if TYPE_CHECKING:
     from atom.http.policy import RoutePolicy
     from atom.http.policy_table import PolicyTable
+    from atom.http.step import Step
 
 ABOUT = """
 Every success is `{"status": 1, "message": …}`, every failure `{"status": 0, "message",
@@ -54,6 +55,11 @@ REPLACED = ("HTTPValidationError", "ValidationError")
 CONVERTOR = re.compile(r":\w+(?=})")
 METHODS = ("get", "post", "put", "patch", "delete", "head", "options", "trace")
 SUMMARY_MAX = 100
+ANYWHERE = {
+    400,
+    503,
+    504,
+}  # the request is unreadable; a service or the database is away
 
 Operation = dict[str, Any]
 
@@ -72,7 +78,7 @@ def complete(document: dict[str, Any], policies: "PolicyTable") -> None:
     for path, method, operation in operations(document):
         if (policy := known.get(f"{method.upper()} {path}")) is not None:
             _gate(operation, policy)
-            _refusals(operation, policy)
+            _refusals(operation, policy, policies.steps)
     _name(document)
     document["tags"] = list(_tags(document))
 
@@ -92,22 +98,16 @@ def _gate(operation: Operation, policy: "RoutePolicy") -> None:
         operation.setdefault("security", [{"user": []}])
 
 
-def _refusals(operation: Operation, policy: "RoutePolicy") -> None:
+def _refusals(
+    operation: Operation, policy: "RoutePolicy", steps: Iterable["Step"]
+) -> None:
     """Add the statuses the steps may answer, and the one shape to all of them."""
-    locked = policy.tier == "root" or policy.token_required
-    possible = {
-        400: True,
-        401: locked,
-        403: policy.active_required,
-        413: "requestBody" in operation,
-        429: policy.rate is not None,
-        503: True,
-        504: True,
-    }
+    possible = {status for step in steps for status in step.statuses(policy)}
+    if "requestBody" not in operation:
+        possible.discard(413)
     responses = operation.setdefault("responses", {})
-    for status, applies in possible.items():
-        if applies:
-            responses.setdefault(str(status), {"description": REASONS[status]})
+    for status in sorted(possible | ANYWHERE):
+        responses.setdefault(str(status), {"description": REASONS[status]})
     for status, response in responses.items():
         if status >= "400":
             if not _is_own(response):

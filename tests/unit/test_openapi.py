@@ -9,6 +9,7 @@ from fastapi import APIRouter, FastAPI
 
 from atom.config import keys
 from atom.config import resolve as settings
+from atom.http.pipeline import STEPS
 from atom.http.policy_table import PolicyTable
 from atom.http.route import routes
 from atom.openapi.document import Document, pieces
@@ -44,7 +45,7 @@ def application(*paths):
     ]:
         router.add_api_route(path, answer, methods=[method], name=name)
     app.include_router(router)
-    app.state.policies = PolicyTable(CONFIG, routes(app), [])
+    app.state.policies = PolicyTable(CONFIG, routes(app), [], STEPS)
     app.state.ports = SimpleNamespace(
         database=SimpleNamespace(catalog=catalog("test")), rules=Rules(CONFIG)
     )
@@ -144,7 +145,7 @@ def test_document_needs_the_root_key_in_production(env, opened, locked):
     for path in pages:
         app.add_api_route(path, answer)
 
-    table = PolicyTable(config, routes(app), [])
+    table = PolicyTable(config, routes(app), [], STEPS)
 
     for path in pages:
         policy = table.match("http", "GET", path.format(file="x.js")).policy

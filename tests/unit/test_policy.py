@@ -6,9 +6,12 @@ from fastapi import APIRouter, FastAPI
 from atom.config import keys
 from atom.config import resolve as settings
 from atom.http.explain import explain
-from atom.http.policy import RateRule, RoutePolicy, described
+from atom.http.pipeline import STEPS, placed
+from atom.http.policy import RoutePolicy, describe
 from atom.http.policy_table import PolicyTable
 from atom.http.route import routes
+from atom.http.step import Step
+from atom.http.step.rate import RATELIMITER_TIMES_SEC, RateRule
 from atom.port import UserState
 
 
@@ -47,7 +50,7 @@ def table(config_api, *, problems=None, **config):
     app.include_router(router, prefix="")
     found = settings.resolve(keys.KEYS, [("t", {"config_api": config_api, **config})])
     faults = problems if problems is not None else []
-    return PolicyTable(found, routes(app), faults)
+    return PolicyTable(found, routes(app), faults, STEPS)
 
 
 ADMIN = {"/admin/rows": {"id": 5}}
@@ -71,8 +74,12 @@ def test_method_key_beats_the_bare_path():
         }
     )
 
-    assert RateRule(1, 3) == policies.match("http", "GET", "/test").policy.rate
-    assert RateRule(9, 9) == policies.match("http", "POST", "/test").policy.rate
+    assert (
+        RateRule(1, 3) == policies.match("http", "GET", "/test").policy.values["rate"]
+    )
+    assert (
+        RateRule(9, 9) == policies.match("http", "POST", "/test").policy.values["rate"]
+    )
 
 
 def test_default_is_merged_under_every_entry():
@@ -83,9 +90,9 @@ def test_default_is_merged_under_every_entry():
         problems=[],
     )
 
-    assert 2 == policies.match("http", "GET", "/test").policy.timeout
-    assert 7 == policies.match("http", "GET", "/item/1").policy.timeout
-    assert not policies.match("http", "GET", "/test").policy.log
+    assert 2 == policies.match("http", "GET", "/test").policy.values["timeout"]
+    assert 7 == policies.match("http", "GET", "/item/1").policy.values["timeout"]
+    assert not policies.match("http", "GET", "/test").policy.values["log"]
 
 
 def test_unmatched_path_has_no_route_and_no_door():
@@ -94,7 +101,7 @@ def test_unmatched_path_has_no_route_and_no_door():
 
     assert policies.match("http", "GET", "/admin/other").route is None
     assert policies.match("http", "GET", "//admin/rows").route is None
-    assert {"GET", "POST"} == policies.match("http", "PUT", "/test").allowed
+    assert {"GET", "HEAD", "POST"} == policies.match("http", "PUT", "/test").allowed
 
 
 @pytest.mark.parametrize(
@@ -144,6 +151,7 @@ ADMINS = RoutePolicy(
     tier="admin",
     id=5,
     token_required=True,
+    access_required=True,
     active_required=True,
 )
 
@@ -159,17 +167,17 @@ ADMINS = RoutePolicy(
 )
 def test_explain_names_the_first_rule_that_refuses(asked, refused):
     """Rules are asked in the order of the pipeline."""
-    answer = explain(ADMINS, asked)
+    answer = explain(ADMINS, STEPS, asked)
 
     assert refused == answer["refused_by"]
     assert (refused is None) == answer["allowed"]
 
 
-def test_described_policy_is_plain_data():
+def test_a_policy_is_described_as_plain_data():
     """A policy can be sent as JSON."""
-    shown = described(RoutePolicy(rate=RateRule(1, 3)))
+    policy = RoutePolicy(values={"rate": RateRule(1, 3)})
 
-    assert [1, 3] == shown["rate"]
+    assert [1, 3] == describe(policy, [RATELIMITER_TIMES_SEC])["rate"]
 
 
 def test_a_route_that_is_another_has_its_policy():
@@ -190,7 +198,7 @@ def test_a_route_that_is_another_has_its_policy():
         problems = []
         config = {"config_api": {entry: {"id": 5, "ratelimiter_times_sec": [2, 60]}}}
         found = settings.resolve(keys.KEYS, [("t", config)])
-        policies = PolicyTable(found, routes(app), problems)
+        policies = PolicyTable(found, routes(app), problems, STEPS)
         assert faults == len(problems), problems
         both = [
             policies.match("http", "GET", path).policy
@@ -200,3 +208,111 @@ def test_a_route_that_is_another_has_its_policy():
         assert ["GET /admin/read"] == [
             policy.name for policy in policies.policies() if policy.tier == "admin"
         ]
+
+
+class TestAccess:
+    """`id`, `is_access` and `is_active_check`, by tier."""
+
+    def test_id_outside_admin_is_a_remark(self):
+        """It restricts nobody: is_access: 1 makes it, is_access: 0 silences it."""
+        for entry, remarks in (
+            ({"id": 7}, 1),
+            ({"id": 7, "is_access": 0}, 0),
+            ({"id": 7, "is_access": 1}, 0),
+        ):
+            policies = table(ADMIN | {"/test": entry})
+            assert bool(remarks) == bool(policies.remarks), policies.remarks
+
+    def test_is_access_checks_the_id_on_any_tier(self):
+        """With it a token is needed, and an active user."""
+        policies = table(ADMIN | {"/item/{id}": {"id": 7, "is_access": 1}})
+        policy = policies.match("http", "GET", "/item/3").policy
+
+        assert policy.access_required
+        assert policy.token_required
+        assert policy.active_required
+
+    @pytest.mark.parametrize(
+        ("entry", "fault"),
+        [
+            ({"/test": {"is_access": 1}}, "is_access needs an id"),
+            (
+                {"/admin/rows": {"id": 5, "is_access": 0}},
+                "is_access: 0 does not open an /admin route",
+            ),
+        ],
+    )
+    def test_access_that_cannot_be_meant_is_a_fault(self, entry, fault):
+        """Not found out by the first caller."""
+        problems = []
+        table(ADMIN | entry, problems=problems)
+
+        assert any(fault in problem for problem in problems), problems
+
+    @pytest.mark.parametrize(
+        ("path", "entry", "checked"),
+        [
+            ("/test", {}, False),
+            ("/test", {"is_token": 1}, True),
+            ("/test", {"is_token": 1, "is_active_check": 0}, False),
+            ("/test", {"is_active_check": 1}, True),
+            ("/my/rows", {}, True),
+            ("/my/rows", {"is_active_check": 0}, False),
+        ],
+    )
+    def test_active_is_checked_wherever_a_token_is_required(self, path, entry, checked):
+        """And where the entry asks for it, or not where it does not want it."""
+        policies = table(ADMIN | {path: entry})
+
+        assert checked == policies.match("http", "GET", path).policy.active_required
+
+
+class TestHead:
+    """HEAD wherever GET is."""
+
+    def test_head_has_the_policy_of_get(self):
+        """A key for GET holds for HEAD too."""
+        policies = table(ADMIN | {"GET /test": {"is_token": 1}})
+
+        assert policies.match("http", "HEAD", "/test").policy.token_required
+        assert policies.match("http", "HEAD", "/item/3").route is not None
+        assert "HEAD" in policies.match("http", "PUT", "/test").allowed
+
+
+class TestHidden:
+    """An entry of a route that no request reaches."""
+
+    def test_a_hidden_route_with_other_rules_is_a_fault(self):
+        """Both routes are named."""
+        problems = []
+        table(ADMIN | {"/item/special": {"is_token": 1}}, problems=problems)
+
+        (problem,) = problems
+        assert "config_api['/item/special']" in problem
+        assert "'/item/{id}'" in problem
+
+    def test_the_same_rules_are_accepted(self):
+        """Nothing is without effect then."""
+        problems = []
+        rule = {"is_token": 1}
+        table(ADMIN | {"/item/special": rule, "/item/{id}": rule}, problems=problems)
+
+        assert not problems
+
+
+def test_a_step_is_placed_before_another():
+    """By the name of its function; a key belongs to one step."""
+
+    async def count_calls(exchange, proceed):
+        await proceed(exchange)
+
+    step = Step(count_calls, "calls are counted")
+    names = [each.name for each in placed(STEPS, step, "limit_rate")]
+
+    assert names.index("count_calls") + 1 == names.index("limit_rate")
+    with pytest.raises(ValueError, match="Did you mean 'limit_rate'"):
+        placed(STEPS, step, "limit_rates")
+    with pytest.raises(ValueError, match="another step"):
+        placed(
+            STEPS, Step(count_calls, "", keys=(RATELIMITER_TIMES_SEC,)), "limit_rate"
+        )

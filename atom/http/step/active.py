@@ -1,13 +1,23 @@
 """`is_active_check`: whether the user was switched off since the token was made."""
 
 from atom.errors import Forbidden, Unavailable
-from atom.http.exchange import Exchange, Proceed, only_if, websocket_too
+from atom.http.exchange import Exchange
+from atom.http.policy import Key, RoutePolicy, flag
+from atom.http.step import Caller, Check, Proceed, Step
+
+IS_ACTIVE_CHECK: Key[bool] = Key(
+    "is_active_check",
+    "active_required",
+    flag,
+    False,
+    form="0 or 1",
+    help="A user who was switched off is refused. Unset: wherever a token is required.",
+    example=0,
+)
 
 
-@websocket_too
-@only_if(lambda policy: policy.active_required)
 async def require_active(exchange: Exchange, proceed: Proceed) -> None:
-    """Turn away users who are known and inactive."""
+    """Refuse users who are known and inactive."""
     if not exchange.user:
         return await proceed(exchange)
     mode = exchange.ports.config["config_mode_check_is_active"]
@@ -23,3 +33,22 @@ async def require_active(exchange: Exchange, proceed: Proceed) -> None:
     if not active:
         raise Forbidden("user not active", code="active.inactive")
     await proceed(exchange)
+
+
+def _explain(policy: RoutePolicy, caller: Caller) -> Check:
+    if not policy.active_required:
+        return Check("active", "not checked")
+    user = caller.user
+    inactive = user is not None and not user.is_active
+    return Check("active", "checked", "user not active" if inactive else "")
+
+
+STEP = Step(
+    require_active,
+    "the user is active",
+    keys=(IS_ACTIVE_CHECK,),
+    codes=("active.inactive",),
+    applies=lambda policy: policy.active_required,
+    explain=_explain,
+    websocket=True,
+)

@@ -5,8 +5,20 @@ from collections import Counter
 from urllib.parse import parse_qs
 
 from atom.errors import ApiError, TooLarge, Unavailable
-from atom.http.exchange import Exchange, Proceed
+from atom.http.exchange import Exchange
+from atom.http.policy import Key, flag
+from atom.http.step import Proceed, Step
 from atom.reply import success
+
+IS_BACKGROUND: Key[bool | None] = Key(
+    "is_background",
+    "background",
+    flag,
+    None,
+    form="0 or 1",
+    help="Whether `?is_background=1` is allowed. Unset: on writes, not on reads.",
+    example=0,
+)
 
 log = logging.getLogger(__name__)
 READS = frozenset({"GET", "HEAD", "OPTIONS"})
@@ -19,7 +31,7 @@ held: Counter[str] = Counter()
 
 
 def asked_for(query: str) -> bool:
-    """Tell whether a query string asks for background work.
+    """Whether a query string asks for background work.
 
     >>> asked_for("table=test&is_background=1"), asked_for("is_background=0")
     (True, False)
@@ -36,7 +48,7 @@ async def run_in_background(exchange: Exchange, proceed: Proceed) -> None:
     """Acknowledge the request, then let it proceed with nobody to answer to."""
     if not exchange.scope["query_string"] or not asked_for(exchange.query):
         return await proceed(exchange)
-    allowed = exchange.policy.background
+    allowed = IS_BACKGROUND.of(exchange.policy)
     if allowed is None:
         # What /auth answers are tokens: nobody would receive them, log_api keep them.
         allowed = exchange.method not in READS and exchange.policy.tier != "auth"
@@ -88,3 +100,12 @@ async def _finish(exchange: Exchange, proceed: Proceed, size: int) -> None:
         held["bytes"] -= size
         if exchange.after is not None:
             exchange.after()
+
+
+STEP = Step(
+    run_in_background,
+    "answered at once, done after",
+    keys=(IS_BACKGROUND,),
+    codes=("background.unreadable", "background.refused", "background.busy"),
+    refuses=lambda policy: policy.tier != "root",
+)

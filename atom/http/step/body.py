@@ -1,15 +1,29 @@
-"""`body_max_kb`: how large a body a route takes."""
+"""`body_max_kb`: how large a body a route accepts."""
 
 from starlette.types import Message
 
 from atom.errors import ApiError, TooLarge
-from atom.http.exchange import Exchange, Proceed
+from atom.http.exchange import Exchange
+from atom.http.policy import Key, whole
+from atom.http.step import Proceed, Step
 
-DIGITS_MAX = 20  # of 2**64; Python reads no number of some thousand digits
+BODY_MAX_KB: Key[int] = Key(
+    "body_max_kb",
+    "body_bytes",
+    lambda value: whole(value) * 1024,
+    1_048_576,
+    form="KiB",
+    help="413 above it. Unset: `config_body_max_kb`.",
+    example=64,
+    fallback="config_body_max_kb",
+    describe=lambda value: value // 1024,
+)
+
+DIGITS_MAX = 20  # of 2**64; int() refuses a number of some thousand digits
 
 
 def refusal(limit: int) -> TooLarge:
-    """Say what the limit is."""
+    """Return the error that names the limit."""
     return TooLarge(
         f"The body is larger than {limit // 1024} KiB.",
         hint="Send less, or raise body_max_kb of this route in config_api.",
@@ -17,8 +31,8 @@ def refusal(limit: int) -> TooLarge:
 
 
 async def limit_body(exchange: Exchange, proceed: Proceed) -> None:
-    """Refuse a body that is too large: by its announced size, or once it has come."""
-    limit = exchange.policy.body_bytes
+    """Refuse a body that is too large: by its announced size, or while it arrives."""
+    limit = BODY_MAX_KB.of(exchange.policy)
     announced = exchange.content_length
     if announced:
         if not announced.isdigit() or len(announced) > DIGITS_MAX:
@@ -38,3 +52,11 @@ async def limit_body(exchange: Exchange, proceed: Proceed) -> None:
 
         exchange.receive = counted
     await proceed(exchange)
+
+
+STEP = Step(
+    limit_body,
+    "the body is not too large",
+    keys=(BODY_MAX_KB,),
+    codes=("body.too_large",),
+)

@@ -1,15 +1,75 @@
-"""`cache_sec`: answer from memory or Redis what was answered a moment ago."""
+"""`cache_sec`: repeat an answer from memory or Redis while it is fresh."""
 
 import asyncio
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from functools import lru_cache
 from operator import itemgetter
+from typing import Any, Self
 from urllib.parse import parse_qsl, urlencode
 
-from atom.http.exchange import Exchange, Proceed, only_if
+from atom.http.exchange import Exchange
+from atom.http.policy import Key, RoutePolicy
+from atom.http.step import Caller, Check, Proceed, Step
 from atom.observe.request_context import TABLES_READ
 from atom.port import Store
 
+STORES = ("inmemory", "redis")
 FILL_SECONDS = 10.0
+
+
+@dataclass(frozen=True)
+class CacheRule:
+    """Keep answers in `store` ("inmemory" or "redis") for `seconds`."""
+
+    store: str
+    seconds: float
+    shared: bool = False
+
+    @classmethod
+    def parse(cls, value: Any) -> Self:
+        """Parse `[store, seconds]` or `[store, seconds, "shared"]`."""
+        wrong = 'expected ["inmemory" or "redis", seconds above 0, optional "shared"]'
+        if not isinstance(value, Sequence) or isinstance(value, str):
+            raise ValueError(wrong)
+        if len(value) not in {2, 3} or value[0] not in STORES:
+            raise ValueError(wrong)
+        if isinstance(value[1], bool) or not isinstance(value[1], int | float):
+            raise ValueError(wrong)
+        if value[1] <= 0 or value[2:] not in ([], (), ["shared"], ("shared",)):
+            raise ValueError(wrong)
+        return cls(value[0], value[1], len(value) == 3)
+
+    def describe(self) -> list[Any]:
+        """Return the rule as it is written in config_api."""
+        return [self.store, self.seconds, *(["shared"] if self.shared else [])]
+
+
+def _check(rule: CacheRule | None, config: Mapping[str, Any], route: object) -> str:
+    """Return what is wrong with a rule: its store may not be configured."""
+    if rule is None or rule.store != "redis" or config["config_redis_url"]:
+        return ""
+    if config["config_workers"] > 1:  # in development they are given a shared one
+        return ""
+    return "cache_sec redis needs config_redis_url"
+
+
+def _describe(rule: CacheRule | None) -> Any:
+    return rule and rule.describe()
+
+
+CACHE_SEC: Key[CacheRule | None] = Key(
+    "cache_sec",
+    "cache",
+    CacheRule.parse,
+    None,
+    form='`["inmemory" or "redis", seconds]`',
+    help='GET answers are kept, for each caller apart; a third item `"shared"` keeps '
+    "one for all.",
+    example=["inmemory", 60],
+    describe=_describe,
+    check=_check,
+)
 
 
 @lru_cache(maxsize=4096)
@@ -40,13 +100,12 @@ def key_for(route: str, query: str, caller: str) -> str:
 _filling: dict[tuple[int, str], asyncio.Event] = {}
 
 
-@only_if(lambda policy: policy.cache is not None)
 async def answer_from_cache(exchange: Exchange, proceed: Proceed) -> None:
     """Serve a fresh copy if there is one; otherwise proceed and keep the answer."""
-    rule = exchange.policy.cache
+    rule = CACHE_SEC.of(exchange.policy)
     assert rule is not None
     store = exchange.ports.stores.get(rule.store)
-    if store is None or exchange.method != "GET":
+    if store is None or exchange.method not in {"GET", "HEAD"}:
         return await proceed(exchange)
     caller = "anyone"
     if not rule.shared and exchange.user:
@@ -54,6 +113,8 @@ async def answer_from_cache(exchange: Exchange, proceed: Proceed) -> None:
     key = key_for(f"GET {exchange.path}", exchange.query, caller)
     if (kept := await store.get(key)) is not None:
         return await _replay(exchange, kept)
+    if exchange.method == "HEAD":
+        return await proceed(exchange)
     filling = _filling.get((id(store), key))
     if filling is not None or not await store.lock(key, FILL_SECONDS):
         kept = await _wait(store, key, filling)
@@ -120,3 +181,16 @@ async def _fill(
     kept = headers.get(b"content-type", b"") + b"\n" + bytes(body)
     if await store.set(key, kept, seconds, tags=tables, mark=mark):
         exchange.outcome = "stored"
+
+
+def _explain(policy: RoutePolicy, caller: Caller) -> Check:
+    return Check("cache", _describe(CACHE_SEC.of(policy)))
+
+
+STEP = Step(
+    answer_from_cache,
+    "a fresh answer to the same question is repeated",
+    keys=(CACHE_SEC,),
+    applies=lambda policy: CACHE_SEC.of(policy) is not None,
+    explain=_explain,
+)

@@ -1,11 +1,12 @@
-"""Who is at the door: one pass over the headers, request id, client's address."""
+"""Reads the headers once: request id and client address."""
 
 import re
 from functools import lru_cache
 from ipaddress import ip_address, ip_network
 from random import getrandbits
 
-from atom.http.exchange import Exchange, Proceed, websocket_too
+from atom.http.exchange import Exchange
+from atom.http.step import Proceed, Step
 from atom.observe.request_context import REQUEST_ID
 
 PORTED = re.compile(r"\[([^\]]*)\](?::\d*)?|([^:]*):\d*")
@@ -14,7 +15,7 @@ ACCEPTED = re.compile(rb"[A-Za-z0-9._-]{1,64}").fullmatch
 
 @lru_cache(maxsize=4096)
 def trusted(address: str, proxies: tuple[str, ...]) -> bool:
-    """Tell whether an address is one of the proxies we believe."""
+    """Whether an address is one of the trusted proxies."""
     try:
         host = ip_address(address)
     except ValueError:
@@ -29,7 +30,7 @@ def trusted(address: str, proxies: tuple[str, ...]) -> bool:
 
 
 def address_behind(direct: str, forwarded: str, proxies: tuple[str, ...]) -> str:
-    """Return the address a request came from, through proxies we believe only.
+    """Return the address of the client, through trusted proxies alone.
 
     >>> address_behind("10.0.0.9", "6.6.6.6, 1.2.3.4", ("10.0.0.0/8",))
     '1.2.3.4'
@@ -45,7 +46,7 @@ def address_behind(direct: str, forwarded: str, proxies: tuple[str, ...]) -> str
 
 @lru_cache(maxsize=4096)
 def plain(hop: str) -> str:
-    """Return an address without its port, and IPv4 as such: some proxies add both.
+    """Return an address without port, IPv4 unmapped: some proxies add both.
 
     >>> plain("192.0.2.1:4711"), plain("[2001:db8::1]:443"), plain("::ffff:192.0.2.1")
     ('192.0.2.1', '2001:db8::1', '192.0.2.1')
@@ -55,15 +56,14 @@ def plain(hop: str) -> str:
     return hop.removeprefix("::ffff:")[:64] if "." in hop else hop[:64]
 
 
-@websocket_too
 async def open_context(exchange: Exchange, proceed: Proceed) -> None:
-    """Name the request, and note what the later steps ask of its headers."""
+    """Give the request its id, and note the headers that later steps read."""
     scope = exchange.scope
     forwarded: list[bytes] = []
     for name, value in scope["headers"]:
         if name == b"authorization":
-            # Two of them are one field with a comma (RFC 9110 section 5.3), and no
-            # token: whoever is in front may have believed the other one.
+            # Two of them are one field with a comma (RFC 9110 section 5.3) and not a
+            # token: a proxy in front may have checked the other one.
             before = exchange.authorization
             exchange.authorization = before + b", " + value if before else value
         elif name == b"content-length":
@@ -75,7 +75,7 @@ async def open_context(exchange: Exchange, proceed: Proceed) -> None:
         elif name == b"x-forwarded-for":
             forwarded.append(value)
     if not exchange.request_id:
-        exchange.request_id = f"{getrandbits(64):016x}"  # to tell apart, not a secret
+        exchange.request_id = f"{getrandbits(64):016x}"  # not a secret
     client = scope.get("client")
     address = client[0] if client else "unknown"
     if forwarded and (proxies := exchange.ports.config["config_trusted_proxy_list"]):
@@ -91,3 +91,6 @@ async def open_context(exchange: Exchange, proceed: Proceed) -> None:
         await proceed(exchange)
     finally:
         REQUEST_ID.reset(token)
+
+
+STEP = Step(open_context, "request id, client address", websocket=True)

@@ -8,7 +8,8 @@ from starlette.responses import Response
 
 from atom import reply
 from atom.errors import ApiError, Unexpected
-from atom.http.exchange import Exchange, Proceed, websocket_too
+from atom.http.exchange import Exchange
+from atom.http.step import Proceed, Step
 
 log = logging.getLogger(__name__)
 
@@ -73,7 +74,6 @@ HANDLERS = {
 }
 
 
-@websocket_too
 async def answer_errors(exchange: Exchange, proceed: Proceed) -> None:
     """Answer an error in the house's own shape, unless an answer has already begun."""
     try:
@@ -104,3 +104,12 @@ async def _refuse_handshake(
         await exchange.reply(reply.failure(told, exchange.request_id))
     else:
         await exchange.send({"type": "websocket.close", "code": 1008})
+
+
+STEP = Step(
+    answer_errors,
+    "one shape for every error",
+    codes=("error.unexpected",),
+    refuses=lambda policy: False,  # any route may fail: not listed on each
+    websocket=True,
+)

@@ -6,7 +6,19 @@ from time import perf_counter
 from typing import Any
 from urllib.parse import unquote
 
-from atom.http.exchange import Exchange, Proceed, only_if
+from atom.http.exchange import Exchange
+from atom.http.policy import Key, flag
+from atom.http.step import Proceed, Step
+
+IS_LOG: Key[bool] = Key(
+    "is_log",
+    "log",
+    flag,
+    True,
+    form="0 or 1, default 1",
+    help="Whether a row is written to `log_api`.",
+    example=0,
+)
 
 COLUMNS = (
     "created_at",
@@ -43,7 +55,7 @@ def masked(query: str) -> str:
 
 
 def _plain(name: re.Match[str]) -> str:
-    """Write a name as the route reads it, if that hides no end of it."""
+    """Decode a name as the route does, unless that would hide where it ends."""
     read = unquote(name[2])
     return name[0] if {"&", "="} & set(read) else name[1] + read
 
@@ -67,9 +79,8 @@ def row(exchange: Exchange, milliseconds: float) -> tuple[Any, ...]:
     )
 
 
-@only_if(lambda policy: policy.log)
 async def record(exchange: Exchange, proceed: Proceed) -> None:
-    """Note who asked what, how it was answered, and how long that took, in ms."""
+    """Record the caller, the question, the status and the time it took, in ms."""
     journal = exchange.ports.journal
     if journal is None:
         return await proceed(exchange)
@@ -84,3 +95,11 @@ async def record(exchange: Exchange, proceed: Proceed) -> None:
     finally:
         if not exchange.deferred:
             write()
+
+
+STEP = Step(
+    record,
+    "one row of log_api",
+    keys=(IS_LOG,),
+    applies=IS_LOG.of,
+)

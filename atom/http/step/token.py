@@ -1,4 +1,4 @@
-"""`is_token`: who is asking. Tokens are read wherever sent, required by tier."""
+"""`is_token`: the user of the request. A token is read where sent, required by tier."""
 
 import time
 from hmac import compare_digest
@@ -6,7 +6,19 @@ from urllib.parse import parse_qs
 
 from atom.account.token import Claims
 from atom.errors import Forbidden, Unauthenticated, Unavailable
-from atom.http.exchange import Exchange, Proceed, websocket_too
+from atom.http.exchange import Exchange
+from atom.http.policy import Key, RoutePolicy, flag
+from atom.http.step import Caller, Check, Proceed, Step
+
+IS_TOKEN: Key[bool] = Key(
+    "is_token",
+    "token_required",
+    flag,
+    False,
+    form="0 or 1",
+    help="A valid user token is needed. Always so on `/my`, `/private` and `/admin`.",
+    example=1,
+)
 
 
 def bearer(header: bytes) -> str:
@@ -28,9 +40,8 @@ def handshake_token(exchange: Exchange) -> str:
     return parse_qs(exchange.query).get("token", [""])[0]
 
 
-@websocket_too
 async def authenticate(exchange: Exchange, proceed: Proceed) -> None:
-    """Put the verified user on the exchange, or turn the caller away."""
+    """Put the verified user on the exchange, or refuse the caller."""
     policy, ports = exchange.policy, exchange.ports
     token = bearer(exchange.authorization) if exchange.authorization else ""
     if policy.tier == "root":
@@ -77,3 +88,27 @@ async def _current(exchange: Exchange, claims: Claims) -> None:
     if state.token_version != claims.version or claims.session in state.revoked:
         raise Unauthenticated("token invalid", code="token.revoked")
     exchange.state = state
+
+
+def _explain(policy: RoutePolicy, caller: Caller) -> Check:
+    if not policy.token_required:
+        return Check("token", "not needed")
+    missing = "token missing" if caller.is_anonymous else "no such user"
+    return Check("token", "needed", missing if caller.user is None else "")
+
+
+STEP = Step(
+    authenticate,
+    "the root key, or a valid user token",
+    keys=(IS_TOKEN,),
+    codes=(
+        "token.missing",
+        "token.invalid",
+        "token.expired",
+        "token.revoked",
+        "token.root_mismatch",
+    ),
+    refuses=lambda policy: policy.token_required or policy.tier == "root",
+    explain=_explain,
+    websocket=True,
+)

@@ -1,0 +1,128 @@
+"""The one middleware: finds the route, then runs the steps its policy needs."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from starlette.requests import Request
+
+from atom.errors import ApiError, NotFound
+from atom.http.exchange import Exchange
+
+if TYPE_CHECKING:
+    from collections.abc import Coroutine, Sequence
+    from typing import Any
+
+    from starlette.types import ASGIApp, Receive, Scope, Send
+
+    from atom.http.policy_table import Matched, PolicyTable
+    from atom.http.step import Proceed, Step
+
+
+class ConfigApiMiddleware:
+    """Runs the steps of a route's policy, in order, around the route."""
+
+    def __init__(
+        self, app: ASGIApp, *, steps: Sequence[Step], policies: PolicyTable
+    ) -> None:
+        self.app = app
+        self.steps = tuple(steps)
+        self.policies = policies
+        self.chains: dict[tuple[str, int], Proceed] = {}
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "lifespan":
+            return await self.app(scope, receive, send)
+        root = scope.get("root_path")
+        path = _below(root, scope["path"]) if root else scope["path"]
+        kind, method = scope["type"], scope.get("method", "")
+        try:
+            matched = self.policies.match(kind, method, path)
+        except Exception as error:  # of a convertor: answered and logged by the steps
+            matched = self.policies.unmatched(kind, path)
+            chain = self.around(matched, kind, _raising(error))
+        else:
+            found = self.chains.get(matched.key)
+            if found is None:
+                found = self.chains[matched.key] = self.compile(matched, kind)
+            chain = found
+        ports = scope["app"].state.ports
+        exchange = Exchange(scope, receive, send, matched, ports)
+        if method == "HEAD" and matched.key[0] == "GET":
+            exchange.scope = {**scope, "method": "GET"}  # the server's own stays HEAD
+        await chain(exchange)
+
+    def compile(self, matched: Matched, kind: str) -> Proceed:
+        """Return the steps of this policy around the route; made once for each."""
+        chain: Proceed = _direct if matched.direct else self.route
+        if matched.route is None:
+            chain = _nowhere
+        return self.around(matched, kind, chain)
+
+    def around(self, matched: Matched, kind: str, chain: Proceed) -> Proceed:
+        """Fold the steps this policy needs around a route."""
+        for step in reversed(self.steps):
+            if kind == "websocket" and not step.websocket:
+                continue
+            if step.applies(matched.policy):
+                chain = _around(step, chain)
+        return chain
+
+    async def route(self, exchange: Exchange) -> None:
+        """Hand over to FastAPI: its router, dependencies and models."""
+        await self.app(exchange.scope, exchange.receive, exchange.send)
+
+
+def _below(root: str, path: str) -> str:
+    """Return a path without the prefix under which the application is mounted.
+
+    >>> _below("/api", "/api/my/x"), _below("/api", "/apis"), _below("/api", "/my/x")
+    ('/my/x', '/apis', '/my/x')
+    """
+    rest = path[len(root) :]
+    return rest if path.startswith(root) and (not rest or rest[0] == "/") else path
+
+
+def _around(step: Step, proceed: Proceed) -> Proceed:
+    run = step.run
+
+    def enter(exchange: Exchange) -> Coroutine[Any, Any, None]:
+        return run(exchange, proceed)
+
+    return enter
+
+
+def _raising(error: Exception) -> Proceed:
+    async def fail(exchange: Exchange) -> None:
+        raise error
+
+    return fail
+
+
+async def _direct(exchange: Exchange) -> None:
+    """Call an endpoint that takes the Request and returns the Response."""
+    scope, matched = exchange.scope, exchange.matched
+    assert matched.route is not None and matched.route.endpoint is not None
+    scope["path_params"] = matched.params
+    scope["endpoint"] = matched.route.endpoint
+    scope["router"] = scope["app"].router
+    request = Request(scope, exchange.receive, exchange.send)
+    response = await matched.route.endpoint(request)
+    await response(scope, exchange.receive, exchange.send)
+
+
+async def _nowhere(exchange: Exchange) -> None:
+    """Refuse a path that no route has, or not for this method."""
+    allowed = exchange.matched.allowed
+    if not allowed:
+        slash = exchange.path.endswith("/")
+        hint = "Leave out the slash at its end." if slash else ""
+        raise NotFound("There is no such path.", code="route.unknown", hint=hint)
+    methods = ", ".join(sorted(allowed))
+    raise ApiError(
+        "This path does not take that method.",
+        code="route.method",
+        status=405,
+        hint=f"It takes {methods}.",
+        headers={"Allow": methods},
+    )

@@ -1,0 +1,35 @@
+"""The row of log_api."""
+
+import pytest
+
+from atom.errors import Forbidden
+from atom.http.step.error import answer_errors
+from atom.http.step.record import COLUMNS, masked, record
+from tests.unit.step.probe import Route
+
+
+async def test_one_row_for_a_request(exchange):
+    """What was asked, how it was answered; secrets starred."""
+    made = exchange(query="a=1&otp=123456")
+
+    async def inner(exchange):
+        await answer_errors(exchange, Route(error=Forbidden("no")))
+
+    await record(made, inner)
+    (row,) = made.ports.journal.rows
+    told = dict(zip(COLUMNS, row, strict=True))
+
+    assert (5, 403, "a=1&otp=***") == (
+        told["type"],
+        told["status_code"],
+        told["query_param"],
+    )
+
+
+@pytest.mark.parametrize(
+    "query",
+    ["token=abc", "x=1&password_old=abc", "OTP=abc", "google_token=abc&y=2"],
+)
+def test_secret_values_are_masked(query):
+    """No spelling of a secret-looking name shows its value."""
+    assert "abc" not in masked(query)

@@ -1,0 +1,88 @@
+"""Who may pass with which token."""
+
+import pytest
+
+from atom.errors import Unauthenticated, Unavailable
+from atom.http.policy import RoutePolicy
+from atom.http.step.token import authenticate
+from atom.port import UserState
+from tests.unit.step.probe import ACTIVE, MY, Route, asking, token
+
+
+async def test_verified_user_is_put_on_the_exchange(exchange):
+    """A good token fills the user."""
+    made = asking(exchange, token())
+    await authenticate(made, Route())
+
+    assert {"id": 7, "api_access": "5"} == made.user
+
+
+@pytest.mark.parametrize(
+    ("text", "state", "code"),
+    [
+        ("rubbish", ACTIVE, "token.invalid"),
+        (token(key="x" * 32), ACTIVE, "token.invalid"),
+        (token(seconds=1), ACTIVE, "token.expired"),
+        (token(version=1), ACTIVE, "token.revoked"),
+        (token(), UserState(True, frozenset(), 1), "token.revoked"),
+        (
+            token(),
+            UserState(True, frozenset(), 0, frozenset({"s"})),
+            "token.revoked",
+        ),
+        (token(subject=8), ACTIVE, "account.missing"),
+        (token(), None, "account.missing"),
+    ],
+)
+async def test_refuses(exchange, text, state, code):
+    """Whatever is wrong with a token, the route is not reached."""
+    route = Route()
+    with pytest.raises(Unauthenticated) as caught:
+        await authenticate(asking(exchange, text, state=state), route)
+
+    assert code == caught.value.code
+    assert 0 == route.reached
+
+
+async def test_bad_token_leaves_a_public_route_anonymous(exchange):
+    """An open route stays open to somebody whose token has gone stale."""
+    route = Route()
+    made = asking(exchange, "rubbish", policy=RoutePolicy())
+    await authenticate(made, route)
+
+    assert 1 == route.reached
+    assert {} == made.user
+
+
+async def test_missing_token_is_named(exchange):
+    """No token at all is a different word."""
+    with pytest.raises(Unauthenticated, match="token missing"):
+        await authenticate(exchange(policy=MY), Route())
+
+
+@pytest.mark.parametrize("key", ["", "short"])
+@pytest.mark.parametrize("given", ["", "short"])
+async def test_root_is_closed_without_a_real_key(exchange, key, given):
+    """An empty or short root key opens nothing, also not to itself."""
+    made = exchange(policy=RoutePolicy(tier="root"), key_root=key)
+    made.authorization = b"Bearer " + given.encode()
+    with pytest.raises(Unauthenticated, match="token root mismatch"):
+        await authenticate(made, Route())
+
+
+async def test_root_takes_its_key_and_attaches_no_user(exchange):
+    """The operator is nobody's user."""
+    made, route = exchange(policy=RoutePolicy(tier="root")), Route()
+    made.authorization = b"bearer " + b"r" * 16
+    await authenticate(made, route)
+
+    assert 1 == route.reached
+    assert {} == made.user
+
+
+async def test_without_users_a_token_route_is_closed(exchange):
+    """A missing database closes the door."""
+    made = exchange(policy=MY, users=None)
+    made.authorization = b"Bearer x"
+    with pytest.raises(Unavailable):
+        await authenticate(made, Route())
