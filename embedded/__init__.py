@@ -1,4 +1,18 @@
-"""A private PostgreSQL and Valkey for a machine that has none; not for production."""
+"""A private PostgreSQL and Valkey for a machine that has none; not for production.
+
+In reading order:
+
+    binaries  where the programs are on this machine
+    folder    `.atom`: its files, readable by its owner only; the keys of development
+    lock      which process holds the servers, and how others find them
+    child     becomes a server: takes its user, is tied to its parent, executes
+    run_as    the user that the servers run as
+    leftover  processes of an earlier run
+    server    one program, kept running
+    prepare   what the superuser does once
+    postgres  the database
+    valkey    the Redis of several workers
+"""
 
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
@@ -7,7 +21,7 @@ from typing import Any
 
 from atom.errors import ConfigError
 from embedded import postgres, valkey
-from embedded.folder import NAME, keys, private
+from embedded.folder import NAME, keys, private_folder
 from embedded.lock import hold
 
 __all__ = ("keys", "provided")
@@ -21,11 +35,11 @@ REDIS = ("config_redis_url", "config_redis_url_ratelimiter", "config_redis_pubsu
 def provided(
     config: Mapping[str, Any], root: Path, *, join: bool, workers: int
 ) -> Iterator[dict[str, Any]]:
-    """Run what the config does not name, and yield the config that names it.
+    """Run the servers that the config does not name; yield their URLs as config.
 
     PostgreSQL when `config_postgres_url` is unset; Valkey when several workers have no
-    Redis to share. With `join` servers another process of this project already runs
-    are used, and stay up when we leave.
+    Redis to share. With `join`, servers that another process of this project runs are
+    used, and stay up afterwards.
 
     Raises:
         ConfigError: in production, when another process holds them, or when they
@@ -45,7 +59,7 @@ def provided(
         yield {}
         return
     with ExitStack() as stack:
-        folder = private(root, config.get(FOLDER) or NAME)
+        folder = private_folder(root, config.get(FOLDER) or NAME)
         held = stack.enter_context(hold(folder, join=join))
         urls = dict(held.urls)
         if held.ours and needs_postgres:

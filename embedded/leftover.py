@@ -1,7 +1,7 @@
-"""Processes an earlier run left in a server's folder, and how they are seen off.
+"""Processes that an earlier run left in a server's folder, and how they are ended.
 
-A process id in a file proves nothing: it may belong to a zombie, or to a stranger who
-was given the number since. Where a process lives and what it executes does.
+A process id in a file proves nothing: it may belong to a zombie, or to an unrelated
+process that got the number later. The working folder and the program do.
 """
 
 import logging
@@ -17,14 +17,14 @@ from atom.errors import ConfigError
 log = logging.getLogger(__name__)
 
 LOOK_SECONDS = 0.02
-BOSS_SECONDS = 60.0
+LEADER_SECONDS = 60.0
 ORPHAN_SECONDS = 0.5
 KILL_SECONDS = 3.0
 PROC = Path("/proc")
 
 
-def inhabitants(folder: Path, program: str) -> list[int]:
-    """Return the processes that execute a program and live in a folder."""
+def processes_in(folder: Path, program: str) -> list[int]:
+    """Return the processes that execute a program with this working folder."""
     found = []
     for entry in PROC.glob("[0-9]*"):
         try:
@@ -37,31 +37,33 @@ def inhabitants(folder: Path, program: str) -> list[int]:
     return found
 
 
-def quiet(folder: Path, program: str, *, boss: Callable[[], int | None] | None) -> bool:
-    """Wait until no process of an earlier run is left; False: cannot be known here.
+def end_all(
+    folder: Path, program: str, *, leader: Callable[[], int | None] | None
+) -> bool:
+    """End the processes of an earlier run; False when they cannot be seen (no /proc).
 
-    `boss` names the process that the others of the program obey. It is asked to end
-    and waited for; those without one are ended.
+    `leader` returns the process that the others end with: it is asked to end and waited
+    for. Processes without a leader are ended one by one.
 
     Raises:
-        ConfigError: when the boss was not started by Atom, or does not end.
+        ConfigError: when the leader was not started by Atom, or does not end.
     """
     if not (PROC / "self" / "cwd").exists():
         return False
     begun, asked = time.monotonic(), 0
-    while living := inhabitants(folder, program):
+    while living := processes_in(folder, program):
         waited = time.monotonic() - begun
-        chief = boss() if boss else None
-        if chief in living:
-            _only_ours(chief, folder)
-            if waited > BOSS_SECONDS:
+        first = leader() if leader else None
+        if first in living:
+            _require_started_by_atom(first, folder)
+            if waited > LEADER_SECONDS:
                 raise ConfigError(
-                    [f"Process {chief} of an earlier run does not leave {folder}."]
+                    [f"Process {first} of an earlier run does not leave {folder}."]
                 )
             if not asked:
-                log.warning("waiting for process %s of an earlier run", chief)
-                asked = chief
-                _send(chief, SIGINT)
+                log.warning("waiting for process %s of an earlier run", first)
+                asked = first
+                _send(first, SIGINT)
         elif waited > KILL_SECONDS:
             for pid in living:
                 _send(pid, SIGKILL)
@@ -72,8 +74,8 @@ def quiet(folder: Path, program: str, *, boss: Callable[[], int | None] | None) 
     return True
 
 
-def _only_ours(pid: int, folder: Path) -> None:
-    """Leave alone what somebody started by hand."""
+def _require_started_by_atom(pid: int, folder: Path) -> None:
+    """Refuse to end a process that was started by hand."""
     with suppress(OSError):
         words = (PROC / str(pid) / "cmdline").read_bytes()
         if words and b"cluster_name=atom" not in words:

@@ -1,7 +1,7 @@
-"""Who holds the private servers of a project, and how others find them.
+"""The process that holds the private servers of a project, and how others find them.
 
-The holder keeps a lock on `.atom/lock` which the kernel frees however the holder ends.
-`.atom/run.json` says where the servers are while they are up.
+The holder keeps a lock on `.atom/lock`, which the kernel frees however the holder ends.
+`.atom/run.json` has the URLs of the servers while they are up.
 """
 
 import fcntl
@@ -33,22 +33,22 @@ LOOK_SECONDS = 0.02
 
 @dataclass(frozen=True, slots=True)
 class Held:
-    """What came of asking for the servers: they are ours, or another's to be used."""
+    """The outcome of `hold`: this process runs the servers, or uses another's."""
 
     folder: Path
     ours: bool
     urls: Mapping[str, str]
 
     def publish(self, urls: Mapping[str, str]) -> None:
-        """Tell the others where the servers are."""
+        """Write the URLs of the servers for the processes that join."""
         write(self.folder / "run.json", {"pid": os.getpid(), "urls": dict(urls)})
 
     def withdraw(self) -> None:
-        """Say that they are no longer there."""
+        """Remove the URLs: the servers are no longer there."""
         (self.folder / "run.json").unlink(missing_ok=True)
 
     def wait_for_others(self) -> None:
-        """Let those who use the servers finish; they were told to end as we were."""
+        """Wait for the processes that joined; they got the same signal to end."""
         file = _open(self.folder / "joined")
         try:
             begun = time.monotonic()
@@ -63,13 +63,13 @@ class Held:
 
 @contextmanager
 def hold(folder: Path, *, join: bool) -> Iterator[Held]:
-    """Become the holder, or with `join` use what another process holds.
+    """Become the holder, or with `join` use the servers of another process.
 
-    A holder that is just starting or stopping is waited for.
+    A holder that is starting or stopping is waited for.
 
     Raises:
-        ConfigError: when another process holds them and `join` is not wanted, or when
-            its servers do not get ready.
+        ConfigError: when another process holds the servers and `join` is not set, or
+            when its servers do not get ready.
     """
     file = _open(folder / "lock")
     try:
@@ -91,7 +91,7 @@ def hold(folder: Path, *, join: bool) -> Iterator[Held]:
 
 @contextmanager
 def _joined(folder: Path) -> Iterator[None]:
-    """Let the holder see that its servers are in use."""
+    """Show the holder that its servers are in use."""
     file = _open(folder / "joined")
     try:
         _locked(file, fcntl.LOCK_SH)
@@ -101,7 +101,7 @@ def _joined(folder: Path) -> Iterator[None]:
 
 
 def _locked(file: int, how: int) -> bool:
-    """Take a lock if nobody is in the way."""
+    """Take a lock, and return whether it was free."""
     try:
         fcntl.flock(file, how | fcntl.LOCK_NB)
     except BlockingIOError:
@@ -118,7 +118,7 @@ def _open(path: Path) -> int:
 
 
 def _wait(folder: Path, file: int, *, join: bool) -> dict[str, str] | None:
-    """Return None once the lock is ours, or the URLs of the one who has it."""
+    """Return None once this process has the lock, else the URLs of its holder."""
     begun = time.monotonic()
     while True:
         if _locked(file, fcntl.LOCK_EX):
@@ -129,12 +129,12 @@ def _wait(folder: Path, file: int, *, join: bool) -> dict[str, str] | None:
         if join and up and all(map(answers, running["urls"].values())):
             return dict(running["urls"])
         if (up and not join) or waited > (JOIN_SECONDS if join else CHANGE_SECONDS):
-            raise ConfigError([_told(folder, holder)])
+            raise ConfigError([_is_held(folder, holder)])
         time.sleep(LOOK_SECONDS)
 
 
 def _sign(file: int) -> None:
-    """Write who we are into the lock, for the message others get."""
+    """Write this process into the lock, for the message that others get."""
     who = {
         "pid": os.getpid(),
         "command": shlex.join(sys.orig_argv),
@@ -152,7 +152,7 @@ def _signature(file: int) -> dict[str, Any]:
     return who if isinstance(who, dict) else {}
 
 
-def _told(folder: Path, holder: Mapping[str, Any]) -> str:
+def _is_held(folder: Path, holder: Mapping[str, Any]) -> str:
     pid = holder.get("pid", "unknown")
     return (
         f"The private database in {folder} is held by process {pid} "
@@ -163,7 +163,7 @@ def _told(folder: Path, holder: Mapping[str, Any]) -> str:
 
 
 def answers(url: str) -> bool:
-    """Tell whether somebody listens where a URL points to."""
+    """Whether a server listens at the address of a URL."""
     parts = urlsplit(url)
     query = parse_qs(parts.query)
     try:

@@ -1,4 +1,4 @@
-"""The private PostgreSQL of a project: made once, started with the application."""
+"""The private PostgreSQL of a project: created once, started with the application."""
 
 import os
 import re
@@ -15,14 +15,15 @@ from urllib.parse import quote
 
 from atom.errors import ConfigError
 from embedded import binaries
-from embedded.folder import put, read, write
-from embedded.identity import Identity, choose, runnable
-from embedded.leftover import quiet
+from embedded.binaries import Binaries
+from embedded.folder import read, write, write_new
+from embedded.leftover import end_all
 from embedded.prepare import prepare
+from embedded.run_as import RunAs, choose
 from embedded.server import Server, environment
 
 PORT = 5432
-SHORT_PLACE = Path("/tmp")  # what is found there must be ours
+SHORT_PLACE = Path("/tmp")  # where others may have been first
 SOCKET_BYTES_MAX = 107
 PLAIN_PATH = re.compile(r"[A-Za-z0-9._/-]+")
 SETTINGS = {
@@ -44,7 +45,7 @@ SETTINGS = {
 
 @contextmanager
 def served(folder: Path) -> Iterator[str]:
-    """Run PostgreSQL on `.atom/postgres` and yield the URL the application uses.
+    """Run PostgreSQL on `.atom/postgres` and yield the URL for the application.
 
     Only the holder of `.atom/lock` may call this.
 
@@ -53,22 +54,19 @@ def served(folder: Path) -> Iterator[str]:
     """
     place = folder / "postgres"
     programs = binaries.postgres(_major(place))
-    identity = choose(
-        folder, (programs.folder / "initdb", programs.folder / "postgres")
-    )
-    home = runnable(identity, programs.folder / "postgres", programs.tree).parent
-    passwords = _passwords(folder, made=place.exists())
-    socket = _socket(folder, identity)
+    run_as = choose(folder, (programs.folder / "initdb", programs.folder / "postgres"))
+    passwords = _passwords(folder, created=place.exists())
+    socket = _socket(folder, run_as)
     if not place.exists():
-        _create(place, home, identity, passwords["superuser"], programs.major)
-    identity.own(place)
+        _create(place, programs, run_as, passwords["superuser"])
+    run_as.own(place)
     server = Server(
         "PostgreSQL",
-        [home / "postgres", "-D", place, "-k", socket, *_settings()],
-        identity=identity,
+        [programs.folder / "postgres", "-D", place, "-k", socket, *_settings()],
+        run_as=run_as,
         folder=place,
         journal=folder / "postgres.log",
-        farewell=signal.SIGINT,
+        stop_signal=signal.SIGINT,
         clear=lambda: _clear(place, socket),
         ready=lambda pid: _ready(place, pid),
     )
@@ -90,7 +88,7 @@ def served(folder: Path) -> Iterator[str]:
 
 
 def address(socket: Path, user: str, password: str, database: str) -> str:
-    """Return a URL that asyncpg, libpq and SQLAlchemy all read."""
+    """Return a URL that asyncpg, libpq and SQLAlchemy can all parse."""
     place = quote(str(socket), safe="/")
     return f"postgresql://{user}:{password}@/{database}?host={place}&port={PORT}"
 
@@ -101,7 +99,7 @@ def _settings() -> Iterator[str]:
 
 
 def _major(place: Path) -> int | None:
-    """The version that made the files; None when there are none yet."""
+    """Return the major version of the files; None when there are no files yet."""
     try:
         return int((place / "PG_VERSION").read_text().split(".")[0])
     except FileNotFoundError:
@@ -115,10 +113,14 @@ def _major(place: Path) -> int | None:
         return None
 
 
-def _passwords(folder: Path, *, made: bool) -> dict[str, str]:
+def _passwords(folder: Path, *, created: bool) -> dict[str, str]:
+    """Return the passwords of the database, and what it was prepared by, if it was.
+
+    Without the files the passwords stay: the folder may be moved back.
+    """
     path = folder / "postgres.json"
     kept = read(path)
-    if kept is None and made:
+    if kept is None and created:
         raise ConfigError(
             [
                 f"{path}, which keeps the passwords of the private database, is gone. "
@@ -128,55 +130,63 @@ def _passwords(folder: Path, *, made: bool) -> dict[str, str]:
     if kept is None:
         kept = {"superuser": token_hex(24), "application": token_hex(24)}
         write(path, kept)
+    if not created and kept.pop("prepared_by", None):
+        write(path, kept)
     return kept
 
 
-def _socket(folder: Path, identity: Identity) -> Path:
-    """Make the folder of the socket: beside the files, or where its path is short.
+def _socket(folder: Path, run_as: RunAs) -> Path:
+    """Make the folder of the socket: in `.atom`, or where its path is short.
 
-    Some drivers stumble over other letters than these in the path of a socket.
+    Some drivers fail on any other letter than these in the path of a socket.
     """
     socket = folder / "socket"
     path = f"{socket}/.s.PGSQL.{PORT}"
     if len(path.encode()) > SOCKET_BYTES_MAX or not PLAIN_PATH.fullmatch(path):
-        socket = _short(folder, identity)
-    identity.own(socket)
+        socket = _short(folder, run_as)
+    run_as.own(socket)
     return socket
 
 
-def _short(folder: Path, identity: Identity) -> Path:
-    """The same short place each time, unless somebody else was there before us."""
+def _short(folder: Path, run_as: RunAs) -> Path:
+    """Return the same short folder each time, unless another user was there first."""
     mark = sha256(str(folder).encode()).hexdigest()[:12]
     place = SHORT_PLACE / f"atom-{os.geteuid()}-{mark}"
     try:
         place.mkdir(mode=0o700)
     except FileExistsError:
         state = place.lstat()
-        mine = state.st_uid in (os.geteuid(), identity.owner[0])
+        mine = state.st_uid in (os.geteuid(), run_as.owner[0])
         if not mine or place.is_symlink() or state.st_mode & 0o077:
             return Path(tempfile.mkdtemp(prefix="atom-", dir=SHORT_PLACE))
     return place
 
 
-def _create(
-    place: Path, home: Path, identity: Identity, password: str, major: int
-) -> None:
-    """Make the files of a new database: beside their place first, then in it."""
+def _create(place: Path, programs: Binaries, run_as: RunAs, password: str) -> None:
+    """Create the files of a new database under another name, then rename the folder."""
     for left in place.parent.glob("postgres.new-*"):
         shutil.rmtree(left, ignore_errors=True)
     draft = place.with_name(f"postgres.new-{token_hex(4)}")
-    identity.own(draft)
-    words = place.with_name("postgres.password")
-    put(words, password, identity.owner)
+    run_as.own(draft)
+    phrase = place.with_name("postgres.password")
+    write_new(phrase, password, run_as.owner)
     locale = ["--locale=C.UTF-8"]
-    if major >= 17:
+    if programs.major >= 17:
         locale += ["--locale-provider=builtin", "--builtin-locale=C.UTF-8"]
     try:
         made = subprocess.run(
-            identity.command(
+            run_as.command(
                 [
-                    *(home / "initdb", "-D", draft, "-U", "postgres", "-E", "UTF8"),
-                    *("--auth=scram-sha-256", f"--pwfile={words}", "--data-checksums"),
+                    *(
+                        programs.folder / "initdb",
+                        "-D",
+                        draft,
+                        "-U",
+                        "postgres",
+                        "-E",
+                        "UTF8",
+                    ),
+                    *("--auth=scram-sha-256", f"--pwfile={phrase}", "--data-checksums"),
                     *("--no-instructions", *locale),
                 ],
                 folder=draft,
@@ -185,21 +195,24 @@ def _create(
             capture_output=True,
             text=True,
             stdin=subprocess.DEVNULL,
-            env=environment(),
+            env=environment(programs.folder),
             start_new_session=True,
         )
     finally:
-        words.unlink(missing_ok=True)
+        phrase.unlink(missing_ok=True)
     if made.returncode:
         shutil.rmtree(draft, ignore_errors=True)
         raise ConfigError(
-            [f"initdb in {home} failed: {made.stderr.strip() or made.stdout.strip()}"]
+            [
+                f"initdb in {programs.folder} failed: "
+                f"{made.stderr.strip() or made.stdout.strip()}"
+            ]
         )
     draft.rename(place)
 
 
 def _ready(place: Path, pid: int) -> bool:
-    """Read what the postmaster writes of itself: its id first, its state in line 8."""
+    """Whether a postmaster is ready: its file has the id first, the state in line 8."""
     try:
         lines = (place / "postmaster.pid").read_text().splitlines()
     except OSError:
@@ -215,12 +228,12 @@ def _postmaster(place: Path) -> int | None:
 
 
 def _clear(place: Path, socket: Path) -> None:
-    """Remove the traces of a PostgreSQL that is gone; it would refuse to start.
+    """Remove the files of a PostgreSQL that is gone; a new one would refuse to start.
 
     Source: PostgreSQL, src/backend/utils/init/miscinit.c, CreateLockFile, which takes
     any living process with the old id for the old postmaster.
     """
-    if not quiet(place, "postgres", boss=lambda: _postmaster(place)):
+    if not end_all(place, "postgres", leader=lambda: _postmaster(place)):
         return
     (place / "postmaster.pid").unlink(missing_ok=True)
     for name in (f".s.PGSQL.{PORT}", f".s.PGSQL.{PORT}.lock"):

@@ -1,4 +1,4 @@
-"""What the superuser does once in a private database, so that nobody else needs to."""
+"""The role, database and extensions that a superuser makes once."""
 
 import asyncio
 import threading
@@ -28,7 +28,7 @@ EXTENSIONS = """
 do $$
 declare extension text;
 begin
-  foreach extension in array array['cube', 'earthdistance', 'pg_trgm', 'postgis'] loop
+  foreach extension in array array['pg_trgm', 'postgis'] loop
     if exists (select from pg_available_extensions where name = extension) then
       execute format('create extension if not exists %I', extension);
     end if;
@@ -40,11 +40,11 @@ end $$
 def prepare(maintenance_url: str, database_url: str, password: str) -> None:
     """Make the application's role, its database and the extensions it may not make.
 
-    May be done again: what is there stays. Runs in a thread, since the caller may be
-    inside an event loop.
+    Repeatable: existing ones stay. Runs in a thread, since the caller may be inside an
+    event loop.
 
     Raises:
-        ConfigError: when PostgreSQL refuses, with its words.
+        ConfigError: when PostgreSQL refuses, with its message.
     """
     problems: list[Exception] = []
 

@@ -11,22 +11,22 @@ from pathlib import Path
 from signal import SIGKILL, SIGQUIT, Signals
 
 from atom.errors import ConfigError
-from embedded.identity import Identity
+from embedded.run_as import RunAs
 
 log = logging.getLogger(__name__)
 
 LOG_BYTES_MAX = 10 * 1024 * 1024
 READY_SECONDS = 120.0
-TOLD_SECONDS = 5.0
+NOTICE_SECONDS = 5.0
 LOOK_SECONDS = 0.005
 PAUSE_SECONDS_MAX = 5.0
 
 
 class Server:
-    """Starts a program, starts it again when it dies, ends with this process.
+    """Starts a program, starts it again when it dies, ends it with this process.
 
-    The kernel ends the program when the *thread* that started it ends. So one thread
-    that never returns before `stop` does every start.
+    The kernel ends the program when the *thread* that started it ends. So every start
+    is made by one thread that does not return before `stop`.
     """
 
     def __init__(
@@ -34,19 +34,19 @@ class Server:
         name: str,
         program: Sequence[str | Path],
         *,
-        identity: Identity,
+        run_as: RunAs,
         folder: Path,
         journal: Path,
-        farewell: Signals,
+        stop_signal: Signals,
         clear: Callable[[], object],
         ready: Callable[[int], bool],
     ) -> None:
         self.name = name
         self._program = program
-        self._identity = identity
+        self._run_as = run_as
         self._folder = folder
         self._journal = journal
-        self._farewell = farewell
+        self._stop_signal = stop_signal
         self._clear = clear
         self._ready = ready
         self._started: Future[None] = Future()
@@ -59,11 +59,11 @@ class Server:
 
     @property
     def pid(self) -> int | None:
-        """The process that runs now."""
+        """The id of the process that runs now."""
         return self._process.pid if self._process else None
 
     def start(self) -> None:
-        """Start, and return once it answers.
+        """Start the program and wait until it answers.
 
         Raises:
             ConfigError: when it ends before it answers, with the end of its log.
@@ -71,24 +71,24 @@ class Server:
         shorten(self._journal)
         self._thread.start()
         try:
-            self._started.result(TOLD_SECONDS)
+            self._started.result(NOTICE_SECONDS)
         except TimeoutError:
             log.warning("%s is still starting; see %s", self.name, self._journal)
         else:
             return
         try:
-            self._started.result(READY_SECONDS - TOLD_SECONDS)
+            self._started.result(READY_SECONDS - NOTICE_SECONDS)
         except TimeoutError as error:
             self.stop()
             raise ConfigError([self._failure("did not get ready")]) from error
 
     def stop(self) -> None:
-        """End it, politely first, and do not start it again."""
+        """End the program, with its own signal first, and do not start it again."""
         with self._change:
             self._stopping.set()
         if self._thread.ident is None:
             return
-        for signal, seconds in ((self._farewell, 30), (SIGQUIT, 5), (SIGKILL, 5)):
+        for signal, seconds in ((self._stop_signal, 30), (SIGQUIT, 5), (SIGKILL, 5)):
             process = self._process
             if process is not None:
                 process.send_signal(signal)
@@ -120,11 +120,11 @@ class Server:
             log.error("%s %s; it is started again", self.name, how)
 
     def _run(self) -> str:
-        """Run it once, to its end. Return what became of it."""
+        """Run the program once, to its end. Return how it ended."""
         self._clear()
         with self._change:
             if self._stopping.is_set():
-                return "was not needed any more"
+                return "is no longer needed"
             process = self._process = self._spawn()
         while (code := process.poll()) is None:
             if self._ready(process.pid):
@@ -143,14 +143,14 @@ class Server:
         flags = os.O_CREAT | os.O_APPEND | os.O_WRONLY
         with os.fdopen(os.open(self._journal, flags, 0o600), "ab") as journal:
             return subprocess.Popen(
-                self._identity.command(
-                    self._program, folder=self._folder, signal=self._farewell
+                self._run_as.command(
+                    self._program, folder=self._folder, signal=self._stop_signal
                 ),
                 stdin=subprocess.DEVNULL,
                 stdout=journal,
                 stderr=journal,
                 cwd="/",
-                env=environment(),
+                env=environment(Path(self._program[0]).parent),
                 start_new_session=True,
             )
 
@@ -161,10 +161,15 @@ class Server:
         )
 
 
-def environment() -> dict[str, str]:
-    """What a server is told of our environment: no PG… settings and no secrets."""
+def environment(programs: Path) -> dict[str, str]:
+    """Return the environment of a server: no PG… settings and no secrets.
+
+    Without /proc, programs find the libraries next to them by LD_ORIGIN_PATH. Source:
+    glibc, sysdeps/unix/sysv/linux/dl-origin.c.
+    """
     kept = ("PATH", "LD_LIBRARY_PATH", "TMPDIR")
-    return {"LC_ALL": "C"} | {k: os.environ[k] for k in kept if k in os.environ}
+    made = {"LC_ALL": "C", "LD_ORIGIN_PATH": str(programs)}
+    return made | {k: os.environ[k] for k in kept if k in os.environ}
 
 
 def shorten(journal: Path) -> None:

@@ -9,9 +9,9 @@ from secrets import token_hex
 from typing import Any
 
 from embedded import binaries
-from embedded.folder import put, read, write
-from embedded.identity import choose, runnable
-from embedded.leftover import quiet
+from embedded.folder import read, write, write_new
+from embedded.leftover import end_all
+from embedded.run_as import choose
 from embedded.server import Server
 
 HOST = "127.0.0.1"
@@ -34,31 +34,30 @@ protected-mode yes
 def served(folder: Path) -> Iterator[str]:
     """Run Valkey on `.atom/valkey` and yield its URL.
 
-    Only the holder of `.atom/lock` may call this. What was acknowledged survives the
-    death of any process; the last second may be lost when the machine dies.
+    Only the holder of `.atom/lock` may call this. Acknowledged writes survive the death
+    of any process; the last second may be lost when the machine dies.
 
     Raises:
         ConfigError: when it cannot be run here, with the cure.
     """
     place = folder / "valkey"
     program = binaries.valkey()
-    identity = choose(folder, (program,))
-    program = runnable(identity, program, ())
-    identity.own(place)
-    quiet(place, program.name, boss=None)  # its port is then free again
+    run_as = choose(folder, (program,))
+    run_as.own(place)
+    end_all(place, program.name, leader=None)  # its port is then free again
     kept = _kept(folder / "valkey.json")
     port, password = int(kept["port"]), str(kept["password"])
-    # A file, because a command line can be read by everybody on the machine.
+    # A file, because every user of the machine can read a command line.
     settings = SETTINGS.format(host=HOST, port=port, password=password)
-    put(place / "valkey.conf", settings, identity.owner)
+    write_new(place / "valkey.conf", settings, run_as.owner)
     server = Server(
         "Valkey",
         [program, "valkey.conf"],
-        identity=identity,
+        run_as=run_as,
         folder=place,
         journal=folder / "valkey.log",
-        farewell=signal.SIGTERM,
-        clear=lambda: quiet(place, program.name, boss=None),
+        stop_signal=signal.SIGTERM,
+        clear=lambda: end_all(place, program.name, leader=None),
         ready=lambda pid: _answers(port, password),
     )
     try:
@@ -69,7 +68,7 @@ def served(folder: Path) -> Iterator[str]:
 
 
 def _kept(path: Path) -> dict[str, Any]:
-    """Return the password, and the port: last time's, when it is still free."""
+    """Return the password and the port, the same as last time if it is still free."""
     kept = read(path) or {"password": token_hex(24), "port": 0}
     port = _free(int(kept["port"])) or _free(0)
     if port != kept["port"]:
@@ -79,7 +78,7 @@ def _kept(path: Path) -> dict[str, Any]:
 
 
 def _free(port: int) -> int:
-    """Return the port when it is free, any free one for 0, else 0."""
+    """Return the port if it is free, any free one for 0, else 0."""
     with closing(socket.socket()) as line:
         line.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
@@ -90,16 +89,16 @@ def _free(port: int) -> int:
 
 
 def _answers(port: int, password: str) -> bool:
-    """Ask with the password; while old data are being read the answer is no."""
+    """Whether Valkey answers to the password; not while it loads its data."""
     try:
         with socket.create_connection((HOST, port), 1) as line:
             line.sendall(f"AUTH {password}\r\nPING\r\n".encode())
             line.settimeout(1)
-            heard = b""
-            while heard.count(b"\r\n") < 2:
+            received = b""
+            while received.count(b"\r\n") < 2:
                 if not (part := line.recv(256)):
                     return False
-                heard += part
+                received += part
     except OSError:
         return False
-    return heard == b"+OK\r\n+PONG\r\n"
+    return received == b"+OK\r\n+PONG\r\n"

@@ -3,6 +3,7 @@
 import asyncio
 import json
 import os
+import re
 import shutil
 import signal
 import stat
@@ -20,7 +21,7 @@ import redis
 
 from atom.errors import ConfigError
 from embedded import binaries, keys, provided
-from embedded.leftover import inhabitants
+from embedded.leftover import processes_in
 
 ROOT = Path(__file__).resolve().parents[2]
 URL = "config_postgres_url"
@@ -133,7 +134,7 @@ def ask_until(url, text, seconds):
 
 
 def postgres_of(root):
-    return inhabitants(root / ".atom" / "postgres", "postgres")
+    return processes_in(root / ".atom" / "postgres", "postgres")
 
 
 def postmaster(root):
@@ -161,6 +162,11 @@ def mode(path):
 def running(root, *, join=False, workers=1, **config):
     with provided(config, root, join=join, workers=workers) as urls:
         yield urls
+
+
+def start_once(root):
+    with running(root):
+        pass
 
 
 class TestStart:
@@ -232,6 +238,33 @@ class TestStart:
         ):
             pass
 
+    def test_a_database_moved_away_makes_room_for_an_empty_one(self, tmp_path):
+        """As messages advise: the next start has a new database, on the same URL."""
+        place = tmp_path / ".atom" / "postgres"
+        with running(tmp_path) as first:
+            ask(first[URL], "create table t as select 7 as a")
+        place.rename(tmp_path / "away")
+
+        with running(tmp_path) as second:
+            assert first == second
+            assert ask(second[URL], "select to_regclass('t')") is None
+        shutil.rmtree(place)
+        (tmp_path / "away").rename(place)
+        with running(tmp_path) as third:
+            assert 7 == ask(third[URL], "select a from t")
+
+    def test_lost_passwords_and_a_database_moved_away(self, tmp_path):
+        """The message without `postgres.json` advises the same; it works as well."""
+        with running(tmp_path):
+            pass
+        (tmp_path / ".atom/postgres.json").unlink()
+        with pytest.raises(ConfigError, match="move .atom/postgres away"):
+            start_once(tmp_path)
+        (tmp_path / ".atom/postgres").rename(tmp_path / "away")
+
+        with running(tmp_path) as urls:
+            assert 1 == ask(urls[URL], "select 1")
+
     def test_a_server_that_cannot_start_shows_its_log(self, tmp_path):
         """A broken database stops the start with PostgreSQL's own words."""
         with running(tmp_path):
@@ -282,13 +315,9 @@ class TestAccess:
         with pytest.raises(asyncpg.InsufficientPrivilegeError):
             ask(server[1], "copy (select 1) to program 'true'")
 
-    def test_extensions_it_may_not_make_are_there(self, server):
-        """Distances on the globe work, though earthdistance is not trusted."""
-        metres = ask(
-            server[1],
-            "select earth_distance(ll_to_earth(28.6, 77.2), ll_to_earth(28.5, 77.4))",
-        )
-        assert 22_000 < metres < 23_000
+    def test_extensions_are_there_before_the_application(self, server):
+        """Trigrams work from the first statement on."""
+        assert ask(server[1], "select similarity('ada', 'adam')") == 0.5
 
     def test_a_wrong_password_is_refused(self, server):
         """The socket alone lets nobody in."""
@@ -341,7 +370,7 @@ class TestAccess:
     def test_the_secrets_of_the_application_stay_with_it(self, server):
         """The server is not told the environment of the application."""
         told = Path(f"/proc/{postmaster(server[0])}/environ").read_bytes()
-        assert {b"LC_ALL", b"PATH"} >= {
+        assert {b"LC_ALL", b"PATH", b"LD_ORIGIN_PATH"} >= {
             pair.split(b"=")[0] for pair in told.split(b"\0") if pair
         } - {b"LD_LIBRARY_PATH", b"TMPDIR"}
 
@@ -559,26 +588,50 @@ class TestIdentity:
             again.end()
 
     @AS_ROOT
-    def test_root_without_any_way_is_told_the_cure(self, tmp_path, app):
-        """Namespaces refused and a folder nobody can enter: said, with what to do."""
-        said = app(tmp_path, before=NO_NAMESPACES).ready()
+    def test_root_without_user_namespaces_keeps_a_closed_folder_closed(
+        self, tmp_path, app
+    ):
+        """Below /root the server runs as nobody, and the files stay where they are."""
+        tmp_path.chmod(0o700)
+        each = app(tmp_path, workers=2, before=NO_NAMESPACES)
+        url = each.ready()[URL]
+        ask(url, "create table t as select 7 as a")
+        assert redis.from_url(each.said[REDIS[0]]).ping()
 
-        assert str(tmp_path) in said["error"]
-        assert "ordinary user" in said["error"]
+        place = tmp_path / ".atom/postgres"
+        process = Path(f"/proc/{postmaster(tmp_path)}")
+        assert (65534, 65534) == (place.stat().st_uid, process.stat().st_uid)
+        assert [0o700] * 3 == [mode(each) for each in (tmp_path, place.parent, place)]
+        assert {"Eff": 1, "Prm": 1} == capabilities(process)
+        each.end(signal.SIGKILL)
+        assert gone(tmp_path, 30)
+
+        again = app(tmp_path, workers=2, before=NO_NAMESPACES)
+        assert url == again.ready()[URL]
+        assert 7 == ask(url, "select a from t")
 
     @AS_ROOT
-    def test_programs_nobody_can_reach_are_copied(self, tmp_path, app):
-        """Binaries below a closed folder run from a copy in a folder of root's."""
-        for part in binaries.postgres().tree:
-            shutil.copytree(part, tmp_path / part.name)
+    def test_root_without_any_way_is_named_the_cure(self, tmp_path, app):
+        """Neither namespaces nor capabilities: the message has what to do."""
+        error = app(tmp_path, before=NO_WAY).ready()["error"]
+
+        assert str(tmp_path) in error
+        assert "ordinary user" in error
+
+    @AS_ROOT
+    def test_programs_nobody_can_reach_are_used_where_they_are(self, tmp_path, app):
+        """Binaries below a closed folder run from there, and are not copied."""
+        package = binaries.postgres().folder.parent.parent
+        for part in (package, package.with_name(f"{package.name}.libs")):
+            if part.is_dir():
+                shutil.copytree(part, tmp_path / part.name)
         tmp_path.chmod(0o700)
         with open_folder() as root:
             each = app(root, before=NO_NAMESPACES, path=[tmp_path])
             assert "atom" == each.ready()["user"]
-            program = os.readlink(f"/proc/{postmaster(root)}/exe")
-            assert program.startswith("/var/tmp/atom-")
+            program = Path(os.readlink(f"/proc/{postmaster(root)}/exe"))
+            assert program.is_relative_to(tmp_path)
             each.end()
-            assert gone(root, 30)
 
     def test_an_ordinary_user_runs_it_as_itself(self, tmp_path, app):
         """Without being root nothing special is done."""
@@ -648,7 +701,7 @@ class TestValkey:
         with running(tmp_path, workers=2, **config) as first:
             client = redis.from_url(first[REDIS[0]])
             client.set("a", "1")
-            (pid,) = inhabitants(tmp_path / ".atom/valkey", "valkey-server")
+            (pid,) = processes_in(tmp_path / ".atom/valkey", "valkey-server")
             os.kill(pid, signal.SIGKILL)
             end = time.monotonic() + 30
             while True:
@@ -658,7 +711,7 @@ class TestValkey:
                 except redis.ConnectionError:
                     assert time.monotonic() < end
                     time.sleep(0.05)
-        assert [] == inhabitants(tmp_path / ".atom/valkey", "valkey-server")
+        assert [] == processes_in(tmp_path / ".atom/valkey", "valkey-server")
         with running(tmp_path, workers=2, **config) as second:
             assert b"1" == redis.from_url(second[REDIS[0]]).get("a")
         assert first == second
@@ -671,7 +724,7 @@ class TestValkey:
         each.end(signal.SIGKILL)
         with running(tmp_path, workers=2) as urls:
             assert b"1" == redis.from_url(urls[REDIS[0]]).get("a")
-        assert [] == inhabitants(tmp_path / ".atom/valkey", "valkey-server")
+        assert [] == processes_in(tmp_path / ".atom/valkey", "valkey-server")
 
     def test_those_who_join_get_it_too(self, tmp_path, app):
         """A consumer beside several workers hears of their Redis."""
@@ -687,30 +740,23 @@ def test_keys_survive_the_servers(tmp_path):
         assert made == keys(tmp_path)
 
 
-def copied_programs():
-    """Return what there is of programs that were copied for others; packages are not.
-
-    Other tests bring packages at the same time, and keep them.
-    """
-    found = set(Path("/var/tmp").glob("atom-*"))
-    return found - set(Path("/var/tmp").glob("atom-debian-*"))
-
-
 @contextmanager
 def open_folder():
-    """A folder other users may pass through; pytest's own is closed.
-
-    Programs that had to be copied for them are removed with it.
-    """
-    before = copied_programs()
+    """A folder other users may pass through; pytest's own is closed."""
     root = Path(tempfile.mkdtemp(prefix="atom-test-", dir="/tmp"))
     root.chmod(0o755)
     try:
         yield root
     finally:
         assert gone(root, 30)
-        for place in {root, *copied_programs()} - before:
-            shutil.rmtree(place)
+        shutil.rmtree(root)
+
+
+def capabilities(process):
+    """Return how many capabilities a process has, by the sets that matter."""
+    text = (process / "status").read_text()
+    found = re.findall(r"^Cap(Eff|Prm):\s+([0-9a-f]+)$", text, re.MULTILINE)
+    return {name: int(number, 16).bit_count() for name, number in found}
 
 
 # Root as in a container that refuses user namespaces: a namespace in which root has
@@ -735,6 +781,17 @@ os.write(make, b"x")
 signal.signal(signal.SIGTERM, lambda *_: os.kill(child, signal.SIGTERM))
 os.waitpid(child, 0)
 """,
+)
+
+
+# Root that is not even allowed to search the folders of others.
+NO_WAY = (
+    *NO_NAMESPACES,
+    *(
+        shutil.which("setpriv") or "setpriv",
+        "--bounding-set=-dac_override,-dac_read_search",
+    ),
+    *("--inh-caps=-dac_override,-dac_read_search", "--"),
 )
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from atom.errors import ConfigError
-from embedded.folder import keys, private, put, read, write
+from embedded.folder import keys, private_folder, read, write, write_new
 
 
 def mode(path: Path) -> int:
@@ -18,7 +18,7 @@ def mode(path: Path) -> int:
 
 def test_the_folder_is_closed_to_others(tmp_path):
     """Only the owner may enter `.atom`."""
-    assert 0o700 == mode(private(tmp_path))
+    assert 0o700 == mode(private_folder(tmp_path))
 
 
 def test_a_folder_left_open_is_closed(tmp_path):
@@ -26,12 +26,12 @@ def test_a_folder_left_open_is_closed(tmp_path):
     (tmp_path / ".atom").mkdir()
     (tmp_path / ".atom").chmod(0o755)
 
-    assert 0o700 == mode(private(tmp_path))
+    assert 0o700 == mode(private_folder(tmp_path))
 
 
 def test_the_folder_keeps_itself_out_of_git(tmp_path):
     """Nothing in `.atom` is committed by accident."""
-    assert "*\n" == (private(tmp_path) / ".gitignore").read_text()
+    assert "*\n" == (private_folder(tmp_path) / ".gitignore").read_text()
 
 
 def test_a_file_in_the_way_is_named(tmp_path):
@@ -39,7 +39,7 @@ def test_a_file_in_the_way_is_named(tmp_path):
     (tmp_path / ".atom").write_text("")
 
     with pytest.raises(ConfigError, match=r"\.atom cannot be used"):
-        private(tmp_path)
+        private_folder(tmp_path)
 
 
 def test_keys_are_long_enough_to_sign_with(tmp_path):
@@ -89,7 +89,7 @@ def test_keys_are_readable_to_their_owner_only(tmp_path):
 )
 def test_damaged_keys_are_named_not_replaced(tmp_path, text):
     """A damaged key file stops the start and is named; tokens are not lost silently."""
-    kept = private(tmp_path) / "keys.json"
+    kept = private_folder(tmp_path) / "keys.json"
     kept.write_text(text)
 
     with pytest.raises(ConfigError, match=r"keys\.json"):
@@ -116,7 +116,7 @@ def test_a_planted_link_is_not_followed(tmp_path):
     target.write_text(json.dumps("precious"))
     link.symlink_to(target)
 
-    put(link, "new", (os.geteuid(), os.getegid()))
+    write_new(link, "new", (os.geteuid(), os.getegid()))
 
     assert json.dumps("precious") == target.read_text()
     assert "new" == link.read_text()

@@ -32,7 +32,7 @@ PURE = [
     "atom/http/tier.py",
     "atom/row/sql",
 ]
-LISTED = ["atom/datatype", "atom/row", "atom/row/sql", "atom/schema"]
+LISTED = ["atom/datatype", "atom/row", "atom/row/sql", "atom/schema", "embedded"]
 OUTSIDE = {"asyncio", "httpx2", "os", "random", "socket", "subprocess", "time"}
 LAYERS = (
     {"error_code", "errors", "malloc", "port", "reply", "task"},
