@@ -9,6 +9,7 @@ import json
 import os
 import secrets
 from collections import Counter
+from urllib.parse import unquote_plus
 
 import pytest
 
@@ -134,7 +135,7 @@ class Judge:
             self.fault(case, "another shape", heard)
         text = heard.body.decode()
         # Who may write SQL is told where it is wrong, in PostgreSQL's words.
-        if case.who != "admin" and case.route != EXPORT and has(INSIDES, text):
+        if case.who != "admin" and case.route != EXPORT and leaks(text, case):
             self.fault(case, "told what is inside", heard)
 
     def owned(self, case, rows, heard):
@@ -145,9 +146,10 @@ class Judge:
                 return
 
 
-def has(words, text):
-    """Say whether one of these words stands in a text."""
-    return any(word in text for word in words)
+def leaks(text, case):
+    """Return the words from inside that an answer holds and its request did not."""
+    asked = f"{unquote_plus(case.target)} {case.body}"
+    return [word for word in INSIDES if word in text and word not in asked]
 
 
 async def run(own, people, maker, judge, count):
