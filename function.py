@@ -4,40 +4,42 @@ This file only renames. function_token_decode is `decode` in atom/account/token.
 so on: take off function_, and the first word left is the file.
 """
 
-import os
 from functools import cache
 from pathlib import Path
 from urllib.parse import urlencode
 
-import embedded
 from atom import errors, reply, row
 from atom import operation as operator
 from atom.account.password import hash_password as function_password_hash
 from atom.account.password import verify_password as function_password_verify
 from atom.account.token import decode as function_token_decode
 from atom.account.token import encode as function_token_encode
-from atom.config import door as discover
-from atom.config import keys
-from atom.config import resolve as settings
+from atom.command.welcome import print_login
+from atom.config.check import require_valid
+from atom.config.read import read
 from atom.postgres import catalog
+from atom.runtime import Runtime
 
 ROOT = Path(__file__).parent
 
 
 @cache
-def function_config_read() -> settings.Config:
+def function_config_read():
     """Return every config value: defaults, then config files, .env and environment."""
-    problems: list[str] = []
-    layers = discover.variables(ROOT, problems)
-    written = discover.environment(ROOT / ".env", problems)
-    layers.append((".env", settings.named(written)))
-    layers.append(("the environment", settings.named(os.environ)))
-    config = settings.resolve(keys.KEYS, layers)
-    config.problems = problems + config.problems
-    if config["config_env"] != "production":
-        made = embedded.keys(ROOT, config["config_atom_folder"])
-        config.update({name: config[name] or key for name, key in made.items()})
-    return config
+    return read(ROOT)
+
+
+def function_runtime():
+    """Open everything a server has, for a script: app.state.ports, app.state.client_…
+
+    `async with function_runtime() as app:`, or without async `with function_runtime()
+    as app: app.run(coroutine)`. Nothing is served.
+
+    Raises:
+        ConfigError: with every problem of config.
+    """
+    config = function_config_read()
+    return Runtime(require_valid(config), ROOT, on_login=print_login)
 
 
 # Names users know. Each works on `request.app.state.ports`, as trusted code: no owner

@@ -48,14 +48,12 @@ async def read_schema(ports: Ports) -> None:
     live = await catalog.read(ports.database)
     ports.database.catalog = live
     ports.database_read.catalog = live
-    assert ports.journal is not None and ports.users is not None
     if "log_api" in live.tables:
         ports.journal.enable(live.tables["log_api"].columns)
     else:
         ports.journal.disable()
     ports.users.forget()
-    if ports.schema_read is not None:
-        ports.schema_read(live)
+    ports.schema_read(live)
 
 
 async def reset(ports: Ports) -> None:
@@ -73,7 +71,7 @@ async def start_over(ports: Ports) -> None:
 
 async def known_user(ports: Ports, user_id: int | None) -> UserState | None:
     """Return the state of the user `explain` is asked about."""
-    if user_id is None or ports.users is None:
+    if user_id is None:
         return None
     return await ports.users.fresh(user_id)
 

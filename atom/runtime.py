@@ -1,25 +1,38 @@
-"""Joins ports and adapters: what is open, what was configured, who hears whom."""
+"""Open what a process needs and close it again: databases, clients, ports, schema.
 
+A server, a command and a script all start from `Runtime`; none of it needs FastAPI.
+"""
+
+import asyncio
+import gc
 import logging
-from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Mapping
+from contextlib import (
+    AbstractAsyncContextManager,
+    AsyncExitStack,
+    asynccontextmanager,
+    contextmanager,
+)
 from multiprocessing import parent_process
-from typing import Any
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, Self, TypeVar
 
-from fastapi import FastAPI
-
-from atom import operation as operator
+import embedded
+from atom import malloc, operation
 from atom.account.root import RootLogin
 from atom.account.token import Decoder
 from atom.adapter.memory import MemoryCounter, MemoryStore
 from atom.adapter.redis import RedisCounter, RedisStore
 from atom.adapter.users import CachedUsers
-from atom.client.postgres import bounds
+from atom.client import Client, Live, opened
+from atom.client.all import CLIENTS
+from atom.client.postgres import FEW, bounds, open_pool
+from atom.config.resolve import Config
 from atom.errors import ApiError, ConfigError
-from atom.http.step.record import COLUMNS
-from atom.observe.journal import PostgresJournal
-from atom.port import Ports
-from atom.postgres import pooler
+from atom.observe.journal import COLUMNS, PostgresJournal
+from atom.port import Counter, Ports, Store
+from atom.postgres import catalog, pooler
 from atom.postgres.catalog import Catalog
 from atom.postgres.database import Database
 from atom.postgres.notify import Bus
@@ -29,65 +42,220 @@ from atom.task import Tasks
 
 log = logging.getLogger(__name__)
 
-DRAIN_SECONDS = 10.0  # for work that was begun
-WRITE_SECONDS = 5.0  # for the log, should the database be away when we end
+DRAIN_SECONDS = 10.0  # for tasks and batches that have begun
+WRITE_SECONDS = 5.0  # for the request log, if the database is down at the end
+
+Result = TypeVar("Result")
 
 
-def closed(config: Mapping[str, Any]) -> Ports:
-    """Return the ports of an application that has not started: no database."""
-    size = config["config_cache_memory_max_mb"] * 1024 * 1024
-    keys = (config["config_key_jwt"] or "").split(",")
-    return Ports(
-        config=config,
-        clients={},
-        tasks=Tasks(),
-        counter=MemoryCounter(),
-        stores={"inmemory": MemoryStore(bytes_max=size)},
-        tokens=Decoder(tuple(key.strip() for key in keys)),
-        rules=Rules(config),
-        key_root=config["config_key_root"] or "",
-    )
+class Runtime:
+    """Everything one process has open; by name on `state`, as on `app.state`.
+
+    `async with runtime:` opens it; `with runtime:` does so in a script that is not
+    asynchronous, which then runs its coroutines by `runtime.run`. A server passes its
+    `app.state` to be filled.
+    """
+
+    def __init__(
+        self,
+        config: Config,
+        root: Path,
+        *,
+        state: Any = None,
+        clients: tuple[Client, ...] = CLIENTS,
+        on_login: Callable[[Config, RootLogin], None] | None = None,
+    ) -> None:
+        self.config = config
+        self.root = root
+        self.state = SimpleNamespace() if state is None else state
+        self.clients = clients
+        self.on_login = on_login  # called when the root user has been created
+        self.login: RootLogin | None = None  # of the root user, if just created
+        self.is_embedded = False
+        self._has_servers = False
+        self._opening: AbstractAsyncContextManager[Ports] | None = None
+        self._runner: asyncio.Runner | None = None
+
+    @property
+    def ports(self) -> Ports:
+        """The ports, once it is open."""
+        ports: Ports = self.state.ports
+        return ports
+
+    @contextmanager
+    def servers(self, *, join: bool, workers: int) -> Iterator[dict[str, str]]:
+        """Run the embedded servers that config lacks; `config` then names them.
+
+        Raises:
+            ConfigError: as `embedded.provided`.
+        """
+        if self._has_servers:
+            yield {}
+            return
+        given = self.config
+        with embedded.provided(given, self.root, join=join, workers=workers) as found:
+            self._has_servers = True
+            self.config = given.replace(found)
+            if self.config["config_postgres_url"] != given["config_postgres_url"]:
+                self.is_embedded = True
+                self.config = self.config.replace({"config_is_postgres_init": True})
+            try:
+                yield found
+            finally:
+                self.config, self._has_servers = given, False
+
+    @asynccontextmanager
+    async def opened(self) -> AsyncIterator[Ports]:
+        """Open everything in order; at the end close it in reverse.
+
+        Raises:
+            ConfigError: when the primary database cannot be used as configured.
+        """
+        malloc.use_one_arena()
+        with self.servers(join=True, workers=1):
+            late = _Late(self.state)
+            async with (
+                opened(self.clients, self.config, on_open=late.adopt) as clients,
+                connected(self.config, clients, self.state, late) as ports,
+            ):
+                self.login = await prepare(ports)
+                if self.login is not None and self.on_login is not None:
+                    self.on_login(self.config, self.login)
+                yield ports
+
+    async def __aenter__(self) -> Self:
+        self._opening = self.opened()
+        await self._opening.__aenter__()
+        return self
+
+    async def __aexit__(self, *error: Any) -> None:
+        assert self._opening is not None
+        await self._opening.__aexit__(*error)
+
+    def __enter__(self) -> Self:
+        self._runner = asyncio.Runner()
+        try:
+            self._runner.run(self.__aenter__())
+        except BaseException:
+            self._runner.close()
+            raise
+        return self
+
+    def __exit__(self, *error: Any) -> None:
+        assert self._runner is not None
+        try:
+            self._runner.run(self.__aexit__(*error))
+        finally:
+            self._runner.close()
+
+    def run(self, work: Coroutine[Any, Any, Result]) -> Result:
+        """Run a coroutine to its end and return its result, inside `with runtime:`."""
+        if self._runner is None:
+            raise RuntimeError("run() needs `with function_runtime() as app:`")
+        return self._runner.run(work)
+
+
+def freeze_memory() -> None:
+    """Exclude what is loaded from garbage collection, and collect less often."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(20_000, 20, 50)
+
+
+def database(config: Mapping[str, Any], pool: Any) -> Database:
+    """Build the `Database` of a pool, with the time limits of config."""
+    return Database(pool, **bounds(config))
+
+
+@asynccontextmanager
+async def command_database(config: Config, url: str) -> AsyncIterator[Database]:
+    """Open a small pool for one command, and read the catalog."""
+    pool = await open_pool(url, config.replace(FEW))
+    try:
+        opened_database = database(config, pool)
+        opened_database.catalog = await catalog.read(opened_database)
+        yield opened_database
+    finally:
+        await pool.close()
+
+
+class _Late:
+    """Puts a client that opens after the start where it belongs."""
+
+    def __init__(self, state: Any) -> None:
+        self.state = state
+        self.counter: RedisCounter | None = None
+        self.store: RedisStore | None = None
+
+    def adopt(self, name: str, handle: Any) -> None:
+        """Take over a client that answers now."""
+        setattr(self.state, name, handle)
+        if name == "client_redis_ratelimiter" and self.counter is not None:
+            self.counter.client = handle
+        if name == "client_redis" and self.store is not None:
+            self.store.client = handle
+        if name == "client_postgres_read":
+            ports: Ports = self.state.ports
+            replica = database(ports.config, handle.pool)
+            replica.catalog = ports.database.catalog
+            ports.database_read = replica
 
 
 @asynccontextmanager
 async def connected(
-    config: Mapping[str, Any], clients: Mapping[str, Any]
+    config: Config, clients: Live, state: Any, late: _Late
 ) -> AsyncIterator[Ports]:
-    """Give every port its adapter; at the end finish what was begun, write the log."""
-    ports = closed(config)
-    ports.clients = clients
+    """Build the ports; at the end finish work that has begun and write the log."""
+    primary = database(config, clients["client_postgres_asyncpg_pool"])
+    replica = clients.get("client_postgres_read")
+    memory = MemoryStore(bytes_max=config["config_cache_memory_max_mb"] * 1024 * 1024)
+    stores: dict[str, Store] = {"inmemory": memory}
+    counter: Counter = MemoryCounter()
     if config["config_redis_url_ratelimiter"]:
-        ports.counter = RedisCounter(clients.get("client_redis_ratelimiter"))
+        counter = late.counter = RedisCounter(clients.get("client_redis_ratelimiter"))
     if config["config_redis_url"]:
-        shared = RedisStore(clients.get("client_redis"))
-        ports.stores = {**ports.stores, "redis": shared}
-    ports.database = _database(config, clients["client_postgres_asyncpg_pool"])
-    ports.database_read = ports.database
-    if (replica := clients.get("client_postgres_read")) is not None:
-        ports.database_read = _database(config, replica.pool)
-    ports.users = users = CachedUsers(
-        ports.database,
+        stores["redis"] = late.store = RedisStore(clients.get("client_redis"))
+    users = CachedUsers(
+        primary,
         max(
             config["config_limit_cache_users_api_access"],
             config["config_limit_cache_users_is_active"],
         ),
         seconds=config["config_token_expire_sec"],
     )
-    ports.journal = journal = PostgresJournal(
-        ports.database.pool,
+    journal = PostgresJournal(
+        primary.pool,
         COLUMNS,
         batch=config["config_batch_log_api"],
         seconds=config["config_batch_log_api_sec"],
     )
-    ports.batches = batches = Batches(
-        ports.database,
+    batches = Batches(
+        primary,
         rows=config["config_batch_object_create"],
         wait_ms=config["config_batch_wait_ms"],
         lock_seconds=config["config_postgres_lock_timeout_sec"],
     )
-    ports.bus = bus = Bus(pooler.direct_url(config), speak=ports.database.run)
-    _listen(ports, bus, users)
-    async with AsyncExitStack() as ending:  # each is done, whatever befalls another
+    bus = Bus(pooler.direct_url(config), speak=primary.run)
+    ports = Ports(
+        config=config,
+        clients=clients,
+        tasks=Tasks(),
+        counter=counter,
+        stores=stores,
+        users=users,
+        tokens=Decoder([key.strip() for key in config["config_key_jwt"].split(",")]),
+        journal=journal,
+        database=primary,
+        database_read=primary if replica is None else database(config, replica.pool),
+        rules=Rules(config),
+        bus=bus,
+        batches=batches,
+        key_root=config["config_key_root"],
+        schema_read=_shows_schema(state),
+    )
+    _listen(ports, memory, users, late.store)
+    _publish(state, config, clients, ports, users)
+    async with AsyncExitStack() as ending:  # each runs, even if another fails
         ending.push_async_callback(bus.close)
         ending.push_async_callback(journal.close, WRITE_SECONDS)
         ending.push_async_callback(batches.close, DRAIN_SECONDS)
@@ -99,14 +267,11 @@ async def connected(
         yield ports
 
 
-def _database(config: Mapping[str, Any], pool: Any) -> Database:
-    return Database(pool, **bounds(config))
-
-
-def _listen(ports: Ports, bus: Bus, users: CachedUsers) -> None:
-    """Say who hears what: writes, users, schema, resets, and the bus's own silence."""
-    memory = ports.stores["inmemory"]
-    assert isinstance(memory, MemoryStore)
+def _listen(
+    ports: Ports, memory: MemoryStore, users: CachedUsers, shared: RedisStore | None
+) -> None:
+    """Connect the caches to writes, and to what other workers publish on the bus."""
+    bus = ports.bus
 
     def user_changed(value: str) -> None:
         users.forget(int(value) if value else None)
@@ -115,84 +280,69 @@ def _listen(ports: Ports, bus: Bus, users: CachedUsers) -> None:
         users.coherent = memory.coherent = known
         await memory.clear()
         if known and ports.database.catalog.tables:
-            await operator.read_schema(ports)
+            await operation.read_schema(ports)
 
     def written(table: str) -> None:
         memory.forget_tag(table)
-        if (shared := ports.stores.get("redis")) is not None:
+        if shared is not None:
             ports.tasks.spawn(shared.drop(table), name=f"stale {table}")
         bus.note("table", table)
 
     ports.database.written = written
     bus.on("user", user_changed)
     bus.on("table", memory.forget_tag)
-    bus.on("schema", lambda _: operator.read_schema(ports))
-    bus.on("reset", lambda _: operator.start_over(ports))
+    bus.on("schema", lambda _: operation.read_schema(ports))
+    bus.on("reset", lambda _: operation.start_over(ports))
     bus.lost.append(lambda: coherent(False))
     bus.regained.append(lambda: coherent(True))
 
 
-def taken_up(app: FastAPI) -> Callable[[str, Any], None]:
-    """Return what puts a client that answers late where it would have been."""
+def _shows_schema(state: Any) -> Any:
+    """Return the function that puts each new catalog on `state`, for users."""
 
-    def take(name: str, handle: Any) -> None:
-        ports = app.state.ports
-        setattr(app.state, name, handle)
-        if name == "client_redis_ratelimiter":
-            ports.counter.client = handle
-        if name == "client_redis":
-            ports.stores["redis"].client = handle
-        if name == "client_postgres_read":
-            replica = _database(ports.config, handle.pool)
-            replica.catalog = ports.database.catalog
-            ports.database_read = replica
-
-    return take
-
-
-def publish(
-    app: FastAPI, config: Mapping[str, Any], clients: Mapping[str, Any], ports: Ports
-) -> None:
-    """Put what users know by name on `app.state`."""
-    app.state.ports = ports
-    for name, value in {**config, **clients}.items():
-        setattr(app.state, name, value)
-
-    def show(catalog: Catalog) -> None:
-        app.state.cache_postgres_schema = operator.shown(catalog)
-        app.state.cache_postgres_column_datatype = {
+    def show(live: Catalog) -> None:
+        state.cache_postgres_schema = operation.shown(live)
+        state.cache_postgres_column_datatype = {
             name: column.datatype
-            for table in catalog.tables.values()
+            for table in live.tables.values()
             for name, column in table.columns.items()
         }
 
-    ports.schema_read = show
-    assert isinstance(ports.users, CachedUsers)
-    app.state.cache_users_api_access = ports.users.api_access_view
-    app.state.cache_users_is_active = ports.users.is_active_view
+    return show
 
 
-async def prepare(ports: Ports, config: Mapping[str, Any]) -> RootLogin | None:
-    """Bring the database up to the declaration if that is ours to do; read it.
+def _publish(
+    state: Any, config: Config, clients: Live, ports: Ports, users: CachedUsers
+) -> None:
+    """Put on `state` what users find there by name."""
+    state.ports = ports
+    for name, value in {**config, **clients}.items():
+        setattr(state, name, value)
+    state.cache_users_api_access = users.api_access_view
+    state.cache_users_is_active = users.is_active_view
 
-    Returns the root login when the root user was made just now.
+
+async def prepare(ports: Ports) -> RootLogin | None:
+    """Apply the declared schema if config asks for it, and read the live one.
+
+    Returns the root login when the root user was created just now.
 
     Raises:
-        ConfigError: when the database does not take the declaration.
+        ConfigError: when the declaration cannot be applied.
     """
-    if not config["config_is_postgres_init"]:
-        await operator.read_schema(ports)
-        _tell_missing(ports, config)
+    if not ports.config["config_is_postgres_init"]:
+        await operation.read_schema(ports)
+        _warn_of_missing(ports)
         return None
     try:
-        return await operator.schema_apply(ports, destructive=False)
+        return await operation.schema_apply(ports, destructive=False)
     except ApiError as error:
         raise ConfigError([f"config_postgres_schema: {error.message}"]) from error
 
 
-def _tell_missing(ports: Ports, config: Mapping[str, Any]) -> None:
-    """Name the declared tables that are not there, once: a worker's parent has done."""
-    declared = config["config_postgres_schema"].get("table", {})
+def _warn_of_missing(ports: Ports) -> None:
+    """Log the declared tables that do not exist, once for all workers."""
+    declared = ports.config["config_postgres_schema"].get("table", {})
     missing = [name for name in declared if name not in ports.database.catalog.tables]
     if missing and parent_process() is None:
         log.warning(

@@ -43,7 +43,7 @@ async def route_root_postgres_init(
         )
     login = await operator.schema_apply(ports, is_destructive)
     if login is not None:
-        welcome.tell(ports.config, login)  # the one time that it is known
+        welcome.print_login(ports.config, login)  # its password is shown only once
     return reply.success("done")
 
 

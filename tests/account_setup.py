@@ -21,10 +21,15 @@ import pytest
 
 from atom.account.token import Decoder
 from atom.adapter.memory import MemoryCounter
+from atom.adapter.users import CachedUsers
 from atom.config.keys import KEYS
+from atom.observe.journal import COLUMNS, PostgresJournal
 from atom.port import Ports
 from atom.postgres import catalog
 from atom.postgres.database import Database, reset
+from atom.postgres.notify import Bus
+from atom.row.batch import Batches
+from atom.row.scope import Rules
 from atom.schema import apply as schema
 from atom.schema.declaration import Declaration
 from atom.task import Tasks
@@ -122,6 +127,13 @@ async def ports(database_url: str):
         database=database,
         database_read=database,
         tokens=Decoder([KEY]),
+        users=CachedUsers(database, 1000),
+        journal=PostgresJournal(pool, COLUMNS, batch=10, seconds=1.0),
+        rules=Rules(config),
+        bus=Bus(database_url, speak=database.run),
+        batches=Batches(database, rows=10, wait_ms=5),
+        key_root="r" * 16,
+        schema_read=lambda catalog: None,
     )
     await tasks.drain(seconds=5)
     await pool.close()

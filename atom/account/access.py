@@ -33,7 +33,7 @@ async def require(
     if mode == "token":
         ids = listed(user.get("api_access"))
     else:
-        if ports.users is None or state is None:
+        if state is None:
             raise Unavailable("Access cannot be checked.", hint="Is a database set?")
         if mode == "database":
             state = await ports.users.fresh(user["id"]) or state
@@ -52,5 +52,5 @@ async def require_too(
     Raises:
         Forbidden, Unavailable: as `require`.
     """
-    state = await ports.users.state(user["id"]) if ports.users else None
+    state = await ports.users.state(user["id"])
     await require(ports, user, api_id, state)

@@ -75,8 +75,7 @@ def check_new_password(
 
 def forget(ports: Ports, user_id: int) -> None:
     """Let this worker ask again at once; the others hear of it from the database."""
-    if ports.users is not None:
-        ports.users.forget(user_id)
+    ports.users.forget(user_id)
 
 
 async def update(

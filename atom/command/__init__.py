@@ -10,29 +10,29 @@ import signal
 import sys
 from argparse import Namespace
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from types import FrameType
-from typing import NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
-from fastapi import FastAPI
-
-import embedded
 from atom.command import serve
 from atom.command.data import add_data
 from atom.command.schema import add_schema
 from atom.config.resolve import Config
 from atom.errors import ApiError, ConfigError
 from atom.postgres.pooler import direct_url
+from atom.runtime import Runtime
+
+if TYPE_CHECKING:
+    from fastapi import FastAPI
 
 # Takes what was asked for, the config and the database's URL; returns the exit code.
 Work = Callable[[Namespace, Config, str], int]
 
 
-def run(words: Sequence[str], app: FastAPI, config: Config, root: Path) -> NoReturn:
+def run(words: Sequence[str], app: "FastAPI", runtime: Runtime) -> NoReturn:
     """Serve when nothing is asked for; otherwise do that and exit with its code."""
     if not words:
-        serve.run(app, config, root)
-    sys.exit(worked(parser().parse_args(words), config, root))
+        serve.run(app, runtime)
+    sys.exit(worked(parser().parse_args(words), runtime))
 
 
 def parser() -> argparse.ArgumentParser:
@@ -48,17 +48,17 @@ def parser() -> argparse.ArgumentParser:
     return whole
 
 
-def worked(asked: Namespace, config: Config, root: Path) -> int:
+def worked(asked: Namespace, runtime: Runtime) -> int:
     """Do what is asked on the configured database, or on the private one."""
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, _end)
     try:
-        with embedded.provided(config, root, join=True, workers=1) as found:
-            config.update(found)
+        with runtime.servers(join=True, workers=1):
+            config = runtime.config
             work: Work = asked.run
             url = direct_url(config)
             seconds = config["config_postgres_connect_timeout_sec"]
-            asyncio.run(serve.lasting(url, seconds))
+            asyncio.run(serve.require_direct_connection(url, seconds))
             return work(asked, config, url)
     except ConfigError as error:
         sys.stderr.write(f"{error}\n")

@@ -6,22 +6,18 @@ import os
 import signal
 import sys
 from argparse import Namespace
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from typing import IO, Any, BinaryIO, cast
 
 from atom.adapter.redis import RedisStore
 from atom.client import Live
-from atom.client.postgres import FEW, open_pool
 from atom.client.redis import CACHE
-from atom.command import serve
 from atom.command.file import Feed, Stopped, fed, written
 from atom.command.progress import Bar, ended
 from atom.config.resolve import Config
 from atom.errors import ApiError
-from atom.postgres import catalog
 from atom.postgres.database import Database
 from atom.row.scope import Rules
+from atom.runtime import command_database
 from atom.transfer import statement as write
 from atom.transfer.asked import EXISTING, FORMATS, MODES, Progress, format_of, unzipped
 from atom.transfer.export import Export
@@ -109,19 +105,6 @@ def add_data(commands: Any) -> None:
         )
 
 
-@asynccontextmanager
-async def _database(config: Config, url: str) -> AsyncIterator[Database]:
-    """Open the database for one command."""
-    await serve.reachable(url, config["config_postgres_connect_timeout_sec"])
-    pool = await open_pool(url, {**config, **FEW})
-    try:
-        database = Database(pool)
-        database.catalog = await catalog.read(database)
-        yield database
-    finally:
-        await pool.close()
-
-
 def _import(asked: Namespace, config: Config, url: str) -> int:
     before = {number: signal.getsignal(number) for number in SIGNALS}
     try:
@@ -154,7 +137,7 @@ async def _imported(asked: Namespace, config: Config, url: str, feed: Feed) -> i
     for number in SIGNALS:
         loop.add_signal_handler(number, end, number)
     try:
-        async with _database(config, url) as database:
+        async with command_database(config, url) as database:
             bar = Bar(progress, lambda: feed.done, feed.total)
             async with bar:
                 rows = await load(
@@ -217,7 +200,7 @@ def _export(asked: Namespace, config: Config, url: str) -> int:
 async def _exported(asked: Namespace, config: Config, url: str, out: IO[bytes]) -> int:
     progress, size = Progress(), 0
     rules = Rules(config)
-    async with _database(config, url) as database:
+    async with command_database(config, url) as database:
         query = asked.query
         if query is None:
             query = _whole(database, asked.table, rules)

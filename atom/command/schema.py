@@ -6,11 +6,10 @@ from argparse import Namespace
 from typing import Any
 
 from atom.account.root import RootLogin, ensure_root
-from atom.client.postgres import FEW, open_pool
-from atom.command import serve
+from atom.command import welcome
 from atom.config.resolve import Config
 from atom.operation import ROOT_API_IDS
-from atom.postgres.database import Database
+from atom.runtime import command_database
 from atom.schema import apply as schema
 from atom.schema.apply import Declaration, Plan
 from atom.schema.plan_text import script, shown
@@ -57,25 +56,17 @@ def _apply(asked: Namespace, config: Config, url: str) -> int:
     done, login = asyncio.run(_applied(config, url, declared, asked.destructive))
     sys.stdout.write(shown(done))
     if login is not None:
-        password = "as set in config_root_password"
-        if not config["config_root_password"]:
-            password = f"{login.password}   (told this once)"
-        sys.stdout.write(f"Root user {login.username}, password {password}\n")
+        welcome.print_login(config, login)
     return 0
 
 
 async def _applied(
     config: Config, url: str, declared: Declaration, destructive: bool
 ) -> tuple[Plan, RootLogin | None]:
-    """Apply, and make the root user once, as /root/postgres-init does."""
-    await serve.reachable(url, config["config_postgres_connect_timeout_sec"])
-    pool = await open_pool(url, {**config, **FEW})
-    try:
-        database = Database(pool)
+    """Apply, and create the root user once, as /root/postgres-init does."""
+    async with command_database(config, url) as database:
         done = await schema.apply(database, declared, destructive=destructive)
         login = None
         if "users" in declared.tables:
             login = await ensure_root(database, config, ROOT_API_IDS)
-    finally:
-        await pool.close()
     return done, login

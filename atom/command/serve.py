@@ -10,19 +10,20 @@ import sys
 from collections.abc import Coroutine, Sequence
 from functools import partial
 from multiprocessing import current_process, parent_process
-from pathlib import Path
 from types import FrameType
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
-from fastapi import FastAPI
 from uvicorn import Config as Settings
 from uvicorn import Server
 from uvicorn.supervisors.multiprocess import Multiprocess, Process
 
-import embedded
-from atom.config.resolve import Config, flag
+from atom.config.resolve import Config
 from atom.errors import ConfigError
 from atom.postgres import pooler
+from atom.runtime import Runtime
+
+if TYPE_CHECKING:
+    from fastapi import FastAPI
 
 log = logging.getLogger(__name__)
 
@@ -31,7 +32,7 @@ FAILED = 3  # uvicorn's own: a worker that ends with it is not started again
 WORKER = "__mp_main__"  # what a spawned worker calls the main.py it was started with
 
 
-def told_plainly(kind: type[BaseException], error: Any, trace: Any) -> None:
+def print_config_error(kind: type[BaseException], error: Any, trace: Any) -> None:
     """Print a ConfigError as the list it is; anything else with its traceback."""
     if issubclass(kind, ConfigError):
         sys.stderr.write(f"{error}\n")
@@ -88,7 +89,7 @@ class Ending:
             raise SystemExit(0) from None
 
 
-def bound(host: str, port: int) -> None:
+def require_free_port(host: str, port: int) -> None:
     """Find out now whether the port is free: workers could only say so too late.
 
     Raises:
@@ -124,7 +125,7 @@ async def reachable(url: str, seconds: float, key: str = "config_postgres_url") 
     await connection.close()
 
 
-async def lasting(url: str, seconds: float) -> None:
+async def require_direct_connection(url: str, seconds: float) -> None:
     """Connect, and prove that a session lasts as long as its connection.
 
     Raises:
@@ -151,7 +152,7 @@ def end_with_parent() -> None:
         os.kill(os.getpid(), signal.SIGTERM)
 
 
-def speaks_for_all(name: str) -> bool:
+def is_primary(name: str) -> bool:
     """Tell whether the process whose main.py has this name is the one to say hello.
 
     Our own parent has said it before its workers; other parents leave it to the first.
@@ -160,39 +161,30 @@ def speaks_for_all(name: str) -> bool:
     return first and name != WORKER
 
 
-def adopt(config: Config, found: dict[str, str]) -> None:
-    """Take over what the embedded servers are called; their schema is ours to apply."""
-    if found.get("config_postgres_url"):
-        found["config_is_postgres_init"] = "1"
-        config["config_is_embedded"] = "1"  # no key: workers are not given it
-    config.update(found)
-    config["config_is_postgres_init"] = flag(config["config_is_postgres_init"])
-
-
-def run(app: FastAPI, config: Config, root: Path) -> NoReturn:
-    """Serve until told to stop. Exit 0 when asked to, non-zero when it never served."""
+def run(app: "FastAPI", runtime: Runtime) -> NoReturn:
+    """Serve until stopped. Exit 0 when asked to stop, non-zero if it never served."""
+    config = runtime.config
     workers = config["config_workers"]
     ending = Ending()
     try:
-        bound(config["config_host"], config["config_port"])
-        with embedded.provided(config, root, join=False, workers=workers) as found:
-            adopt(config, found)
-            url = config["config_postgres_url"]
+        require_free_port(config["config_host"], config["config_port"])
+        with runtime.servers(join=False, workers=workers) as found:
+            url = runtime.config["config_postgres_url"]
             seconds = config["config_postgres_connect_timeout_sec"]
             ending.run(reachable(url, seconds))
             if direct := config["config_postgres_url_direct"]:
                 ending.run(reachable(direct, seconds, "config_postgres_url_direct"))
             if workers > 1:
-                ending.run(rehearsed(app))
+                ending.run(preflight(app))
                 os.environ.update(found | {"config_is_postgres_init": "0"})
-            code = together(config) if workers > 1 else alone(app, config)
+            code = serve_workers(config) if workers > 1 else serve_one(app, config)
     except ConfigError as error:
         sys.stderr.write(f"{error}\n")
         sys.exit(1)
     sys.exit(code)
 
 
-def alone(app: FastAPI, config: Config) -> int:
+def serve_one(app: "FastAPI", config: Config) -> int:
     """Serve in this process. Return the exit code."""
     server = Server(_settings(app, config))
     try:
@@ -202,7 +194,7 @@ def alone(app: FastAPI, config: Config) -> int:
     return 0 if server.started else FAILED
 
 
-async def rehearsed(app: FastAPI) -> None:
+async def preflight(app: "FastAPI") -> None:
     """Start and stop once: a fault is told once, and tables are made by one process.
 
     Raises:
@@ -212,7 +204,7 @@ async def rehearsed(app: FastAPI) -> None:
         pass
 
 
-def together(config: Config) -> int:
+def serve_workers(config: Config) -> int:
     """Keep workers serving. Return the exit code: not 0 when one could not start."""
     settings = _settings(f"{WORKER}:app", config)
     workers = Workers(settings, [settings.bind_socket()])
@@ -243,7 +235,7 @@ class Workers(Multiprocess):
             another.start()
 
 
-def _settings(app: FastAPI | str, config: Config) -> Settings:
+def _settings(app: "FastAPI | str", config: Config) -> Settings:
     return Settings(
         app,
         host=config["config_host"],

@@ -3,13 +3,14 @@
 from collections.abc import Mapping
 from typing import Any
 
+from atom.config.resolve import Config
 from atom.errors import ConfigError
 from atom.schema.declaration import Declaration
 
 PLACEHOLDERS = ("change", "example", "secret", "placeholder", "password", "xxxx")
 
 
-def faults(config: Mapping[str, Any]) -> list[str]:
+def validate(config: Mapping[str, Any]) -> list[str]:
     """Return what two or more values together make impossible or unsafe."""
     problems = []
     root, signing = config["config_key_root"] or "", config["config_key_jwt"] or ""
@@ -48,6 +49,17 @@ def faults(config: Mapping[str, Any]) -> list[str]:
     if config["config_env"] == "production":
         problems += unfit_for_production(config)
     return problems
+
+
+def require_valid(config: Config) -> Config:
+    """Return a config without problems.
+
+    Raises:
+        ConfigError: with all problems.
+    """
+    if problems := config.problems + validate(config):
+        raise ConfigError(problems)
+    return config
 
 
 def unfit_for_production(config: Mapping[str, Any]) -> list[str]:

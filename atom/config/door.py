@@ -6,11 +6,13 @@ from importlib.machinery import SourceFileLoader
 from io import StringIO
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from dotenv import dotenv_values
 from dotenv.parser import parse_stream
-from fastapi import APIRouter
+
+if TYPE_CHECKING:
+    from fastapi import APIRouter
 
 
 def files(root: Path, prefix: str) -> Iterator[Path]:
@@ -57,12 +59,14 @@ def _line(error: BaseException, path: Path) -> str:
     return f", line {line}" if line else ""
 
 
-def routers(root: Path, problems: list[str]) -> list[APIRouter]:
+def routers(root: Path, problems: list[str]) -> list["APIRouter"]:
     """Return each distinct `router` of the drop-in router files, once.
 
     Files that take their router from `extend.py` share a single one; it is returned
     once, after all of them have added their routes.
     """
+    from fastapi import APIRouter
+
     distinct = {}
     for module in modules(root, "router", problems):
         router = getattr(module, "router", None)

@@ -6,7 +6,7 @@ name, `.env`, the process environment. Nothing is read here: layers are handed i
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NoReturn
 
 from atom.errors import nearest
 
@@ -98,12 +98,29 @@ class Key:
 
 
 class Config(dict[str, Any]):
-    """Every config value, and what was wrong with the layers it was made from."""
+    """Every config value, read-only, with the problems and remarks of its layers."""
 
-    def __init__(self, values: Mapping[str, Any], problems: Iterable[str] = ()) -> None:
+    def __init__(
+        self,
+        values: Mapping[str, Any],
+        problems: Iterable[str] = (),
+        remarks: Iterable[str] = (),
+    ) -> None:
         super().__init__(values)
         self.problems = list(problems)
-        self.remarks: list[str] = []
+        self.remarks = list(remarks)
+
+    def replace(self, values: Mapping[str, Any]) -> "Config":
+        """Return a config with these values instead."""
+        return Config({**self, **values}, self.problems, self.remarks)
+
+    def _refuse(self, *values: Any, **named: Any) -> NoReturn:
+        raise TypeError(
+            "config is read-only: set the key in a config file, .env or the environment"
+        )
+
+    __setitem__ = __delitem__ = __ior__ = _refuse
+    clear = pop = popitem = setdefault = update = _refuse
 
 
 Layer = tuple[str, Mapping[str, Any]]
@@ -138,20 +155,22 @@ def resolve(keys: Iterable[Key], layers: Iterable[Layer]) -> Config:
     A secret is never shown, also not when it is wrong.
     """
     known = {key.name: key for key in keys}
-    config = Config({key.name: key.default for key in known.values()})
+    config = {key.name: key.default for key in known.values()}
     config.update({name: {} for name in MERGED})
+    problems: list[str] = []
+    remarks: list[str] = []
     for source, values in layers:
         for written, value in values.items():
             name = written.lower() if written.lower().startswith("config_") else written
             if name in MERGED:
-                config.problems += _merge(config, name, value, source)
+                problems += _merge(config, name, value, source)
             elif name in known:
-                config.problems += _read(config, known[name], value, source)
+                problems += _read(config, known[name], value, source)
             else:
                 config[name] = value
                 if hint := _misspelt(name, known):
-                    config.remarks.append(f"{name} in {source} is not known. {hint}")
-    return config
+                    remarks.append(f"{name} in {source} is not known. {hint}")
+    return Config(config, problems, remarks)
 
 
 def _misspelt(name: str, known: Iterable[str]) -> str:

@@ -77,6 +77,7 @@ async def _read(
     )
     offset = (asked.page - 1) * asked.limit
     row = await ports.database.row(text, me, asked.limit, offset, *others)
+    assert row is not None  # an aggregate: always one row
     if row["marked"]:
         ports.database.written(message.TABLE)
     return bytes(row["body"], "utf-8")

@@ -12,6 +12,19 @@ from atom.postgres.copying import Dropped, Unreachable, copy_rows, live_columns
 log = logging.getLogger(__name__)
 
 TABLE = "log_api"
+# What a row of a request holds, in this order (atom/http/step/record.py).
+COLUMNS = (
+    "created_at",
+    "created_by_id",
+    "ip_address",
+    "type",
+    "api",
+    "method",
+    "query_param",
+    "status_code",
+    "response_time_ms",
+    "description",
+)
 ROWS_PER_COPY = 250  # bounds how long one COPY holds the event loop
 BREATH = 0.005  # seconds between two of them, for the requests that came meanwhile
 PAUSE = 0.25  # seconds between writes under load, so that batches grow

@@ -43,8 +43,8 @@ class Document:
             return self._written[1]
 
     def _catalog(self) -> Catalog | None:
-        database = self.app.state.ports.database
-        return None if database is None else database.catalog
+        ports = getattr(self.app.state, "ports", None)  # None before the start
+        return None if ports is None else ports.database.catalog
 
     def _of(self, catalog: Catalog | None) -> dict[str, Any]:
         if self._plain is None:

@@ -42,8 +42,6 @@ async def batch(ports: Ports, reach: Reach, table: str, body: Any) -> int:
     Raises:
         ApiError: naming the column; and what `Batches.create` raises.
     """
-    if ports.batches is None:
-        raise Unavailable("Queue 'batch' is not configured.")
     into = reach.creatable(ports.database.catalog, table).table
     (raw,), _ = payload.rows(body, 1)
     row = await payload.read(reach, into, raw, create=True)

@@ -4,6 +4,7 @@ from types import SimpleNamespace
 
 import pytest
 
+from atom.account.token import Decoder
 from atom.adapter.memory import MemoryCounter, MemoryStore
 from atom.config import keys
 from atom.config import resolve as settings
@@ -12,6 +13,12 @@ from atom.http.policy import RoutePolicy
 from atom.http.policy_table import Matched
 from atom.port import Ports, UserState
 from atom.task import Tasks
+
+# Ports that a step alone never reaches.
+WITH_DATABASE = (
+    *("database", "database_read", "rules", "bus", "batches"),
+    "schema_read",
+)
 
 
 class Clock:
@@ -81,6 +88,8 @@ def exchange(clock):
             users=KnownUsers(),
             journal=Rows(),
             key_root="r" * 16,
+            tokens=Decoder(["j" * 32]),
+            **dict.fromkeys(WITH_DATABASE),
         )
         sent = []
         scope = {

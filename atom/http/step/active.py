@@ -1,6 +1,6 @@
 """`is_active_check`: whether the user was switched off since the token was made."""
 
-from atom.errors import Forbidden, Unavailable
+from atom.errors import Forbidden
 from atom.http.exchange import Exchange
 from atom.http.policy import Key, RoutePolicy, flag
 from atom.http.step import Caller, Check, Proceed, Step
@@ -24,11 +24,9 @@ async def require_active(exchange: Exchange, proceed: Proceed) -> None:
     if mode == "token":
         active = exchange.user.get("is_active") != 0
     else:
-        state, users = exchange.state, exchange.ports.users
-        if state is None or users is None:
-            raise Unavailable("Users cannot be checked.", hint="Is a database set?")
+        state = exchange.state
         if mode == "database":
-            state = await users.fresh(exchange.user["id"])
+            state = await exchange.ports.users.fresh(exchange.user["id"])
         active = state is not None and state.is_active
     if not active:
         raise Forbidden("user not active", code="active.inactive")

@@ -20,18 +20,6 @@ IS_LOG: Key[bool] = Key(
     example=0,
 )
 
-COLUMNS = (
-    "created_at",
-    "created_by_id",
-    "ip_address",
-    "type",
-    "api",
-    "method",
-    "query_param",
-    "status_code",
-    "response_time_ms",
-    "description",
-)
 TYPES = {"background": 1, "cached": 2, "executed": 3, "stored": 4, "refused": 5}
 SECRET = re.compile(
     r"(?i)((?:^|&)[^&=]*(?:otp|token|password|passwd|pwd|secret|key|authorization|code)"
@@ -61,7 +49,7 @@ def _plain(name: re.Match[str]) -> str:
 
 
 def row(exchange: Exchange, milliseconds: float) -> tuple[Any, ...]:
-    """Return the row of one exchange, in the order of COLUMNS."""
+    """Return the row of one exchange, in the order of the journal's COLUMNS."""
     outcome, status = exchange.outcome, exchange.status
     if status >= 400 and outcome != "background":
         outcome = "refused"
@@ -82,8 +70,6 @@ def row(exchange: Exchange, milliseconds: float) -> tuple[Any, ...]:
 async def record(exchange: Exchange, proceed: Proceed) -> None:
     """Record the caller, the question, the status and the time it took, in ms."""
     journal = exchange.ports.journal
-    if journal is None:
-        return await proceed(exchange)
     start = perf_counter()
 
     def write() -> None:

@@ -4,7 +4,8 @@ import pytest
 
 from atom.errors import Forbidden
 from atom.http.step.error import answer_errors
-from atom.http.step.record import COLUMNS, masked, record
+from atom.http.step.record import masked, record
+from atom.observe.journal import COLUMNS
 from tests.unit.step.probe import Route
 
 

@@ -80,9 +80,22 @@ async def test_root_takes_its_key_and_attaches_no_user(exchange):
     assert {} == made.user
 
 
-async def test_without_users_a_token_route_is_closed(exchange):
-    """A missing database closes the door."""
-    made = exchange(policy=MY, users=None)
-    made.authorization = b"Bearer x"
+class Silent:
+    """Users when the database does not answer."""
+
+    async def state(self, user_id):
+        raise Unavailable("The database does not answer.")
+
+
+async def test_while_users_cannot_be_read_a_token_route_is_closed(exchange):
+    """A database that is down closes the door; a public route goes on."""
+    made, route = asking(exchange, token()), Route()
+    made.ports.users = Silent()
     with pytest.raises(Unavailable):
-        await authenticate(made, Route())
+        await authenticate(made, route)
+    public = asking(exchange, token(), policy=RoutePolicy(name="GET /x"))
+    public.ports.users = Silent()
+    await authenticate(public, route)
+
+    assert 1 == route.reached
+    assert {} == public.user
