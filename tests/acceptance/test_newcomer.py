@@ -2,7 +2,6 @@
 
 import pytest
 
-from atom.command import serve
 from atom.config import resolve as settings
 from atom.config.keys import KEYS
 from tests.integration.near import database_url
@@ -127,8 +126,8 @@ class TestRemarks:
 
     def test_workers_are_given_no_name_that_is_no_key(self):
         """What the embedded servers add to the environment of workers is declared."""
-        config = settings.resolve(KEYS, [])
-        found = {"config_postgres_url": "postgresql://127.0.0.1/x"}
-        serve.adopt(config, found)
+        with served({"config_workers": "2"}) as server:
+            log = server.log.read_text()
 
-        assert set() == set(found) - {key.name for key in KEYS}
+        assert 1 == log.count("atom serves ")
+        assert "is not known" not in log

@@ -225,7 +225,7 @@ class TestOutside:
             for _ in range(2):
                 assert "done" == api.message("GET", "/root/postgres-init", "root")
             told = re.findall(
-                r"password  (\S+)   \(told this once\)", api.log.read_text()
+                r"password  (\S+)   \(shown only once\)", api.log.read_text()
             )
             assert 1 == len(told)
             body = {"type": 1, "username": "root", "password": told[0]}

@@ -69,7 +69,7 @@ async def test_plan_check_and_apply_on_a_database_of_ones_own(url, typed):
     assert said.split(maxsplit=6)[:6] == [*HEAD[1:]]
     assert 'create table "public"."test"' in said
     assert 'create table "public"."test"' in done
-    assert "Root user root, password" in done
+    assert "root user  root  password" in done
     assert 1 == roots
     assert nothing.startswith("Nothing to do.")
     assert "Differs, and stays: test.other is not declared" in told
