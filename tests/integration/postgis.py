@@ -1,18 +1,14 @@
 """A PostgreSQL with PostGIS, as Debian packs it, beside the system and without root."""
 
 import contextlib
-import os
-import pwd
 import re
 import shutil
-import subprocess
-import tempfile
 from pathlib import Path
 
 import pytest
 
+from tests.database import postgres
 from tests.integration import debian
-from tests.integration.near import free_port, running
 
 NAME = re.compile(r"^postgresql-(\d+)-postgis-3 ", re.MULTILINE)
 # Rasters, solids, compiled queries and the system's clusters: none is needed here.
@@ -47,37 +43,10 @@ def unpacked() -> tuple[Path, Path]:
     return root, root / "usr/lib/postgresql" / str(number) / "bin"
 
 
-def _owner() -> dict[str, object]:
-    """Say as whom the server runs: PostgreSQL refuses root."""
-    if os.geteuid():
-        return {}
-    nobody = pwd.getpwnam("nobody")
-    return {"user": nobody.pw_uid, "group": nobody.pw_gid, "extra_groups": []}
-
-
 @pytest.fixture(scope="session")
 def postgis_url():
     """The address of a server that has PostGIS, for this process."""
     root, programs = unpacked()
-    environment = debian.environment(root)
-    environment["PROJ_LIB"] = str(root / "usr/share/proj")
-    folder = Path(tempfile.mkdtemp(prefix="atom-postgis-"))
-    options = {"cwd": folder, "env": environment, **_owner()}
-    if "user" in options:
-        os.chown(folder, options["user"], options["group"])
-    make = [programs / "initdb", "-D", folder / "data", "-U", "near", "--auth=trust"]
-    port = free_port()
-    command = [programs / "postgres", "-D", folder / "data", "-p", str(port)]
-    command += ["-h", "127.0.0.1", "-k", "", "-c", "fsync=off", "-c", "jit=off"]
-    try:
-        subprocess.run(
-            [*make, "-N", "-E", "UTF8", "--no-locale"],
-            check=True,
-            capture_output=True,
-            timeout=60,
-            **options,
-        )
-        with running(command, port, **options):
-            yield f"postgresql://near@127.0.0.1:{port}/postgres"
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
+    variables = debian.environment(root) | {"PROJ_LIB": str(root / "usr/share/proj")}
+    with postgres(programs, settings=("jit=off",), variables=variables) as url:
+        yield url
