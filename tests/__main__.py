@@ -1,8 +1,12 @@
-"""Runs every check and every test:  python -m tests [check | arguments of pytest]
+"""Runs Atom's checks and tests:  python -m tests [check | quick | soak | pytest's words]
 
-All tests run in three processes, since on two cores they wait as much as they work;
-what is named by arguments runs in one, in order. Every part runs even when another
-fails; the exit code is 0 only when all of them passed.
+Without words: every check, then every test in three processes, since on two cores they
+wait as much as they work. `quick` is for the loop, in less than a minute: the unit tests
+and one test of each route. `soak` runs the tests that find more the longer they run
+(random requests, kills, every statement of a migration), at their full size. Anything
+else goes to pytest, in one process and in order.
+
+Every part runs even when another fails; the exit code is 0 only when all have passed.
 """
 
 import os
@@ -16,31 +20,46 @@ from pathlib import Path
 ROOT = Path(__file__).parents[1]
 
 CHECKS = {
-    "ruff check": ("ruff", "check", "."),
-    "ruff format": ("ruff", "format", "--check", "."),
-    "mypy": ("mypy",),
+    "ruff check": ("ruff", "check", "--config", "pyproject.toml", "."),
+    "ruff format": ("ruff", "format", "--check", "--config", "pyproject.toml", "."),
+    "mypy": ("mypy", "--config-file", "pyproject.toml"),
 }
+PYTEST = ("pytest", "-q", "-c", "tests/pytest.ini")
+PLACES = ("tests", "atom", "embedded", "tools", "bench")
 # In the order of the folders: what starts servers first, what is quick at the end,
 # so that no process is left alone with a long file.
 SPREAD = ("-n", "3", "--dist", "loadfile", "--no-loadscope-reorder")
+QUICK = ("tests/unit", "tests/acceptance/test_smoke.py", "-n", "2")
+SOAK = ("tests", "-m", "soak")
 
 
 def parts(arguments: list[str]) -> dict[str, tuple[str, ...]]:
-    """Return what to run: the checks alone, or the checks and then pytest.
+    """Return what to run, by name.
 
     >>> list(parts(["check"]))
     ['ruff check', 'ruff format', 'mypy']
-    >>> parts(["-k", "rate"])["pytest"]
-    ('pytest', '-q', '-k', 'rate')
+    >>> list(parts([])), list(parts(["soak"]))
+    (['ruff check', 'ruff format', 'mypy', 'pytest'], ['pytest'])
+    >>> parts(["-k", "rate"])["pytest"][-2:]
+    ('-k', 'rate')
     """
-    if arguments == ["check"]:
-        return dict(CHECKS)
-    return {**CHECKS, "pytest": ("pytest", "-q", *(arguments or SPREAD))}
+    match arguments:
+        case ["check"]:
+            return dict(CHECKS)
+        case ["quick"]:
+            return {"pytest": (*PYTEST, *QUICK)}
+        case ["soak"]:
+            return {"pytest": (*PYTEST, *SOAK)}
+        case []:
+            return {**CHECKS, "pytest": (*PYTEST, *PLACES, *SPREAD)}
+        case _:
+            return {**CHECKS, "pytest": (*PYTEST, *arguments)}
 
 
-def environment() -> dict[str, str]:
+def environment(arguments: list[str]) -> dict[str, str]:
     """Return ours, but keep what is compiled: a hundred servers start during a run."""
-    return {k: v for k, v in os.environ.items() if k != "PYTHONDONTWRITEBYTECODE"}
+    kept = {k: v for k, v in os.environ.items() if k != "PYTHONDONTWRITEBYTECODE"}
+    return kept | ({"ATOM_SOAK": "1"} if arguments == ["soak"] else {})
 
 
 @contextmanager
@@ -49,32 +68,34 @@ def compiling(wanted: bool) -> Iterator[None]:
     if not wanted:
         yield
         return
-    words = [sys.executable, "-m", "pytest", "-q", "--collect-only"]
+    words = [sys.executable, "-m", *PYTEST, "--collect-only", *PLACES]
     quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
-    with subprocess.Popen(words, cwd=ROOT, env=environment(), **quiet):
+    with subprocess.Popen(words, cwd=ROOT, env=environment([]), **quiet):
         yield
 
 
-def run(name: str, command: tuple[str, ...]) -> tuple[str, int, float]:
+def run(
+    name: str, command: tuple[str, ...], env: dict[str, str]
+) -> tuple[str, int, float]:
     """Run one part; return its name, its exit code and the seconds it took."""
     sys.stdout.write(f"── {name}\n")
     sys.stdout.flush()
     started = time.monotonic()
     words = [sys.executable, "-m", *command]
-    done = subprocess.run(words, cwd=ROOT, env=environment(), check=False)
+    done = subprocess.run(words, cwd=ROOT, env=env, check=False)
     return name, done.returncode, time.monotonic() - started
 
 
 def main(arguments: list[str]) -> int:
-    """Run the parts in order; say at the end how each went. Return the exit code."""
-    wanted = parts(arguments)
+    """Run the parts in order, and list at the end how each went. Return the exit code."""
+    wanted, env = parts(arguments), environment(arguments)
     with compiling(not arguments):
-        report = [run(name, wanted.pop(name)) for name in CHECKS]
-    report += [run(*each) for each in wanted.items()]
+        report = [run(name, wanted.pop(name), env) for name in CHECKS if name in wanted]
+    report += [run(*each, env) for each in wanted.items()]
     sys.stdout.write("\n")
     for name, code, seconds in report:
-        said = "passed" if code == 0 else f"FAILED, exit code {code}"
-        sys.stdout.write(f"{name:<12} {said:<24} {seconds:6.1f} s\n")
+        result = "passed" if code == 0 else f"FAILED, exit code {code}"
+        sys.stdout.write(f"{name:<12} {result:<24} {seconds:6.1f} s\n")
     return 1 if any(code for _, code, _ in report) else 0
 
 

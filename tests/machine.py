@@ -1,0 +1,45 @@
+"""What this machine has, and what tests do without: never failed, always listed."""
+
+import functools
+import os
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+ABSENT = "absent: "
+
+
+def absent(what: str) -> None:
+    """End the test here: the machine lacks something, which the last lines list."""
+    pytest.skip(f"{ABSENT}{what}")
+
+
+def need(*programs: str) -> None:
+    """End the test here unless the machine has these programs."""
+    if lacking := [name for name in programs if shutil.which(name) is None]:
+        absent(", ".join(lacking))
+
+
+def as_root() -> pytest.MarkDecorator:
+    """Return a mark for tests about being root."""
+    return pytest.mark.skipif(os.geteuid() != 0, reason=f"{ABSENT}root")
+
+
+def has_proc() -> bool:
+    """Whether processes can be looked at; a bare chroot has an empty /proc."""
+    return Path("/proc/self/stat").exists()
+
+
+def with_proc() -> pytest.MarkDecorator:
+    """Return a mark for tests that look at processes."""
+    return pytest.mark.skipif(not has_proc(), reason=f"{ABSENT}/proc")
+
+
+@functools.cache
+def namespaces() -> bool:
+    """Whether root may enter user namespaces; a chroot and most containers refuse."""
+    return (
+        subprocess.run(["unshare", "-U", "true"], capture_output=True).returncode == 0
+    )
