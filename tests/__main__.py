@@ -1,10 +1,11 @@
-"""Runs Atom's checks and tests:  python -m tests [check | quick | soak | pytest's words]
+"""Runs Atom's checks and tests:  python -m tests [check | quick | soak | …]
 
-Without words: every check, then every test in three processes, since on two cores they
-wait as much as they work. `quick` is for the loop, in less than a minute: the unit tests
-and one test of each route. `soak` runs the tests that find more the longer they run
-(random requests, kills, every statement of a migration), at their full size. Anything
-else goes to pytest, in one process and in order.
+Alone: every check, then every test in three processes, since on two cores they wait as
+much as they work. `quick` is for the loop, in less than a minute: the unit tests and
+the smoke test. `soak` runs the tests that find more the longer they run (random
+requests, kills, every statement of a migration) at their full size. Anything else is
+passed to pytest, in one process and in order. What the machine lacks is listed at the
+end.
 
 Every part runs even when another fails; the exit code is 0 only when all have passed.
 """
@@ -87,7 +88,7 @@ def run(
 
 
 def main(arguments: list[str]) -> int:
-    """Run the parts in order, and list at the end how each went. Return the exit code."""
+    """Run the parts in order, list how each went, and return the exit code."""
     wanted, env = parts(arguments), environment(arguments)
     with compiling(not arguments):
         report = [run(name, wanted.pop(name), env) for name in CHECKS if name in wanted]

@@ -1,6 +1,7 @@
 """A PostgreSQL for tests: on a port of loopback, trusting, gone after the block."""
 
 import importlib.util
+import re
 import shutil
 import signal
 import socket
@@ -98,3 +99,15 @@ def postgres(
             yield f"postgresql://near@127.0.0.1:{port}/postgres"
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def dumped(url: str) -> bytes:
+    """Return the schema as pg_dump writes it, without its session's random key."""
+    done = subprocess.run(
+        [BIN / "pg_dump", "-s", "-d", url],
+        capture_output=True,
+        timeout=60,
+        check=True,
+        env=environment(BIN),
+    )
+    return re.sub(rb"\\(un)?restrict \w+", b"", done.stdout)

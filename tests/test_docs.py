@@ -373,24 +373,6 @@ class TestShownFiles:
         assert [200, 409, 422, 409] == [ask(shop, path, b, token)[0] for b in bodies]
 
 
-def test_shown_test_passes(tmp_path):
-    """The one that uses TestClient, in a folder of its own."""
-    files = shown_files()
-    code = copied(tmp_path, **files)
-    kept = {k: v for k, v in os.environ.items() if not k.lower().startswith("config_")}
-    done = subprocess.run(
-        [sys.executable, "test_note.py"],
-        cwd=code,
-        env=kept,
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-    )
-
-    assert 0 == done.returncode, done.stdout + done.stderr
-
-
 def served_paths(shop):
     return ask(shop, "/openapi.json")[2]["paths"]
 

@@ -1,6 +1,5 @@
 """queue=batch of the running server: parallel callers, SIGTERM, kill -9."""
 
-import os
 import random
 import secrets
 import signal
@@ -15,10 +14,11 @@ from tests.acceptance.conftest import opened
 from tests.acceptance.operations import TLS, at_once
 from tests.integration.near import database_url
 from tests.served import serve, stop
+from tests.soak import size
 
 __all__ = ["database_url"]
 
-RUNS = int(os.environ.get("ATOM_KILL_RUNS", "6"))
+RUNS = size(6, 60)
 PATH = "/my/object-create?table=test&queue=batch"
 
 
@@ -246,6 +246,7 @@ def test_sigterm_writes_also_what_nobody_waits_for_any_longer(
     assert [1, 1, 1] == [len(ids) for ids in titles(database_url, mark).values()]
 
 
+@pytest.mark.soak
 @pytest.mark.parametrize("run", range(RUNS))
 def test_kill_loses_nothing_that_was_answered(values, people, database_url, run):
     """kill -9 at a random moment: every acknowledged id is there, none twice."""

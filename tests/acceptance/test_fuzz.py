@@ -1,7 +1,7 @@
 """Twenty thousand requests of our own grammar: none breaks the server, none lies.
 
-`ATOM_FUZZ_REQUESTS` asks for more of them, `ATOM_FUZZ_SEED` for those of an earlier
-run; the seed stands in every failure.
+A soak run has ten times as many, each time others. `ATOM_FUZZ_SEED` repeats a run; the
+seed is in every failure.
 """
 
 import asyncio
@@ -18,9 +18,10 @@ from tests.acceptance.conftest import opened
 from tests.acceptance.fuzz_grammar import FINE, WRONG, Maker
 from tests.acceptance.fuzz_wire import Line
 from tests.served import serve
+from tests.soak import size
 
-REQUESTS = int(os.environ.get("ATOM_FUZZ_REQUESTS") or 20_000)
-SEED = int(os.environ.get("ATOM_FUZZ_SEED") or 1)
+REQUESTS = size(20_000, 200_000)
+SEED = int(os.environ.get("ATOM_FUZZ_SEED") or size(1, secrets.randbelow(10**6)))
 LINES = 24
 READ_MS = 700
 MARKER = f"sekret-{secrets.token_hex(8)}"
@@ -212,6 +213,7 @@ def secret_rows(own, other):
     return rows + own.sql("select * from users where id = $1", other.id)
 
 
+@pytest.mark.soak
 def test_no_request_breaks_the_server_or_is_misread(own, people):
     """Never 500, one shape, nothing from inside; what is wrong is never ignored."""
     user, other, _ = people

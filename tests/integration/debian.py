@@ -15,7 +15,7 @@ import time
 from contextlib import contextmanager
 from pathlib import Path
 
-import pytest
+from tests import machine
 
 TOOLS = ("apt-get", "apt-cache", "dpkg", "dpkg-deb")
 # Two of these in one process do not go together: the machine's own are used.
@@ -37,9 +37,7 @@ def unpacked(*packages: str, without: tuple[str, ...] = ()) -> Path:
     Raises:
         NotUnpackedError: apt or dpkg refused, with their own words.
     """
-    missing = [tool for tool in TOOLS if shutil.which(tool) is None]
-    if missing:
-        pytest.skip(f"this system has no {' and no '.join(missing)}")
+    machine.need(*TOOLS)
     home = _home()
     root = home / _name(packages, without)
     with _alone(home / "lock"):

@@ -2,11 +2,11 @@
 
 import contextlib
 import re
-import shutil
 from pathlib import Path
 
 import pytest
 
+from tests import machine
 from tests.database import postgres
 from tests.integration import debian
 
@@ -27,8 +27,7 @@ def _asked(*words: str) -> str:
 
 def unpacked() -> tuple[Path, Path]:
     """Return the folder of the newest PostGIS there is, and where its programs are."""
-    if lacking := [tool for tool in debian.TOOLS if shutil.which(tool) is None]:
-        pytest.skip(f"this system has no {' and no '.join(lacking)}")
+    machine.need(*debian.TOOLS)
     told = _asked("search", "--names-only", "^postgresql-[0-9]+-postgis-3$")
     number = max(map(int, NAME.findall(told)), default=0)
     assert number, f"no package of PostGIS among: {told}"

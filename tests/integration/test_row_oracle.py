@@ -31,6 +31,7 @@ from atom.postgres.database import Database, reset
 from atom.row.scope import Rules
 from atom.row.sql import cursor
 from tests.integration.row_world import database_url, row_url
+from tests.soak import size
 
 __all__ = ["database_url", "row_url"]
 
@@ -428,7 +429,12 @@ async def fill(database, table, kinds, rows, solid=()):
     database.catalog = await catalog.read(database)
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck))
+@pytest.mark.soak
+@settings(
+    max_examples=size(150, 3_000),
+    deadline=None,
+    suppress_health_check=list(HealthCheck),
+)
 @given(questions())
 def test_answers_are_those_of_sqlalchemy(asking, drawn):
     """The same rows, order and count; nothing in the text but names."""
@@ -500,7 +506,12 @@ def walks(draw):
     return table, kinds, draw(orders(table, kinds)), rows, later, mine, limit, solid
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck))
+@pytest.mark.soak
+@settings(
+    max_examples=size(150, 3_000),
+    deadline=None,
+    suppress_health_check=list(HealthCheck),
+)
 @given(walks())
 def test_pages_of_a_cursor_are_the_whole(asking, drawn):
     """In any order, with equal values and nulls; rows that come later hurt none."""
@@ -573,7 +584,12 @@ BRANCHES = st.lists(st.tuples(OWNERS, IDS, OWNERS), max_size=4)
 LEAVES = st.lists(st.tuples(OWNERS, IDS), max_size=8)
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
+@pytest.mark.soak
+@settings(
+    max_examples=size(60, 1_000),
+    deadline=None,
+    suppress_health_check=list(HealthCheck),
+)
 @given(BRANCHES, LEAVES, st.booleans(), st.integers(1, 4))
 def test_relations_are_what_python_finds(asking, branches, leaves, mine, most):
     """Children, counts and parents, from rows that Python joins by hand."""

@@ -3,8 +3,6 @@
 import asyncio
 import importlib.util
 import logging
-import re
-import subprocess
 from pathlib import Path
 
 import asyncpg
@@ -18,7 +16,8 @@ from atom.schema import apply as schema
 from atom.schema.column import INDEX_METHODS
 from atom.schema.declaration import Declaration
 from atom.schema.index import fits
-from tests.integration.near import BIN, connected, database_url, fresh_database
+from tests.database import dumped
+from tests.integration.near import connected, database_url, fresh_database
 
 __all__ = ["database_url"]
 
@@ -36,14 +35,6 @@ def shipped():
 def declare(*lines, table="test", **queries):
     """Declare one table."""
     return Declaration.parse({"table": {table: list(lines)}, "query": queries})
-
-
-def dumped(url):
-    """Return the schema as pg_dump writes it, without its session's random key."""
-    done = subprocess.run(
-        [BIN / "pg_dump", "-s", "-d", url], capture_output=True, timeout=60, check=True
-    )
-    return re.sub(rb"\\(un)?restrict \w+", b"", done.stdout)
 
 
 @pytest.fixture

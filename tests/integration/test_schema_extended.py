@@ -2,7 +2,6 @@
 
 import logging
 import re
-import subprocess
 
 import asyncpg
 import pytest
@@ -10,7 +9,8 @@ import pytest
 from atom.errors import Conflict
 from atom.schema import apply as schema
 from atom.schema.declaration import Declaration
-from tests.integration.near import BIN, connected, database_url, fresh_database
+from tests.database import dumped
+from tests.integration.near import connected, database_url, fresh_database
 
 __all__ = ["database_url"]
 
@@ -72,14 +72,6 @@ def declare(*lines, **tables):
 def column(name, datatype="text", **keys):
     """Write a column in the long form."""
     return {"name": name, "datatype": datatype, **keys}
-
-
-def dumped(url):
-    """Return the schema as pg_dump writes it, without its session's random key."""
-    done = subprocess.run(
-        [BIN / "pg_dump", "-s", "-d", url], capture_output=True, timeout=60, check=True
-    )
-    return re.sub(rb"\\(un)?restrict \w+", b"", done.stdout)
 
 
 @pytest.fixture

@@ -5,7 +5,6 @@ refuses, or ends the session, as the kill of a worker or of the server would.
 """
 
 import logging
-import os
 import secrets
 
 import pytest
@@ -15,6 +14,7 @@ from atom.schema import apply as schema
 from atom.schema.declaration import Declaration
 from tests.integration.near import connected, database_url
 from tests.integration.test_schema import dumped
+from tests.soak import size
 
 __all__ = ["database_url"]
 
@@ -69,8 +69,7 @@ create event trigger fuse on ddl_command_start execute function fuse.burn();
 """
 AWAY = "drop event trigger fuse; drop schema fuse cascade;"
 # Every command takes a minute; as a rule every so many will do.
-EVERY = "ATOM_EVERY_COMMAND" in os.environ
-STRIDE = 13
+STRIDE = size(13, 1)
 WANTED = Declaration.parse({"table": AFTER, "query": QUERIES})
 
 
@@ -98,6 +97,7 @@ async def rows(raw):
     )
 
 
+@pytest.mark.soak
 @pytest.mark.parametrize(("way", "first"), [("refuses", 2), ("dies", 5)])
 async def test_whatever_fails_the_next_apply_completes_it(
     database_url, caplog, way, first
@@ -123,8 +123,7 @@ async def test_whatever_fails_the_next_apply_completes_it(
     kept = await rows(raw)
     await raw.close()
 
-    every = range(1, commands + 1) if EVERY else range(first, commands + 1, STRIDE)
-    for at in every:
+    for at in range(min(first, STRIDE), commands + 1, STRIDE):
         url = await made(admin, database_url, template)
         name = url.rpartition("/")[2]
         raw = await connected(url)

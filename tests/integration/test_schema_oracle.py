@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from atom.schema import apply as schema
 from atom.schema.declaration import Declaration
 from tests.integration.near import connected, database_url, fresh_database
+from tests.soak import size
 
 __all__ = ["database_url"]
 
@@ -164,8 +165,9 @@ async def differences(url, wanted):
         await engine.dispose()
 
 
+@pytest.mark.soak
 @settings(
-    max_examples=10,
+    max_examples=size(10, 200),
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture],
 )

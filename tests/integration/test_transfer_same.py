@@ -19,6 +19,7 @@ from atom.postgres.database import Database, reset
 from atom.transfer.load import load
 from tests.integration.near import database_url
 from tests.integration.row_world import World, execute
+from tests.soak import size
 
 __all__ = ["database_url"]
 
@@ -212,8 +213,9 @@ def places(told, column):
     return told.startswith("line ") and (column in told or "NUL" in told)
 
 
+@pytest.mark.soak
 @settings(
-    max_examples=250,
+    max_examples=size(250, 4_000),
     deadline=None,
     derandomize=True,
     suppress_health_check=[HealthCheck.too_slow],
