@@ -62,8 +62,7 @@ app.add_middleware(
     expose_headers=["x-request-id", "ratelimit", "ratelimit-policy", "retry-after"],
 )
 
-if problems := config.problems + validate(config):
-    serve.refuse(problems)
-
+problems = config.problems + validate(config)
 if __name__ == "__main__":
-    command.run(sys.argv[1:], app, app.state.runtime)
+    command.run(sys.argv[1:], app, app.state.runtime, problems)
+serve.refuse(problems)

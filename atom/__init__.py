@@ -24,3 +24,5 @@ Read in this order; each line needs only the lines above it:
     runtime     everything a process needs, opened and closed
     command/    `python main.py` and the words that may follow it
 """
+
+VERSION = "0.1.0"

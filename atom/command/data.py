@@ -1,12 +1,14 @@
 """`python main.py data import` and `data export`: whole tables in and out of files."""
 
-import argparse
 import asyncio
 import os
 import signal
 import sys
-from argparse import Namespace
-from typing import IO, Any, BinaryIO, cast
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import IO, Annotated, BinaryIO, cast
+
+import typer
 
 from atom.adapter.redis import RedisStore
 from atom.client import Live
@@ -54,62 +56,121 @@ columns. A file gets its name when it is whole, and only its owner may read it.
 """
 
 
-def add_data(commands: Any) -> None:
-    """Add `data import` and `data export`."""
-    group = commands.add_parser("data", help="whole tables in and out of files")
-    acts = group.add_subparsers(metavar="act", required=True)
-    options: dict[str, Any] = {
-        "allow_abbrev": False,
-        "formatter_class": argparse.RawDescriptionHelpFormatter,
-    }
-    into = acts.add_parser(
-        "import", help="a file into a table", description=IMPORT, **options
-    )
-    into.add_argument("file", metavar="FILE", help="- is standard input; .gz is read")
-    into.add_argument("--table", required=True)
-    into.add_argument("--mode", choices=MODES, default="create", help="default: create")
-    into.add_argument(
-        "--on-conflict",
-        metavar="A,B",
-        default="",
-        help="upsert: the columns of a unique rule, by which rows are the same",
-    )
-    into.add_argument(
-        "--existing",
-        choices=EXISTING,
-        default="",
-        help="upsert: change rows that are there (merge, default) or leave them",
-    )
-    into.set_defaults(run=_import)
-    out = acts.add_parser(
-        "export", help="rows into a file", description=EXPORT, **options
-    )
-    what = out.add_mutually_exclusive_group(required=True)
-    what.add_argument("--query", metavar="SQL", help="one statement that reads")
-    what.add_argument("--table")
-    out.add_argument(
-        "--output", metavar="FILE", default="-", help="default: standard output"
-    )
-    out.add_argument(
-        "--formula-safe",
-        action="store_true",
-        help="CSV: put ' before what a spreadsheet takes for a formula",
-    )
-    out.set_defaults(run=_export)
-    for act in (into, out):
-        act.add_argument(
-            "--format",
-            choices=FORMATS,
-            default="",
-            help="default: as FILE ends, or csv",
-        )
+def _paragraphs(text: str) -> str:
+    """Return a help text whose line breaks are kept."""
+    return "\n\n".join(f"\b\n{part}" for part in text.strip().split("\n\n"))
 
 
-def _import(asked: Namespace, config: Config, url: str) -> int:
+def _one_of(words: Sequence[str]) -> Callable[[str], str]:
+    """Return a parser of one of these words, or nothing."""
+
+    def parse(value: str) -> str:
+        if value and value not in words:
+            raise typer.BadParameter(f"expected one of {', '.join(words)}")
+        return value
+
+    return parse
+
+
+DATA = typer.Typer(help="Whole tables in and out of files.")
+Format = Annotated[
+    str,
+    typer.Option(
+        parser=_one_of(FORMATS),
+        metavar="|".join(FORMATS),
+        help="Default: as FILE ends, or csv.",
+    ),
+]
+
+
+@dataclass(frozen=True)
+class Import:
+    """The words of one `data import`."""
+
+    file: str
+    table: str
+    mode: str
+    on_conflict: str
+    existing: str
+    format: str
+
+
+@dataclass(frozen=True)
+class Output:
+    """The words of one `data export`."""
+
+    query: str | None
+    table: str
+    output: str
+    formula_safe: bool
+    format: str
+
+
+@DATA.command("import", help=_paragraphs(IMPORT), short_help="A file into a table.")
+def import_command(
+    context: typer.Context,
+    file: Annotated[
+        str, typer.Argument(metavar="FILE", help="- is standard input; .gz is read.")
+    ],
+    table: Annotated[str, typer.Option(help="The table.")],
+    mode: Annotated[
+        str, typer.Option(parser=_one_of(MODES), metavar="|".join(MODES))
+    ] = "create",
+    on_conflict: Annotated[
+        str,
+        typer.Option(
+            metavar="A,B", help="upsert: the columns of a unique rule that match rows."
+        ),
+    ] = "",
+    existing: Annotated[
+        str,
+        typer.Option(
+            parser=_one_of(EXISTING),
+            metavar="|".join(EXISTING),
+            help="upsert: change existing rows (merge, the default) or leave them.",
+        ),
+    ] = "",
+    format: Format = "",
+) -> None:
+    """Import a file."""
+    words = Import(file, table, mode, on_conflict, existing, format)
+    with context.obj.database() as (config, url):
+        code = _import(words, config, url)
+    raise typer.Exit(code)
+
+
+@DATA.command("export", help=_paragraphs(EXPORT), short_help="Rows into a file.")
+def export_command(
+    context: typer.Context,
+    query: Annotated[
+        str | None, typer.Option(metavar="SQL", help="One statement that reads.")
+    ] = None,
+    table: Annotated[str, typer.Option(help="Or a whole table.")] = "",
+    output: Annotated[
+        str, typer.Option(metavar="FILE", help="Default: standard output.")
+    ] = "-",
+    formula_safe: Annotated[
+        bool,
+        typer.Option(
+            "--formula-safe", help="CSV: put ' before values a spreadsheet would run."
+        ),
+    ] = False,
+    format: Format = "",
+) -> None:
+    """Export to a file."""
+    if (query is None) is not bool(table):
+        raise typer.BadParameter("give one of --query and --table")
+    words = Output(query, table, output, formula_safe, format)
+    with context.obj.database() as (config, url):
+        code = _export(words, config, url)
+    raise typer.Exit(code)
+
+
+def _import(words: Import, config: Config, url: str) -> int:
     before = {number: signal.getsignal(number) for number in SIGNALS}
     try:
-        with fed(asked.file, keep=asked.mode != "create") as feed:
-            return asyncio.run(_imported(asked, config, url, feed))
+        with fed(words.file, keep=words.mode != "create") as feed:
+            return asyncio.run(_imported(words, config, url, feed))
     except OSError as error:
         return _no_file(error)
     finally:
@@ -122,7 +183,7 @@ def _no_file(error: OSError) -> int:
     return 1
 
 
-async def _imported(asked: Namespace, config: Config, url: str, feed: Feed) -> int:
+async def _imported(words: Import, config: Config, url: str, feed: Feed) -> int:
     """Import, until a signal comes; one that comes with the commit comes too late."""
     progress, ending = Progress(), [0]
     loop, task = asyncio.get_running_loop(), asyncio.current_task()
@@ -142,22 +203,22 @@ async def _imported(asked: Namespace, config: Config, url: str, feed: Feed) -> i
             async with bar:
                 rows = await load(
                     database,
-                    asked.mode,
-                    asked.table,
-                    unzipped(cast(BinaryIO, feed), asked.file),
-                    file_format=format_of(asked.format, asked.file),
-                    on_conflict=asked.on_conflict,
-                    existing=asked.existing,
+                    words.mode,
+                    words.table,
+                    unzipped(cast(BinaryIO, feed), words.file),
+                    file_format=format_of(words.format, words.file),
+                    on_conflict=words.on_conflict,
+                    existing=words.existing,
                     seconds=config["config_transfer_timeout_sec"],
                     progress=progress,
                 )
             took = bar.seconds
-            await _forget(config, asked.table)
+            await _forget(config, words.table)
     except (asyncio.CancelledError, Stopped):
         name = signal.Signals(ending[0] or signal.SIGINT).name
         sys.stderr.write(f"Ended by {name}: nothing was imported.\n")
         return 128 + (ending[0] or signal.SIGINT)
-    into = f"into {asked.table}"
+    into = f"into {words.table}"
     sys.stderr.write(ended("Imported", into, rows, feed.done, took) + "\n")
     return 0
 
@@ -180,37 +241,37 @@ async def _forget(config: Config, table: str) -> None:
         await client.aclose()
 
 
-def _export(asked: Namespace, config: Config, url: str) -> int:
+def _export(words: Output, config: Config, url: str) -> int:
     try:
-        with written(asked.output) as out:
-            return asyncio.run(_exported(asked, config, url, out))
+        with written(words.output) as out:
+            return asyncio.run(_exported(words, config, url, out))
     except BrokenPipeError:
         # What is still to be flushed at the end has nobody to read it either.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return PIPE_CLOSED
     except SystemExit as error:
         name = signal.Signals(int(error.code or 0) - 128).name
-        whole = "" if asked.output == "-" else f": {asked.output} was not written"
+        whole = "" if words.output == "-" else f": {words.output} was not written"
         sys.stderr.write(f"Ended by {name}{whole}.\n")
         raise
     except OSError as error:
         return _no_file(error)
 
 
-async def _exported(asked: Namespace, config: Config, url: str, out: IO[bytes]) -> int:
+async def _exported(words: Output, config: Config, url: str, out: IO[bytes]) -> int:
     progress, size = Progress(), 0
     rules = Rules(config)
     async with command_database(config, url) as database:
-        query = asked.query
+        query = words.query
         if query is None:
-            query = _whole(database, asked.table, rules)
+            query = _whole(database, words.table, rules)
         export = Export(
             database,
             query,
             secret=rules.secret,
             seconds=config["config_transfer_timeout_sec"],
-            is_formula_safe=asked.formula_safe,
-            file_format=format_of(asked.format, asked.output),
+            is_formula_safe=words.formula_safe,
+            file_format=format_of(words.format, words.output),
             progress=progress,
         )
         async with Bar(progress, lambda: size, 0) as bar:
@@ -223,7 +284,7 @@ async def _exported(asked: Namespace, config: Config, url: str, out: IO[bytes]) 
             finally:
                 await export.close()
             took = bar.seconds
-    what = f"of {asked.table}" if asked.table else "of the query"
+    what = f"of {words.table}" if words.table else "of the query"
     sys.stderr.write(ended("Exported", what, progress.rows, size, took) + "\n")
     return 0
 

@@ -2,8 +2,9 @@
 
 import asyncio
 import sys
-from argparse import Namespace
-from typing import Any
+from typing import Annotated
+
+import typer
 
 from atom.account.root import RootLogin, ensure_root
 from atom.command import welcome
@@ -14,50 +15,46 @@ from atom.schema import apply as schema
 from atom.schema.apply import Declaration, Plan
 from atom.schema.plan_text import script, shown
 
-
-def add_schema(commands: Any) -> None:
-    """Add `schema plan` and `schema apply`."""
-    group = commands.add_parser("schema", help="compare and change the tables")
-    acts = group.add_subparsers(metavar="act", required=True)
-    plan = acts.add_parser(
-        "plan", help="say what apply would do; change nothing", allow_abbrev=False
-    )
-    plan.add_argument(
-        "--check", action="store_true", help="exit with 1 when anything differs"
-    )
-    plan.add_argument("--sql", action="store_true", help="only the SQL, to be read")
-    plan.set_defaults(run=_plan)
-    apply = acts.add_parser(
-        "apply", help="bring the tables to what is declared", allow_abbrev=False
-    )
-    apply.set_defaults(run=_apply)
-    for act in (plan, apply):
-        act.add_argument(
-            "--destructive",
-            action="store_true",
-            help="drop columns that are not declared, change datatypes",
-        )
+SCHEMA = typer.Typer(help="Compare and change the tables.")
+Destructive = Annotated[
+    bool,
+    typer.Option(
+        "--destructive", help="Drop columns that are not declared, change datatypes."
+    ),
+]
 
 
-def _plan(asked: Namespace, config: Config, url: str) -> int:
-    declared = Declaration.parse(config["config_postgres_schema"])
-    found = asyncio.run(schema.plan(url, declared, destructive=asked.destructive))
-    sys.stdout.write(script(found) if asked.sql else shown(found))
-    return int(asked.check and differs(found))
+@SCHEMA.command("plan")
+def plan_command(
+    context: typer.Context,
+    check: Annotated[
+        bool, typer.Option("--check", help="Exit with 1 when anything differs.")
+    ] = False,
+    sql: Annotated[bool, typer.Option("--sql", help="Print only the SQL.")] = False,
+    destructive: Destructive = False,
+) -> None:
+    """Show what apply would do; change nothing."""
+    with context.obj.database() as (config, url):
+        declared = Declaration.parse(config["config_postgres_schema"])
+        found = asyncio.run(schema.plan(url, declared, destructive=destructive))
+        sys.stdout.write(script(found) if sql else shown(found))
+    raise typer.Exit(int(check and differs(found)))
 
 
 def differs(plan: Plan) -> bool:
-    """Say whether the database is otherwise than declared."""
+    """Whether the database differs from the declaration."""
     return bool(plan.steps or plan.drift or plan.refusals)
 
 
-def _apply(asked: Namespace, config: Config, url: str) -> int:
-    declared = Declaration.parse(config["config_postgres_schema"])
-    done, login = asyncio.run(_applied(config, url, declared, asked.destructive))
-    sys.stdout.write(shown(done))
-    if login is not None:
-        welcome.print_login(config, login)
-    return 0
+@SCHEMA.command("apply")
+def apply_command(context: typer.Context, destructive: Destructive = False) -> None:
+    """Change the tables to what is declared."""
+    with context.obj.database() as (config, url):
+        declared = Declaration.parse(config["config_postgres_schema"])
+        done, login = asyncio.run(_applied(config, url, declared, destructive))
+        sys.stdout.write(shown(done))
+        if login is not None:
+            welcome.print_login(config, login)
 
 
 async def _applied(

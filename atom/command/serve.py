@@ -40,12 +40,14 @@ def print_config_error(kind: type[BaseException], error: Any, trace: Any) -> Non
     sys.__excepthook__(kind, error, trace)
 
 
-def refuse(problems: Sequence[str]) -> NoReturn:
-    """Do not start. A worker says so in the way its parent understands.
+def refuse(problems: Sequence[str]) -> None:
+    """Do not start with problems; a worker exits in the way its parent understands.
 
     Raises:
         ConfigError: with all of them.
     """
+    if not problems:
+        return
     if parent_process() is None:
         raise ConfigError(problems)
     sys.stderr.write(f"{ConfigError(problems)}\n")

@@ -16,10 +16,12 @@ import psutil
 import pytest
 from redis.asyncio import Redis
 
-from atom import command
 from atom.adapter.redis import RedisStore
+from atom.command.program import program
+from atom.command.project import Project
 from atom.config import resolve as settings
 from atom.config.keys import KEYS
+from atom.runtime import Runtime
 from tests.acceptance.conftest import opened
 from tests.integration.near import valkey
 from tests.served import ROOT, environment, free_port, serve
@@ -76,9 +78,9 @@ def typed(running, capfdbinary):
 
     def run(*words):
         try:
-            asked = command.parser().parse_args(["data", *map(str, words)])
             config = settings.resolve(KEYS, [("the test", values)])
-            code = command.worked(asked, config, ROOT)
+            project = Project(Runtime(config, ROOT), [])
+            code = program(None, project, {})(["data", *map(str, words)])
         except SystemExit as error:
             code = error.code
         out, said = capfdbinary.readouterr()

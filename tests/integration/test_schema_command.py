@@ -113,7 +113,37 @@ def test_unknown_word_is_answered_with_the_usage(typed):
     code, _, said = typed("shcema", "plan")
 
     assert 2 == code
-    assert "usage: python main.py" in said
+    assert "Usage: python main.py" in said
+
+
+@pytest.mark.parametrize("word", ["--help", "-h", "--version"])
+def test_help_and_version_answer_whatever_config_is(typed, word):
+    """Someone with a broken config needs them most."""
+    code, said, _ = typed(
+        word, config_port="x", config_env="production", config_key_root="short"
+    )
+
+    assert 0 == code
+    assert said.startswith(("Usage: python main.py", "atom "))
+
+
+@pytest.mark.parametrize("words", [("schema", "plan"), ("data", "export", "--table=t")])
+def test_faults_of_config_are_all_printed_by_a_command(typed, words):
+    """It does nothing then, and exits with 1."""
+    code, said, error = typed(*words, config_port="x", config_key_root="short")
+
+    assert (1, "") == (code, said)
+    assert "config_port in the environment" in error
+    assert "config_key_root: set it to 16 characters" in error
+    assert "Traceback" not in error
+
+
+def test_serve_is_a_word_as_well(typed):
+    """It serves as without a word, and is refused in the same way."""
+    code, _, error = typed("serve", config_port="x", config_key_root="short")
+
+    assert 1 == code
+    assert "config_port in the environment" in error
 
 
 async def test_command_that_is_interrupted_has_not_succeeded(url):

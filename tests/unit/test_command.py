@@ -2,7 +2,9 @@
 
 import pytest
 
-from atom.command import parser
+from atom import VERSION
+from atom.command.program import program
+from atom.command.project import Project
 from atom.command.schema import differs
 from atom.schema.plan import Plan, Step
 from atom.schema.plan_text import script, shown
@@ -21,33 +23,54 @@ STEP = Step(
 INDEX = Step("create index a", "index", lock="SHARE UPDATE EXCLUSIVE", scan=True)
 
 
+@pytest.fixture
+def call():
+    """The program, of a project without a database."""
+    return program(None, Project(None, []), {"report": lambda: None})
+
+
 @pytest.mark.parametrize(
     "words",
     [
-        ["serve"],
+        ["serv"],
         ["schema"],
         ["schema", "plann"],
         ["schema", "plan", "--chek"],
         ["schema", "plan", "--dest"],
         ["schema", "apply", "--check"],
         ["schema", "plan", "users"],
+        ["data", "import"],
+        ["data", "import", "x", "--table", "test", "--mode", "creat"],
+        ["data", "export"],
+        ["data", "export", "--table", "test", "--query", "select 1"],
     ],
 )
-def test_what_is_not_known_is_answered_with_the_usage(words, capsys):
-    """Exit code 2, as of any command; half a word is no word."""
+def test_what_is_not_known_is_answered_with_the_usage(call, words, capsys):
+    """Exit code 2, as of any command; half a word is not a word."""
     with pytest.raises(SystemExit) as caught:
-        parser().parse_args(words)
+        call(words)
 
     assert 2 == caught.value.code
-    assert capsys.readouterr().err.startswith("usage: python main.py")
+    assert capsys.readouterr().err.startswith("Usage: python main.py")
 
 
-def test_commands_are_read():
-    """Both take what destroys; only a plan can be a check."""
-    asked = parser().parse_args(["schema", "plan", "--check", "--destructive"])
+@pytest.mark.parametrize(
+    ("words", "text"),
+    [
+        (["--help"], "report"),
+        (["-h"], "schema"),
+        (["--version"], f"atom {VERSION}"),
+        (["schema", "plan", "--help"], "--destructive"),
+        (["data", "import", "--help"], "  create   add rows; id may be given"),
+    ],
+)
+def test_help_and_version_answer(call, words, text, capsys):
+    """They need no database."""
+    with pytest.raises(SystemExit) as caught:
+        call(words)
 
-    assert (True, True, False) == (asked.check, asked.destructive, asked.sql)
-    assert not parser().parse_args(["schema", "apply"]).destructive
+    assert 0 == caught.value.code
+    assert text in capsys.readouterr().out
 
 
 def test_plan_is_a_table_with_one_line_a_step():
