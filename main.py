@@ -22,7 +22,7 @@ from function import ROOT, function_config_read
 
 sys.excepthook = serve.print_config_error
 config = function_config_read()
-log.configure(config["config_log_level"], config.remarks)
+log.configure(config["config_log_level"])
 
 
 @asynccontextmanager
@@ -31,6 +31,7 @@ async def lifespan(app: FastAPI) -> AsyncIterator[None]:
     serve.end_with_parent()
     async with app.state.runtime as running:
         if running.login is not None or serve.is_primary(__name__):
+            log.remark(config.remarks)
             welcome.print_welcome(running)
         freeze_memory()
         yield
@@ -50,7 +51,7 @@ for router in door.routers(ROOT, config.problems):
 
 app.state.runtime = Runtime(config, ROOT, state=app.state)
 app.state.policies = PolicyTable(config, routes(app), config.problems, STEPS)
-log.remark(app.state.policies.remarks)
+config.remarks += app.state.policies.remarks
 openapi.install(app)
 app.add_middleware(ConfigApiMiddleware, steps=STEPS, policies=app.state.policies)
 app.add_middleware(
@@ -65,4 +66,4 @@ app.add_middleware(
 problems = config.problems + validate(config)
 if __name__ == "__main__":
     command.run(sys.argv[1:], app, app.state.runtime, problems)
-serve.refuse(problems)
+serve.refuse(problems, config.remarks)

@@ -29,7 +29,7 @@ def run(
     from atom.command import serve
 
     if not words:
-        serve.refuse(problems)
+        serve.refuse(problems, runtime.config.remarks)
         serve.run(app, runtime)
     from atom.command.program import program
     from atom.command.project import Project

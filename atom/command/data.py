@@ -159,7 +159,7 @@ def export_command(
 ) -> None:
     """Export to a file."""
     if (query is None) is not bool(table):
-        raise typer.BadParameter("give one of --query and --table")
+        raise typer.BadParameter("give one of --query --table")
     words = Output(query, table, output, formula_safe, format)
     with context.obj.database() as (config, url):
         code = _export(words, config, url)

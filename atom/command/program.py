@@ -61,7 +61,7 @@ def program(
     @whole.command("serve")
     def _serve() -> None:
         """Serve, as without a command."""
-        serve.refuse(project.problems)
+        serve.refuse(project.problems, project.runtime.config.remarks)
         serve.run(app, project.runtime)
 
     for name, group in GROUPS.items():

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from types import FrameType
 
-from atom.command.serve import require_direct_connection
+from atom.command.serve import refuse, require_direct_connection
 from atom.config.resolve import Config
 from atom.errors import ApiError, ConfigError
 from atom.postgres.pooler import direct_url
@@ -31,8 +31,7 @@ class Project:
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, _exit)
         try:
-            if self.problems:
-                raise ConfigError(self.problems)
+            refuse(self.problems, self.runtime.config.remarks)
             with self.runtime.servers(join=True, workers=1):
                 config = self.runtime.config
                 url = direct_url(config)

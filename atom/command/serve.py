@@ -15,10 +15,11 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from uvicorn import Config as Settings
 from uvicorn import Server
-from uvicorn.supervisors.multiprocess import Multiprocess, Process
+from uvicorn.supervisors.multiprocess import Multiprocess
 
 from atom.config.resolve import Config
 from atom.errors import ConfigError
+from atom.observe.log import remark
 from atom.postgres import pooler
 from atom.runtime import Runtime
 
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 PR_SET_PDEATHSIG = 1
+WORKER_SECONDS = 60  # a worker without an answer for so long is replaced
 FAILED = 3  # uvicorn's own: a worker that ends with it is not started again
 WORKER = "__mp_main__"  # what a spawned worker calls the main.py it was started with
 
@@ -40,7 +42,7 @@ def print_config_error(kind: type[BaseException], error: Any, trace: Any) -> Non
     sys.__excepthook__(kind, error, trace)
 
 
-def refuse(problems: Sequence[str]) -> None:
+def refuse(problems: Sequence[str], remarks: Sequence[str]) -> None:
     """Do not start with problems; a worker exits in the way its parent understands.
 
     Raises:
@@ -48,6 +50,7 @@ def refuse(problems: Sequence[str]) -> None:
     """
     if not problems:
         return
+    remark(remarks)  # one of them may name the cause
     if parent_process() is None:
         raise ConfigError(problems)
     sys.stderr.write(f"{ConfigError(problems)}\n")
@@ -209,32 +212,10 @@ async def preflight(app: "FastAPI") -> None:
 def serve_workers(config: Config) -> int:
     """Keep workers serving. Return the exit code: not 0 when one could not start."""
     settings = _settings(f"{WORKER}:app", config)
-    workers = Workers(settings, [settings.bind_socket()])
+    workers = Multiprocess(settings, [settings.bind_socket()])
     workers.run()
     failed = any(process.exitcode == FAILED for process in workers.processes)
     return FAILED if failed else 0
-
-
-class Workers(Multiprocess):
-    """uvicorn's workers, taken for alive as long as they run.
-
-    uvicorn also kills those that do not answer within seconds: on a busy machine that
-    is each one that still reads its files.
-    """
-
-    def keep_subprocess_alive(self) -> None:
-        """Replace workers that have ended; stop when one could not start."""
-        for place, worker in enumerate(self.processes):
-            if worker.process.is_alive():
-                continue
-            worker.join()
-            if worker.exitcode == FAILED:
-                log.error("worker %s could not start; all are stopped", worker.pid)
-                self.should_exit.set()
-                return
-            log.error("worker %s ended (exit code %s)", worker.pid, worker.exitcode)
-            self.processes[place] = another = Process(self.config, self.sockets)
-            another.start()
 
 
 def _settings(app: "FastAPI | str", config: Config) -> Settings:
@@ -250,5 +231,6 @@ def _settings(app: "FastAPI | str", config: Config) -> Settings:
         access_log=False,
         server_header=False,
         proxy_headers=False,
+        timeout_worker_healthcheck=WORKER_SECONDS,
         timeout_graceful_shutdown=config["config_graceful_timeout_sec"],
     )

@@ -45,11 +45,8 @@ class PlainFilter(logging.Filter):
         return True
 
 
-def configure(level: str, remarks: Iterable[str] = ()) -> None:
-    """Log to stderr from `level` on, other people's chatter from warning on.
-
-    `remarks` are what config has to say that is no fault.
-    """
+def configure(level: str) -> None:
+    """Log to stderr from `level` on, other people's chatter from warning on."""
     handler = logging.StreamHandler()
     handler.addFilter(RequestIdFilter())
     handler.addFilter(PlainFilter())
@@ -62,7 +59,6 @@ def configure(level: str, remarks: Iterable[str] = ()) -> None:
         logging.getLogger(name).setLevel(level.upper())
     # It logs a trace for each try to connect to a database that is away.
     logging.getLogger("asyncpg.pool").setLevel(logging.ERROR)
-    remark(remarks)
 
 
 def remark(remarks: Iterable[str]) -> None:
