@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from atom import VERSION
+import atom
 from atom.command import serve
 from atom.command.data import DATA
 from atom.command.project import Project
@@ -30,7 +30,7 @@ GROUPS = {"schema": SCHEMA, "data": DATA}
 
 def _print_version(wanted: bool) -> None:
     if wanted:
-        sys.stdout.write(f"atom {VERSION}\n")
+        sys.stdout.write(f"atom {atom.VERSION}\n")
         raise typer.Exit
 
 
