@@ -53,7 +53,12 @@ app.state.runtime = Runtime(config, ROOT, state=app.state)
 app.state.policies = PolicyTable(config, routes(app), config.problems, STEPS)
 config.remarks += app.state.policies.remarks
 openapi.install(app)
-app.add_middleware(ConfigApiMiddleware, steps=STEPS, policies=app.state.policies)
+app.add_middleware(
+    ConfigApiMiddleware,
+    steps=STEPS,
+    policies=app.state.policies,
+    prefix=config["config_root_path"],
+)
 app.add_middleware(
     CorsForBrowsers,
     allow_origins=config["config_cors_origin_list"],

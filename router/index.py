@@ -3,6 +3,7 @@
 from extend import *
 
 from atom import openapi, reply
+from atom.observe import health
 
 router = APIRouter(tags=["Healthcheck"])
 FRONT = reply.dump(
@@ -41,7 +42,7 @@ async def route_index(request: Request) -> responses.Response:
 
 @router.get("/health", responses=openapi.answers(HEALTH_SCHEMA))
 async def route_health(request: Request) -> responses.Response:
-    """Say whether this process and its primary database answer (503 if not)."""
+    """Check that this process and its primary database answer (503 if not)."""
     ports = request.app.state.ports
-    await ports.database.value("select 1")
+    await health.check_database(ports)
     return reply.success({"postgres": "ok"})

@@ -7,13 +7,13 @@ same time as whoever mistypes one.
 import asyncio
 import hashlib
 from dataclasses import dataclass
-from ipaddress import IPv6Address, ip_address
 from typing import Any
 
 from atom.account.identity import spelled, storable
 from atom.account.password import hash_password, verify_password
 from atom.account.session import Person, TokenPair, open_session
 from atom.errors import ApiError, Forbidden, RateLimited, Unauthenticated
+from atom.http.address import network
 from atom.port import Counter, Ports
 
 # Failures in so many seconds. The first is for one who guesses one user's password; it
@@ -64,25 +64,6 @@ REPLACE = {
 def wrong() -> Unauthenticated:
     """Say that a login failed, and nothing of why."""
     return Unauthenticated("wrong login or password", code="account.wrong_password")
-
-
-def network(address: str) -> str:
-    """Return what one caller cannot change at will: IPv6 is handed out by /64.
-
-    >>> network("2001:db8::1") == network("2001:db8::2")
-    True
-    >>> network("::ffff:192.0.2.1")
-    '192.0.2.1'
-    """
-    try:
-        read = ip_address(address)
-    except ValueError:
-        return address
-    if not isinstance(read, IPv6Address):
-        return str(read)
-    if read.ipv4_mapped:
-        return str(read.ipv4_mapped)
-    return str(IPv6Address(int(read) >> 64 << 64))
 
 
 @dataclass(frozen=True)

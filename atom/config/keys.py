@@ -8,7 +8,17 @@ from collections.abc import Mapping
 from typing import Any
 
 from atom.client.all import CLIENTS
-from atom.config.resolve import Key, flag, integers, names, one_of, seconds, text, whole
+from atom.config.resolve import (
+    Key,
+    flag,
+    integers,
+    names,
+    one_of,
+    prefix,
+    seconds,
+    text,
+    whole,
+)
 
 CHECK = one_of("token", "cache", "database")
 
@@ -183,8 +193,11 @@ KEYS = (
         "config_trusted_proxy_list",
         names,
         (),
-        "Addresses or networks whose X-Forwarded-For is believed.",
+        "Addresses or networks whose X-Forwarded-For, -Proto, -Host and -Prefix are "
+        "believed.",
     ),
+    Key("config_root_path", prefix, "", "Prefix that a proxy strips, such as /api."),
+    Key("config_is_gzip", flag, True, "Whether answers above 1 kB are compressed."),
     Key(
         "config_cache_memory_max_mb",
         whole(1, 65_536),

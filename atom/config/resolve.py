@@ -26,6 +26,18 @@ def flag(value: Any) -> bool:
     return word in {"1", "true"}
 
 
+def prefix(value: Any) -> str:
+    """Parse the beginning of a path; the slash at its end may be left out.
+
+    >>> prefix("/api/"), prefix("")
+    ('/api', '')
+    """
+    given = (text(value) or "").rstrip("/")
+    if given and (not given.startswith("/") or "//" in given or "{" in given):
+        raise ValueError("expected a path such as /api")
+    return given
+
+
 def names(value: Any) -> tuple[str, ...]:
     """Read a comma string or a Python list; an empty one is an empty list."""
     parts = value.split(",") if isinstance(value, str) else value

@@ -1,9 +1,11 @@
 """What happens to any request.
 
+address       the address of the client; what trusted proxies report
 tier          what the first segment of a path requires
 route         the routes of the application, as a table
 policy        one `config_api` entry, parsed
 policy_table  the policy of each route
+compress      gzip
 exchange      one request and its response, as the steps see them
 step/         the pipeline, one `config_api` key to a file
 pipeline      the steps in order

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from starlette.requests import Request
 
 from atom.errors import TooLarge
+from atom.http.compress import Compressing
 
 if TYPE_CHECKING:
     from starlette.responses import Response
@@ -22,7 +23,7 @@ ALWAYS = (
     (b"x-content-type-options", b"nosniff"),
     (b"x-frame-options", b"DENY"),
     (b"referrer-policy", b"no-referrer"),
-    (b"vary", b"Origin"),
+    (b"vary", b"Origin, Accept-Encoding"),
 )
 CAPTURE_MAX_BYTES = 1_048_576
 
@@ -32,11 +33,14 @@ class Exchange:
 
     __slots__ = (
         "_send",
+        "accept_encoding",
         "address",
         "after",
         "authorization",
         "captured",
         "chunked",
+        "closed",
+        "compressing",
         "content_length",
         "deferred",
         "description",
@@ -72,9 +76,12 @@ class Exchange:
         self.state: UserState | None = None
         self.request_id = ""
         self.address = ""
+        self.accept_encoding = b""
         self.authorization = b""
         self.content_length = b""
         self.chunked = False
+        self.closed = False  # a WebSocket
+        self.compressing: Compressing | None = None
         self.outcome = "executed"
         self.description = ""
         self.status = 0
@@ -82,7 +89,7 @@ class Exchange:
         self.extra_headers: list[tuple[bytes, bytes]] = []
         self.captured: bytearray | None = None
         self.deferred = False
-        self.after: Callable[[], None] | None = None
+        self.after: Callable[[Exchange], None] | None = None
         self.on_start: Callable[[], None] | None = None
 
     @property
@@ -127,7 +134,13 @@ class Exchange:
                 message = {**message, "body": b""}
         elif message["type"] == "websocket.accept":
             self.status = 101  # Switching Protocols: too late for any other answer
+        elif message["type"] == "websocket.close":
+            self.closed = True
         await self._send(message)
+
+    def compress(self) -> None:
+        """Compress the answer, if it turns out to gain by it."""
+        self._send = self.compressing = Compressing(self._send)
 
     async def reply(self, response: Response) -> None:
         """Answer now, instead of the route."""
@@ -145,34 +158,49 @@ class Exchange:
             if most is not None and len(came) > most:
                 raise TooLarge(f"The body is larger than {most // 1024} KiB.")
         whole = bytes(came)
-        original, given = self.receive, False
-
-        async def again() -> Message:
-            nonlocal given
-            if given:
-                return await original()
-            given = True
-            return {"type": "http.request", "body": whole, "more_body": False}
-
-        self.receive = again
+        self.receive = _body_first(whole, self.receive)
         return whole
 
     async def detach(self) -> None:
-        """Go on without the caller: hold the whole body, and discard the response."""
-        await self.body()
-        held = self.receive
+        """Go on without the caller: hold the whole body, and discard the response.
 
-        async def receive() -> Message:
-            message = await held()
-            if message["type"] == "http.disconnect":
-                # A stream waits for its client to leave, which cannot happen any more.
-                # Answered at once it would ask again for ever, and block the loop.
-                await asyncio.Event().wait()
-            return message
-
-        async def discard(message: Message) -> None:
-            """Drop the message: the client has its answer."""
-
-        self.receive, self._send = receive, discard
+        Nothing of the server's objects is held, so that a waiting request is freed the
+        moment it is done.
+        """
+        self.receive = _body_alone(await self.body())
+        self._send = _discard
+        self.compressing = None
         self.status = 0
         self.extra_headers = []
+
+
+def _body_first(body: bytes, receive: Receive) -> Receive:
+    """Return a `receive` that repeats a body that has been read."""
+    left: list[Message] = [
+        {"type": "http.request", "body": body, "more_body": False},
+    ]
+
+    async def again() -> Message:
+        return left.pop() if left else await receive()
+
+    return again
+
+
+def _body_alone(body: bytes) -> Receive:
+    """Return a `receive` that has the body, and a client that never leaves."""
+    left: list[Message] = [
+        {"type": "http.request", "body": body, "more_body": False},
+    ]
+
+    async def receive() -> Message:
+        if not left:
+            # A stream waits for its client to leave, which cannot happen any more.
+            # Answered at once it would ask again for ever, and block the loop.
+            await asyncio.Event().wait()
+        return left.pop()
+
+    return receive
+
+
+async def _discard(message: Message) -> None:
+    """Drop the message: the client has its answer."""

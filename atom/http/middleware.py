@@ -23,18 +23,26 @@ class ConfigApiMiddleware:
     """Runs the steps of a route's policy, in order, around the route."""
 
     def __init__(
-        self, app: ASGIApp, *, steps: Sequence[Step], policies: PolicyTable
+        self,
+        app: ASGIApp,
+        *,
+        steps: Sequence[Step],
+        policies: PolicyTable,
+        prefix: str = "",
     ) -> None:
         self.app = app
         self.steps = tuple(steps)
         self.policies = policies
+        self.prefix = prefix  # that a proxy strips
         self.chains: dict[tuple[str, int], Proceed] = {}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
             return await self.app(scope, receive, send)
-        root = scope.get("root_path")
-        path = _below(root, scope["path"]) if root else scope["path"]
+        path = scope["path"]
+        if root := scope.get("root_path") or self.prefix:
+            path = _below(root, path)
+            scope["root_path"], scope["path"] = root, root + path
         kind, method = scope["type"], scope.get("method", "")
         try:
             matched = self.policies.match(kind, method, path)

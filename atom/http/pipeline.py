@@ -16,6 +16,7 @@ from atom.http.step import (
     background,
     body,
     cache,
+    compress,
     concurrency,
     context,
     error,
@@ -27,6 +28,7 @@ from atom.http.step import (
 
 STEPS: tuple[Step, ...] = (
     context.STEP,
+    compress.STEP,
     record.STEP,
     error.STEP,
     concurrency.STEP,

@@ -2,15 +2,23 @@
 
 import logging
 import re
+import sys
+import sysconfig
 from collections.abc import Iterable
+from functools import lru_cache
 
 from atom.errors import ConfigError
-from atom.observe.request_context import REQUEST_ID
+from atom.observe.request_context import HANDSHAKE_REFUSED, REQUEST_ID
 
 CONFIG_ERROR = f"{ConfigError.__module__}.{ConfigError.__qualname__}: "
 FORMAT = "%(asctime)s %(levelname)s %(name)s %(request_id)s%(message)s"
 # A browser can send the token of a WebSocket only in its URL, which uvicorn logs.
 SECRET = re.compile(r"(?i)([?&][^&=\s]*(?:token|otp|password|key)[^&=\s]*=)[^&\s\"]+")
+NOISE = ("ASGI callable returned without completing handshake.", "connection rejected")
+OWN = frozenset({"atom", "uvicorn", "consumer", "__main__"})
+LIBRARIES = tuple(
+    sysconfig.get_path(name) for name in ("stdlib", "platstdlib", "purelib", "platlib")
+)
 
 
 class RequestIdFilter(logging.Filter):
@@ -24,7 +32,7 @@ class RequestIdFilter(logging.Filter):
 
 
 class SecretFilter(logging.Filter):
-    """Stars what the query of a URL carries to prove who asks."""
+    """Stars the secrets in the query of a URL."""
 
     def filter(self, record: logging.LogRecord) -> bool:
         """Mask the record; let every one through."""
@@ -35,28 +43,61 @@ class SecretFilter(logging.Filter):
 
 
 class PlainFilter(logging.Filter):
-    """Takes the trace away from a fault of config, which says itself what to do."""
+    """Removes the trace of a fault of config, which names its own cure."""
 
     def filter(self, record: logging.LogRecord) -> bool:
-        """Shorten what uvicorn logs of an application that could not start."""
-        trace, name, told = str(record.msg).rpartition(CONFIG_ERROR)
+        """Shorten the record of an application that could not start."""
+        trace, name, fault = str(record.msg).rpartition(CONFIG_ERROR)
         if name and "Traceback" in trace:
-            record.msg = told.rstrip()
+            record.msg = fault.rstrip()
         return True
 
 
+class HandshakeFilter(logging.Filter):
+    """Drops what uvicorn logs again, and as an error, of a WebSocket that was refused.
+
+    The refusal itself is one line at INFO.
+    """
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Drop the record where the handshake was answered with a refusal."""
+        return not (str(record.msg).startswith(NOISE) and HANDSHAKE_REFUSED.get())
+
+
+@lru_cache(maxsize=1024)
+def is_library(name: str) -> bool:
+    """Whether a logger has the name of a package that is installed, not the user's."""
+    file = getattr(sys.modules.get(name), "__file__", None)
+    return name not in OWN and file is not None and file.startswith(LIBRARIES)
+
+
+class LibraryFilter(logging.Filter):
+    """Lets the chatter of libraries through from WARNING on, everything else always."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Drop what a library logs below WARNING, and make it stop."""
+        name, _, _ = record.name.partition(".")
+        if record.levelno >= logging.WARNING or not is_library(name):
+            return True
+        logging.getLogger(name).setLevel(logging.WARNING)
+        return False
+
+
 def configure(level: str) -> None:
-    """Log to stderr from `level` on, other people's chatter from warning on."""
+    """Log to stderr from `level` on; what libraries log, from WARNING on."""
     handler = logging.StreamHandler()
-    handler.addFilter(RequestIdFilter())
-    handler.addFilter(PlainFilter())
-    handler.addFilter(SecretFilter())
+    for each in (
+        LibraryFilter(),
+        HandshakeFilter(),
+        RequestIdFilter(),
+        PlainFilter(),
+        SecretFilter(),
+    ):
+        handler.addFilter(each)
     handler.setFormatter(logging.Formatter(FORMAT))
     root = logging.getLogger()
     root.handlers = [handler]
-    root.setLevel(logging.WARNING)
-    for name in ("atom", "uvicorn", "consumer"):
-        logging.getLogger(name).setLevel(level.upper())
+    root.setLevel(level.upper())
     # It logs a trace for each try to connect to a database that is away.
     logging.getLogger("asyncpg.pool").setLevel(logging.ERROR)
 

@@ -1,11 +1,14 @@
-"""What surrounds the work in hand, wherever in the program it is done."""
+"""What surrounds the work of one request, wherever in the program it is done."""
 
 from contextvars import ContextVar
 
 # The request this work belongs to, for the log.
 REQUEST_ID: ContextVar[str] = ContextVar("request_id", default="")
 
-# Tables whose rows go into an answer that will be kept; None while none is kept.
+# Whether the handshake of this WebSocket was refused, for the log.
+HANDSHAKE_REFUSED: ContextVar[bool] = ContextVar("handshake_refused", default=False)
+
+# Tables with rows in an answer that will be kept; None while none is kept.
 TABLES_READ: ContextVar[set[str] | None] = ContextVar("tables_read", default=None)
 
 

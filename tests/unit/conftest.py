@@ -67,6 +67,8 @@ def state():
 def exchange(clock):
     """Make an exchange with memory adapters ; what it sent is in scope["sent"]."""
 
+    tasks = Tasks()
+
     def make(
         path="/test",
         query="",
@@ -82,7 +84,7 @@ def exchange(clock):
         defaults = dict(
             config=settings.resolve(keys.KEYS, []) | (config or {}),
             clients={},
-            tasks=Tasks(),
+            tasks=tasks,
             counter=MemoryCounter(clock=clock),
             stores={"inmemory": MemoryStore(clock=clock)},
             users=KnownUsers(),

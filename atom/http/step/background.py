@@ -1,13 +1,14 @@
-"""`?is_background=1`: answer at once, do the work after."""
+"""`is_background`: answer at once, do the work after."""
 
 import logging
-from collections import Counter
+from functools import partial
 from urllib.parse import parse_qs
 
 from atom.errors import ApiError, TooLarge, Unavailable
 from atom.http.exchange import Exchange
 from atom.http.policy import Key, flag
 from atom.http.step import Proceed, Step
+from atom.observe.request_context import REQUEST_ID
 from atom.reply import success
 
 IS_BACKGROUND: Key[bool | None] = Key(
@@ -23,11 +24,6 @@ IS_BACKGROUND: Key[bool | None] = Key(
 log = logging.getLogger(__name__)
 READS = frozenset({"GET", "HEAD", "OPTIONS"})
 RESULT_MAX = 500
-# Bytes of bodies that are kept, in each process, for work whose callers are gone: they
-# need no connection to send the next.
-HELD_MAX = 64 * 1024 * 1024
-
-held: Counter[str] = Counter()
 
 
 def asked_for(query: str) -> bool:
@@ -45,12 +41,12 @@ def asked_for(query: str) -> bool:
 
 
 async def run_in_background(exchange: Exchange, proceed: Proceed) -> None:
-    """Acknowledge the request, then let it proceed with nobody to answer to."""
+    """Acknowledge the request, then let it proceed without its caller."""
     if not exchange.scope["query_string"] or not asked_for(exchange.query):
         return await proceed(exchange)
     allowed = IS_BACKGROUND.of(exchange.policy)
     if allowed is None:
-        # What /auth answers are tokens: nobody would receive them, log_api keep them.
+        # /auth answers with tokens: no client would receive them, log_api would.
         allowed = exchange.method not in READS and exchange.policy.tier != "auth"
     if not allowed:
         raise ApiError(
@@ -58,32 +54,34 @@ async def run_in_background(exchange: Exchange, proceed: Proceed) -> None:
             code="background.refused",
             hint="Leave out is_background.",
         )
-    if int(exchange.content_length or 0) > HELD_MAX:
+    backlog = exchange.ports.tasks.backlog
+    most = backlog.bytes_max
+    if int(exchange.content_length or 0) > most:
         raise TooLarge(
-            f"In the background a body has at most {HELD_MAX // 2**20} MiB.",
+            f"In the background a body has at most {most // 2**20} MiB.",
             hint="Leave out is_background.",
         )
-    size = len(await exchange.body(HELD_MAX))
-    if held["bytes"] + size > HELD_MAX:
+    size = len(await exchange.body(most))
+    if backlog.is_full(size):
         raise Unavailable(
             "Too much is waiting to be done in the background.",
             code="background.busy",
             hint="Try again, or leave out is_background.",
         )
-    held["bytes"] += size
     exchange.deferred = True
     exchange.outcome = "background"
     try:
         await exchange.reply(success("added in background"))
     finally:
         await exchange.detach()
-        work = _finish(exchange, proceed, size)
-        exchange.ports.tasks.spawn(work, name=f"background {exchange.policy.name}")
+        work = partial(_finish, exchange, proceed)
+        backlog.add(work, name=f"background {exchange.policy.name}", size=size)
 
 
-async def _finish(exchange: Exchange, proceed: Proceed, size: int) -> None:
-    """Do the work, `size` bytes of body; its result or its error goes to log_api."""
+async def _finish(exchange: Exchange, proceed: Proceed) -> None:
+    """Do the work; its result or its error goes to log_api."""
     exchange.captured = bytearray()
+    token = REQUEST_ID.set(exchange.request_id)
     try:
         await proceed(exchange)
     except ApiError as error:
@@ -97,9 +95,9 @@ async def _finish(exchange: Exchange, proceed: Proceed, size: int) -> None:
         answer = bytes(exchange.captured or b"").decode(errors="replace")
         exchange.description = answer[:RESULT_MAX]
     finally:
-        held["bytes"] -= size
+        REQUEST_ID.reset(token)
         if exchange.after is not None:
-            exchange.after()
+            exchange.after(exchange)
 
 
 STEP = Step(

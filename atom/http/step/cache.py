@@ -134,6 +134,8 @@ async def _replay(exchange: Exchange, kept: bytes) -> None:
     """Send a kept answer: its content type, then its body."""
     media_type, _, body = kept.partition(b"\n")
     exchange.outcome = "cached"
+    if exchange.compressing is not None:
+        exchange.compressing.is_kept = True
     exchange.extra_headers.append((b"x-cache", b"hit"))
     headers = [
         (b"content-type", media_type),

@@ -1,86 +1,62 @@
 """Reads the headers once: request id and client address."""
 
-import re
-from functools import lru_cache
-from ipaddress import ip_address, ip_network
-from random import getrandbits
+from __future__ import annotations
 
+import re
+from random import getrandbits
+from typing import TYPE_CHECKING
+
+from atom.http.address import FORWARDED, reported_client
 from atom.http.exchange import Exchange
 from atom.http.step import Proceed, Step
 from atom.observe.request_context import REQUEST_ID
 
-PORTED = re.compile(r"\[([^\]]*)\](?::\d*)?|([^:]*):\d*")
+if TYPE_CHECKING:
+    from starlette.types import Scope
+
+    from atom.http.address import Client
+
 ACCEPTED = re.compile(rb"[A-Za-z0-9._-]{1,64}").fullmatch
-
-
-@lru_cache(maxsize=4096)
-def trusted(address: str, proxies: tuple[str, ...]) -> bool:
-    """Whether an address is one of the trusted proxies."""
-    try:
-        host = ip_address(address)
-    except ValueError:
-        return address in proxies
-    for proxy in proxies:
-        try:
-            if host in ip_network(proxy, strict=False):
-                return True
-        except ValueError:
-            continue
-    return False
-
-
-def address_behind(direct: str, forwarded: str, proxies: tuple[str, ...]) -> str:
-    """Return the address of the client, through trusted proxies alone.
-
-    >>> address_behind("10.0.0.9", "6.6.6.6, 1.2.3.4", ("10.0.0.0/8",))
-    '1.2.3.4'
-    >>> address_behind("8.8.8.8", "1.2.3.4", ("10.0.0.0/8",))
-    '8.8.8.8'
-    """
-    hops = [part.strip() for part in forwarded.split(",") if part.strip()]
-    seen = plain(direct)
-    while hops and trusted(seen, proxies):
-        seen = plain(hops.pop())
-    return seen
-
-
-@lru_cache(maxsize=4096)
-def plain(hop: str) -> str:
-    """Return an address without port, IPv4 unmapped: some proxies add both.
-
-    >>> plain("192.0.2.1:4711"), plain("[2001:db8::1]:443"), plain("::ffff:192.0.2.1")
-    ('192.0.2.1', '2001:db8::1', '192.0.2.1')
-    """
-    if found := PORTED.fullmatch(hop):
-        hop = found[1] or found[2] or hop
-    return hop.removeprefix("::ffff:")[:64] if "." in hop else hop[:64]
+NOTED = FORWARDED | {
+    b"accept-encoding",
+    b"authorization",
+    b"content-length",
+    b"transfer-encoding",
+    b"x-request-id",
+}
 
 
 async def open_context(exchange: Exchange, proceed: Proceed) -> None:
     """Give the request its id, and note the headers that later steps read."""
     scope = exchange.scope
-    forwarded: list[bytes] = []
+    forwarded: list[tuple[bytes, bytes]] = []
     for name, value in scope["headers"]:
+        if name not in NOTED:
+            continue
         if name == b"authorization":
             # Two of them are one field with a comma (RFC 9110 section 5.3) and not a
             # token: a proxy in front may have checked the other one.
             before = exchange.authorization
             exchange.authorization = before + b", " + value if before else value
+        elif name == b"accept-encoding":
+            exchange.accept_encoding = value
         elif name == b"content-length":
             exchange.content_length = value
         elif name == b"transfer-encoding":
             exchange.chunked = True
-        elif name == b"x-request-id" and ACCEPTED(value):
-            exchange.request_id = value.decode()
-        elif name == b"x-forwarded-for":
-            forwarded.append(value)
+        elif name == b"x-request-id":
+            if ACCEPTED(value):
+                exchange.request_id = value.decode()
+        else:
+            forwarded.append((name, value))
     if not exchange.request_id:
         exchange.request_id = f"{getrandbits(64):016x}"  # not a secret
     client = scope.get("client")
     address = client[0] if client else "unknown"
     if forwarded and (proxies := exchange.ports.config["config_trusted_proxy_list"]):
-        chain = b",".join(forwarded).decode("latin-1")
-        address = address_behind(address, chain, proxies)
+        found = reported_client(address, forwarded, proxies)
+        _adopt(scope, found, address)
+        address = found.address
     exchange.address = address
     scope["state"] = state = scope.get("state") or {}
     state["user"] = exchange.user
@@ -91,6 +67,24 @@ async def open_context(exchange: Exchange, proceed: Proceed) -> None:
         await proceed(exchange)
     finally:
         REQUEST_ID.reset(token)
+
+
+def _adopt(scope: Scope, client: Client, direct: str) -> None:
+    """Make the request look like the one the client sent to the proxy.
+
+    The policy of the route is not touched by it: the route was matched before.
+    """
+    if client.address != direct:
+        scope["client"] = client.address, 0
+    if client.scheme:
+        is_socket = scope["type"] == "websocket"
+        scope["scheme"] = client.scheme.replace("http", "ws" if is_socket else "http")
+    if client.host:
+        others = [line for line in scope["headers"] if line[0] != b"host"]
+        scope["headers"] = [(b"host", client.host.encode()), *others]
+    if client.prefix:
+        scope["root_path"] = client.prefix + scope.get("root_path", "")
+        scope["path"] = client.prefix + scope["path"]
 
 
 STEP = Step(open_context, "request id, client address", websocket=True)

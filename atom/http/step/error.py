@@ -1,33 +1,44 @@
-"""Turns whatever was raised further in into one shape of answer."""
+"""Turns every exception of the later steps and the route into one shape of answer."""
 
 import logging
 
 from fastapi.exceptions import RequestValidationError, WebSocketRequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
+from starlette.websockets import WebSocketDisconnect
 
 from atom import reply
 from atom.errors import ApiError, Unexpected
 from atom.http.exchange import Exchange
 from atom.http.step import Proceed, Step
+from atom.observe.request_context import HANDSHAKE_REFUSED
 
 log = logging.getLogger(__name__)
 
+TEXT_MAX = 500  # of an exception, in development
+POLICY_VIOLATION, SERVER_ERROR = 1008, 1011  # RFC 6455 section 7.4.1
 
-def known(error: Exception) -> ApiError:
-    """Return an error as the caller may hear it, its true status kept."""
+
+def shown(error: Exception, *, is_open: bool = False) -> ApiError:
+    """Return an error as the caller may see it, its true status kept.
+
+    The text of an unexpected exception is shown only where `is_open`: in development.
+    """
     if isinstance(error, ApiError):
         return error
-    if isinstance(error, RequestValidationError):
+    if isinstance(error, RequestValidationError | WebSocketRequestValidationError):
         return _unreadable(error)
     if isinstance(error, HTTPException):
         return _http(error)
+    if is_open:
+        text = f"{type(error).__name__}: {error}"[:TEXT_MAX]
+        return Unexpected(text, hint="The trace is in the log, with the request_id.")
     return Unexpected("Something went wrong.", hint="Quote the request_id to us.")
 
 
 def _http(error: HTTPException) -> ApiError:
     if isinstance(error.__cause__, ApiError):
-        return error.__cause__  # a step's own, on the way through FastAPI's reader
+        return error.__cause__  # raised by a step while FastAPI read the body
     text = error.detail if isinstance(error.detail, str) else "refused"
     return ApiError(
         text,
@@ -38,8 +49,10 @@ def _http(error: HTTPException) -> ApiError:
     )
 
 
-def _unreadable(error: RequestValidationError) -> ApiError:
-    """Name every parameter that cannot be read. The value itself is not repeated."""
+def _unreadable(
+    error: RequestValidationError | WebSocketRequestValidationError,
+) -> ApiError:
+    """Return an error that names every unreadable parameter, without its value."""
     faults = [
         {"type": fault["type"], "loc": fault["loc"], "msg": fault["msg"]}
         for fault in error.errors()
@@ -62,9 +75,9 @@ def _unreadable(error: RequestValidationError) -> ApiError:
 
 
 async def answer_http(request: object, error: Exception) -> Response:
-    """Answer for FastAPI, whose handlers sit nearer to the route than our step does."""
+    """Answer for FastAPI, which handles its own errors before the step sees them."""
     state = getattr(request, "scope", {}).get("state") or {}
-    return reply.failure(known(error), state.get("request_id", ""))
+    return reply.failure(shown(error), state.get("request_id", ""))
 
 
 HANDLERS = {
@@ -75,35 +88,41 @@ HANDLERS = {
 
 
 async def answer_errors(exchange: Exchange, proceed: Proceed) -> None:
-    """Answer an error in the house's own shape, unless an answer has already begun."""
+    """Answer an error in the one shape, unless an answer has already begun.
+
+    It is logged here, once, with its trace: nothing outside sees it again.
+    """
     try:
         await proceed(exchange)
     except Exception as error:
-        told = known(error)
-        exchange.description = told.code
-        if told.status >= 500 and not isinstance(error, ApiError):
+        is_open = exchange.ports.config["config_env"] == "development"
+        answer = shown(error, is_open=is_open)
+        exchange.description = answer.code
+        if exchange.started and isinstance(error, WebSocketDisconnect):
+            return
+        if answer.status >= 500 and not isinstance(error, ApiError):
             exchange.description += f" {type(error).__name__}"
-            # A line feed in the path would begin a line that looks like ours.
+            # A line feed in the path would begin a line that looks like Atom's own.
             path = exchange.path.encode("unicode_escape").decode()
             log.exception("%s %s failed", exchange.method, path)
-        if exchange.started:
-            raise
         if exchange.scope["type"] == "websocket":
-            return await _refuse_handshake(exchange, told, error)
-        await exchange.reply(reply.failure(told, exchange.request_id))
+            return await _end_socket(exchange, answer)
+        if not exchange.started:
+            await exchange.reply(reply.failure(answer, exchange.request_id))
 
 
-async def _refuse_handshake(
-    exchange: Exchange, told: ApiError, error: Exception
-) -> None:
-    """Refuse a WebSocket before it is accepted: a real status where the server can."""
-    if isinstance(error, WebSocketRequestValidationError):
-        raise error
+async def _end_socket(exchange: Exchange, answer: ApiError) -> None:
+    """Close a WebSocket, or refuse it: with a true status where the server can."""
+    if exchange.started:
+        if not exchange.closed:
+            await exchange.send({"type": "websocket.close", "code": SERVER_ERROR})
+        return
+    HANDSHAKE_REFUSED.set(True)
     extensions = exchange.scope.get("extensions") or {}
     if "websocket.http.response" in extensions:
-        await exchange.reply(reply.failure(told, exchange.request_id))
+        await exchange.reply(reply.failure(answer, exchange.request_id))
     else:
-        await exchange.send({"type": "websocket.close", "code": 1008})
+        await exchange.send({"type": "websocket.close", "code": POLICY_VIOLATION})
 
 
 STEP = Step(

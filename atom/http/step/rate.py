@@ -4,8 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Self
 
-from atom.account.login import network
 from atom.errors import RateLimited
+from atom.http.address import network
 from atom.http.exchange import Exchange
 from atom.http.policy import Key, RoutePolicy
 from atom.http.step import Caller, Check, Proceed, Step

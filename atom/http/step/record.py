@@ -7,7 +7,7 @@ from typing import Any
 from urllib.parse import unquote
 
 from atom.http.exchange import Exchange
-from atom.http.policy import Key, flag
+from atom.http.policy import Key, RoutePolicy, flag
 from atom.http.step import Proceed, Step
 
 IS_LOG: Key[bool] = Key(
@@ -16,7 +16,8 @@ IS_LOG: Key[bool] = Key(
     flag,
     True,
     form="0 or 1, default 1",
-    help="Whether a row is written to `log_api`.",
+    help="Whether a row is written to `log_api`. Unset: not for `/` and `/health…`, "
+    "which probes ask.",
     example=0,
 )
 
@@ -72,20 +73,28 @@ async def record(exchange: Exchange, proceed: Proceed) -> None:
     journal = exchange.ports.journal
     start = perf_counter()
 
-    def write() -> None:
+    def write(exchange: Exchange) -> None:
         journal.append(row(exchange, (perf_counter() - start) * 1000))
 
-    exchange.after = write
+    exchange.after = write  # which does not hold the exchange: no cycle to collect
     try:
         await proceed(exchange)
     finally:
         if not exchange.deferred:
-            write()
+            write(exchange)
+
+
+def _applies(policy: RoutePolicy) -> bool:
+    """Whether requests are recorded: those of a probe only where is_log says so."""
+    _, _, path = policy.name.partition(" ")
+    is_probe = path == "/" or policy.tier == "health"
+    logged: bool = policy.values.get(IS_LOG.field, not is_probe)
+    return logged
 
 
 STEP = Step(
     record,
     "one row of log_api",
     keys=(IS_LOG,),
-    applies=IS_LOG.of,
+    applies=_applies,
 )

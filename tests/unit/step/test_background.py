@@ -1,17 +1,22 @@
 """Answered at once, done after."""
 
+import gc
+from functools import partial
+
 import orjson
 import pytest
 
 from atom.errors import ApiError, TooLarge, Unavailable
 from atom.http.step.background import asked_for, run_in_background
+from atom.http.step.record import record
+from atom.task import Tasks
 from tests.unit.step.probe import Route, body
 
 
 async def test_answers_at_once_and_works_after(exchange):
     """The caller does not wait; the row of the log comes with the result."""
     made = exchange(query="is_background=1", method="POST", body=b"{}")
-    made.after = lambda: done.append(made.description)
+    made.after = lambda exchange: done.append(exchange.description)
     done, route = [], Route()
     await run_in_background(made, route)
 
@@ -30,22 +35,50 @@ async def test_reads_are_refused(exchange):
     assert "background.refused" == caught.value.code
 
 
-async def test_bodies_that_wait_are_bounded(exchange, monkeypatch):
-    """Who need not wait for an answer cannot fill the memory; it is freed again."""
-    monkeypatch.setattr("atom.http.step.background.HELD_MAX", 5)
+async def test_bodies_that_wait_are_bounded(exchange):
+    """A caller who need not wait for an answer cannot fill the memory."""
     query = {"query": "is_background=1", "method": "POST"}
-    first, second, third = (exchange(**query, body=b"{ }") for _ in range(3))
+    tasks = Tasks()
+    tasks.backlog.bytes_max = 5
+    first, second, third = (
+        exchange(**query, body=b"{ }", tasks=tasks) for _ in range(3)
+    )
     await run_in_background(first, Route())
 
     with pytest.raises(Unavailable) as caught:
         await run_in_background(second, Route())
     assert "background.busy" == caught.value.code
-    await first.ports.tasks.drain(seconds=10)
+    assert caught.value.headers["Retry-After"]
+    await tasks.drain(seconds=10)
     await run_in_background(third, Route())
-    await third.ports.tasks.drain(seconds=10)
+    await tasks.drain(seconds=10)
 
     with pytest.raises(TooLarge):
-        await run_in_background(exchange(**query, body=b"{    }"), Route())
+        await run_in_background(exchange(**query, body=b"{    }", tasks=tasks), Route())
+
+
+async def test_a_waiting_request_leaves_no_cycle(exchange):
+    """It is freed the moment it is done, whatever the garbage collector does."""
+    tasks, counted = Tasks(), []
+
+    async def one():
+        made = exchange(query="is_background=1", method="POST", body=b"{}", tasks=tasks)
+        await record(made, partial(run_in_background, proceed=Route()))
+
+    for _ in range(3):  # what is made once is made
+        await one()
+    await tasks.drain(seconds=10)
+    gc.collect()
+    gc.disable()
+    try:
+        for _ in range(100):
+            await one()
+        await tasks.drain(seconds=10)
+        counted.append(gc.collect())
+    finally:
+        gc.enable()
+
+    assert counted[0] < 100, counted
 
 
 def test_value_must_be_0_or_1():

@@ -2,7 +2,8 @@
 
 import pytest
 
-from atom.http.step.context import address_behind, open_context
+from atom.http.address import address_behind
+from atom.http.step.context import open_context
 from tests.unit.step.probe import Route, headers
 
 
@@ -39,4 +40,6 @@ async def test_believes_only_known_proxies(exchange):
 )
 def test_walks_back_through_trusted_hops(direct, forwarded, expected):
     """The first address that is not a proxy of ours is the client."""
-    assert expected == address_behind(direct, forwarded, ("10.0.0.0/8",))
+    assert expected == address_behind(
+        direct, [hop.strip() for hop in forwarded.split(",") if hop], ("10.0.0.0/8",)
+    )
