@@ -7,7 +7,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from atom import reply
 from atom.errors import Unauthenticated
-from atom.account import account, session
+from atom.account import login, session, signup
 
 router = APIRouter(tags=["Auth"])
 
@@ -94,7 +94,7 @@ def address(request: Request) -> str:
 @router.post("/auth/signup", response_model=Tokens, responses=refused(400, 403, 409))
 async def route_auth_signup(request: Request, body: ByUsername):
     """Make a user with a name and a password."""
-    return tokens(await account.signup(request.app.state.ports, **body.model_dump()))
+    return tokens(await signup.signup(request.app.state.ports, **body.model_dump()))
 
 
 @router.post(
@@ -103,13 +103,13 @@ async def route_auth_signup(request: Request, body: ByUsername):
 async def route_auth_signup_bigint(request: Request, body: ByNumber):
     """Make a user whose name and password are numbers."""
     ports = request.app.state.ports
-    return tokens(await account.signup_bigint(ports, **body.model_dump()))
+    return tokens(await signup.signup_bigint(ports, **body.model_dump()))
 
 
 async def logged_in(
     request: Request, kind: str, type: int, name: str | int, password: str
 ):
-    pair = await account.login(
+    pair = await login.login(
         request.app.state.ports,
         kind=kind,
         type=type,
@@ -182,5 +182,5 @@ async def route_auth_logout(request: Request):
     ports, state = request.app.state.ports, request.state
     if not state.user:
         raise Unauthenticated("token missing", code="token.missing")
-    await account.logout(ports, state.user["id"], state.session)
+    await session.logout(ports, state.user["id"], state.session)
     return reply.success("done")

@@ -6,7 +6,7 @@ from extend import *
 from fastapi import Query, Response
 
 from atom import openapi, reply
-from atom.account import account
+from atom.account import deletion, profile, session
 
 router = APIRouter(tags=["My account"])
 
@@ -17,7 +17,7 @@ PROFILE = openapi.OBJECT | {"examples": [{"id": 7, "username": "ada"}]}
 async def route_my_profile(request: Request) -> Response:
     """Return one's own row, and note the visit in `last_active_at`."""
     ports = request.app.state.ports
-    return reply.rows(await account.profile(ports, request.state.user["id"]))
+    return reply.rows(await profile.profile(ports, request.state.user["id"]))
 
 
 @router.get(
@@ -27,7 +27,7 @@ async def route_my_profile(request: Request) -> Response:
 async def route_my_token_refresh(request: Request):
     """Return a token made from the row as it is now; the session stays the same."""
     ports, state = request.app.state.ports, request.state
-    access, seconds = await account.refresh(ports, state.user["id"], state.session)
+    access, seconds = await session.renew(ports, state.user["id"], state.session)
     return reply.success(access, expires_in=seconds)
 
 
@@ -52,5 +52,5 @@ async def route_my_account_delete(
 ):
     """Delete one's own account."""
     user_id = request.state.user["id"]
-    await account.delete(request.app.state.ports, user_id, mode)
+    await deletion.delete(request.app.state.ports, user_id, mode)
     return reply.success("done")

@@ -4,7 +4,7 @@ from extend import *
 from fastapi import Response
 
 from atom import openapi, reply
-from atom.account import account
+from atom.account import update
 from atom import row
 from atom.row import payload, queue
 from atom.openapi import answers, documented
@@ -84,7 +84,7 @@ async def route_my_object_update(request: Request) -> Response:
     body = payload.parsed(await request.body())
     if asked.get("table") == "users":
         user, otp = request.state.user, asked.get("otp")
-        return reply.success(await account.update(ports, user, body, otp))
+        return reply.success(await update.update(ports, user, body, otp))
     made = await row.update(ports.database, reach, asked.get("table", ""), body)
     return reply.success(made)
 

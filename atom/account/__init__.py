@@ -1,13 +1,18 @@
-"""Users: sign-up, login, sessions, tokens, rights. Read in this order:
+"""Users: sign-up, login, sessions, tokens, rights.
 
-token     tokens, encoded and decoded
-password  password hashes
-identity  usernames, addresses and codes, normalized and checked
-access    api ids a user may call
-session   refresh tokens and revocation
-login     the logins, and the throttle on guesses
-profile   statements about one user
-root      the root user
-update    changes of a user's own row
-account   sign-up, profile, deletion
+In reading order:
+
+    token     access tokens, encoded and decoded
+    password  password hashes
+    name      usernames and addresses, normalized and validated
+    otp       one-time codes
+    access    the api ids a user holds
+    session   refresh tokens, renewal, revocation
+    throttle  how often a password may be guessed
+    login     the logins by password
+    signup    new users
+    profile   one's own row, and the time of the visit
+    root      the root user
+    update    changes of one's own row
+    deletion  the end of an account
 """

@@ -1,4 +1,4 @@
-"""Which api ids a user holds: what /admin routes are opened by."""
+"""The api ids a user holds, which open /admin routes."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -8,7 +8,7 @@ from atom.port import Ports, UserState
 
 
 def listed(value: object) -> frozenset[int]:
-    """Read api_access as a token carries it: a comma text, a list, or nothing.
+    """Parse api_access as a token carries it: comma-separated text, a list, or None.
 
     >>> sorted(listed("1, 2,x"))
     [1, 2]
@@ -21,7 +21,7 @@ def listed(value: object) -> frozenset[int]:
 async def require(
     ports: Ports, user: Mapping[str, Any], api_id: int | None, state: UserState | None
 ) -> None:
-    """Refuse a user who does not hold this id, as `config_mode_check_api_access` says.
+    """Refuse a user without this id, checked as `config_mode_check_api_access` sets.
 
     Raises:
         Forbidden: `access.unmapped` when the route has no id; `access.denied`.
@@ -47,7 +47,7 @@ async def require(
 async def require_too(
     ports: Ports, user: Mapping[str, Any], api_id: int | None
 ) -> None:
-    """Refuse a user whose call does what another route does, and who may not call it.
+    """Refuse a user who may not call the route that does the same.
 
     Raises:
         Forbidden, Unavailable: as `require`.

@@ -1,7 +1,7 @@
 """Passwords: hashed with Argon2id in threads of their own, so the loop never waits.
 
 A hash made with other parameters, or by the SHA-256 of former versions, still verifies
-once; the verdict then says that it should be replaced.
+once; the verdict then asks for a new hash.
 """
 
 import asyncio
@@ -9,13 +9,13 @@ import hashlib
 import hmac
 import os
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cache
 from typing import Any, TypeVar
 
-from atom import malloc as memory
+from atom import malloc
 from atom.errors import ApiError, Unavailable
 
 # Twice the rounds OWASP asks for at this memory: about 40 ms on a core of its own, 60
@@ -25,7 +25,7 @@ ROUNDS = 4
 LANES = 1
 
 IDLE_SECONDS = 1.0  # without a hash, until its memory is given back
-MAX_LENGTH = 1000  # characters; nobody types more, and hashing reads all of it
+MAX_LENGTH = 1000  # characters; more is never typed, and hashing reads all of it
 MAX_WAITING = 200  # beyond that a caller would wait longer than clients do
 OLD_SHA256 = re.compile(r"[0-9a-f]{64}", re.IGNORECASE)
 
@@ -41,7 +41,7 @@ class Verdict:
 
 
 class _Threads:
-    """As many threads as this process has cores, and a bound on who waits for them."""
+    """As many threads as this process has cores, and a bound on waiting callers."""
 
     def __init__(self, cores: int, waiting: int) -> None:
         self._pool = ThreadPoolExecutor(cores, thread_name_prefix="password")
@@ -76,7 +76,7 @@ class _Threads:
 
     def _rested(self) -> None:
         if not self._held:
-            memory.give_back()
+            malloc.give_back()
 
 
 def _cores() -> int:
@@ -98,8 +98,8 @@ def _hasher() -> Any:
 
 
 @cache
-def _nobody() -> str:
-    """Make the hash that stands in for a user who does not exist."""
+def _placeholder() -> str:
+    """Return the hash that is checked in place of one that does not exist."""
     return str(_hasher().hash(os.urandom(16).hex()))
 
 
@@ -121,18 +121,33 @@ def _matches(text: str, stored: str) -> bool:
 
 
 def _verify(text: str, stored: str | None) -> Verdict:
-    _nobody()  # made before the first check, so that it slows down no particular one
+    _placeholder()  # made before the first check, which it would slow down
     if stored is not None and OLD_SHA256.fullmatch(stored):
         digest = hashlib.sha256(_bytes(text)).hexdigest()
         ok = hmac.compare_digest(digest, stored.lower())
-        # The quick hash must not be told from the slow one by a stopwatch.
-        _matches(text, _nobody())
+        # A stopwatch must not distinguish the quick hash from the slow one.
+        _matches(text, _placeholder())
         return Verdict(ok, rehash=ok)
     if stored is None or not stored.startswith("$argon2"):
-        _matches(text, _nobody())
+        _matches(text, _placeholder())
         return Verdict(False)
     ok = _matches(text, stored)
     return Verdict(ok, rehash=ok and bool(_hasher().check_needs_rehash(stored)))
+
+
+def require_length(
+    password: str, config: Mapping[str, Any], column: str = "password"
+) -> None:
+    """Refuse a password shorter than config_password_min_length.
+
+    Raises:
+        ApiError: `password.too_short`.
+    """
+    least = config["config_password_min_length"]
+    if len(password) < least:
+        raise ApiError(
+            f"{column} must have at least {least} characters", code="password.too_short"
+        )
 
 
 async def hash_password(text: str) -> str:
@@ -151,10 +166,10 @@ async def hash_password(text: str) -> str:
 
 
 async def verify_password(text: str, stored: str | None) -> Verdict:
-    """Say whether a password belongs to a stored hash.
+    """Check a password against a stored hash.
 
-    Without a stored hash the answer is no, after the time a real check takes, so that
-    nobody learns from the clock who exists.
+    Without a stored hash the verdict is no, after the time a real check takes, so that
+    the clock does not reveal which users exist.
 
     Raises:
         Unavailable: `password.busy` when too many passwords wait to be checked.

@@ -1,11 +1,11 @@
-"""The first user, who may do everything: made once in the life of a database."""
+"""The first user, with every right: created once in the life of a database."""
 
 import secrets
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from atom.account.identity import spelled
+from atom.account.name import normalize
 from atom.account.password import hash_password
 
 MARK = "root"
@@ -21,16 +21,15 @@ create table if not exists atom.marker (
 )
 """
 SET_MARK = "insert into atom.marker (name) values ($1) on conflict do nothing"
-# User 1, whom the database keeps from being deleted. Whoever has the number or the name
-# already stays who they are.
+# User 1, which the database does not let be deleted. A user who already has the number
+# or the name stays as they are.
 MAKE = """
 insert into users (id, type, username, password, api_access, is_active, is_protected)
 values (1, $1, $2, $3, $4, 1, 1)
 on conflict do nothing
 returning id
 """
-# The number was given by hand: the sequence of a table nobody has written to yet would
-# give it again.
+# The number was set by hand: the sequence of an unused table would return it again.
 SKIP = """
 select setval(name, 1)
 from (select pg_get_serial_sequence('public.users', 'id')::regclass) as sequence (name)
@@ -40,7 +39,7 @@ where name is not null and pg_sequence_last_value(name) is null
 
 @dataclass(frozen=True)
 class RootLogin:
-    """How to log in as root; known in clear only at the moment it is made."""
+    """The login of root; known in clear only when it is created."""
 
     id: int
     type: int
@@ -51,16 +50,16 @@ class RootLogin:
 async def ensure_root(
     database: Any, config: Mapping[str, Any], api_ids: Iterable[int]
 ) -> RootLogin | None:
-    """Make the root user with these api ids, unless that was ever done before.
+    """Create the root user with these api ids, once in the life of a database.
 
-    A mark in `atom.marker` remembers it, so that a rename or a deletion stays what it
-    is. Where there is a user 1, or one with the name, none is made. Returns the login
-    only when it was made now.
+    A mark in `atom.marker` records it, so that a rename or a deletion is not undone.
+    Where there is a user 1, or one with the name, none is created. Returns the login
+    only when it was created now.
     """
     if await database.value(KNOWN) and await database.value(MARKED, MARK):
         return None
     kind = next(iter(config["config_signup_type_list"]), 1)
-    username = spelled("username", config["config_root_username"])
+    username = normalize("username", config["config_root_username"])
     password = config["config_root_password"] or secrets.token_urlsafe(12)
     stored = await hash_password(password)
     access = ",".join(str(one) for one in sorted(set(api_ids)))

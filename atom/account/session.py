@@ -1,8 +1,8 @@
-"""Sessions: an access token to show, and a refresh token to get the next pair with.
+"""Sessions: an access token to send, and a refresh token to get the next pair with.
 
 A session is a family of refresh tokens, each good for one rotation. Only their SHA-256
-is stored: they are long and random, so a slow hash would add nothing. A family one of
-whose tokens was revoked is dead as a whole. Access tokens carry the family as `sid`;
+is stored: they are long and random, so a slow hash would add nothing. A family with one
+revoked token is dead as a whole. Access tokens carry the family as `sid`;
 the first token of a family has its id, so that either column names the session.
 """
 
@@ -19,6 +19,7 @@ import orjson
 
 from atom.account import token
 from atom.errors import Forbidden, Unauthenticated
+from atom.port import Ports
 
 log = logging.getLogger(__name__)
 
@@ -62,8 +63,8 @@ update atom.session set revoked_at = now() where user_id = $1 and revoked_at is 
 
 REMOVE_USER = "delete from atom.session where user_id = $1"
 
-# A revoked session must be known for as long as its last access token may live, and the
-# first token of a family, whose id is the session's, for as long as any of the family.
+# A revoked session is kept for as long as its last access token may live, and the first
+# token of a family, which has the session's id, for as long as any of the family.
 PRUNE = """
 delete from atom.session s
 where s.user_id = $1 and s.expires_at < now() - make_interval(secs => $2)
@@ -75,7 +76,7 @@ where s.user_id = $1 and s.expires_at < now() - make_interval(secs => $2)
 
 @dataclass(frozen=True)
 class TokenPair:
-    """What a login gives: tokens, and how many seconds the access token lives."""
+    """The answer to a login: tokens, and the seconds the access token lives."""
 
     access: str
     refresh: str
@@ -84,7 +85,7 @@ class TokenPair:
 
 @dataclass(frozen=True)
 class Person:
-    """A user as the tables have them now, and what their token shall carry."""
+    """A user as the tables have them now, and the claims of their token."""
 
     id: int
     version: int
@@ -95,19 +96,19 @@ class Person:
     @classmethod
     def of(cls, row: Mapping[str, Any], config: Mapping[str, Any]) -> "Person":
         """Read a row that has the columns of PERSON."""
-        said = orjson.loads(row["claims"] or "{}")
+        columns = orjson.loads(row["claims"] or "{}")
         names = config["config_token_key_list"]
         return cls(
             id=row["id"],
             version=row["version"],
-            claims={name: said.get(name) for name in names},
+            claims={name: columns.get(name) for name in names},
             is_active=row["is_active"] != 0,
             is_deleted=row["is_deleted"] == 1,
         )
 
 
 def require_usable(person: Person | None) -> Person:
-    """Return the person, if there is one who may use tokens.
+    """Return the person, if they may use tokens.
 
     Raises:
         Unauthenticated: `account.missing` when deleted, softly or not.
@@ -123,7 +124,7 @@ def require_usable(person: Person | None) -> Person:
 async def person_now(
     database: Any, user_id: int, config: Mapping[str, Any]
 ) -> Person | None:
-    """Read a user as they are now; None when there is none."""
+    """Return a user as they are now; None when there is none."""
     row = await database.row(PERSON, user_id, list(config["config_token_key_list"]))
     return None if row is None else Person.of(row, config)
 
@@ -152,7 +153,7 @@ async def open_session(
 async def _issue(
     database: Any, person: Person, family: uuid.UUID | None, config: Mapping[str, Any]
 ) -> TokenPair:
-    """Add a token to a family, or begin one. The token names the version it is for."""
+    """Add a token to a family, or begin one. The token carries the user's version."""
     await database.run(PRUNE, person.id, float(config["config_token_expire_sec"]))
     made = uuid.uuid4()
     family = family or made
@@ -175,8 +176,8 @@ async def _issue(
 async def rotate(database: Any, refresh: str, config: Mapping[str, Any]) -> TokenPair:
     """Exchange a refresh token for the next pair.
 
-    Of two callers with the same token one wins; the other shows that it was copied, and
-    the session ends for both. A password changed since then ends it too.
+    Of two callers with the same token one wins; the other proves that it was copied,
+    and the session ends for both. So does a change of the password.
 
     Raises:
         Unauthenticated: `token.invalid`, `token.expired`, `account.missing`.
@@ -206,13 +207,34 @@ async def _refuse(database: Any, digest: bytes) -> None:
         raise token.expired()
 
 
+async def renew(ports: Ports, user_id: int, session_id: str) -> tuple[str, int]:
+    """Return an access token from the row as it is now, and its seconds to live.
+
+    The session stays the same, so that logging out ends this token as well.
+
+    Raises:
+        Unauthenticated: `account.missing`.
+        Forbidden: `active.inactive`.
+    """
+    found = await person_now(ports.database, user_id, ports.config)
+    person = require_usable(found)
+    seconds = ports.config["config_token_expire_sec"]
+    return access_token(person, session_id, ports.config), seconds
+
+
+async def logout(ports: Ports, user_id: int, session_id: str) -> None:
+    """End a session of a user, for its access and its refresh tokens."""
+    await revoke(ports.database, session_id, user_id)
+    ports.users.forget(user_id)
+
+
 async def revoke(database: Any, session: uuid.UUID | str, user_id: int) -> None:
     """End one session of a user; nothing happens when it has ended already."""
     try:
         family = session if isinstance(session, uuid.UUID) else uuid.UUID(session)
     except ValueError:
         return
-    # A rotation under way may add a token this statement does not see; once it is
+    # A rotation in progress may add a token this statement does not see; once it is
     # committed the next turn does. No rotation begins after the first turn.
     while await database.run(REVOKE_FAMILY, family, user_id):
         continue
@@ -224,7 +246,7 @@ async def revoke_all(database: Any, user_id: int) -> None:
 
 
 async def remove_all(database: Any, user_id: int) -> None:
-    """Forget every session of a user who is gone."""
+    """Delete every session of a user who was deleted."""
     await database.run(REMOVE_USER, user_id)
 
 

@@ -1,8 +1,8 @@
-"""Signed tokens that say who a user is. Pure: clock, keys and chance are arguments.
+"""Signed tokens that identify a user. Pure: clock, keys and randomness are arguments.
 
 An access token carries `data` (columns of the user), `sub` (the user's id), `sid` (the
-session it belongs to) and `ver` (the user's token version), beside `exp`, `iat`, `jti`
-and `type`. Whoever checks a token compares `ver` and `sid` with what holds now.
+session it belongs to) and `ver` (the user's token version), with `exp`, `iat`, `jti`
+and `type`. A check of a token compares `ver` and `sid` with the current ones.
 """
 
 import hashlib
@@ -20,7 +20,7 @@ MAX_BYTES = 8192
 REQUIRED = ("exp", "iat", "jti", "sub", "type")
 
 # PyJWT would read the clock for exp, iat and nbf: those are checked here, with the
-# `now` that was handed in.
+# argument `now`.
 _JWT = jwt.PyJWT(
     options={
         "require": list(REQUIRED),
@@ -36,7 +36,7 @@ _JWT = jwt.PyJWT(
 
 @dataclass(frozen=True, slots=True)
 class Claims:
-    """What a verified token says. `user` may be shared: copy it before changing it."""
+    """The content of a verified token. `user` is shared: copy it before a change."""
 
     user: dict[str, Any]
     subject: int
@@ -79,13 +79,13 @@ def encode(
 
 
 def decode(token: str, keys: Sequence[str], now: int) -> Claims:
-    """Verify a token against each key and return what it says.
+    """Verify a token against each key and return its claims.
 
     Raises:
         Unauthenticated: `token.expired` when it was good once, else `token.invalid`.
 
     Source: RFC 7519 section 4.1 (claims); RFC 8725 sections 3.1 (fix the algorithm),
-    3.11 (tell kinds of tokens apart).
+    3.11 (distinguish kinds of tokens).
     """
     claims = _claims(_verified(token, keys))
     if now >= claims.expires:
@@ -103,14 +103,14 @@ def signing_keys(text: str) -> tuple[str, ...]:
 
 
 def invalid() -> Unauthenticated:
-    """Say that a token does not verify, and nothing of why."""
+    """Return the error of an invalid token. Deliberately without the reason."""
     return Unauthenticated(
         "token invalid", code="token.invalid", hint="Log in again for a new token."
     )
 
 
 def expired() -> Unauthenticated:
-    """Say that a token was good once."""
+    """Return the error of a token that was good once."""
     return Unauthenticated(
         "token expired",
         code="token.expired",
@@ -127,21 +127,21 @@ def _verified(token: str, keys: Sequence[str]) -> Mapping[str, Any]:
         except jwt.InvalidSignatureError:
             continue  # perhaps it was signed with the other key
         except (jwt.PyJWTError, ValueError, RecursionError):
-            # ValueError: text that is no ASCII, numbers too long to read.
+            # ValueError: text beyond ASCII, numbers too long to parse.
             break
     raise invalid()
 
 
-def _claims(said: Mapping[str, Any]) -> Claims:
-    user, subject, session = said.get("data"), said["sub"], said.get("sid")
-    numbers = (said["exp"], said["iat"], said.get("ver"))
+def _claims(payload: Mapping[str, Any]) -> Claims:
+    user, subject, session = payload.get("data"), payload["sub"], payload.get("sid")
+    numbers = (payload["exp"], payload["iat"], payload.get("ver"))
     if (
-        said["type"] != ACCESS
+        payload["type"] != ACCESS
         or not isinstance(user, dict)
         or not isinstance(subject, str)
         or not (subject.isascii() and subject.isdecimal() and len(subject) < 20)
         or not isinstance(session, str)
-        or not isinstance(said["jti"], str)
+        or not isinstance(payload["jti"], str)
         or not all(type(number) is int for number in numbers)
     ):
         raise invalid()
@@ -149,10 +149,10 @@ def _claims(said: Mapping[str, Any]) -> Claims:
         user=user,
         subject=int(subject),
         session=session,
-        version=said["ver"],
-        issued=said["iat"],
-        expires=said["exp"],
-        unique=said["jti"],
+        version=payload["ver"],
+        issued=payload["iat"],
+        expires=payload["exp"],
+        unique=payload["jti"],
     )
 
 
@@ -168,7 +168,7 @@ class Decoder:
         self._known: dict[str, Claims] = {}
 
     def decode(self, token: str, now: int) -> Claims:
-        """Return what a token says.
+        """Return the claims of a token.
 
         Raises:
             Unauthenticated: as `decode` above.

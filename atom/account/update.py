@@ -1,13 +1,15 @@
-"""Changing one's own row of users: what goes alone, and what has to be proven first."""
+"""Changing one's own row of users: which columns go alone, and which need a proof."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from atom.account.identity import checked, verify_otp
-from atom.account.login import Guard, check_password
-from atom.account.password import hash_password
+from atom.account.login import check_password
+from atom.account.name import validate
+from atom.account.otp import verify_otp
+from atom.account.password import hash_password, require_length
 from atom.account.session import revoke_all
+from atom.account.throttle import LoginThrottle
 from atom.account.token import signing_keys
 from atom.datatype.value import from_json
 from atom.errors import ApiError, Forbidden, Unauthenticated, Unprocessable, nearest
@@ -20,8 +22,8 @@ PASSWORDS = ("password", "password_bigint")
 ADDRESSES = ("email", "mobile")
 OLD = "password_old"
 
-# What nobody changes of their own row, besides config_column_disabled_list: who they
-# are, what they may do, and what the server keeps account of.
+# Columns a user never changes in their own row, in addition to
+# config_column_disabled_list: identity, rights, and the server's own record.
 MANAGED = frozenset(
     {
         "created_at",
@@ -36,7 +38,7 @@ MANAGED = frozenset(
 )
 
 OWN = "select id, password, password_bigint, email, mobile from users where id = $1"
-# Nothing is written when the password that was proven is the stored one no more.
+# Nothing is written when the password that was verified is no longer the stored one.
 SET_PASSWORD = {
     "password": """
 update users set password = $2, updated_by_id = $1
@@ -50,31 +52,16 @@ where id = $1 and (password, password_bigint) is not distinct from ($3::text, $4
 
 
 @dataclass(frozen=True)
-class Wish:
-    """What a caller wants changed of their own row, sorted by what it asks for."""
+class Changes:
+    """The changes a caller asks for, sorted by what each needs."""
 
     password: tuple[str, str] | None  # column, new password
     password_old: str | None
     columns: Mapping[str, Any]
 
 
-def check_new_password(
-    password: str, config: Mapping[str, Any], column: str = "password"
-) -> None:
-    """Refuse a password shorter than config_password_min_length.
-
-    Raises:
-        ApiError: `password.too_short`.
-    """
-    least = config["config_password_min_length"]
-    if len(password) < least:
-        raise ApiError(
-            f"{column} must have at least {least} characters", code="password.too_short"
-        )
-
-
 def forget(ports: Ports, user_id: int) -> None:
-    """Let this worker ask again at once; the others hear of it from the database."""
+    """Drop a user from this worker's cache; the database notifies the others."""
     ports.users.forget(user_id)
 
 
@@ -83,8 +70,8 @@ async def update(
 ) -> int:
     """Change one's own row of users. Return its id.
 
-    A password goes alone (with `password_old` beside it) and ends every session; an
-    e-mail or mobile goes one at a time, with an OTP sent to the new address.
+    A password goes alone (with `password_old`) and ends every session; an e-mail or
+    mobile goes one at a time, with an OTP sent to the new address.
 
     Raises:
         Forbidden: `account.wrong_id` for any id but one's own.
@@ -96,17 +83,17 @@ async def update(
         raise ApiError("The body takes an object with 'id'.")
     require_own(me, changes)
     table = ports.database.catalog.table("users")
-    wish = read(table, ports.config, changes)
+    wanted = read(table, ports.config, changes)
     row = await ports.database.row(OWN, me)
     if row is None:
         raise Unauthenticated("user not found", code="account.missing")
-    if wish.password is not None:
-        await _change_password(ports, row, wish)
+    if wanted.password is not None:
+        await _change_password(ports, row, wanted)
         return me
     for kind in ADDRESSES:
-        if kind in wish.columns and wish.columns[kind] != row[kind]:
-            await _prove(ports, kind, wish.columns[kind] or row[kind], otp)
-    await _write(ports, table, me, wish.columns)
+        if kind in wanted.columns and wanted.columns[kind] != row[kind]:
+            await _prove(ports, kind, wanted.columns[kind] or row[kind], otp)
+    await _write(ports, table, me, wanted.columns)
     return me
 
 
@@ -124,8 +111,10 @@ def require_own(me: int, changes: Mapping[str, Any]) -> None:
         raise Forbidden("wrong id", code="account.wrong_id", hint=f"Yours is {me}.")
 
 
-def read(table: Table, config: Mapping[str, Any], changes: Mapping[str, Any]) -> Wish:
-    """Sort the changes, and refuse those that are never allowed together or at all."""
+def read(
+    table: Table, config: Mapping[str, Any], changes: Mapping[str, Any]
+) -> Changes:
+    """Sort the changes; refuse those that are not allowed together, or at all."""
     wanted = {name: value for name, value in changes.items() if name != "id"}
     old = wanted.pop(OLD, None)
     if old is not None and not isinstance(old, str | int):
@@ -143,14 +132,14 @@ def read(table: Table, config: Mapping[str, Any], changes: Mapping[str, Any]) ->
                 hint=f"Send id, {secrets[0]} and {OLD}, nothing else.",
             )
         password = _password(secrets[0], wanted[secrets[0]], config)
-        return Wish((secrets[0], password), None if old is None else str(old), {})
+        return Changes((secrets[0], password), None if old is None else str(old), {})
     if old is not None:
         raise ApiError(f"{OLD} goes with a password", code="account.not_alone")
     if all(kind in wanted for kind in ADDRESSES):
         raise ApiError(
             "email and mobile must be changed one at a time", code="account.not_alone"
         )
-    return Wish(
+    return Changes(
         None, None, {name: _value(table, name, wanted[name]) for name in wanted}
     )
 
@@ -190,36 +179,38 @@ def _password(column: str, value: Any, config: Mapping[str, Any]) -> str:
         str(value).isascii() and str(value).isdecimal()
     ):
         raise ApiError(f"{column} must be a whole number", code="value.unreadable")
-    check_new_password(str(value), config, column)
+    require_length(str(value), config, column)
     return str(value)
 
 
 def _value(table: Table, name: str, value: Any) -> Any:
     if name in {"username", *ADDRESSES} and isinstance(value, str):
-        value = checked(name, value)
+        value = validate(name, value)
     if name in {"username", "username_bigint"} and value is None:
         raise Unprocessable(f"{name} cannot be taken away")
     return from_json(table.columns[name], value)
 
 
 def wrong_old() -> Unauthenticated:
-    """Say that the old password is not the one that is stored."""
+    """Return the error of an old password that is not the stored one."""
     return Unauthenticated(f"{OLD} is wrong", code="account.wrong_password")
 
 
-async def _change_password(ports: Ports, row: Mapping[str, Any], wish: Wish) -> None:
-    """Prove the old password, store the new one, end every session."""
-    column, password = wish.password or ("", "")
+async def _change_password(
+    ports: Ports, row: Mapping[str, Any], changes: Changes
+) -> None:
+    """Verify the old password, store the new one, end every session."""
+    column, password = changes.password or ("", "")
     other = PASSWORDS[column == "password"]
-    # Somebody who came by OTP or Google has no password to prove.
+    # A user who signed up by OTP or Google has no password to verify.
     stored = row[column] or row[other]
     if ports.config["config_is_password_old_check"] and stored:
-        if wish.password_old is None:
+        if changes.password_old is None:
             raise ApiError(f"{OLD} is mandatory", code="account.no_password_old")
         # Not one address for all: they would share its count of failures.
         mine = f"own {row['id']}"
-        guard = Guard.of(ports.counter, mine, mine)
-        await check_password(guard, wish.password_old, stored, wrong_old())
+        throttle = LoginThrottle.for_user(ports.counter, mine, mine)
+        await check_password(throttle, changes.password_old, stored, wrong_old())
     made = await hash_password(password)
     async with ports.database.transaction() as connection:
         proven = (row["password"], row["password_bigint"])
@@ -231,7 +222,7 @@ async def _change_password(ports: Ports, row: Mapping[str, Any], wish: Wish) -> 
 
 
 async def _prove(ports: Ports, kind: str, address: str | None, otp: str | None) -> None:
-    """Check the OTP of a new address; to take one away, of the old one."""
+    """Check the OTP of a new address; to remove an address, of the old one."""
     if not ports.config["config_is_otp_verify"] or address is None:
         return
     if not otp:

@@ -7,10 +7,12 @@ import time
 import orjson
 import pytest
 
-from atom.account import account
-from atom.account.login import Guard, check_password
+from atom.account import deletion, profile, root, signup
+from atom.account import login as login_module
+from atom.account.login import check_password
 from atom.account.password import hash_password, verify_password
-from atom.account.session import rotate
+from atom.account.session import logout, renew, rotate
+from atom.account.throttle import LoginThrottle
 from atom.errors import ApiError, Conflict, Forbidden, RateLimited, Unauthenticated
 from tests.account_setup import cluster, database_url, ports, template
 
@@ -23,8 +25,8 @@ PASSWORD = "correct horse"
 async def user_id(ports):
     """A user with a name, an e-mail, a mobile and numbers, not the first one."""
     await ports.database.run("insert into users (type, username) values (1, 'first')")
-    pair = await account.signup(ports, type=1, username="ada", password=PASSWORD)
-    numbers = await account.signup_bigint(
+    pair = await signup.signup(ports, type=1, username="ada", password=PASSWORD)
+    numbers = await signup.signup_bigint(
         ports, type=1, username_bigint=555, password_bigint=12345678
     )
     await ports.database.run(
@@ -37,7 +39,9 @@ async def user_id(ports):
 def login(ports, name="ada", password=PASSWORD, kind="username", **more):
     """Log in as ada unless said otherwise."""
     arguments = {"type": 1, "address": "192.0.2.1", **more}
-    return account.login(ports, kind=kind, name=name, password=password, **arguments)
+    return login_module.login(
+        ports, kind=kind, name=name, password=password, **arguments
+    )
 
 
 async def code(work):
@@ -55,7 +59,7 @@ def closed(ports, **changes):
 class TestSignup:
     async def test_gives_tokens_of_a_user_without_rights(self, ports):
         """Who signs up has no api_access, whatever type they choose."""
-        pair = await account.signup(ports, type=1, username="ada", password=PASSWORD)
+        pair = await signup.signup(ports, type=1, username="ada", password=PASSWORD)
         claims = ports.tokens.decode(pair.access, int(time.time()))
 
         assert claims.user == {
@@ -67,8 +71,8 @@ class TestSignup:
 
     async def test_stores_a_slow_hash(self, ports):
         """The stored password is Argon2id, for names and for numbers."""
-        await account.signup(ports, type=1, username="ada", password=PASSWORD)
-        await account.signup_bigint(
+        await signup.signup(ports, type=1, username="ada", password=PASSWORD)
+        await signup.signup_bigint(
             ports, type=1, username_bigint=1, password_bigint=12345678
         )
         rows = await ports.database.rows(
@@ -80,9 +84,9 @@ class TestSignup:
 
     async def test_name_is_taken_once(self, ports):
         """The same name of the same type is a conflict that says so."""
-        await account.signup(ports, type=1, username="ada", password=PASSWORD)
+        await signup.signup(ports, type=1, username="ada", password=PASSWORD)
         with pytest.raises(Conflict) as caught:
-            await account.signup(ports, type=1, username=" ada ", password=PASSWORD)
+            await signup.signup(ports, type=1, username=" ada ", password=PASSWORD)
 
         assert caught.value.message == "username already exists"
 
@@ -90,7 +94,7 @@ class TestSignup:
         """Signups that race for a name: one user, and conflicts for the others."""
         results = await asyncio.gather(
             *(
-                account.signup(ports, type=1, username="ada", password=PASSWORD)
+                signup.signup(ports, type=1, username="ada", password=PASSWORD)
                 for _ in range(5)
             ),
             return_exceptions=True,
@@ -102,22 +106,22 @@ class TestSignup:
     async def test_number_is_taken_once(self, ports):
         """The same holds for names that are numbers."""
         who = {"type": 1, "username_bigint": 5, "password_bigint": 12345678}
-        await account.signup_bigint(ports, **who)
+        await signup.signup_bigint(ports, **who)
 
-        assert await code(account.signup_bigint(ports, **who)) == "account.exists"
+        assert await code(signup.signup_bigint(ports, **who)) == "account.exists"
 
     @pytest.mark.parametrize("name", ["", "  ", "x" * 101, "a\nb", "a\0b", "a\u202eb"])
     async def test_name_keeps_the_rules(self, ports, name):
         """Empty, long and invisible names are refused."""
-        work = account.signup(ports, type=1, username=name, password=PASSWORD)
+        work = signup.signup(ports, type=1, username=name, password=PASSWORD)
 
         assert await code(work) == "identity.unreadable"
 
     async def test_password_keeps_the_rules(self, ports):
         """A short password and a huge one are refused, also as numbers."""
-        short = account.signup(ports, type=1, username="a", password="x" * 7)
-        huge = account.signup(ports, type=1, username="a", password="x" * 1001)
-        number = account.signup_bigint(
+        short = signup.signup(ports, type=1, username="a", password="x" * 7)
+        huge = signup.signup(ports, type=1, username="a", password="x" * 1001)
+        number = signup.signup_bigint(
             ports, type=1, username_bigint=1, password_bigint=1234567
         )
 
@@ -128,7 +132,7 @@ class TestSignup:
     async def test_type_must_be_listed(self, ports):
         """A type outside config_signup_type_list is refused, naming the list."""
         with pytest.raises(ApiError) as caught:
-            await account.signup(ports, type=2, username="a", password=PASSWORD)
+            await signup.signup(ports, type=2, username="a", password=PASSWORD)
 
         assert caught.value.message == "type must be one of 1"
 
@@ -136,7 +140,7 @@ class TestSignup:
         """With config_is_signup 0 nobody signs up."""
         closed(ports, config_is_signup=False)
         with pytest.raises(Forbidden) as caught:
-            await account.signup(ports, type=1, username="a", password=PASSWORD)
+            await signup.signup(ports, type=1, username="a", password=PASSWORD)
 
         assert caught.value.message == "signup disabled"
 
@@ -255,14 +259,14 @@ class TestGuesses:
 
     async def test_right_one_is_not_told_once_there_is_no_room(self, ports, user_id):
         """A guess that was begun before ten failed, and ends after, opens nothing."""
-        guard = Guard.of(ports.counter, "username 1 ada", "192.0.2.7")
+        throttle = LoginThrottle.for_user(ports.counter, "username 1 ada", "192.0.2.7")
         stored = await hash_password(PASSWORD)
         guess = asyncio.create_task(
-            check_password(guard, PASSWORD, stored, Unauthenticated("wrong"))
+            check_password(throttle, PASSWORD, stored, Unauthenticated("wrong"))
         )
         await asyncio.sleep(0)
         for _ in range(10):
-            await guard.failed()
+            await throttle.fail()
 
         with pytest.raises(RateLimited):
             await guess
@@ -290,7 +294,7 @@ class TestGuesses:
 
     async def test_on_many_users_are_stopped(self, ports, user_id, monkeypatch):
         """One address that tries one password on everybody is stopped too."""
-        monkeypatch.setattr("atom.account.login.ADDRESS_TIMES", 3)
+        monkeypatch.setattr("atom.account.throttle.ADDRESS_TIMES", 3)
         for number in range(3):
             await code(login(ports, f"user{number}", "wrong"))
 
@@ -318,7 +322,7 @@ class TestProfile:
             " google_data = '{}' where id = $1",
             user_id,
         )
-        row = orjson.loads(await account.profile(ports, user_id))
+        row = orjson.loads(await profile.profile(ports, user_id))
         columns = set(ports.database.catalog.table("users").columns)
 
         assert row["id"] == user_id
@@ -330,14 +334,14 @@ class TestProfile:
     async def test_never_shows_a_password_whatever_config_says(self, ports, user_id):
         """Emptying config_column_secret_list opens no password."""
         closed(ports, config_column_secret_list=())
-        row = orjson.loads(await account.profile(ports, user_id))
+        row = orjson.loads(await profile.profile(ports, user_id))
 
         assert "google_data" in row
         assert not [name for name in row if "password" in name]
 
     async def test_notes_the_visit(self, ports, user_id):
         """last_active_at is set after the first visit, without being waited for."""
-        await account.profile(ports, user_id)
+        await profile.profile(ports, user_id)
         await ports.tasks.drain(seconds=5)
 
         assert await ports.database.value(
@@ -347,10 +351,10 @@ class TestProfile:
 
     async def test_notes_one_visit_a_minute(self, ports, user_id):
         """The second visit of a minute writes nothing, nor does another worker's."""
-        await account.profile(ports, user_id)
+        await profile.profile(ports, user_id)
         await ports.tasks.drain(seconds=5)
         await ports.database.run("update users set last_active_at = null")
-        await account.profile(ports, user_id)
+        await profile.profile(ports, user_id)
 
         assert ports.tasks.running == 0
         assert await ports.database.value(
@@ -359,12 +363,12 @@ class TestProfile:
 
     async def test_of_nobody_is_not_found(self, ports, user_id):
         """A user who is gone has no profile."""
-        assert await code(account.profile(ports, 999)) == "account.missing"
+        assert await code(profile.profile(ports, 999)) == "account.missing"
 
 
 def test_visits_are_remembered_for_a_minute_and_for_so_many():
     """A visit is due again after 60 s, or when too many others came since."""
-    touches = account.Touches(size=2)
+    touches = profile.Touches(size=2)
 
     assert [touches.due(1, now) for now in (0, 59.9, 60, 61)] == [
         True,
@@ -384,7 +388,7 @@ class TestTokenRefresh:
         await ports.database.run(
             "update users set api_access = '4' where id = $1", user_id
         )
-        access, seconds = await account.refresh(ports, user_id, session)
+        access, seconds = await renew(ports, user_id, session)
         claims = ports.tokens.decode(access, int(time.time()))
 
         assert claims.user["api_access"] == "4"
@@ -392,9 +396,9 @@ class TestTokenRefresh:
 
     async def test_of_a_deleted_user_says_not_found(self, ports, user_id):
         """After a hard delete the answer is `user not found`."""
-        await account.delete(ports, user_id, "hard")
+        await deletion.delete(ports, user_id, "hard")
         with pytest.raises(Unauthenticated) as caught:
-            await account.refresh(ports, user_id, "")
+            await renew(ports, user_id, "")
 
         assert caught.value.message == "user not found"
 
@@ -403,7 +407,7 @@ async def test_logout_ends_the_refresh_token(ports, user_id):
     """After logging out the session has no next pair; other sessions have."""
     pair, other = await login(ports), await login(ports)
     session = ports.tokens.decode(pair.access, int(time.time())).session
-    await account.logout(ports, user_id, session)
+    await logout(ports, user_id, session)
 
     assert (
         await code(rotate(ports.database, pair.refresh, ports.config))
@@ -416,7 +420,7 @@ class TestDelete:
     async def test_soft_keeps_the_row_and_ends_the_account(self, ports, user_id):
         """Marked as deleted: no login, no refresh, the version has moved."""
         pair = await login(ports)
-        await account.delete(ports, user_id, "soft")
+        await deletion.delete(ports, user_id, "soft")
         version = await ports.database.value(
             "select version from atom.token_version where user_id = $1", user_id
         )
@@ -434,7 +438,7 @@ class TestDelete:
     async def test_hard_removes_the_row_and_its_sessions(self, ports, user_id):
         """Gone, with every session."""
         await login(ports)
-        await account.delete(ports, user_id, "hard")
+        await deletion.delete(ports, user_id, "hard")
 
         for table in ("users where id", "atom.session where user_id"):
             assert 0 == await ports.database.value(
@@ -444,7 +448,7 @@ class TestDelete:
     async def test_other_mode_names_both(self, ports, user_id):
         """A mode that does not exist is answered with those that do."""
         with pytest.raises(ApiError) as caught:
-            await account.delete(ports, user_id, "zzz")
+            await deletion.delete(ports, user_id, "zzz")
 
         assert caught.value.status == 400
         assert "soft" in caught.value.message and "hard" in caught.value.message
@@ -461,25 +465,25 @@ class TestDelete:
         """Who has api_access, or is protected, stays in either mode."""
         await ports.database.run(f"update users set {change} where id = $1", user_id)
 
-        assert await code(account.delete(ports, user_id, mode)) == word
+        assert await code(deletion.delete(ports, user_id, mode)) == word
         assert (await login(ports)).access
 
     @pytest.mark.parametrize("mode", ["soft", "hard"])
     async def test_of_the_first_user_is_refused(self, ports, user_id, mode):
         """User 1 stays, with or without rights."""
-        assert await code(account.delete(ports, 1, mode)) == "account.protected"
+        assert await code(deletion.delete(ports, 1, mode)) == "account.protected"
 
     async def test_twice_is_not_found(self, ports, user_id):
         """Who is deleted already is nobody."""
-        await account.delete(ports, user_id, "soft")
+        await deletion.delete(ports, user_id, "soft")
 
-        assert await code(account.delete(ports, user_id, "hard")) == "account.missing"
+        assert await code(deletion.delete(ports, user_id, "hard")) == "account.missing"
 
 
 class TestRoot:
     async def test_is_user_one_with_every_right(self, ports):
         """The first user has config's name, the ids given, a password made for it."""
-        made = await account.ensure_root(ports.database, ports.config, [3, 1, 2])
+        made = await root.ensure_root(ports.database, ports.config, [3, 1, 2])
         row = await ports.database.row("select * from users")
 
         assert (made.id, made.username, row["api_access"]) == (1, "root", "1,2,3")
@@ -489,14 +493,14 @@ class TestRoot:
     async def test_has_the_password_of_config(self, ports):
         """A password that is set is used."""
         closed(ports, config_root_password="set by hand", config_root_username="boss")
-        await account.ensure_root(ports.database, ports.config, [1])
+        await root.ensure_root(ports.database, ports.config, [1])
 
         assert (await login(ports, "boss", "set by hand")).access
 
     async def test_is_made_once_by_many(self, ports):
         """Workers that start together make one root; one of them tells the login."""
         made = await asyncio.gather(
-            *(account.ensure_root(ports.database, ports.config, [1]) for _ in range(4))
+            *(root.ensure_root(ports.database, ports.config, [1]) for _ in range(4))
         )
 
         assert sum(one is not None for one in made) == 1
@@ -504,22 +508,22 @@ class TestRoot:
 
     async def test_is_not_made_again_after_a_rename(self, ports):
         """A renamed root stays the only one."""
-        await account.ensure_root(ports.database, ports.config, [1])
+        await root.ensure_root(ports.database, ports.config, [1])
         await ports.database.run("update users set username = 'boss', id = 77")
 
-        assert await account.ensure_root(ports.database, ports.config, [1]) is None
+        assert await root.ensure_root(ports.database, ports.config, [1]) is None
         assert await ports.database.value("select count(*) from users") == 1
 
     async def test_leaves_a_first_user_alone(self, ports):
         """Where somebody is user 1 already, nobody is given rights."""
-        await account.signup(ports, type=1, username="ada", password=PASSWORD)
+        await signup.signup(ports, type=1, username="ada", password=PASSWORD)
 
-        assert await account.ensure_root(ports.database, ports.config, [1]) is None
+        assert await root.ensure_root(ports.database, ports.config, [1]) is None
         assert await ports.database.value("select count(api_access) from users") == 0
 
     async def test_lets_the_next_user_be_two(self, ports):
         """Signing up works right after root was made."""
-        await account.ensure_root(ports.database, ports.config, [1])
-        pair = await account.signup(ports, type=1, username="ada", password=PASSWORD)
+        await root.ensure_root(ports.database, ports.config, [1])
+        pair = await signup.signup(ports, type=1, username="ada", password=PASSWORD)
 
         assert ports.tokens.decode(pair.access, int(time.time())).subject == 2

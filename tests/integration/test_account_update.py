@@ -4,9 +4,12 @@ import asyncio
 
 import pytest
 
-from atom.account import account
-from atom.account.identity import sealed, spelled, verify_otp
+from atom.account.login import login as log_in
+from atom.account.name import normalize
+from atom.account.otp import hash_code, verify_otp
 from atom.account.session import rotate
+from atom.account.signup import signup
+from atom.account.update import update
 from atom.errors import ApiError, Conflict, Forbidden, Unauthenticated
 from tests.account_setup import KEY, cluster, database_url, ports, template
 
@@ -19,7 +22,7 @@ NEW = "battery staple"
 @pytest.fixture
 async def user(ports):
     """The claims of a user who signed up with a password."""
-    await account.signup(ports, type=1, username="ada", password=PASSWORD)
+    await signup(ports, type=1, username="ada", password=PASSWORD)
     found = await ports.database.value("select id from users")
     return {"id": found, "is_active": None, "api_access": None}
 
@@ -29,7 +32,7 @@ def change(ports, user):
     """Send changes of one's own row."""
 
     async def send(otp=None, **changes):
-        return await account.update(ports, user, {"id": user["id"], **changes}, otp)
+        return await update(ports, user, {"id": user["id"], **changes}, otp)
 
     return send
 
@@ -39,10 +42,10 @@ def send_otp(ports):
     """Store a code as the senders do."""
 
     async def sent(otp, kind, address):
-        address = spelled(kind, address)
+        address = normalize(kind, address)
         await ports.database.run(
             "insert into otp (otp, email, mobile) values ($1, $2, $3)",
-            sealed(otp, address, KEY),
+            hash_code(otp, address, KEY),
             address if kind == "email" else None,
             address if kind == "mobile" else None,
         )
@@ -52,7 +55,7 @@ def send_otp(ports):
 
 def login(ports, password, name="ada", kind="username"):
     """Log in."""
-    return account.login(
+    return log_in(
         ports, kind=kind, type=1, name=name, password=password, address="192.0.2.1"
     )
 
@@ -74,14 +77,14 @@ class TestOwnRow:
     async def test_other_ids_are_refused(self, ports, user, given):
         """Any id but one's own is a wrong id."""
         with pytest.raises(Forbidden) as caught:
-            await account.update(ports, user, {"id": given, "name": "x"}, None)
+            await update(ports, user, {"id": given, "name": "x"}, None)
 
         assert caught.value.message == "wrong id"
         assert await own(ports, "name") is None
 
     async def test_id_is_mandatory(self, ports, user):
         """Without an id nothing is changed, not even one's own row."""
-        assert await code(account.update(ports, user, {"name": "x"}, None)) == (
+        assert await code(update(ports, user, {"name": "x"}, None)) == (
             "account.wrong_id"
         )
 
@@ -162,9 +165,9 @@ class TestOwnRow:
 
     async def test_name_of_another_is_a_conflict(self, ports, user):
         """Two users of a type never have the same name."""
-        await account.signup(ports, type=1, username="bob", password=PASSWORD)
+        await signup(ports, type=1, username="bob", password=PASSWORD)
         with pytest.raises(Conflict) as caught:
-            await account.update(ports, user, {"id": user["id"], "username": "bob"}, "")
+            await update(ports, user, {"id": user["id"], "username": "bob"}, "")
 
         assert "bob" not in caught.value.message
 
@@ -405,12 +408,12 @@ class TestOtp:
 
 async def test_guesses_of_others_lock_nobody_out(ports, user, change, monkeypatch):
     """Failures of one user are not counted as those of the next."""
-    monkeypatch.setattr("atom.account.login.ADDRESS_TIMES", 2)
-    await account.signup(ports, type=1, username="eve", password=PASSWORD)
+    monkeypatch.setattr("atom.account.throttle.ADDRESS_TIMES", 2)
+    await signup(ports, type=1, username="eve", password=PASSWORD)
     eve = {"id": await ports.database.value("select max(id) from users")}
     wrong = {"id": eve["id"], "password": NEW, "password_old": "no such thing"}
     for _ in range(2):
         with pytest.raises(Unauthenticated):
-            await account.update(ports, eve, wrong, None)
+            await update(ports, eve, wrong, None)
 
     assert user["id"] == await change(password=NEW, password_old=PASSWORD)

@@ -32,7 +32,14 @@ PURE = [
     "atom/http/tier.py",
     "atom/row/sql",
 ]
-LISTED = ["atom/datatype", "atom/row", "atom/row/sql", "atom/schema", "embedded"]
+LISTED = [
+    "atom/account",
+    "atom/datatype",
+    "atom/row",
+    "atom/row/sql",
+    "atom/schema",
+    "embedded",
+]
 OUTSIDE = {"asyncio", "httpx2", "os", "random", "socket", "subprocess", "time"}
 LAYERS = (
     {"error_code", "errors", "malloc", "port", "reply", "task"},

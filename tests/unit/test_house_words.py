@@ -18,6 +18,7 @@ ROOT = Path(__file__).parents[2]
 CLEAN = (
     "main.py",
     "atom/__init__.py",
+    "atom/account",
     "atom/malloc.py",
     "atom/task.py",
     "embedded",

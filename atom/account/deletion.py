@@ -1,0 +1,45 @@
+"""Deleting one's own account: marked as deleted (soft), or gone (hard)."""
+
+from atom.account import session
+from atom.account.update import forget
+from atom.errors import ApiError, Forbidden, Unauthenticated
+from atom.port import Ports
+
+MODES = ("soft", "hard")
+HELD = "select api_access, is_protected, is_deleted from users where id = $1 for update"
+SOFT = "update users set is_deleted = 1, updated_by_id = $1 where id = $1"
+HARD = "delete from users where id = $1"
+
+
+async def delete(ports: Ports, user_id: int, mode: str) -> None:
+    """Delete one's own account and end its sessions.
+
+    Raises:
+        ApiError: `account.unknown_mode`.
+        Forbidden: while the user has api_access, or is protected.
+        Unauthenticated: `account.missing`.
+    """
+    if mode not in MODES:
+        raise ApiError(
+            f"mode must be {' or '.join(MODES)}", code="account.unknown_mode"
+        )
+    async with ports.database.transaction() as connection:
+        row = await connection.row(HELD, user_id)
+        if row is None or row["is_deleted"] == 1:
+            raise Unauthenticated("user not found", code="account.missing")
+        if (row["api_access"] or "").strip():
+            raise Forbidden(
+                "a user with api_access cannot be deleted",
+                code="account.has_access",
+                hint="Ask an admin to take api_access away first.",
+            )
+        if row["is_protected"] == 1 or user_id == 1:
+            raise Forbidden("this user is protected", code="account.protected")
+        if mode == "soft":
+            await connection.run(SOFT, user_id)
+            await session.revoke_all(connection, user_id)
+        else:
+            await connection.run(HARD, user_id)
+            await session.remove_all(connection, user_id)
+    ports.database.written("users")
+    forget(ports, user_id)

@@ -1,0 +1,71 @@
+"""One-time codes, by which a user proves that an address is theirs."""
+
+import hashlib
+import hmac
+from collections.abc import Sequence
+from typing import Any
+
+from atom.account.name import is_storable, normalize
+from atom.errors import Unauthenticated
+
+SECONDS = 600
+TRIES = 5
+
+# One statement both counts the try and consumes the code: of two callers with the right
+# code one finds it used. Only the latest code of an address counts.
+CONSUME = """
+update otp set
+  tries = coalesce(tries, 0) + 1,
+  used_at = case when otp = any ($3::text[]) then now() end
+where id = (
+    select id from otp
+    where email = $1::text or mobile = $2::text  -- one of them is null
+    order by id desc limit 1
+  )
+  and used_at is null
+  and coalesce(tries, 0) < $4
+  and created_at > now() - make_interval(secs => $5)
+returning used_at is not null
+"""
+
+
+def hash_code(otp: str, address: str, key: str) -> str:
+    """Return what is stored of a code: bound to an address, useless without the key."""
+    return hmac.new(
+        key.encode(), f"otp\0{address}\0{otp}".encode(), hashlib.sha256
+    ).hexdigest()
+
+
+async def verify_otp(
+    database: Any,
+    otp: str,
+    *,
+    keys: Sequence[str],
+    email: str | None = None,
+    mobile: str | None = None,
+) -> None:
+    """Consume the latest code sent to an address: it is good once, in 10 minutes.
+
+    A wrong code counts as one of five tries. `keys` are those of `config_key_jwt`.
+
+    Raises:
+        Unauthenticated: `otp.invalid`, whatever is wrong with it.
+    """
+    address = normalize("email", email) if email else normalize("mobile", mobile or "")
+    code = otp.strip()
+    right = None
+    if address and code and is_storable(address + code):
+        right = await database.value(
+            CONSUME,
+            address if email else None,
+            None if email else address,
+            [hash_code(code, address, key) for key in keys],
+            TRIES,
+            float(SECONDS),
+        )
+    if not right:
+        raise Unauthenticated(
+            "otp invalid",
+            code="otp.invalid",
+            hint="It is good once, for 10 minutes and 5 tries. Ask for a new one.",
+        )

@@ -1,0 +1,81 @@
+"""How often a password may be guessed, and by whom."""
+
+import asyncio
+import hashlib
+from dataclasses import dataclass
+
+from atom.errors import RateLimited
+from atom.http.address import network
+from atom.port import Counter
+
+# Failures in so many seconds. The first is for one who guesses one user's password; it
+# binds the address too, so that no one locks out a user from elsewhere. The others are
+# for guesses spread over many addresses, or over many users.
+SECONDS = 300
+PAIR_TIMES = 10
+USER_TIMES = 100
+ADDRESS_TIMES = 100
+
+
+@dataclass(frozen=True)
+class LoginThrottle:
+    """The failures of one caller against one user, counted and bounded.
+
+    Only failures count, so a hundred logins at once with the right password pass. A
+    guess is answered only while there is room, whatever was begun at the same time.
+    """
+
+    counter: Counter
+    keys: tuple[tuple[str, int], ...]
+
+    @classmethod
+    def for_user(cls, counter: Counter, who: str, address: str) -> "LoginThrottle":
+        """Return the throttle of a user, under any name, for a caller's address."""
+        user, place = _mark(who), _mark(network(address))
+        return cls(
+            counter,
+            (
+                (f"login:pair:{user}:{place}", PAIR_TIMES),
+                (f"login:user:{user}", USER_TIMES),
+                (f"login:address:{place}", ADDRESS_TIMES),
+            ),
+        )
+
+    async def check(self) -> None:
+        """Refuse a caller with too many failures.
+
+        Raises:
+            RateLimited: with the seconds until the window ends.
+        """
+        found = await asyncio.gather(*(self.counter.peek(key) for key, _ in self.keys))
+        for (_, times), (hits, seconds) in zip(self.keys, found, strict=True):
+            if hits >= times:
+                raise _too_often(seconds)
+
+    async def fail(self) -> None:
+        """Count a failure.
+
+        Raises:
+            RateLimited: when it is one too many.
+        """
+        found = await asyncio.gather(
+            *(self.counter.hit(key, SECONDS) for key, _ in self.keys)
+        )
+        for (_, times), (hits, seconds) in zip(self.keys, found, strict=True):
+            if hits > times:
+                raise _too_often(seconds)
+
+    async def reset(self) -> None:
+        """Clear the failures of this caller with this user.
+
+        The other counts stay: an attacker would reset them with a login of their own.
+        """
+        await self.counter.clear(self.keys[0][0])
+
+
+def _mark(text: str) -> str:
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:32]
+
+
+def _too_often(seconds: int) -> RateLimited:
+    return RateLimited("too many failed logins", seconds=max(1, seconds))
