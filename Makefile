@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: install check test smoke docs run bench lock
+.PHONY: install check test quick soak smoke docs run bench lock
 
 install: ## a virtual environment with everything, tests and checks included
 	$(PYTHON) -m venv .venv
@@ -13,6 +13,12 @@ check: ## lint, format, types
 
 test: ## checks and every test, as .ci/run does
 	$(BIN)/python -m tests
+
+quick: ## unit and smoke tests, for the loop
+	$(BIN)/python -m tests quick
+
+soak: ## random requests, kills and migrations at full size
+	$(BIN)/python -m tests soak
 
 smoke: ## every line of curl.txt against a server of its own
 	./test.sh
@@ -33,3 +39,4 @@ lock: ## resolve the requirements again
 	$(BIN)/pip install -q uv
 	$(LOCK) requirements.txt -o requirements.lock
 	$(LOCK) requirements-test.txt -o requirements-test.lock
+	$(LOCK) requirements-pytest.txt -o requirements-pytest.lock

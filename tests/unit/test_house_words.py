@@ -21,6 +21,8 @@ CLEAN = (
     "atom/account",
     "atom/malloc.py",
     "atom/task.py",
+    "docs/deploy.md",
+    "docs/security.md",
     "embedded",
     "tools",
 )
