@@ -8,10 +8,23 @@ SETTINGS = Path(__file__).resolve().with_name("pytest.ini")
 ABSENT = "Skipped: absent: "
 
 
+def is_ours(config):
+    """Whether pytest was started with the settings of Atom's tests."""
+    return config.inipath is not None and config.inipath.resolve() == SETTINGS
+
+
+def pytest_configure(config):
+    """Let examples take the time they take: a busy machine is not a fault."""
+    if is_ours(config):
+        from hypothesis import settings
+
+        settings.register_profile("atom", deadline=None)
+        settings.load_profile("atom")
+
+
 def pytest_ignore_collect(collection_path, config):
     """Leave Atom's tests out of a `pytest` with other settings, or with none."""
-    ours = config.inipath is not None and config.inipath.resolve() == SETTINGS
-    return None if ours else True
+    return None if is_ours(config) else True
 
 
 @pytest.hookimpl(wrapper=True)
