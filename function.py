@@ -46,39 +46,65 @@ def function_runtime():
 # is checked and every table is open, so say yourself whose rows they are.
 
 
+def _ports(source):
+    """Return the ports of an app, of a request, or the ports themselves."""
+    app = getattr(source, "app", source)
+    return app.state.ports if hasattr(app, "state") else app
+
+
+def function_transaction(app, **options):
+    """Return a transaction: `async with function_transaction(app):`.
+
+    Inside, `client_postgres`, `client_postgres_asyncpg` and every `function_object_…`
+    use one connection, and commit or roll back together; one inside another is a
+    savepoint. `options` are asyncpg's: isolation, readonly, deferrable. A task started
+    inside takes another connection.
+    """
+    return _ports(app).database.begin(**options)
+
+
 async def function_object_create_postgres(ports, table, object, user_id=None):
     """Add a row, or a list of rows in one statement. Return the id or ids."""
+    ports = _ports(ports)
     reach = ports.rules.trusted(user_id)
     return await row.create(ports.database, reach, table, object)
 
 
 async def function_object_update_postgres(ports, table, object, user_id=None):
     """Change the row whose `id` stands in the object. Return that id."""
+    ports = _ports(ports)
     reach = ports.rules.trusted(user_id)
     return await row.update(ports.database, reach, table, object)
 
 
 async def function_object_delete_postgres(ports, table, ids):
     """Delete rows by id. Return how many there were."""
+    ports = _ports(ports)
     reach = ports.rules.trusted(None)
     return await row.delete_ids(ports.database, reach, table, ids)
 
 
 async def function_object_read_postgres(ports, table, parameters=()):
-    """Read rows as JSON bytes; parameters are pairs, as in /public/object-read."""
+    """Read rows as JSON bytes; parameters are pairs, as in /public/object-read.
+
+    With `is_count` the bytes have `.count`, with `cursor` or `limit` `.next_cursor`. In
+    a transaction it reads on its connection, else on the replica if there is one.
+    """
     query = urlencode([("table", table), *parameters]).encode()
-    answer = await row.read(ports.database_read, ports.rules.trusted(None), query)
-    return answer.body
+    ports = _ports(ports)
+    inside = ports.database.current() is not None
+    database = ports.database if inside else ports.database_read
+    return row.Rows(await row.read(database, ports.rules.trusted(None), query))
 
 
 async def function_postgres_schema_read(ports):
     """Return the live schema in the form of cache_postgres_schema."""
-    return operator.shown(await catalog.read(ports.database))
+    return operator.shown(await catalog.read(_ports(ports).database))
 
 
 async def function_postgres_schema_init(ports):
     """Apply config_postgres_schema, as /root/postgres-init does."""
-    await operator.schema_apply(ports, destructive=False)
+    await operator.schema_apply(_ports(ports), destructive=False)
 
 
 def function_return_error(status, message):

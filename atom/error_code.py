@@ -325,6 +325,13 @@ OPERATOR = (
         "Start it; try again after `Retry-After`.",
     ),
     Code(
+        "pool.exhausted",
+        503,
+        "No connection of the pool became free in time; the database itself answers.",
+        "Try again; raise `config_postgres_max_connection`, or hold transactions for a "
+        "shorter time.",
+    ),
+    Code(
         "schema.refused",
         409,
         "The declaration cannot be applied as the rows are. Nothing was changed.",

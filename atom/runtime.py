@@ -6,7 +6,7 @@ A server, a command and a script all start from `Runtime`; none of it needs Fast
 import asyncio
 import gc
 import logging
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from contextlib import (
     AbstractAsyncContextManager,
     AsyncExitStack,
@@ -27,7 +27,7 @@ from atom.adapter.redis import RedisCounter, RedisStore
 from atom.adapter.users import CachedUsers
 from atom.client import Client, Live, opened
 from atom.client.all import CLIENTS
-from atom.client.postgres import FEW, bounds, open_pool
+from atom.client.postgres import FEW, open_pool, opened_database
 from atom.config.resolve import Config
 from atom.errors import ApiError, ConfigError
 from atom.observe.journal import COLUMNS, PostgresJournal
@@ -162,19 +162,14 @@ def freeze_memory() -> None:
     gc.set_threshold(20_000, 20, 50)
 
 
-def database(config: Mapping[str, Any], pool: Any) -> Database:
-    """Build the `Database` of a pool, with the time limits of config."""
-    return Database(pool, **bounds(config))
-
-
 @asynccontextmanager
 async def command_database(config: Config, url: str) -> AsyncIterator[Database]:
     """Open a small pool for one command, and read the catalog."""
     pool = await open_pool(url, config.replace(FEW))
     try:
-        opened_database = database(config, pool)
-        opened_database.catalog = await catalog.read(opened_database)
-        yield opened_database
+        database = opened_database(config, pool)
+        database.catalog = await catalog.read(database)
+        yield database
     finally:
         await pool.close()
 
@@ -196,9 +191,8 @@ class _Late:
             self.store.client = handle
         if name == "client_postgres_read":
             ports: Ports = self.state.ports
-            replica = database(ports.config, handle.pool)
-            replica.catalog = ports.database.catalog
-            ports.database_read = replica
+            handle.database.catalog = ports.database.catalog
+            ports.database_read = handle.database
 
 
 @asynccontextmanager
@@ -206,7 +200,7 @@ async def connected(
     config: Config, clients: Live, state: Any, late: _Late
 ) -> AsyncIterator[Ports]:
     """Build the ports; at the end finish work that has begun and write the log."""
-    primary = database(config, clients["client_postgres_asyncpg_pool"])
+    primary: Database = clients["client_postgres"].database
     replica = clients.get("client_postgres_read")
     memory = MemoryStore(bytes_max=config["config_cache_memory_max_mb"] * 1024 * 1024)
     stores: dict[str, Store] = {"inmemory": memory}
@@ -246,7 +240,7 @@ async def connected(
         tokens=Decoder([key.strip() for key in config["config_key_jwt"].split(",")]),
         journal=journal,
         database=primary,
-        database_read=primary if replica is None else database(config, replica.pool),
+        database_read=primary if replica is None else replica.database,
         rules=Rules(config),
         bus=bus,
         batches=batches,
@@ -288,7 +282,7 @@ def _listen(
             ports.tasks.spawn(shared.drop(table), name=f"stale {table}")
         bus.note("table", table)
 
-    ports.database.written = written
+    ports.database.on_written = written
     bus.on("user", user_changed)
     bus.on("table", memory.forget_tag)
     bus.on("schema", lambda _: operation.read_schema(ports))

@@ -1,19 +1,17 @@
 """PostgreSQL: one pool on the primary, one on the replica, and calls on top of them."""
 
-from collections.abc import Mapping
+from collections.abc import Callable
 from functools import partial
 from typing import Any
 
+import orjson
+
 from atom.client import Client, Config, Live
 from atom.postgres import pooler
-from atom.postgres.database import reset, reset_pooled
-from atom.postgres.named import Named
-from atom.postgres.transaction import Bound, Transaction
-
-VERBS = {
-    *("execute", "executemany", "fetch", "fetchmany", "fetchrow", "fetchval"),
-    *("copy_from_query", "copy_from_table", "copy_records_to_table", "copy_to_table"),
-}
+from atom.postgres.database import Database, reset, reset_pooled
+from atom.postgres.errors import wordings
+from atom.postgres.named import Named, Pooled
+from atom.reply import dump
 
 # For a command, which does one thing at a time.
 FEW = {"config_postgres_min_connection": 1, "config_postgres_max_connection": 2}
@@ -47,6 +45,17 @@ async def open_pool(url: str, config: Config, key: str = pooler.URL) -> Any:
     return pool
 
 
+async def _take_objects_for_jsonb(connection: Any) -> None:
+    """Have jsonb come as objects, and take objects; text is taken for JSON already."""
+
+    def encode(value: Any) -> str:
+        return value if isinstance(value, str) else dump(value).decode()
+
+    await connection.set_type_codec(
+        "jsonb", schema="pg_catalog", encoder=encode, decoder=orjson.loads
+    )
+
+
 async def _open_as(
     url: str, config: Config, settings: dict[str, str], key: str
 ) -> tuple[Any, str]:
@@ -65,6 +74,7 @@ async def _open_as(
             min_size=config["config_postgres_min_connection"],
             max_size=config["config_postgres_max_connection"],
             reset=reset_pooled if pooler.is_pooled(config) else reset,
+            init=_take_objects_for_jsonb,
             **each,
         )
         async with pool.acquire() as first:
@@ -79,90 +89,67 @@ async def _open_as(
         raise
 
 
-def bounds(config: Config) -> dict[str, Any]:
-    """Return how long a caller waits, and what a transaction has to set."""
-    seconds = float(config.get("config_postgres_acquire_timeout_sec") or 5.0)
-    return {"acquire_seconds": seconds, "local": pooler.local(config)}
-
-
-class Pooled:
-    """Takes the calls of an asyncpg connection, each on any connection of the pool.
-
-    `async with client.transaction():` holds one; calls inside use it.
-    """
-
-    def __init__(
-        self,
-        pool: Any,
-        *,
-        acquire_seconds: float = 5.0,
-        local: Mapping[str, str] | None = None,
-    ) -> None:
-        self.pool = pool
-        self._bound = Bound(pool, acquire_seconds=acquire_seconds, local=local)
-
-    def __getattr__(self, verb: str) -> Any:
-        if verb not in VERBS:
-            raise AttributeError(
-                f"no {verb!r} on a pooled connection; use client_postgres_asyncpg_pool"
-            )
-
-        async def call(*values: Any, **options: Any) -> Any:
-            async with self._bound.connection() as connection:
-                return await getattr(connection, verb)(*values, **options)
-
-        return call
-
-    def transaction(self, **options: Any) -> Transaction:
-        """Return a transaction that the calls made inside it take part in."""
-        return self._bound.transaction(**options)
+def opened_database(config: Config, pool: Any) -> Database:
+    """Return the database of a pool, with the limits and the wordings of config."""
+    return Database(
+        pool,
+        acquire_seconds=float(config.get("config_postgres_acquire_timeout_sec") or 5.0),
+        local=pooler.local(config),
+        wordings=wordings(config.get("config_error") or {}, []),
+    )
 
 
 async def _open_primary(config: Config, live: Live) -> Any:
-    return await open_pool(config["config_postgres_url"], config)
+    return Named(
+        opened_database(config, await open_pool(config["config_postgres_url"], config))
+    )
 
 
 async def _open_read(config: Config, live: Live) -> Any:
     key = "config_postgres_url_read"
-    pool = await open_pool(config[key], config, key)
-    return Named(pool, **bounds(config))
+    return Named(opened_database(config, await open_pool(config[key], config, key)))
 
 
-def _on_primary(name: str, kind: type[Named | Pooled]) -> Client:
-    """Declare a client whose calls go to the pool of the primary."""
+def _of_primary(name: str, build: Callable[[Database], Any]) -> Client:
+    """Declare a client that is another view of the primary database."""
 
-    async def wrap(config: Config, live: Live) -> Any:
-        return kind(live[POOL.name], **bounds(config))
+    async def view(config: Config, live: Live) -> Any:
+        return build(live[NAMED.name].database)
 
     return Client(
         name=name,
         needs=PRIMARY,
         package="asyncpg",
-        open=wrap,
-        probe=lambda handle: handle.pool.fetchval("select 1"),
-        after=POOL.name,
+        open=view,
+        probe=live_probe,
+        after=NAMED.name,
         required=True,
     )
 
 
+async def live_probe(handle: Any) -> None:
+    """Ask the server for an answer."""
+    await getattr(handle, "pool", handle).fetchval("select 1")
+
+
 PRIMARY = ("config_postgres_url",)
 
-POOL = Client(
-    name="client_postgres_asyncpg_pool",
+NAMED = Client(
+    name="client_postgres",
     needs=PRIMARY,
     package="asyncpg",
     open=_open_primary,
-    close=lambda pool: pool.close(),
-    probe=lambda pool: pool.fetchval("select 1"),
+    close=lambda named: named.pool.close(),
+    probe=live_probe,
     required=True,
 )
-NAMED = _on_primary("client_postgres", Named)
-CONNECTION = _on_primary("client_postgres_asyncpg", Pooled)
+CONNECTION = _of_primary("client_postgres_asyncpg", Pooled)
+POOL = _of_primary("client_postgres_asyncpg_pool", lambda database: database.pool)
 READ = Client(
     name="client_postgres_read",
     needs=("config_postgres_url_read",),
     package="asyncpg",
     open=_open_read,
     close=lambda named: named.pool.close(),
-    probe=lambda named: named.pool.fetchval("select 1"),
+    probe=live_probe,
 )

@@ -5,6 +5,7 @@ from typing import Any
 
 from atom.config.resolve import Config
 from atom.errors import ConfigError
+from atom.postgres.errors import wordings
 from atom.schema.declaration import Declaration
 
 PLACEHOLDERS = ("change", "example", "secret", "placeholder", "password", "xxxx")
@@ -46,6 +47,7 @@ def validate(config: Mapping[str, Any]) -> list[str]:
         Declaration.parse(config["config_postgres_schema"])
     except ConfigError as error:
         problems += error.problems
+    wordings(config["config_error"], problems)
     if config["config_env"] == "production":
         problems += unfit_for_production(config)
     return problems

@@ -138,7 +138,7 @@ class Config(dict[str, Any]):
 Layer = tuple[str, Mapping[str, Any]]
 
 PREFIX = "config_"
-MERGED = ("config_api", "config_postgres_schema")
+MERGED = ("config_api", "config_error", "config_postgres_schema")
 
 
 def _merge(config: dict[str, Any], name: str, value: Any, source: str) -> list[str]:

@@ -1,23 +1,22 @@
-"""Runs statements on one asyncpg pool. Never builds one."""
+"""Runs statements on one asyncpg pool, in the transaction around them if any."""
 
 import asyncio
 import logging
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
+from contextvars import ContextVar
+from functools import partial
 from typing import Any
 
+from atom.errors import ApiError
 from atom.postgres.catalog import Catalog
-from atom.postgres.errors import translate, unavailable
+from atom.postgres.errors import Wordings, exhausted, translate, unavailable
 from atom.postgres.lease import Leases, is_open
+from atom.postgres.transaction import Transaction, Unit
 
 log = logging.getLogger(__name__)
 
 PROCESS = "select pg_backend_pid()"
-LOCAL = """
-select set_config(name, value, true)
-from unnest($1::text[], $2::text[]) as setting (name, value)
-"""
-
 # Connections that run one statement of ours and nothing else. Known by their
 # settings object, which a connection and the pool's proxy of it share.
 _lent: set[int] = set()
@@ -49,12 +48,6 @@ async def reset_pooled(connection: Any) -> None:
         await reset(connection)
 
 
-async def set_local(raw: Any, settings: Mapping[str, str]) -> None:
-    """Set what holds until the end of the transaction a connection is in."""
-    if settings:
-        await raw.fetch(LOCAL, list(settings), list(settings.values()))
-
-
 def affected(status: str) -> int:
     """Read the number of rows from a command tag.
 
@@ -70,48 +63,43 @@ def affected(status: str) -> int:
 class Connection:
     """One connection, held for several statements; `raw` is asyncpg's own."""
 
-    __slots__ = ("raw",)
+    __slots__ = ("_database", "raw")
 
-    def __init__(self, raw: Any) -> None:
+    def __init__(self, database: "Database", raw: Any) -> None:
+        self._database = database
         self.raw = raw
+
+    async def _call(self, verb: str, text: str, values: tuple[Any, ...]) -> Any:
+        try:
+            return await getattr(self.raw, verb)(text, *values)
+        except Exception as error:
+            raise self._database.failed(self.raw, error) from error
 
     async def value(self, text: str, *values: Any) -> Any:
         """Return the first column of the first row, or None."""
-        try:
-            return await self.raw.fetchval(text, *values)
-        except Exception as error:
-            raise translate(error) from error
+        return await self._call("fetchval", text, values)
 
     async def row(self, text: str, *values: Any) -> Mapping[str, Any] | None:
         """Return the first row, or None."""
-        try:
-            found: Mapping[str, Any] | None = await self.raw.fetchrow(text, *values)
-        except Exception as error:
-            raise translate(error) from error
+        found: Mapping[str, Any] | None = await self._call("fetchrow", text, values)
         return found
 
     async def rows(self, text: str, *values: Any) -> list[Mapping[str, Any]]:
         """Return every row."""
-        try:
-            found: list[Mapping[str, Any]] = await self.raw.fetch(text, *values)
-        except Exception as error:
-            raise translate(error) from error
+        found: list[Mapping[str, Any]] = await self._call("fetch", text, values)
         return found
 
     async def run(self, text: str, *values: Any) -> int:
         """Run a statement. Return how many rows it affected."""
-        try:
-            return affected(await self.raw.execute(text, *values))
-        except Exception as error:
-            raise translate(error) from error
+        return affected(await self._call("execute", text, values))
 
 
 def _later(seconds: float, what: Callable[[], None]) -> None:
     asyncio.get_running_loop().call_later(seconds, what)
 
 
-def _nobody(table: str) -> None:
-    """Stand for a listener that is not there."""
+def _ignore(table: str) -> None:
+    """Do nothing: no cache depends on this database yet."""
 
 
 class Database:
@@ -120,6 +108,9 @@ class Database:
     `value`, `row`, `rows` and `run` take a connection for one statement. That statement
     must leave nothing behind in its session (no SET, LISTEN or session lock): the
     connection goes back uncleaned. Use `connection` for those.
+
+    Inside `transaction` all of them use its connection, and a statement that fails
+    leaves the transaction usable: each runs in a savepoint of its own.
     """
 
     def __init__(
@@ -127,17 +118,65 @@ class Database:
         pool: Any,
         *,
         acquire_seconds: float = 5.0,
-        written: Callable[[str], None] | None = None,
         local: Mapping[str, str] | None = None,
+        wordings: Wordings | None = None,
     ) -> None:
         self.pool = pool
         self.local: Mapping[str, str] = local or {}  # what each transaction sets
         self.acquire_seconds = acquire_seconds
-        self.written: Callable[[str], None] = written or _nobody
+        self.wordings: Wordings = wordings or {}
+        self.on_written: Callable[[str], None] = _ignore  # called with a table's name
         self.catalog = Catalog()
+        self._unit: ContextVar[Unit | None] = ContextVar("unit", default=None)
         self._leases = Leases(pool, self._give_back_soon, _later)
         self._returning: set[asyncio.Task[None]] = set()
         self._waiting = 0  # callers who wait for a connection now
+
+    def current(self) -> Unit | None:
+        """Return the transaction that this task is in, or None."""
+        unit = self._unit.get()
+        if unit is None or not unit.is_open or unit.task is not asyncio.current_task():
+            return None
+        return unit
+
+    def bind(self, unit: Unit | None) -> None:
+        """Make a transaction the one that calls of this task take part in."""
+        self._unit.set(unit)
+
+    def after_commit(self, call: Callable[[], None]) -> None:
+        """Call something once what was done so far is committed; never after rollback.
+
+        Outside a transaction every statement is committed already: call it now.
+        """
+        if (unit := self.current()) is None:
+            call()
+        else:
+            unit.after[-1].append(call)
+
+    def written(self, table: str) -> None:
+        """Report that rows of a table have changed, once that is committed."""
+        if self._unit.get() is None:
+            self.on_written(table)
+        else:
+            self.after_commit(partial(self.on_written, table))
+
+    def translate(self, error: Exception, *, own: bool = False) -> ApiError:
+        """Return the ApiError of a driver's error, in the words of config_error."""
+        return translate(error, self.wordings, own=own)
+
+    def failed(self, raw: Any, error: Exception, *, own: bool = False) -> ApiError:
+        """Note that a statement failed on a connection; return the error to raise."""
+        if (unit := self.current()) is not None and unit.raw is raw:
+            unit.may_have_failed = True
+        return self.translate(error, own=own)
+
+    async def acquire(self) -> Any:
+        """Take a connection out of the pool.
+
+        Raises:
+            Unavailable: `pool.exhausted` when none becomes free in time.
+        """
+        return self._leases.take() or await self._acquire()
 
     async def _acquire(self) -> Any:
         self._waiting += 1
@@ -145,29 +184,36 @@ class Database:
             async with asyncio.timeout(self.acquire_seconds):
                 return await self.pool.acquire()
         except TimeoutError as error:
-            raise unavailable() from error
+            raise self._no_connection() from error
         except Exception as error:
-            raise translate(error) from error
+            raise self.translate(error) from error
         finally:
             self._waiting -= 1
 
-    async def _release(self, raw: Any) -> None:
+    def _no_connection(self) -> ApiError:
+        """Return the error for a pool without a free connection, or a silent server."""
+        if self.pool.get_size() >= self.pool.get_max_size():
+            return exhausted(self.pool.get_max_size(), self.acquire_seconds)
+        return unavailable()
+
+    async def release(self, raw: Any) -> None:
+        """Give a connection back to the pool, which cleans it."""
         try:
             await self.pool.release(raw)
         except Exception:
-            # asyncpg has closed it already; what was asked for is done or was raised.
+            # asyncpg has closed it already; its statements are done or have raised.
             log.warning("a connection could not be cleaned", exc_info=True)
 
     async def _give_back(self, raw: Any) -> None:
-        """Release a connection that ran nothing but single statements of ours."""
+        """Release a connection that ran only single statements of Atom."""
         mark = id(raw.get_settings()) if is_open(raw) else 0
         _lent.add(mark)
-        await self._release(raw)
+        await self.release(raw)
         _lent.discard(mark)
 
     async def _give_up(self, raw: Any) -> None:
-        """Release a connection whose statement failed, perhaps before it was run."""
-        await (self._release(raw) if self.local else self._give_back(raw))
+        """Release a connection after a failed statement, perhaps one never run."""
+        await (self.release(raw) if self.local else self._give_back(raw))
 
     def _give_back_soon(self, raw: Any) -> None:
         task = asyncio.create_task(self._give_back(raw))
@@ -177,18 +223,35 @@ class Database:
     async def _once(
         self, verb: str, text: str, values: tuple[Any, ...], seconds: float | None
     ) -> Any:
+        if self._unit.get() is not None and (unit := self.current()) is not None:
+            return await self._inside(unit.raw, verb, text, values, seconds)
         raw = self._leases.take() or await self._acquire()
         try:
             found = await getattr(raw, verb)(text, *values, timeout=seconds)
         except Exception as error:
             await self._give_up(raw)
-            raise translate(error) from error
+            raise self.translate(error) from error
         except BaseException:
             await self._give_up(raw)
             raise
         if self._waiting or not self._leases.keep(raw):
             await self._give_back(raw)
         return found
+
+    async def _inside(
+        self,
+        raw: Any,
+        verb: str,
+        text: str,
+        values: tuple[Any, ...],
+        seconds: float | None,
+    ) -> Any:
+        """Run a statement in a savepoint of the transaction around it."""
+        try:
+            async with raw.transaction():
+                return await getattr(raw, verb)(text, *values, timeout=seconds)
+        except Exception as error:
+            raise self.translate(error) from error
 
     async def value(self, text: str, *values: Any, seconds: float | None = None) -> Any:
         """Return the first column of the first row, or None.
@@ -216,13 +279,29 @@ class Database:
         return affected(await self._once("execute", text, values, None))
 
     @asynccontextmanager
-    async def connection(self) -> AsyncIterator[Connection]:
-        """Hold a connection for several statements."""
+    async def lent(self, *, separate: bool = False) -> AsyncIterator[Any]:
+        """Lend asyncpg's connection: of the transaction around, else of the pool.
+
+        `separate` takes one of the pool in any case: for what no transaction may hold.
+        """
+        if not separate and (unit := self.current()) is not None:
+            yield unit.raw
+            return
         raw = await self._acquire()
         try:
-            yield Connection(raw)
+            yield raw
         finally:
-            await self._release(raw)
+            await self.release(raw)
+
+    @asynccontextmanager
+    async def connection(self, *, separate: bool = False) -> AsyncIterator[Connection]:
+        """Hold a connection for several statements; `separate` as for `lent`."""
+        async with self.lent(separate=separate) as raw:
+            yield Connection(self, raw)
+
+    def begin(self, **options: Any) -> Transaction:
+        """Return a transaction to enter or to start; `options` are asyncpg's."""
+        return Transaction(self, options, {})
 
     @asynccontextmanager
     async def transaction(
@@ -236,40 +315,10 @@ class Database:
 
         A statement in it takes `timeout_ms` at most, and waits `lock_ms` for a lock.
         """
-        limits = dict(self.local)
+        limits = {}
         if timeout_ms is not None:
             limits["statement_timeout"] = str(timeout_ms)
         if lock_ms is not None:
             limits["lock_timeout"] = str(lock_ms)
-        async with self.connection() as held:
-            transaction = held.raw.transaction(readonly=readonly)
-            try:
-                await transaction.start()
-            except Exception as error:
-                raise translate(error) from error
-            try:
-                await _limited(held.raw, limits)
-                yield held
-            except BaseException:
-                await _roll_back(transaction)
-                raise
-            try:
-                await transaction.commit()
-            except Exception as error:
-                raise translate(error) from error
-
-
-async def _limited(raw: Any, limits: Mapping[str, str]) -> None:
-    try:
-        await set_local(raw, limits)
-    except Exception as error:
-        raise translate(error) from error
-
-
-async def _roll_back(transaction: Any) -> None:
-    """Roll back; what went wrong before is what the caller hears."""
-    try:
-        await transaction.rollback()
-    except Exception:
-        # A connection that is lost has rolled back by itself.
-        log.warning("rollback failed; the connection is given up", exc_info=True)
+        async with Transaction(self, {"readonly": readonly}, limits) as transaction:
+            yield Connection(self, transaction.unit.raw)

@@ -2,7 +2,9 @@
 
 import logging
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, fields
+from types import MappingProxyType
 from typing import Any
 
 from atom.errors import (
@@ -13,6 +15,7 @@ from atom.errors import (
     Unavailable,
     Unexpected,
     Unprocessable,
+    nearest,
 )
 
 log = logging.getLogger(__name__)
@@ -24,6 +27,8 @@ KEY_COLUMNS = re.compile(r'\(([\w", ]+)\)=\(')
 RAISED = "exec_stmt_raise"
 
 LOST = ("08", "57P")
+FAILED_BEFORE = "25P02"  # a statement in a transaction after one that failed
+TEXT = ("42601", "42602", "42703", "42704", "42P", "42883", "26000", "3F000")
 STALE = {"42P01", "42703", "42P05", "26000", "42P10"}
 # What else reads a value and cannot: a jsonpath, the name of a type or a table. Our own
 # statements are sound; where the table itself is gone, the parser says so.
@@ -39,8 +44,56 @@ SILENT = (
 )
 
 
+@dataclass(frozen=True, slots=True)
+class Wording:
+    """How an operator words a broken constraint: one entry of config_error."""
+
+    message: str
+    code: str = "row.refused"
+    status: int = 409
+    hint: str = ""
+
+
+Wordings = Mapping[str, Wording]
+CODE = re.compile(r"[a-z][a-z0-9_]*\.[a-z][a-z0-9_]*")
+
+
+def wordings(value: Mapping[str, Any], problems: list[str]) -> Wordings:
+    """Parse config_error, `{constraint: {message, code, …}}`; note every fault."""
+    known = [each.name for each in fields(Wording)]
+    found = {}
+    for name, entry in value.items():
+        place = f"config_error[{name!r}]"
+        if not isinstance(entry, Mapping) or not entry.get("message"):
+            problems.append(f"{place}: expected a dict with a message")
+            continue
+        faults = [
+            f"{place}: no key {key!r}. {nearest(str(key), known)}".rstrip()
+            for key in entry
+            if key not in known
+        ]
+        status = entry.get("status", 409)
+        if type(status) is not int or not 400 <= status < 500:
+            faults.append(f"{place}: status: expected a whole number from 400 to 499")
+        if not CODE.fullmatch(str(entry.get("code", "row.refused"))):
+            faults.append(f"{place}: code: expected two words like booking.taken")
+        problems += faults
+        if not faults:
+            found[name] = Wording(**{key: entry[key] for key in entry})
+    return found
+
+
+def exhausted(connections: int, seconds: float) -> Unavailable:
+    """Return the error for a pool that had no free connection in time."""
+    return Unavailable(
+        f"All {connections} database connections were busy for {seconds:g} s.",
+        code="pool.exhausted",
+        hint="Try again; or raise config_postgres_max_connection.",
+    )
+
+
 def unavailable() -> Unavailable:
-    """Say that the database does not answer now."""
+    """Return the error for a database that does not answer."""
     return Unavailable(
         "The database does not answer at the moment.",
         code="client.silent",
@@ -77,12 +130,27 @@ class Unfit(Unplaced, Unprocessable):
     code = Unprocessable.code
 
 
-def translate(error: Exception) -> ApiError:
-    """Return the error a caller may see for one that a driver raised."""
+def translate(
+    error: Exception, wordings: Wordings = MappingProxyType({}), *, own: bool = False
+) -> ApiError:
+    """Return the error a caller may see for one that a driver raised.
+
+    `wordings` are by the name of the constraint. `own` is a user's own SQL: what is
+    wrong with its text is a fault of the server, and logged.
+    """
     if isinstance(error, ApiError):
         return error
     state = getattr(error, "sqlstate", None)
     if state is not None:
+        if wording := wordings.get(getattr(error, "constraint_name", None) or ""):
+            return ApiError(
+                wording.message,
+                code=wording.code,
+                hint=wording.hint,
+                status=wording.status,
+            )
+        if str(state) == FAILED_BEFORE or (own and str(state).startswith(TEXT)):
+            return _unexpected(error)
         return _by_state(error, str(state))
     if isinstance(error, TimeoutError):
         return TimedOut("The database took too long to answer.")
@@ -92,9 +160,20 @@ def translate(error: Exception) -> ApiError:
     kinds = {kind.__name__ for kind in type(error).__mro__}
     if "DataError" in kinds:
         return Unplaced(UNFIT)
+    if own and "InterfaceError" in kinds and "clos" not in str(error):
+        return _unexpected(error)  # the call is wrong; the connection is well
     if kinds & set(SILENT):
         log.warning("database lost: %s", error)
         return unavailable()
+    return _unexpected(error)
+
+
+def is_of_driver(error: Exception) -> bool:
+    """Whether a driver of PostgreSQL raised this, about the server or a statement."""
+    return any(kind.__module__.startswith("asyncpg") for kind in type(error).__mro__)
+
+
+def _unexpected(error: Exception) -> Unexpected:
     log.error("unexpected database error", exc_info=error)
     return Unexpected("Something went wrong on our side.")
 
@@ -128,8 +207,7 @@ def _by_state(error: Any, state: str) -> ApiError:
             hint="Try again in a moment; or was the schema never applied? Then "
             "/root/postgres-init does.",
         )
-    log.error("unexpected database error", exc_info=error)
-    return Unexpected("Something went wrong on our side.")
+    return _unexpected(error)
 
 
 def _raised(error: Any, state: str) -> ApiError:

@@ -1,12 +1,13 @@
-"""`client_postgres`: statements with `:name` values, on our pool."""
+"""`client_postgres`, with `:name` values, and `client_postgres_asyncpg`."""
 
 import re
 from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, asynccontextmanager
 from functools import lru_cache
 from typing import Any
 
-from atom.postgres.transaction import Bound, Held, Transaction
+from atom.postgres.database import Database
+from atom.postgres.transaction import Transaction
 
 Values = Mapping[str, Any] | None
 
@@ -107,32 +108,46 @@ class Row(Mapping[str, Any]):
         return f"Row({dict(self)!r})"
 
 
-class Named:
-    """What `databases.Database` offers for SQL text, on our asyncpg pool."""
+class Own:
+    """A user's own statements on a database, in the transaction around them if any."""
 
-    def __init__(
-        self,
-        pool: Any,
-        *,
-        acquire_seconds: float = 5.0,
-        local: Mapping[str, str] | None = None,
-    ) -> None:
-        self.pool = pool
-        self._bound = Bound(pool, acquire_seconds=acquire_seconds, local=local)
+    def __init__(self, database: Database) -> None:
+        self.database = database
+        self.pool = database.pool
+
+    @asynccontextmanager
+    async def lent(self) -> AsyncIterator[Any]:
+        """Lend asyncpg's connection; what it raises leaves as an ApiError."""
+        async with self.database.lent() as raw:
+            try:
+                yield raw
+            except Exception as error:
+                raise self.database.failed(raw, error, own=True) from error
+
+    def transaction(self, **options: Any) -> Transaction:
+        """Return a transaction for all that this task does inside it.
+
+        `options` are asyncpg's: isolation, readonly, deferrable.
+        """
+        return self.database.begin(**options)
+
+
+class Named(Own):
+    """What `databases.Database` offers for SQL text, on Atom's asyncpg pool."""
 
     async def fetch_all(self, query: str, values: Values = None) -> list[Row]:
         """Return every row."""
         text, names = numbered(query)
         places = placed(names, values)
-        async with self._bound.connection() as connection:
-            return [Row(one) for one in await connection.fetch(text, *places)]
+        async with self.lent() as raw:
+            return [Row(one) for one in await raw.fetch(text, *places)]
 
     async def fetch_one(self, query: str, values: Values = None) -> Row | None:
         """Return the first row, or None."""
         text, names = numbered(query)
         places = placed(names, values)
-        async with self._bound.connection() as connection:
-            record = await connection.fetchrow(text, *places)
+        async with self.lent() as raw:
+            record = await raw.fetchrow(text, *places)
         return None if record is None else Row(record)
 
     async def fetch_val(
@@ -146,36 +161,50 @@ class Named:
         """Run a statement. Return the first column of its first row, or None."""
         text, names = numbered(query)
         places = placed(names, values)
-        async with self._bound.connection() as connection:
-            return await connection.fetchval(text, *places)
+        async with self.lent() as raw:
+            return await raw.fetchval(text, *places)
 
     async def execute_many(self, query: str, values: Iterable[Values]) -> None:
         """Run a statement once for each set of values: all of them or none."""
         text, names = numbered(query)
         places = [placed(names, one) for one in values]
-        async with self._bound.connection() as connection:
-            await connection.executemany(text, places)
+        async with self.lent() as raw:
+            await raw.executemany(text, places)
 
     async def iterate(self, query: str, values: Values = None) -> AsyncIterator[Row]:
         """Yield rows as they are read, a few at a time."""
         text, names = numbered(query)
         places = placed(names, values)
         async with AsyncExitStack() as stack:
-            held = self._bound.current()
-            if held is None:
-                raw = await stack.enter_async_context(self._bound.connection())
+            raw = await stack.enter_async_context(self.lent())
+            if self.database.current() is None:
                 await stack.enter_async_context(raw.transaction())
-                held = Held(raw)
-            async with held.lock:
-                cursor = await held.raw.cursor(text, *places)
+            cursor = await raw.cursor(text, *places)
             while True:
-                async with held.lock:
-                    records = await cursor.fetch(PREFETCH)
+                records = await cursor.fetch(PREFETCH)
                 for record in records:
                     yield Row(record)
                 if len(records) < PREFETCH:
                     return
 
-    def transaction(self, **options: Any) -> Transaction:
-        """Return a transaction that the calls made inside it take part in."""
-        return self._bound.transaction(**options)
+
+VERBS = {
+    *("execute", "executemany", "fetch", "fetchmany", "fetchrow", "fetchval"),
+    *("copy_from_query", "copy_from_table", "copy_records_to_table", "copy_to_table"),
+}
+
+
+class Pooled(Own):
+    """Takes the calls of an asyncpg connection, each on any connection of the pool."""
+
+    def __getattr__(self, verb: str) -> Any:
+        if verb not in VERBS:
+            raise AttributeError(
+                f"no {verb!r} on a pooled connection; use client_postgres_asyncpg_pool"
+            )
+
+        async def call(*values: Any, **options: Any) -> Any:
+            async with self.lent() as raw:
+                return await getattr(raw, verb)(*values, **options)
+
+        return call

@@ -1,99 +1,72 @@
-"""Connections of a pool, and transactions that the calls inside them take part in."""
+"""One transaction for everything that runs inside it, in the task that began it.
+
+`async with database.transaction():` makes a connection ambient: every call of the same
+task on that database uses it, however deep. A transaction inside another is a
+savepoint. A task started inside has its own context and takes other connections.
+"""
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Generator, Mapping
-from contextlib import asynccontextmanager
-from contextvars import ContextVar
-from typing import Any, Self
+from collections.abc import Callable, Generator, Mapping
+from typing import TYPE_CHECKING, Any, Self
 
-from atom.postgres.database import set_local
-from atom.postgres.errors import unavailable
+if TYPE_CHECKING:
+    from atom.postgres.database import Database
 
 log = logging.getLogger(__name__)
 
+LIMITS = """
+select set_config(name, value, true)
+from unnest($1::text[], $2::text[]) as setting (name, value)
+"""
+CURRENT = "select current_setting(name) from unnest($1::text[]) as setting (name)"
+READ_ONLY = "transaction_read_only"  # PostgreSQL restores it after a savepoint itself
+PROBE = "select 1"
 
-class Held:
-    """The connection of a transaction; one statement at a time may use it."""
+After = Callable[[], None]
 
-    __slots__ = ("lock", "open", "raw")
+
+class Unit:
+    """The connection of a transaction in progress, and what runs after its commit."""
+
+    __slots__ = ("after", "is_open", "may_have_failed", "raw", "task")
 
     def __init__(self, raw: Any) -> None:
         self.raw = raw
-        self.lock = asyncio.Lock()
-        self.open = True
-
-
-class Bound:
-    """Lends connections: within a transaction that one's, else any of the pool."""
-
-    def __init__(
-        self,
-        pool: Any,
-        *,
-        acquire_seconds: float,
-        local: Mapping[str, str] | None = None,
-    ) -> None:
-        self.pool = pool
-        self.local: Mapping[str, str] = local or {}  # what each transaction sets
-        self.acquire_seconds = acquire_seconds
-        self._held: ContextVar[Held | None] = ContextVar("held", default=None)
-
-    def current(self) -> Held | None:
-        """Return what the transaction around the caller holds.
-
-        A task that outlives the transaction it was started in gets None.
-        """
-        held = self._held.get()
-        return held if held is not None and held.open else None
-
-    def bind(self, held: Held | None) -> None:
-        """Make this what calls from the current context use."""
-        self._held.set(held)
-
-    async def acquire(self) -> Any:
-        """Take a connection out of the pool.
-
-        Raises:
-            Unavailable: `client.silent` when none comes free in time.
-        """
-        try:
-            return await self.pool.acquire(timeout=self.acquire_seconds)
-        except TimeoutError as error:
-            raise unavailable() from error
-
-    @asynccontextmanager
-    async def connection(self) -> AsyncIterator[Any]:
-        """Lend asyncpg's connection for one statement."""
-        held = self.current()
-        if held is not None:
-            async with held.lock:
-                yield held.raw
-            return
-        raw = await self.acquire()
-        try:
-            yield raw
-        finally:
-            await self.pool.release(raw)
-
-    def transaction(self, **options: Any) -> "Transaction":
-        """Return a transaction; `options` are asyncpg's (isolation, readonly, …)."""
-        return Transaction(self, options)
+        self.task = asyncio.current_task()
+        self.after: list[list[After]] = []  # one list for each savepoint inside
+        self.may_have_failed = False  # a statement has; PostgreSQL may refuse the rest
+        self.is_open = True
 
 
 class Transaction:
     """`async with`, or start, commit and rollback by hand. Inside another: a savepoint.
 
-    Calls made in the same context run in it, also in tasks started from there; those
-    wait for one another.
+    `options` are asyncpg's (isolation, readonly, deferrable); `limits` are settings of
+    PostgreSQL that hold inside.
     """
 
-    def __init__(self, bound: Bound, options: dict[str, Any]) -> None:
-        self._bound = bound
+    def __init__(
+        self, database: "Database", options: dict[str, Any], limits: Mapping[str, str]
+    ) -> None:
+        self._database = database
         self._options = options
-        self._held: Held | None = None
-        self._owner = False
+        self._limits = dict(limits)
+        self._unit: Unit | None = None
         self._inner: Any = None
+        self._before: dict[str, str] = {}  # the limits around a savepoint
+        self.is_outermost = False
+
+    @property
+    def unit(self) -> Unit:
+        """What this transaction holds.
+
+        Raises:
+            RuntimeError: before it has begun, or after its end.
+        """
+        if self._unit is None:
+            raise RuntimeError("this transaction has not begun, or has ended")
+        return self._unit
 
     def __await__(self) -> Generator[Any, None, Self]:
         return self.start().__await__()
@@ -107,50 +80,128 @@ class Transaction:
         try:
             await self.rollback()
         except Exception:
-            # A lost connection has rolled back; the first error is the one to hear.
-            log.warning("rollback failed; the connection is given up", exc_info=True)
+            # A lost connection has rolled back; the first error is the one to raise.
+            log.warning("rollback failed; the connection is closed", exc_info=True)
 
     async def start(self) -> Self:
-        """Begin."""
-        held = self._bound.current()
-        if held is None:
-            held, self._owner = Held(await self._bound.acquire()), True
-        self._held = held
-        self._inner = held.raw.transaction(**self._options)
+        """Begin.
+
+        Raises:
+            ApiError: when no connection can be had.
+        """
+        unit = self._database.current()
+        self.is_outermost = unit is None
+        if unit is None:
+            unit = Unit(await self._database.acquire())
+        self._inner = self._begin(unit)
+        is_begun = False
         try:
-            async with held.lock:
-                await self._inner.start()
-                if self._owner:
-                    await set_local(held.raw, self._bound.local)
-        except BaseException:
-            await self._leave()
+            await self._inner.start()
+            is_begun = True
+            await self._limit(unit)
+        except BaseException as error:
+            if self.is_outermost:
+                await self._database.release(unit.raw)
+            elif is_begun:
+                await self._inner.rollback()
+            if isinstance(error, Exception):
+                raise self._database.translate(error) from error
             raise
-        if self._owner:
-            self._bound.bind(held)
+        unit.after.append([])
+        self._unit = unit
+        if self.is_outermost:
+            self._database.bind(unit)
         return self
 
+    def _begin(self, unit: Unit) -> Any:
+        if self.is_outermost:
+            self._limits = {**self._database.local, **self._limits}
+            return unit.raw.transaction(**self._options)
+        options = dict(self._options)
+        if options.pop("readonly", False):  # asyncpg passes it over in a savepoint
+            self._limits[READ_ONLY] = "on"
+        return unit.raw.transaction(**options)
+
+    async def _limit(self, unit: Unit) -> None:
+        if not self._limits:
+            return
+        names = list(self._limits)
+        if not self.is_outermost:
+            kept = [name for name in names if name != READ_ONLY]
+            now = await unit.raw.fetch(CURRENT, kept) if kept else []
+            self._before = {n: row[0] for n, row in zip(kept, now, strict=True)}
+        await unit.raw.fetch(LIMITS, names, list(self._limits.values()))
+
     async def commit(self) -> None:
-        """Keep what was done."""
-        await self._end("commit")
+        """Keep what was done; of the outermost, then run what waits for its commit.
+
+        A cancellation during COMMIT takes effect after it: what is committed is
+        followed by everything that belongs to it.
+
+        Raises:
+            ApiError: when PostgreSQL does not commit, or a statement failed before.
+        """
+        unit = self.unit
+        work = self._end(unit, "commit")
+        try:
+            if self.is_outermost:
+                await _to_its_end(work)
+            else:
+                await work
+        except Exception as error:
+            raise self._database.translate(error) from error
+        finally:
+            if self._inner_is_done:
+                self._followed(unit)
 
     async def rollback(self) -> None:
-        """Undo what was done."""
-        await self._end("rollback")
+        """Undo what was done, and forget what waited for the commit."""
+        unit = self.unit
+        unit.may_have_failed = False
+        await self._end(unit, "rollback")
 
-    async def _end(self, verb: str) -> None:
-        held = self._held
-        if held is None:
-            raise RuntimeError("this transaction has not begun, or has ended")
+    _inner_is_done = False
+    _waiting: list[After]
+
+    async def _end(self, unit: Unit, verb: str) -> None:
+        self._unit = None
+        self._waiting = unit.after.pop()
+        is_commit = verb == "commit"
         try:
-            async with held.lock:
-                await getattr(self._inner, verb)()
+            if is_commit and unit.may_have_failed and self.is_outermost:
+                # COMMIT after a failed statement rolls back, and reports success.
+                await unit.raw.fetchval(PROBE)
+            if is_commit and self._before:
+                before = self._before
+                await unit.raw.fetch(LIMITS, list(before), list(before.values()))
+            await getattr(self._inner, verb)()
+            self._inner_is_done = is_commit
         finally:
-            await self._leave()
+            if self.is_outermost:
+                unit.is_open = False
+                await self._database.release(unit.raw)
 
-    async def _leave(self) -> None:
-        held, self._held = self._held, None
-        if held is None or not self._owner:
+    def _followed(self, unit: Unit) -> None:
+        """Run what waited for this commit, or leave it to the transaction around."""
+        if not self.is_outermost:
+            unit.after[-1] += self._waiting
             return
-        held.open = False
-        self._bound.bind(None)
-        await self._bound.pool.release(held.raw)
+        self._database.bind(None)
+        for each in self._waiting:
+            try:
+                each()
+            except Exception:
+                log.exception("work after a commit failed")
+
+
+async def _to_its_end(work: Any) -> None:
+    """Await work that a cancellation of the caller does not stop halfway."""
+    task = asyncio.ensure_future(work)
+    try:
+        await asyncio.shield(task)
+    except asyncio.CancelledError:
+        if not task.done():
+            await asyncio.wait({task})
+        if not task.cancelled() and (error := task.exception()) is not None:
+            log.warning("the transaction of a cancelled caller failed", exc_info=error)
+        raise

@@ -18,11 +18,12 @@ Read in this order; each line needs only the lines above it:
 """
 
 from atom.row.many import create_many
-from atom.row.read import Answer, parents, read
+from atom.row.read import Answer, Rows, parents, read
 from atom.row.write import create, delete_any, delete_ids, update, update_ids
 
 __all__ = [
     "Answer",
+    "Rows",
     "create",
     "create_many",
     "delete_any",

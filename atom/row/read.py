@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any
+from typing import Any, Self
 
 import orjson
 
@@ -29,6 +29,20 @@ class Answer:
 
     body: bytes
     beside: dict[str, Any]
+
+
+class Rows(bytes):
+    """Rows as a JSON array, with their count and the next cursor if they were asked."""
+
+    count: int | None  # type: ignore[assignment]  # the API's word, not bytes.count
+    next_cursor: str | None
+
+    def __new__(cls, answer: Answer) -> Self:
+        """Keep what an answer has beside its rows."""
+        made = super().__new__(cls, answer.body)
+        made.count = answer.beside.get("count")
+        made.next_cursor = answer.beside.get("next_cursor")
+        return made
 
 
 @dataclass(frozen=True, slots=True)

@@ -71,7 +71,7 @@ async def _session(database: Any) -> AsyncIterator[Any]:
                 await raw.close()
             return
         if hasattr(database, "connection"):
-            async with database.connection() as held:
+            async with database.connection(separate=True) as held:
                 yield await _prepared(held.raw)
             return
         if hasattr(database, "acquire"):

@@ -15,11 +15,10 @@ import asyncpg
 import httpx2
 import pytest
 
-from atom.client.postgres import bounds, open_pool
+from atom.client.postgres import open_pool, opened_database
 from atom.config import keys
 from atom.config import resolve as settings
 from atom.errors import ApiError
-from atom.postgres.database import Database
 from atom.postgres.named import Named
 from tests.acceptance.conftest import opened
 from tests.acceptance.operations import TLS
@@ -455,7 +454,8 @@ async def narrow(values, direct):
 async def test_value_that_does_not_fit_holds_no_process(narrow):
     """The statement was prepared and never run: somebody else gets through."""
     pool, config = narrow
-    database, named = Database(pool, **bounds(config)), Named(pool, **bounds(config))
+    database = opened_database(config, pool)
+    named = Named(database)
     other = await asyncpg.connect(
         config["config_postgres_url"], statement_cache_size=0, timeout=10
     )
@@ -471,7 +471,8 @@ async def test_value_that_does_not_fit_holds_no_process(narrow):
 async def test_transactions_keep_their_limits(narrow):
     """Ours and those of the user's own code, for their time only."""
     pool, config = narrow
-    database, named = Database(pool, **bounds(config)), Named(pool, **bounds(config))
+    database = opened_database(config, pool)
+    named = Named(database)
     ask = "select current_setting('lock_timeout')"
     async with database.transaction() as connection:
         assert "1500ms" == await connection.value(ask)

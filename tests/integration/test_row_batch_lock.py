@@ -6,7 +6,7 @@ from contextlib import asynccontextmanager
 import asyncpg
 import pytest
 
-from atom.client.postgres import bounds, open_pool
+from atom.client.postgres import open_pool, opened_database
 from atom.config import keys
 from atom.config import resolve as settings
 from atom.errors import Conflict
@@ -24,7 +24,7 @@ class Patient:
     """The ports of a batch on a pool as the server opens it."""
 
     def __init__(self, world, pool, config):
-        self.database = Database(pool, **bounds(config))
+        self.database = opened_database(config, pool)
         self.database.catalog = world.database.catalog
         self.batches = Batches(
             self.database, rows=1000, wait_ms=50, lock_seconds=SECONDS

@@ -285,7 +285,7 @@ class TestSilence:
         async with database.connection(), database.connection():
             with pytest.raises(Unavailable) as caught:
                 await database.value("select 1")
-        assert "client.silent" == caught.value.code
+        assert "pool.exhausted" == caught.value.code
         assert 1 == await database.value("select 1")
 
     async def test_a_lost_server_is_told_and_found_again(self, database_url, pool):

@@ -1,6 +1,8 @@
 """Turns every exception of the later steps and the route into one shape of answer."""
 
 import logging
+from collections.abc import Mapping
+from typing import Any
 
 from fastapi.exceptions import RequestValidationError, WebSocketRequestValidationError
 from starlette.exceptions import HTTPException
@@ -12,6 +14,7 @@ from atom.errors import ApiError, Unexpected
 from atom.http.exchange import Exchange
 from atom.http.step import Proceed, Step
 from atom.observe.request_context import HANDSHAKE_REFUSED
+from atom.postgres.errors import is_of_driver, translate
 
 log = logging.getLogger(__name__)
 
@@ -24,12 +27,19 @@ def shown(error: Exception, *, is_open: bool = False) -> ApiError:
 
     The text of an unexpected exception is shown only where `is_open`: in development.
     """
+    cause = error.__cause__
+    if is_open and isinstance(error, Unexpected) and isinstance(cause, Exception):
+        error = cause
     if isinstance(error, ApiError):
         return error
     if isinstance(error, RequestValidationError | WebSocketRequestValidationError):
         return _unreadable(error)
     if isinstance(error, HTTPException):
         return _http(error)
+    if is_of_driver(error):  # of a statement on a connection of the pool itself
+        found = translate(error, own=True)
+        if found.status != Unexpected.status:
+            return found
     if is_open:
         text = f"{type(error).__name__}: {error}"[:TEXT_MAX]
         return Unexpected(text, hint="The trace is in the log, with the request_id.")
@@ -76,8 +86,14 @@ def _unreadable(
 
 async def answer_http(request: object, error: Exception) -> Response:
     """Answer for FastAPI, which handles its own errors before the step sees them."""
-    state = getattr(request, "scope", {}).get("state") or {}
-    return reply.failure(shown(error), state.get("request_id", ""))
+    scope = getattr(request, "scope", {})
+    state = scope.get("state") or {}
+    is_open = "app" in scope and _is_development(scope["app"].state.ports.config)
+    return reply.failure(shown(error, is_open=is_open), state.get("request_id", ""))
+
+
+def _is_development(config: Mapping[str, Any]) -> bool:
+    return bool(config["config_env"] == "development")
 
 
 HANDLERS = {
@@ -95,7 +111,7 @@ async def answer_errors(exchange: Exchange, proceed: Proceed) -> None:
     try:
         await proceed(exchange)
     except Exception as error:
-        is_open = exchange.ports.config["config_env"] == "development"
+        is_open = _is_development(exchange.ports.config)
         answer = shown(error, is_open=is_open)
         exchange.description = answer.code
         if exchange.started and isinstance(error, WebSocketDisconnect):
