@@ -40,7 +40,7 @@ RUN = re.compile(r"<!-- (?:run|curls) -->\n```sh\n(.*?)```", re.DOTALL)
 MISSING = re.compile(r"<!-- missing -->(.*?)<!-- /missing -->", re.DOTALL)
 LINK = re.compile(r"\]\((?!https?://)([^)#]*)(?:#([^)]*))?\)")
 # Names that begin like a key and are none: what config files hold besides keys.
-NO_KEYS = {"config_api", "config_postgres_schema", "config_is_embedded"}
+NO_KEYS = {"config_api", "config_error", "config_postgres_schema", "config_is_embedded"}
 
 
 def read(name):
