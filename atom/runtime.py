@@ -6,6 +6,7 @@ A server, a command and a script all start from `Runtime`; none of it needs Fast
 import asyncio
 import gc
 import logging
+import time
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from contextlib import (
     AbstractAsyncContextManager,
@@ -43,6 +44,7 @@ from atom.task import Tasks
 log = logging.getLogger(__name__)
 
 DRAIN_SECONDS = 10.0  # for tasks and batches that have begun
+WAIT_SECONDS = 0.5  # between two tries to reach a database that starts
 WRITE_SECONDS = 5.0  # for the request log, if the database is down at the end
 
 Result = TypeVar("Result")
@@ -113,6 +115,10 @@ class Runtime:
         """
         malloc.use_one_arena()
         with self.servers(join=True, workers=1):
+            if wait := self.config["config_startup_wait_sec"]:
+                url = self.config["config_postgres_url"]
+                seconds = self.config["config_postgres_connect_timeout_sec"]
+                await require_database(url, seconds, wait=wait)
             late = _Late(self.state)
             async with (
                 opened(self.clients, self.config, on_open=late.adopt) as clients,
@@ -153,6 +159,33 @@ class Runtime:
         if self._runner is None:
             raise RuntimeError("run() needs `with function_runtime() as app:`")
         return self._runner.run(work)
+
+
+async def require_database(
+    url: str, seconds: float, key: str = "config_postgres_url", *, wait: float = 0.0
+) -> None:
+    """Connect to a database once; for up to `wait` seconds until it answers.
+
+    Raises:
+        ConfigError: with the cause, without the password.
+    """
+    import asyncpg
+
+    deadline = time.monotonic() + wait
+    while True:
+        try:
+            connection = await asyncpg.connect(url, timeout=seconds)
+        except (OSError, ValueError, asyncpg.PostgresError, TimeoutError) as error:
+            starting = (OSError, TimeoutError, asyncpg.CannotConnectNowError)
+            if isinstance(error, starting) and time.monotonic() < deadline:
+                log.info("waiting for the database of %s", key)
+                await asyncio.sleep(WAIT_SECONDS)
+                continue
+            cause = str(error) or type(error).__name__
+            text = f"{key}: the database does not answer: {cause}"
+            raise ConfigError([text]) from None
+        await connection.close()
+        return
 
 
 def freeze_memory() -> None:

@@ -26,6 +26,7 @@ from embedded.lock import hold
 
 __all__ = ("keys", "provided")
 
+PRODUCTION = ("production", "staging")
 FOLDER = "config_atom_folder"
 POSTGRES = "config_postgres_url"
 REDIS = ("config_redis_url", "config_redis_url_ratelimiter", "config_redis_pubsub_url")
@@ -47,15 +48,16 @@ def provided(
     """
     needs_postgres = not config.get(POSTGRES)
     needs_redis = workers > 1 and not any(config.get(key) for key in REDIS[:2])
-    if needs_postgres and config.get("config_env") == "production":
+    if needs_postgres and config.get("config_env") in PRODUCTION:
         missing = [POSTGRES, *(REDIS[:2] if needs_redis else ())]
         raise ConfigError(
             [
-                "config_env=production does not run on a private database. Set "
+                f"config_env={config['config_env']} does not run on a private "
+                "database. Set "
                 f"{', '.join(missing)}."
             ]
         )
-    if config.get("config_env") == "production" or not (needs_postgres or needs_redis):
+    if config.get("config_env") in PRODUCTION or not (needs_postgres or needs_redis):
         yield {}
         return
     with ExitStack() as stack:

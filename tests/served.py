@@ -20,6 +20,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from atom.config.keys import KEYS
+from atom.config.part import POSTGRES, REDIS
 
 ROOT = Path(__file__).parents[1]
 DEADLINE_SECONDS = 60.0
@@ -57,10 +58,12 @@ def environment(values: Mapping[str, str]) -> dict[str, str]:
     Every key that is unset by default (services, secrets) is emptied, so that neither
     the caller's shell nor a `.env` lends the server a real database.
     """
+    others = {"PORT", *POSTGRES.names, *REDIS.names}
+    others |= {name for key in KEYS for name in key.also}
     kept = {
         name: value
         for name, value in os.environ.items()
-        if not name.lower().startswith("config_") and name != "PORT"
+        if not name.lower().startswith("config_") and name not in others
     }
     unset = {key.name: "" for key in KEYS if key.default is None}
     return {**kept, **unset, "config_env": "development", **values}

@@ -9,6 +9,8 @@ import ast
 import re
 import sys
 from collections.abc import Iterable, Iterator, Sequence
+from itertools import groupby
+from operator import attrgetter
 from pathlib import Path
 from textwrap import dedent
 from typing import Any
@@ -82,10 +84,17 @@ def _code(text: str) -> str:
 
 
 def _note(key: Key) -> str:
-    """Return what a key means, and where it cannot be set."""
+    """Return what a key means, its other names, and where it cannot be set."""
+    notes = [key.help]
+    if key.example:
+        notes.append(f"Example: {key.example}.")
+    if key.also:
+        notes.append(f"Also {', '.join(key.also)}.")
     if isinstance(key.default, dict):
-        return f"{key.help} A dict: in config files only."
-    return f"{key.help} Secret." if key.secret else key.help
+        notes.append("A dict: in config files only.")
+    if key.secret:
+        notes.append("Secret.")
+    return " ".join(notes)
 
 
 def _row(key: Key) -> tuple[str, ...]:
@@ -93,8 +102,11 @@ def _row(key: Key) -> tuple[str, ...]:
 
 
 def keys() -> str:
-    """Write the table of every key."""
-    return table(["key", "default", "meaning"], map(_row, KEYS))
+    """Return every key, in one table for each section."""
+    return "\n\n".join(
+        f"### {title}\n\n" + table(["key", "default", "meaning"], map(_row, found))
+        for title, found in groupby(KEYS, key=attrgetter("section"))
+    )
 
 
 def first_keys() -> str:
@@ -214,8 +226,10 @@ def environment() -> str:
         "# off the lines you change; the process environment wins over it. How the",
         "# layers of config work: docs/config.md. Made by `python -m tools.document`.",
     ]
-    for key in KEYS:
-        lines += ["", *_wrapped(_note(key)), f"#{key.name}={shown(key.default)}"]
+    for title, found in groupby(KEYS, key=attrgetter("section")):
+        lines += ["", f"# --- {title} ---"]
+        for key in found:
+            lines += ["", *_wrapped(_note(key)), f"#{key.name}={shown(key.default)}"]
     return "\n".join(lines) + "\n"
 
 

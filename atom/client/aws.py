@@ -4,12 +4,33 @@ import asyncio
 from typing import Any
 
 from atom.client import Client, Config, Live
-from atom.config.resolve import Key, text
+from atom.config.parse import text
+from atom.config.resolve import Key
 
 KEYS = (
-    Key("config_aws_access_key_id", text, None, "AWS key id.", secret=True),
-    Key("config_aws_secret_access_key", text, None, "AWS secret.", secret=True),
-    Key("config_aws_endpoint_url", text, None, "Another address than AWS's own."),
+    Key(
+        "config_aws_access_key_id",
+        text,
+        None,
+        "AWS key id.",
+        secret=True,
+        also=("AWS_ACCESS_KEY_ID",),
+    ),
+    Key(
+        "config_aws_secret_access_key",
+        text,
+        None,
+        "AWS secret.",
+        secret=True,
+        also=("AWS_SECRET_ACCESS_KEY",),
+    ),
+    Key(
+        "config_aws_endpoint_url",
+        text,
+        None,
+        "Another address than AWS's own.",
+        also=("AWS_ENDPOINT_URL",),
+    ),
 )
 
 

@@ -4,7 +4,8 @@ import asyncio
 from typing import Any
 
 from atom.client import Client, Config, Live
-from atom.config.resolve import Key, text
+from atom.config.parse import text
+from atom.config.resolve import Key
 
 SECONDS = 3  # to reach the broker
 
@@ -48,7 +49,14 @@ CELERY = Client(
     needs=("config_celery_broker_url",),
     package="celery==5.7.0",
     keys=(
-        Key("config_celery_broker_url", text, None, "Celery's broker.", secret=True),
+        Key(
+            "config_celery_broker_url",
+            text,
+            None,
+            "Celery's broker.",
+            secret=True,
+            also=("CELERY_BROKER_URL",),
+        ),
     ),
     open=connect,
     close=lambda celery: asyncio.to_thread(celery.close),

@@ -4,7 +4,8 @@ import ssl
 from typing import Any
 
 from atom.client import Client, Config, Live
-from atom.config.resolve import Key, text
+from atom.config.parse import text
+from atom.config.resolve import Key
 from atom.errors import ConfigError
 
 
@@ -60,7 +61,13 @@ KAFKA = Client(
     needs=("config_kafka_url",),
     package="aiokafka==0.14.0",
     keys=(
-        Key("config_kafka_url", text, None, "Kafka bootstrap servers."),
+        Key(
+            "config_kafka_url",
+            text,
+            None,
+            "Kafka bootstrap servers.",
+            also=("KAFKA_BOOTSTRAP_SERVERS",),
+        ),
         Key("config_kafka_username", text, None, "Kafka user; switches SASL on."),
         Key("config_kafka_password", text, None, "Kafka password.", secret=True),
         Key(

@@ -4,7 +4,8 @@ import asyncio
 from typing import Any
 
 from atom.client import Client, Config, Live
-from atom.config.resolve import Key, text
+from atom.config.parse import text
+from atom.config.resolve import Key
 
 
 async def connect(config: Config, live: Live) -> Any:
@@ -32,7 +33,16 @@ MONGODB = Client(
     name="client_mongodb",
     needs=("config_mongodb_url",),
     package="pymongo==4.20.0",
-    keys=(Key("config_mongodb_url", text, None, "MongoDB.", secret=True),),
+    keys=(
+        Key(
+            "config_mongodb_url",
+            text,
+            None,
+            "MongoDB.",
+            secret=True,
+            also=("MONGODB_URL",),
+        ),
+    ),
     open=connect,
     close=lambda mongodb: mongodb.close(),
     probe=lambda mongodb: mongodb.admin.command("ping"),

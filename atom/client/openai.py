@@ -3,7 +3,8 @@
 from typing import Any
 
 from atom.client import Client, Config, Live
-from atom.config.resolve import Key, text
+from atom.config.parse import text
+from atom.config.resolve import Key
 
 
 async def connect(config: Config, live: Live) -> Any:
@@ -23,7 +24,14 @@ OPENAI = Client(
     needs=("config_openai_key",),
     package="openai==3.54.0",
     keys=(
-        Key("config_openai_key", text, None, "OpenAI's key.", secret=True),
+        Key(
+            "config_openai_key",
+            text,
+            None,
+            "OpenAI's key.",
+            secret=True,
+            also=("OPENAI_API_KEY",),
+        ),
         Key("config_openai_base_url", text, None, "Another address than OpenAI's own."),
     ),
     open=connect,

@@ -3,7 +3,8 @@
 from typing import Any
 
 from atom.client import Client, Config, Live
-from atom.config.resolve import Key, text
+from atom.config.parse import text
+from atom.config.resolve import Key
 
 
 async def connect(config: Config, live: Live) -> Any:
@@ -31,7 +32,16 @@ RABBITMQ = Client(
     name="client_rabbitmq",
     needs=("config_rabbitmq_url",),
     package="aio-pika==10.2.1",
-    keys=(Key("config_rabbitmq_url", text, None, "RabbitMQ.", secret=True),),
+    keys=(
+        Key(
+            "config_rabbitmq_url",
+            text,
+            None,
+            "RabbitMQ.",
+            secret=True,
+            also=("RABBITMQ_URL",),
+        ),
+    ),
     open=connect,
     close=lambda connection: connection.close(),
     probe=probe,

@@ -3,13 +3,16 @@
 from typing import Any
 
 from atom.client import Client, Config, Live
-from atom.config.resolve import Key, text
+from atom.config.parse import text
+from atom.config.resolve import Key
 
 CONNECTIONS = 50  # of one purpose in one process
 WAIT = 1.0  # seconds to wait for one of them to come free
 
 
-def declare(name: str, key: str, help: str, *, seconds: float) -> Client:
+def declare(
+    name: str, key: str, help: str, *, seconds: float, also: tuple[str, ...] = ()
+) -> Client:
     """Declare a Redis client that is switched on by one key holding its URL.
 
     `seconds` bounds connecting, and each answer.
@@ -42,7 +45,7 @@ def declare(name: str, key: str, help: str, *, seconds: float) -> Client:
         name=name,
         needs=(key,),
         package="redis",
-        keys=(Key(key, text, None, help, secret=True),),
+        keys=(Key(key, text, None, help, secret=True, also=also),),
         open=connect,
         close=lambda redis: redis.aclose(),
         probe=lambda redis: redis.ping(),
@@ -50,7 +53,11 @@ def declare(name: str, key: str, help: str, *, seconds: float) -> Client:
 
 
 CACHE = declare(
-    "client_redis", "config_redis_url", "Redis for cached answers.", seconds=2.0
+    "client_redis",
+    "config_redis_url",
+    "Redis for cached answers.",
+    seconds=2.0,
+    also=("REDIS_URL",),
 )
 RATELIMITER = declare(
     "client_redis_ratelimiter",

@@ -21,7 +21,7 @@ from atom.config.resolve import Config
 from atom.errors import ConfigError
 from atom.observe.log import remark
 from atom.postgres import pooler
-from atom.runtime import Runtime
+from atom.runtime import Runtime, require_database
 
 if TYPE_CHECKING:
     from fastapi import FastAPI
@@ -114,22 +114,6 @@ def require_free_port(host: str, port: int) -> None:
             ) from None
 
 
-async def reachable(url: str, seconds: float, key: str = "config_postgres_url") -> None:
-    """Connect to the primary database once.
-
-    Raises:
-        ConfigError: with the cause, without the password.
-    """
-    import asyncpg
-
-    try:
-        connection = await asyncpg.connect(url, timeout=seconds)
-    except (OSError, ValueError, asyncpg.PostgresError, TimeoutError) as error:
-        cause = str(error) or type(error).__name__
-        raise ConfigError([f"{key}: the database does not answer: {cause}"]) from None
-    await connection.close()
-
-
 async def require_direct_connection(url: str, seconds: float) -> None:
     """Connect, and prove that a session lasts as long as its connection.
 
@@ -138,7 +122,7 @@ async def require_direct_connection(url: str, seconds: float) -> None:
     """
     import asyncpg
 
-    await reachable(url, seconds)
+    await require_database(url, seconds)
     connect = partial(asyncpg.connect, url, timeout=seconds, statement_cache_size=0)
     if not await pooler.keeps_sessions(connect):
         raise pooler.lasting()
@@ -176,9 +160,11 @@ def run(app: "FastAPI", runtime: Runtime) -> NoReturn:
         with runtime.servers(join=False, workers=workers) as found:
             url = runtime.config["config_postgres_url"]
             seconds = config["config_postgres_connect_timeout_sec"]
-            ending.run(reachable(url, seconds))
+            wait = config["config_startup_wait_sec"]
+            ending.run(require_database(url, seconds, wait=wait))
             if direct := config["config_postgres_url_direct"]:
-                ending.run(reachable(direct, seconds, "config_postgres_url_direct"))
+                key = "config_postgres_url_direct"
+                ending.run(require_database(direct, seconds, key, wait=wait))
             if workers > 1:
                 ending.run(preflight(app))
                 os.environ.update(found | {"config_is_postgres_init": "0"})

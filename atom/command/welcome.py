@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from atom.account.root import RootLogin
+from atom.config.resolve import is_production
 from atom.runtime import Runtime
 
 CURLS = """\
@@ -32,7 +33,7 @@ def docs(config: Mapping[str, Any], url: str) -> str:
     >>> docs(production, "http://h")
     "docs  curl -H 'authorization: Bearer <config_key_root>' http://h/openapi.json"
     """
-    if config["config_env"] == "production" and not config["config_is_docs"]:
+    if is_production(config) and not config["config_is_docs"]:
         key = "curl -H 'authorization: Bearer <config_key_root>'"
         return f"docs  {key} {url}/openapi.json"
     return f"docs  {url}/docs"

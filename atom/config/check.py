@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from atom.config.resolve import Config
+from atom.config.resolve import Config, is_production
 from atom.errors import ConfigError
 from atom.postgres.errors import wordings
 from atom.schema.declaration import Declaration
@@ -48,7 +48,7 @@ def validate(config: Mapping[str, Any]) -> list[str]:
     except ConfigError as error:
         problems += error.problems
     wordings(config["config_error"], problems)
-    if config["config_env"] == "production":
+    if is_production(config):
         problems += unfit_for_production(config)
     return problems
 
@@ -67,9 +67,10 @@ def require_valid(config: Config) -> Config:
 def unfit_for_production(config: Mapping[str, Any]) -> list[str]:
     """Return what production needs to have set by a person."""
     problems = []
+    env = config["config_env"]
     for name in ("config_postgres_url", "config_root_password"):
         if not config[name]:
-            problems.append(f"{name}: must be set when config_env=production")
+            problems.append(f"{name}: must be set when config_env={env}")
     for name in ("config_key_root", "config_key_jwt", "config_root_password"):
         value = (config[name] or "").lower()
         if any(word in value for word in PLACEHOLDERS):

@@ -1,112 +1,36 @@
-"""Every `config_` key, as data; and how the layers of config become one dict.
+"""A `config_` key as data, and how the layers of config become one read-only dict.
 
-Later layers win: the defaults here, `config*.py` in the root by name, `config/*.py` by
-name, `.env`, the process environment. Nothing is read here: layers are handed in.
+Later layers win: the defaults of the keys, `config*.py` in the root by name,
+`config/*.py` by name, `.env`, `.env.local`, the process environment. Nothing is read
+here: the layers are passed in.
 """
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, NoReturn
 
+from atom.config.parse import Parse, integers, names
 from atom.errors import nearest
 
-Read = Callable[[Any], Any]
-
-
-def text(value: Any) -> str | None:
-    """Read text; empty means unset."""
-    return str(value).strip() or None
-
-
-def flag(value: Any) -> bool:
-    """Read 0/1/true/false."""
-    word = str(value).strip().lower()
-    if word not in {"0", "1", "true", "false"}:
-        raise ValueError("expected 0, 1, true or false")
-    return word in {"1", "true"}
-
-
-def prefix(value: Any) -> str:
-    """Parse the beginning of a path; the slash at its end may be left out.
-
-    >>> prefix("/api/"), prefix("")
-    ('/api', '')
-    """
-    given = (text(value) or "").rstrip("/")
-    if given and (not given.startswith("/") or "//" in given or "{" in given):
-        raise ValueError("expected a path such as /api")
-    return given
-
-
-def names(value: Any) -> tuple[str, ...]:
-    """Read a comma string or a Python list; an empty one is an empty list."""
-    parts = value.split(",") if isinstance(value, str) else value
-    if not isinstance(parts, list | tuple | set | frozenset):
-        raise ValueError("expected a comma string or a list")
-    return tuple(word for word in (str(part).strip() for part in parts) if word)
-
-
-def integers(value: Any) -> tuple[int, ...]:
-    """Read a comma string, a list, or one whole number."""
-    parts = (value,) if isinstance(value, int) else names(value)
-    try:
-        return tuple(int(part) for part in parts)
-    except ValueError:
-        raise ValueError("expected whole numbers joined by commas") from None
-
-
-def whole(least: int = 0, most: int = 2**31) -> Read:
-    """Make a reader of a whole number between two bounds, both included."""
-
-    def read(value: Any) -> int:
-        wrong = f"expected a whole number from {least} to {most}"
-        if isinstance(value, bool | float):
-            raise ValueError(wrong)
-        try:
-            number = int(str(value).strip())
-        except ValueError:
-            raise ValueError(wrong) from None
-        if not least <= number <= most:
-            raise ValueError(wrong)
-        return number
-
-    return read
-
-
-def seconds(value: Any) -> float:
-    """Read a time in seconds, fractions allowed, above zero."""
-    try:
-        number = float(str(value).strip())
-    except ValueError:
-        number = 0.0
-    if not 0 < number < 10**9:
-        raise ValueError("expected seconds above 0")
-    return number
-
-
-def one_of(*words: str) -> Read:
-    """Make a reader of one word out of a closed set."""
-
-    def read(value: Any) -> str:
-        word = str(value).strip().lower()
-        if word not in words:
-            raise ValueError(
-                f"expected one of {', '.join(words)}. {nearest(word, words)}".rstrip()
-            )
-        return word
-
-    return read
+PRODUCTION = frozenset({"production", "staging"})
 
 
 @dataclass(frozen=True)
 class Key:
-    """One `config_` key: its name, reader, value without you, and meaning."""
+    """Everything about one `config_` key.
+
+    `also` are names under which `.env` or the environment may hold it, where no layer
+    sets the key itself. `example` is shown in the docs when there is no default.
+    """
 
     name: str
-    read: Read
+    parse: Parse
     default: Any
     help: str
+    example: str = ""
+    section: str = ""
     secret: bool = False
+    also: tuple[str, ...] = ()
 
 
 class Config(dict[str, Any]):
@@ -142,7 +66,7 @@ MERGED = ("config_api", "config_error", "config_postgres_schema")
 
 
 def _merge(config: dict[str, Any], name: str, value: Any, source: str) -> list[str]:
-    """Add one file's dict to that of other files. The same entry twice is told."""
+    """Merge the dict of one file into that of others; an entry twice is a problem."""
     if not isinstance(value, Mapping):
         return [f"{name} in {source}: expected a dict, not {type(value).__name__}"]
     problems = []
@@ -161,10 +85,10 @@ def _merge(config: dict[str, Any], name: str, value: Any, source: str) -> list[s
 
 
 def resolve(keys: Iterable[Key], layers: Iterable[Layer]) -> Config:
-    """Merge the layers, read every value, and note every problem with its key.
+    """Merge the layers, parse every value, and collect every problem with its key.
 
-    A value that cannot be read keeps its default, so that all faults are told at once.
-    A secret is never shown, also not when it is wrong.
+    A value that cannot be parsed keeps its default, so that all problems are reported
+    at once. A secret is never shown, even when it is wrong.
     """
     known = {key.name: key for key in keys}
     config = {key.name: key.default for key in known.values()}
@@ -186,7 +110,7 @@ def resolve(keys: Iterable[Key], layers: Iterable[Layer]) -> Config:
 
 
 def _misspelt(name: str, known: Iterable[str]) -> str:
-    """Return which key was meant, or "": files may hold config_ values of their own."""
+    """Return a hint at the key meant, or "": users have config_ values of their own."""
     if not name.startswith(PREFIX):
         return ""
     words = [key.removeprefix(PREFIX) for key in known]
@@ -195,12 +119,12 @@ def _misspelt(name: str, known: Iterable[str]) -> str:
 
 
 def _read(config: dict[str, Any], key: Key, value: Any, source: str) -> list[str]:
-    """Put one value where it belongs; return what is wrong with it."""
-    if value is None or (value == "" and key.read not in {names, integers}):
+    """Parse one value into config; return its problems."""
+    if value is None or (value == "" and key.parse not in {names, integers}):
         config[key.name] = key.default
         return []
     try:
-        config[key.name] = key.read(value)
+        config[key.name] = key.parse(value)
     except ValueError as error:
         shown = "" if key.secret else f", not {str(value)[:60]!r}"
         return [f"{key.name} in {source}: {error}{shown}"]
@@ -208,7 +132,7 @@ def _read(config: dict[str, Any], key: Key, value: Any, source: str) -> list[str
 
 
 def named(variables: Mapping[str, str | None]) -> dict[str, str | None]:
-    """Return what is ours of an environment: `config_…` in any case, and PORT."""
+    """Return the config of an environment: `config_…` in any case, and PORT."""
     ours = {
         name.lower(): value
         for name, value in variables.items()
@@ -217,3 +141,8 @@ def named(variables: Mapping[str, str | None]) -> dict[str, str | None]:
     if variables.get("PORT"):
         ours.setdefault("config_port", variables["PORT"])
     return ours
+
+
+def is_production(config: Mapping[str, Any]) -> bool:
+    """Whether the rules of production hold."""
+    return config["config_env"] in PRODUCTION

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
+from atom.config.resolve import is_production
 from atom.errors import nearest
 from atom.http.policy import SHARED, RoutePolicy, describe, parse
 from atom.http.route import Route, RouteTable
@@ -99,7 +100,7 @@ class PolicyTable:
     ) -> RoutePolicy:
         here, config = tier(route.path), self._config
         if route.path in DOCS and (
-            config["config_env"] == "production" and not config["config_is_docs"]
+            is_production(config) and not config["config_is_docs"]
         ):
             here = "root"
         access = here == "admin" or values.get("access_required", False)

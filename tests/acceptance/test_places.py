@@ -15,7 +15,8 @@ CLIENT = '''\
 from typing import Any
 
 from atom.client import Client, Config, Live
-from atom.config.resolve import Key, text
+from atom.config.parse import text
+from atom.config.resolve import Key
 
 
 async def connect(config: Config, live: Live) -> Any:
