@@ -37,6 +37,18 @@ def with_proc() -> pytest.MarkDecorator:
     return pytest.mark.skipif(not has_proc(), reason=f"{ABSENT}/proc")
 
 
+def with_namespaces() -> pytest.MarkDecorator:
+    """Return a mark for tests about user namespaces."""
+    return pytest.mark.skipif(not namespaces(), reason=f"{ABSENT}user namespaces")
+
+
+@functools.cache
+def private_mounts() -> bool:
+    """Whether a process may have mounts of its own; a chroot is no place for them."""
+    tried = subprocess.run(["unshare", "-m", "true"], capture_output=True)
+    return tried.returncode == 0
+
+
 @functools.cache
 def namespaces() -> bool:
     """Whether root may enter user namespaces; a chroot and most containers refuse."""
