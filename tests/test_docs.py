@@ -184,9 +184,11 @@ def test_commands_name_files_that_exist(path):
         assert (ROOT / name).exists() or name[:-3] in shown_files(), name
     for name in re.findall(r"python -m (\w+(?:\.\w+)*)", path.read_text()):
         place = ROOT / name.replace(".", "/")
-        assert place.is_dir() or place.with_suffix(".py").exists() or name in {"venv", "pytest"}, (
-            name
-        )
+        assert (
+            place.is_dir()
+            or place.with_suffix(".py").exists()
+            or name in {"venv", "pytest"}
+        ), name
 
 
 # what is shown, run on a copy into which the documents' own files are dropped
