@@ -10,6 +10,7 @@ from atom import command, openapi
 from atom.command import serve, welcome
 from atom.config import door
 from atom.config.check import validate
+from atom.http.application import Application
 from atom.http.cors import CorsForBrowsers
 from atom.http.middleware import ConfigApiMiddleware
 from atom.http.pipeline import STEPS
@@ -37,7 +38,7 @@ async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         yield
 
 
-app = FastAPI(
+app = Application(
     title=config["config_app_name"],
     version=config["config_app_version"],
     lifespan=lifespan,

@@ -12,4 +12,5 @@ pipeline      the steps in order
 middleware    finds the route, runs the steps around it
 explain       why a user may or may not call a route
 cors          cross-origin requests of browsers
+application   FastAPI, with nothing in front of the steps
 """

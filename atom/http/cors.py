@@ -1,18 +1,23 @@
-"""CORS for those who ask: a request without Origin is not slowed down by it."""
+"""CORS for requests of browsers: a request without Origin is not slowed down by it."""
+
+from collections.abc import Coroutine
+from typing import Any
 
 from starlette.middleware.cors import CORSMiddleware
 from starlette.types import Receive, Scope, Send
 
 
 class CorsForBrowsers(CORSMiddleware):
-    """Starlette's CORS, passed by when no browser asks.
+    """Starlette's CORS, passed by a request without Origin.
 
-    `Vary: Origin`, which Starlette would add then, stands on every answer of ours
+    `Vary: Origin`, which Starlette would add then, is on every answer of Atom
     (`atom.http.exchange.ALWAYS`).
     """
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    def __call__(
+        self, scope: Scope, receive: Receive, send: Send
+    ) -> Coroutine[Any, Any, None]:
         for name, _ in scope.get("headers", ()):
             if name == b"origin":
-                return await super().__call__(scope, receive, send)
-        await self.app(scope, receive, send)
+                return super().__call__(scope, receive, send)
+        return self.app(scope, receive, send)  # type: ignore[return-value]

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from starlette.requests import Request
+from starlette.responses import Response
 
 from atom.errors import TooLarge
 from atom.http.compress import Compressing
 
 if TYPE_CHECKING:
-    from starlette.responses import Response
     from starlette.types import Message, Receive, Scope, Send
 
     from atom.http.policy import RoutePolicy
@@ -26,40 +26,29 @@ ALWAYS = (
     (b"vary", b"Origin, Accept-Encoding"),
 )
 CAPTURE_MAX_BYTES = 1_048_576
+WHOLE = Response.__call__  # how a response is sent that is not a stream or a file
 
 
 class Exchange:
     """A request on its way in, and its response on the way out."""
 
-    __slots__ = (
-        "_send",
-        "accept_encoding",
-        "address",
-        "after",
-        "authorization",
-        "captured",
-        "chunked",
-        "closed",
-        "compressing",
-        "content_length",
-        "deferred",
-        "description",
-        "extra_headers",
-        "headers",
-        "matched",
-        "method",
-        "on_start",
-        "outcome",
-        "path",
-        "policy",
-        "ports",
-        "receive",
-        "request_id",
-        "scope",
-        "state",
-        "status",
-        "user",
-    )
+    request_id = ""
+    address = ""
+    accept_encoding = b""
+    authorization = b""
+    content_length = b""
+    chunked = False
+    state: UserState | None = None
+    outcome = "executed"
+    description = ""
+    status = 0
+    closed = False  # a WebSocket
+    deferred = False
+    headers: Iterable[tuple[bytes, bytes]] = ()
+    captured: bytearray | None = None
+    compressing: Compressing | None = None
+    after: Callable[[Exchange], None] | None = None
+    on_start: Callable[[], None] | None = None
 
     def __init__(
         self, scope: Scope, receive: Receive, send: Send, matched: Matched, ports: Ports
@@ -73,24 +62,7 @@ class Exchange:
         self.method: str = scope.get("method", "WEBSOCKET")
         self.path: str = matched.seen
         self.user: dict[str, Any] = {}
-        self.state: UserState | None = None
-        self.request_id = ""
-        self.address = ""
-        self.accept_encoding = b""
-        self.authorization = b""
-        self.content_length = b""
-        self.chunked = False
-        self.closed = False  # a WebSocket
-        self.compressing: Compressing | None = None
-        self.outcome = "executed"
-        self.description = ""
-        self.status = 0
-        self.headers: Iterable[tuple[bytes, bytes]] = ()
         self.extra_headers: list[tuple[bytes, bytes]] = []
-        self.captured: bytearray | None = None
-        self.deferred = False
-        self.after: Callable[[Exchange], None] | None = None
-        self.on_start: Callable[[], None] | None = None
 
     @property
     def identity(self) -> str:
@@ -112,39 +84,69 @@ class Exchange:
 
     async def send(self, message: Message) -> None:
         """Pass one ASGI message to the caller, noting what the steps need of it."""
-        if message["type"] == "http.response.start":
-            self.status = message["status"]
-            if self.on_start is not None:
-                self.on_start()
-            given = self.headers = message.get("headers", [])
-            message["headers"] = [
-                *given,
-                *ALWAYS,
-                (b"x-request-id", self.request_id.encode()),
-                *self.extra_headers,
-            ]
-            if self.user and not any(name == b"cache-control" for name, _ in given):
-                message["headers"].append((b"cache-control", b"no-store"))
-        elif message["type"] == "http.response.body":
+        kind = message["type"]
+        if kind == "http.response.start":
+            self.headers = message.get("headers", ())
+            message["headers"] = self._begin(message["status"], self.headers)
+        elif kind == "http.response.body":
             if self.captured is not None:
-                self.captured += message.get("body", b"")
-                if len(self.captured) > CAPTURE_MAX_BYTES:
-                    self.captured = None
+                self._capture(message.get("body", b""))
             if self.method == "HEAD":
                 message = {**message, "body": b""}
-        elif message["type"] == "websocket.accept":
+        elif kind == "websocket.accept":
             self.status = 101  # Switching Protocols: too late for any other answer
-        elif message["type"] == "websocket.close":
+        elif kind == "websocket.close":
             self.closed = True
         await self._send(message)
+
+    async def answer(
+        self, status: int, headers: Sequence[tuple[bytes, bytes]], body: bytes
+    ) -> None:
+        """Send a whole answer: the same as `send`, for the price of one call."""
+        self.headers = headers
+        start = {
+            "type": "http.response.start",
+            "status": status,
+            "headers": self._begin(status, headers),
+        }
+        if self.captured is not None:
+            self._capture(body)
+        await self._send(start)
+        sent = b"" if self.method == "HEAD" else body
+        await self._send({"type": "http.response.body", "body": sent})
+
+    def _begin(
+        self, status: int, given: Iterable[tuple[bytes, bytes]]
+    ) -> list[tuple[bytes, bytes]]:
+        """Note that the answer begins. Return all of its headers."""
+        self.status = status
+        if self.on_start is not None:
+            self.on_start()
+        request_id = b"x-request-id", self.request_id.encode()
+        headers = [*given, *ALWAYS, request_id, *self.extra_headers]
+        if self.user and not any(name == b"cache-control" for name, _ in given):
+            headers.append((b"cache-control", b"no-store"))
+        return headers
+
+    def _capture(self, body: bytes) -> None:
+        """Keep a part of the answer for the steps, unless there is too much of it."""
+        assert self.captured is not None
+        self.captured += body
+        if len(self.captured) > CAPTURE_MAX_BYTES:
+            self.captured = None
 
     def compress(self) -> None:
         """Compress the answer, if it turns out to gain by it."""
         self._send = self.compressing = Compressing(self._send)
 
     async def reply(self, response: Response) -> None:
-        """Answer now, instead of the route."""
-        await response(self.scope, self.receive, self.send)
+        """Answer now, with a response that is whole."""
+        if type(response).__call__ is not WHOLE or self.scope["type"] != "http":
+            return await response(self.scope, self.receive, self.send)
+        body = response.body
+        await self.answer(response.status_code, response.raw_headers, bytes(body))
+        if response.background is not None:
+            await response.background()
 
     async def body(self, most: int | None = None) -> bytes:
         """Read the whole body, and leave it to be read again by the route.

@@ -115,8 +115,7 @@ async def _direct(exchange: Exchange) -> None:
     scope["endpoint"] = matched.route.endpoint
     scope["router"] = scope["app"].router
     request = Request(scope, exchange.receive, exchange.send)
-    response = await matched.route.endpoint(request)
-    await response(scope, exchange.receive, exchange.send)
+    await exchange.reply(await matched.route.endpoint(request))
 
 
 async def _nowhere(exchange: Exchange) -> None:

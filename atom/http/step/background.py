@@ -1,7 +1,9 @@
 """`is_background`: answer at once, do the work after."""
 
 import logging
+from collections.abc import Coroutine
 from functools import partial
+from typing import Any
 from urllib.parse import parse_qs
 
 from atom.errors import ApiError, TooLarge, Unavailable
@@ -40,10 +42,23 @@ def asked_for(query: str) -> bool:
     return value == "1"
 
 
-async def run_in_background(exchange: Exchange, proceed: Proceed) -> None:
-    """Acknowledge the request, then let it proceed without its caller."""
+def run_in_background(
+    exchange: Exchange, proceed: Proceed
+) -> Coroutine[Any, Any, None]:
+    """Let a request proceed without its caller, if that is asked for."""
     if not exchange.scope["query_string"] or not asked_for(exchange.query):
-        return await proceed(exchange)
+        return proceed(exchange)
+    return _acknowledge(exchange, proceed)
+
+
+async def _acknowledge(exchange: Exchange, proceed: Proceed) -> None:
+    """Answer at once, and add the request to the backlog.
+
+    Raises:
+        ApiError: `background.refused` on a route that does not allow it.
+        TooLarge: for a body that cannot be held.
+        Unavailable: `background.busy` while the backlog is full.
+    """
     allowed = IS_BACKGROUND.of(exchange.policy)
     if allowed is None:
         # /auth answers with tokens: no client would receive them, log_api would.

@@ -1,5 +1,8 @@
 """`body_max_kb`: how large a body a route accepts."""
 
+from collections.abc import Coroutine
+from typing import Any
+
 from starlette.types import Message
 
 from atom.errors import ApiError, TooLarge
@@ -21,6 +24,8 @@ BODY_MAX_KB: Key[int] = Key(
 
 DIGITS_MAX = 20  # of 2**64; int() refuses a number of some thousand digits
 
+NO_BODY = frozenset({"GET", "HEAD", "OPTIONS"})
+
 
 def refusal(limit: int) -> TooLarge:
     """Return the error that names the limit."""
@@ -30,16 +35,18 @@ def refusal(limit: int) -> TooLarge:
     )
 
 
-async def limit_body(exchange: Exchange, proceed: Proceed) -> None:
+def limit_body(exchange: Exchange, proceed: Proceed) -> Coroutine[Any, Any, None]:
     """Refuse a body that is too large: by its announced size, or while it arrives."""
-    limit = BODY_MAX_KB.of(exchange.policy)
     announced = exchange.content_length
+    if not announced and not exchange.chunked and exchange.method in NO_BODY:
+        return proceed(exchange)
+    limit = BODY_MAX_KB.of(exchange.policy)
     if announced:
         if not announced.isdigit() or len(announced) > DIGITS_MAX:
             raise ApiError("Content-Length is not a number.")
         if int(announced) > limit:
             raise refusal(limit)
-    elif exchange.chunked or exchange.method not in {"GET", "HEAD", "OPTIONS"}:
+    else:
         receive, seen = exchange.receive, 0
 
         async def counted() -> Message:
@@ -51,7 +58,7 @@ async def limit_body(exchange: Exchange, proceed: Proceed) -> None:
             return message
 
         exchange.receive = counted
-    await proceed(exchange)
+    return proceed(exchange)
 
 
 STEP = Step(

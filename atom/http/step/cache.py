@@ -141,10 +141,7 @@ async def _replay(exchange: Exchange, kept: bytes) -> None:
         (b"content-type", media_type),
         (b"content-length", str(len(body)).encode()),
     ]
-    await exchange.send(
-        {"type": "http.response.start", "status": 200, "headers": headers}
-    )
-    await exchange.send({"type": "http.response.body", "body": body})
+    await exchange.answer(200, headers, body)
 
 
 async def _wait(store: Store, key: str, filling: asyncio.Event | None) -> bytes | None:

@@ -1,7 +1,9 @@
 """`is_token`: the user of the request. A token is read where sent, required by tier."""
 
 import time
+from collections.abc import Coroutine
 from hmac import compare_digest
+from typing import Any
 from urllib.parse import parse_qs
 
 from atom.account.token import Claims
@@ -40,8 +42,20 @@ def handshake_token(exchange: Exchange) -> str:
     return parse_qs(exchange.query).get("token", [""])[0]
 
 
-async def authenticate(exchange: Exchange, proceed: Proceed) -> None:
+def authenticate(exchange: Exchange, proceed: Proceed) -> Coroutine[Any, Any, None]:
     """Put the verified user on the exchange, or refuse the caller."""
+    policy = exchange.policy
+    if (
+        exchange.authorization
+        or policy.token_required
+        or policy.tier == "root"
+        or exchange.scope["type"] == "websocket"
+    ):
+        return _verify(exchange, proceed)
+    return proceed(exchange)
+
+
+async def _verify(exchange: Exchange, proceed: Proceed) -> None:
     policy, ports = exchange.policy, exchange.ports
     token = bearer(exchange.authorization) if exchange.authorization else ""
     if policy.tier == "root":
