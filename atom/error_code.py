@@ -371,21 +371,25 @@ OPERATOR = (
         409,
         "The file names one row twice: by its id, or by the columns of `on_conflict`.",
     ),
-    Code("transfer.unreadable", 400, "The query is empty or cannot be read."),
-    Code("transfer.one_statement", 400, "More than one statement.", "Send one."),
+    Code("query.unreadable", 400, "The query is empty or cannot be read."),
+    Code("query.one_statement", 400, "More than one statement.", "Send one."),
+    Code("query.not_read_only", 400, "The query is not one SELECT (or WITH … SELECT)."),
+    Code("query.forbidden", 403, "A table, view or function that is not open here."),
+    Code("query.secret", 403, "A secret column.", "`config_column_secret_list`."),
     Code(
-        "transfer.not_read_only",
-        400,
-        "The query is not one SELECT (or WITH … SELECT).",
-    ),
-    Code("transfer.function", 403, "A function that may not be used here."),
-    Code("transfer.relation", 403, "A table that may not be read here."),
-    Code("transfer.secret", 403, "A secret column.", "`config_column_secret_list`."),
-    Code(
-        "runner.too_large",
+        "query.too_large",
         422,
-        "The rows are more than the answer may hold.",
+        "The rows exceed what an answer may hold.",
         "Select fewer.",
+    ),
+    Code(
+        "query.busy", 503, "All connections for callers' SQL are in use.", "Try again."
+    ),
+    Code(
+        "query.closed",
+        503,
+        "The database login that runs callers' SQL is missing, or is not safe.",
+        "The hint and the log contain the SQL for an administrator.",
     ),
     Code("page.missing", 404, "`static/` has no such page."),
 )

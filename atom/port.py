@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from atom.postgres.notify import Bus
     from atom.row.batch import Batches
     from atom.row.scope import Rules
+    from atom.sandbox.session import Sandbox
     from atom.task import Tasks
 
 
@@ -134,5 +135,6 @@ class Ports:
     rules: "Rules"
     bus: "Bus"
     batches: "Batches"
+    sandbox: "Sandbox"  # runs SQL of callers
     key_root: str
     schema_read: Callable[["Catalog"], None]  # called with each new catalog

@@ -39,6 +39,7 @@ from atom.postgres.database import Database
 from atom.postgres.notify import Bus
 from atom.row.batch import Batches
 from atom.row.scope import Rules
+from atom.sandbox.session import Sandbox
 from atom.task import Tasks
 
 log = logging.getLogger(__name__)
@@ -195,6 +196,13 @@ def freeze_memory() -> None:
     gc.set_threshold(20_000, 20, 50)
 
 
+def open_sandbox(primary: Database, config: Mapping[str, Any], url: str) -> Sandbox:
+    """Build what runs SQL of callers; it connects when there is some."""
+    secret = Rules(config).secret
+    url = config.get(pooler.DIRECT) or url
+    return Sandbox(primary, url, secret, key=config["config_key_jwt"].split(",")[0])
+
+
 @asynccontextmanager
 async def command_database(config: Config, url: str) -> AsyncIterator[Database]:
     """Open a small pool for one command, and read the catalog."""
@@ -263,6 +271,7 @@ async def connected(
         lock_seconds=config["config_postgres_lock_timeout_sec"],
     )
     bus = Bus(pooler.direct_url(config), speak=primary.run)
+    sandbox = open_sandbox(primary, config, config["config_postgres_url"])
     ports = Ports(
         config=config,
         clients=clients,
@@ -277,6 +286,7 @@ async def connected(
         rules=Rules(config),
         bus=bus,
         batches=batches,
+        sandbox=sandbox,
         key_root=config["config_key_root"],
         schema_read=_shows_schema(state),
     )
@@ -284,6 +294,7 @@ async def connected(
     _publish(state, config, clients, ports, users)
     async with AsyncExitStack() as ending:  # each runs, even if another fails
         ending.push_async_callback(bus.close)
+        ending.push_async_callback(sandbox.close)
         ending.push_async_callback(journal.close, WRITE_SECONDS)
         ending.push_async_callback(batches.close, DRAIN_SECONDS)
         ending.push_async_callback(ports.tasks.drain, seconds=DRAIN_SECONDS)

@@ -24,6 +24,7 @@ from embedded.server import Server, environment
 
 PORT = 5432
 SHORT_PLACE = Path("/tmp")  # where others may have been first
+PREPARATION = 2  # counts what `prepare` does: older databases are prepared again
 SOCKET_BYTES_MAX = 107
 PLAIN_PATH = re.compile(r"[A-Za-z0-9._/-]+")
 SETTINGS = {
@@ -72,7 +73,7 @@ def served(folder: Path) -> Iterator[str]:
     )
     try:
         server.start()
-        mark = f"{programs.folder} {programs.version}"
+        mark = f"{programs.folder} {programs.version} {PREPARATION}"
         if passwords.get("prepared_by") != mark:
             prepare(
                 address(socket, "postgres", passwords["superuser"], "postgres"),

@@ -1,6 +1,7 @@
 """The role, database and extensions that a superuser makes once."""
 
 import asyncio
+import hmac
 import threading
 from typing import Any
 
@@ -17,6 +18,24 @@ begin
     'nobypassrls password %L', phrase);
   -- its name is also that of a schema, which would come first
   alter role atom set search_path = public;
+end $$
+"""
+# Logins with no right of their own, for statements the application does not trust; it
+# grants them what they may read. Their passwords are derived from its own.
+LOGINS = ("atom_reader_atom", "atom_writer_atom", "atom_exporter_atom")
+LOGIN_SETTINGS = """
+select set_config('atom.login', $1, false), set_config('atom.password', $2, false)
+"""
+LOGIN = """
+do $$
+declare login text := current_setting('atom.login');
+begin
+  if not exists (select from pg_roles where rolname = login) then
+    execute format('create role %I', login);
+  end if;
+  execute format('alter role %I login nosuperuser nocreaterole nocreatedb'
+    ' noreplication nobypassrls password %L', login, current_setting('atom.password'));
+  execute format('grant %I to atom', login);
 end $$
 """
 DATABASE_EXISTS = "select exists (select from pg_database where datname = 'atom')"
@@ -72,6 +91,10 @@ async def _prepare(maintenance_url: str, database_url: str, password: str) -> No
             "select set_config('atom.password', $1, false)", password
         )
         await connection.execute(ROLE)
+        for login in LOGINS:
+            derived = hmac.digest(password.encode(), login.encode(), "sha256").hex()
+            await connection.execute(LOGIN_SETTINGS, login, derived)
+            await connection.execute(LOGIN)
         if not await connection.fetchval(DATABASE_EXISTS):
             await connection.execute(DATABASE)
         await connection.execute(CLOSED)

@@ -14,7 +14,6 @@ OWNER = 1
 LIMITS = runner.Limits(
     timeout_ms=config["config_db_runner_timeout_ms"],
     rows=config["config_db_runner_limit"],
-    role=config["config_db_runner_role"],
 )
 
 
@@ -43,11 +42,9 @@ async def route_admin_db_runner(
     schemas, functions with effects and every other statement are refused for all. With
     more rows than the limit, `is_cut` is true beside the first of them.
     """
-    ports = request.app.state.ports
     answer = await runner.run(
-        ports.database,
+        request.app.state.ports.sandbox,
         body.query,
-        secret=ports.rules.secret,
         writes=request.state.user["id"] == OWNER,
         limits=LIMITS,
     )

@@ -74,12 +74,10 @@ async def route_root_postgres_export(
     A fault in the middle of the stream breaks the connection off: an export that ends
     well is whole.
     """
-    ports = request.app.state.ports
     file_format = format_of(file_format, "")
     export = Export(
-        ports.database,
+        request.app.state.ports.sandbox,
         body.query,
-        secret=ports.rules.secret,
         seconds=SECONDS,
         is_formula_safe=is_formula_safe,
         file_format=file_format,

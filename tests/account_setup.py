@@ -24,6 +24,7 @@ from atom.postgres.database import Database, reset
 from atom.postgres.notify import Bus
 from atom.row.batch import Batches
 from atom.row.scope import Rules
+from atom.sandbox.session import Sandbox
 from atom.schema import apply as schema
 from atom.schema.declaration import Declaration
 from atom.task import Tasks
@@ -99,6 +100,7 @@ async def ports(database_url: str):
         rules=Rules(config),
         bus=Bus(database_url, speak=database.run),
         batches=Batches(database, rows=10, wait_ms=5),
+        sandbox=Sandbox(database, database_url, Rules(config).secret),
         key_root="r" * 16,
         schema_read=lambda catalog: None,
     )

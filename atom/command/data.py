@@ -19,7 +19,7 @@ from atom.config.resolve import Config
 from atom.errors import ApiError
 from atom.postgres.database import Database
 from atom.row.scope import Rules
-from atom.runtime import command_database
+from atom.runtime import command_database, open_sandbox
 from atom.transfer import statement as write
 from atom.transfer.asked import EXISTING, FORMATS, MODES, Progress, format_of, unzipped
 from atom.transfer.export import Export
@@ -265,10 +265,11 @@ async def _exported(words: Output, config: Config, url: str, out: IO[bytes]) -> 
         query = words.query
         if query is None:
             query = _whole(database, words.table, rules)
+        sandbox = open_sandbox(database, config, url)
         export = Export(
-            database,
+            sandbox,
             query,
-            secret=rules.secret,
+            is_own=words.query is None,
             seconds=config["config_transfer_timeout_sec"],
             is_formula_safe=words.formula_safe,
             file_format=format_of(words.format, words.output),
@@ -283,6 +284,7 @@ async def _exported(words: Output, config: Config, url: str, out: IO[bytes]) -> 
                 out.flush()
             finally:
                 await export.close()
+                await sandbox.close()
             took = bar.seconds
     what = f"of {words.table}" if words.table else "of the query"
     sys.stderr.write(ended("Exported", what, progress.rows, size, took) + "\n")

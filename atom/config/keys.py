@@ -361,12 +361,6 @@ KEYS = (
             "Milliseconds a statement of /admin/db-runner may take.",
         ),
         Key("config_db_runner_limit", whole(1), 1000, "Most rows of /admin/db-runner."),
-        Key(
-            "config_db_runner_role",
-            text,
-            None,
-            "Role that statements of /admin/db-runner run as.",
-        ),
     ),
     *section("Optional services", *OF_CLIENTS.values()),
 )

@@ -1,7 +1,8 @@
-"""SQL that a caller wrote, run within bounds.
+"""SQL that a caller wrote, run by a login that may do no more than the caller.
 
-known   functions such SQL may use
-proof   whether a statement reads only what may be read
-judge   the verdict on a statement
-runner  `/admin/db-runner`
+role       the logins: reader, writer, exporter
+grant      the rights of a login, kept equal to what is declared open
+session    a transaction as one of the logins
+statement  the caller's statement, checked and wrapped
+runner     `/admin/db-runner`
 """

@@ -1,19 +1,29 @@
-"""Runs one SQL statement of an admin: read only, bounded in time, rows and bytes.
+"""Runs one SQL statement of an admin, limited in time, rows and bytes.
 
-Which functions, tables and columns it may use is proven by `transfer_proof`, whatever
-rights the role of the application has: a superuser's connection reads no file either.
+A statement that reads runs as the reader, in a read-only transaction that is rolled
+back. User 1 may also insert, update and delete, as the writer. Both have no rights but
+on columns that are not secret, whatever Atom's own role may do.
 """
 
 from dataclasses import dataclass
 from typing import Any
 
-from atom.errors import Unprocessable
-from atom.postgres.database import Connection, Database, affected
-from atom.sandbox.judge import Bounds
-from atom.sandbox.proof import Proven, prove, unreadable
-from atom.transfer import statement as write
+from atom.errors import ApiError, Unprocessable
+from atom.postgres.database import affected
+from atom.sandbox import statement as sql
+from atom.sandbox.role import READER, WRITER, Role
+from atom.sandbox.session import Sandbox
 
 BYTES_MAX = 16 * 1024 * 1024
+CHANGED = {"INSERT", "UPDATE", "DELETE"}
+# The tables the transaction has written, its triggers included.
+WRITTEN = """
+select c.relname from pg_locks l join pg_class c on c.oid = l.relation
+join pg_namespace n on n.oid = c.relnamespace
+where l.pid = pg_backend_pid() and l.locktype = 'relation'
+  and l.mode = 'RowExclusiveLock' and c.relkind in ('r', 'p') and n.nspname = 'public'
+  and l.database = (select oid from pg_database where datname = current_database())
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,12 +32,11 @@ class Limits:
 
     timeout_ms: int = 5000
     rows: int = 1000
-    role: str | None = None  # a role to become for the statement, if there is one
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """Rows as a JSON array, or how many rows were changed."""
+    """Rows as a JSON array, or the number of rows that were changed."""
 
     rows: bytes | None
     affected: int = 0
@@ -35,61 +44,68 @@ class Answer:
 
 
 async def run(
-    database: Database,
-    query: str,
-    *,
-    secret: frozenset[str],
-    writes: bool = False,
-    limits: Limits | None = None,
+    sandbox: Sandbox, query: str, *, writes: bool = False, limits: Limits | None = None
 ) -> Answer:
     """Run one statement; with `writes` it may also insert, update and delete.
 
     Raises:
-        ApiError: what `prove` raises; `runner.too_large`; TimedOut.
+        ApiError: `query.unreadable`, `query.one_statement`, `query.not_read_only`.
+        Forbidden: `query.secret`, `query.forbidden`.
+        ApiError: `query.too_large`; TimedOut; what `Sandbox.transaction` raises.
     """
     limits = limits or Limits()
-    bounds = Bounds(secret, writes=writes)
-    async with database.transaction(timeout_ms=limits.timeout_ms) as connection:
-        proven = await prove(connection, query, bounds)
-        if not proven.writes:
-            await connection.run("set transaction read only")
-        if limits.role is not None:
-            await connection.value("select set_config('role', $1, true)", limits.role)
-        answer = await _answer(connection, proven, limits)
-    for table in proven.writes:
-        database.written(table)
+    text = sql.trimmed(query)
+    try:
+        return await _run(sandbox, READER, text, limits)
+    except ApiError as error:
+        is_writing = writes and sql.WRITING.match(text)
+        if error.code != "query.not_read_only" or not is_writing:
+            raise
+    return await _run(sandbox, WRITER, text, limits)
+
+
+async def _run(sandbox: Sandbox, role: Role, text: str, limits: Limits) -> Answer:
+    written: list[str] = []
+    try:
+        async with sandbox.transaction(role, timeout_ms=limits.timeout_ms) as raw:
+            if role is READER:
+                query = await sql.parse_reading(raw, text)
+            else:
+                query = await sql.parse(raw, text)
+            answer = await _answer(raw, query, limits, reads=role is READER)
+            if role is WRITER:
+                written = [row[0] for row in await raw.fetch(WRITTEN)]
+    except ApiError:
+        raise
+    except Exception as error:
+        raise sql.explained(
+            error, catalog=sandbox.database.catalog, secret=sandbox.secret
+        ) from error
+    for table in written:
+        sandbox.database.written(table)
     return answer
 
 
-async def _answer(connection: Connection, proven: Proven, limits: Limits) -> Answer:
-    if not proven.reads and not proven.columns:
-        _, status = await _fetch(connection, proven.text)
+async def _answer(raw: Any, query: sql.Query, limits: Limits, *, reads: bool) -> Answer:
+    if not reads and not query.columns:
+        status = await _status(raw, query.text)
+        if status.partition(" ")[0] not in CHANGED:
+            raise sql.not_read_only()
         return Answer(None, affected(status))
-    # One row more than the limit tells whether there are more.
-    text = write.as_json(
-        proven.text,
-        proven.columns,
-        reads=proven.reads,
-        limit=limits.rows + 1,
-        most=BYTES_MAX,
-    )
-    found, _ = await _fetch(connection, text)
-    rows = [row[0] for row in found]
+    # One row more than the limit shows whether there are more.
+    text = sql.as_json(query, reads=reads, limit=limits.rows + 1, most=BYTES_MAX)
+    rows = [row[0] for row in await raw.fetch(text)]
     if rows and rows[-1] is None:
         raise Unprocessable(
             f"The rows are more than {BYTES_MAX // 2**20} MiB.",
-            code="runner.too_large",
+            code="query.too_large",
             hint="Select fewer columns, or fewer rows.",
         )
     body = "[" + ",".join(rows[: limits.rows]) + "]"
     return Answer(body.encode(), is_cut=len(rows) > limits.rows)
 
 
-async def _fetch(connection: Connection, text: str) -> tuple[list[Any], str]:
-    """Run a statement that is not kept prepared: nobody will send it again."""
-    try:
-        statement = await connection.raw.prepare(text)
-        rows: list[Any] = await statement.fetch()
-        return rows, statement.get_statusmsg()
-    except Exception as error:
-        raise unreadable(error) from error
+async def _status(raw: Any, text: str) -> str:
+    statement = await raw.prepare(text)
+    await statement.fetch()
+    return str(statement.get_statusmsg())

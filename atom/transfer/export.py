@@ -7,13 +7,14 @@ object a line, each value as row routes answer it.
 
 import asyncio
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import Any
 
 from atom.errors import ApiError
-from atom.postgres.database import PROCESS, Database, affected
-from atom.sandbox.judge import Bounds
-from atom.sandbox.proof import Proven, prove, unreadable
-from atom.transfer import statement as write
+from atom.postgres.database import PROCESS, affected
+from atom.sandbox import statement as sql
+from atom.sandbox.role import EXPORTER
+from atom.sandbox.session import Sandbox
 from atom.transfer.asked import Progress
 
 # Chunks on their way to a slow caller. COPY waits while there are that many.
@@ -70,10 +71,10 @@ class Export:
 
     def __init__(
         self,
-        database: Database,
+        sandbox: Sandbox,
         query: str,
         *,
-        secret: frozenset[str] = frozenset(),
+        is_own: bool = False,
         seconds: float = 600.0,
         is_formula_safe: bool = False,
         file_format: str = "csv",
@@ -83,9 +84,9 @@ class Export:
             raise ApiError("Cells are made safe for spreadsheets in CSV alone.")
         self.progress = progress or Progress()
         self._is_csv = file_format == "csv"
-        self._database = database
+        self._sandbox = sandbox
         self._query = query
-        self._bounds = Bounds(secret, every_schema=True)
+        self._is_own = is_own  # written by Atom, not by a caller
         self._seconds = seconds
         self._is_formula_safe = is_formula_safe
         self._chunks: asyncio.Queue[bytes | None] = asyncio.Queue(WAITING_MAX)
@@ -99,7 +100,7 @@ class Export:
         """Return once there is a first chunk to send.
 
         Raises:
-            ApiError: what `prove` raises, and all that goes wrong before that.
+            ApiError: `query.*`, and all that goes wrong before the first chunk.
         """
         self._work = asyncio.create_task(self._copy(), name="export")
         self._work.add_done_callback(_heard)
@@ -128,7 +129,7 @@ class Export:
             self._chunks.get_nowait()
         async with self._ending:
             if self._pid is not None:
-                await self._database.value(CANCEL, self._pid)
+                await self._sandbox.database.value(CANCEL, self._pid)
         await asyncio.wait([self._work], timeout=CLOSE_SECONDS)
         if not self._work.done():
             self._work.cancel()
@@ -147,22 +148,32 @@ class Export:
             got.cancel()
 
     async def _copy(self) -> None:
-        milliseconds = int(self._seconds * 1000)
-        async with self._database.transaction(timeout_ms=milliseconds) as connection:
-            proven = await prove(connection, self._query, self._bounds)
-            await connection.run("set transaction read only")
+        text = sql.trimmed(self._query)
+        async with self._transaction() as raw:
+            query = await sql.parse_reading(raw, text)
             # The driver knows another number when a pooler is in between.
-            process = await connection.value(PROCESS)
-            await self._stream(connection.raw, self._written(proven), process)
+            process = await raw.fetchval(PROCESS)
+            await self._stream(raw, self._written(query), process)
         await self._chunks.put(None)
 
-    def _written(self, proven: Proven) -> str:
-        """Write the statement that is copied."""
+    @asynccontextmanager
+    async def _transaction(self) -> AsyncIterator[Any]:
+        limit = int(self._seconds * 1000)
+        if not self._is_own:
+            async with self._sandbox.transaction(EXPORTER, timeout_ms=limit) as raw:
+                yield raw
+            return
+        database = self._sandbox.database
+        async with database.transaction(readonly=True, timeout_ms=limit) as held:
+            yield held.raw
+
+    def _written(self, query: sql.Query) -> str:
+        """Return the statement that is copied."""
         if not self._is_csv:
-            return write.as_lines(proven.text, proven.columns)
+            return sql.as_lines(query)
         if self._is_formula_safe:
-            return write.formula_safe(proven.text, proven.columns)
-        return proven.text
+            return sql.formula_safe(query)
+        return query.text
 
     async def _stream(self, raw: Any, text: str, process: int) -> None:
         ends = LineEnds()
@@ -187,7 +198,11 @@ class Export:
         except Left:
             raise
         except Exception as error:
-            raise unreadable(error) from error
+            raise sql.explained(
+                error,
+                catalog=self._sandbox.database.catalog,
+                secret=self._sandbox.secret,
+            ) from error
         finally:
             async with self._ending:
                 self._pid = None

@@ -1,121 +1,14 @@
-"""The statements of import, export and the runner, as text. Pure."""
+"""The statements of import and export, as text. Pure."""
 
-# ruff: noqa: S608 - SQL is written here, of quoted names, parameters and proven text.
+# ruff: noqa: S608 - SQL is built here, from quoted names and parameters.
 
 from collections.abc import Iterable, Sequence
 
-from atom.datatype.datatype import PLACES
-from atom.datatype.geography import as_geojson
 from atom.postgres.identifier import public, quote, quote_all
 
 STAGE = quote("atom_import")
 ORDINAL = quote("#")  # in the stage: which row of the file it was
 SHAPE = quote("%")  # in the stage: which columns the row names
-
-# Beginnings a spreadsheet takes for a formula: tab, both line ends, + - = @.
-# Source: OWASP, CSV Injection.
-FORMULA = "(9, 10, 13, 43, 45, 61, 64)"
-PLAIN = frozenset(
-    {"int2", "int4", "int8", "float4", "float8", "numeric", "bool", "uuid", "oid"}
-    | {"date", "time", "timetz", "timestamp", "timestamptz"}
-)
-
-
-def proof(text: str) -> str:
-    """Make the statement the body of a temporary function, for PostgreSQL to read."""
-    return (
-        "create function pg_temp.atom_proof() returns void language sql"
-        f" begin atomic\n{text}\n;\nend"
-    )
-
-
-def _numbered(columns: Sequence[tuple[str, str]]) -> str:
-    names = ", ".join(f"c{n}" for n in range(len(columns)))
-    return f"({names})" if columns else ""
-
-
-def once(names: Iterable[str]) -> list[str]:
-    """Return names that are all different, as an object needs them.
-
-    >>> once(["id", "id", "title"])
-    ['id', 'id_2', 'title']
-    """
-    made: list[str] = []
-    for name in names:
-        number, word = 1, name
-        while word in made:
-            number += 1
-            word = f"{name[:50]}_{number}"
-        made.append(word)
-    return made
-
-
-def as_json(
-    text: str, columns: Sequence[tuple[str, str]], *, reads: bool, limit: int, most: int
-) -> str:
-    """Write the statement whose rows are those of `text`, each as one JSON object.
-
-    From the row on with which the answer would pass `most` bytes, rows are null.
-    """
-    shown = _json_fields(columns)
-    head, source = "", f"(\n{text}\n) as q{_numbered(columns)}"
-    if not reads:
-        head, source = f"with q{_numbered(columns)} as (\n{text}\n) ", "q"
-    return (
-        f"{head}select case when sum(octet_length(j)) over (rows unbounded preceding)"
-        f" <= {most:d} then j end from (select row_to_json(r)::text as j from"
-        f" (select {shown} from {source}) as r limit {limit:d}) as s"
-    )
-
-
-def _json_fields(columns: Sequence[tuple[str, str]]) -> str:
-    """Write the fields of the object that a row becomes, no two of one name."""
-    names = once(name for name, _ in columns)
-    return ", ".join(
-        f"{_json(datatype, f'q.c{n}')} as {quote(name)}"
-        for n, (name, (_, datatype)) in enumerate(zip(names, columns, strict=True))
-    )
-
-
-def _json(datatype: str, column: str) -> str:
-    if datatype in PLACES:
-        return as_geojson(datatype, column)
-    return column
-
-
-def formula_safe(text: str, columns: Sequence[tuple[str, str]]) -> str:
-    """Write the statement whose cells a spreadsheet takes for text, never a formula."""
-    shown = ", ".join(
-        f"{_text(datatype, f'q.c{n}')} as {quote(_inert(name))}"
-        for n, (name, datatype) in enumerate(columns)
-    )
-    return f"select {shown} from (\n{text}\n) as q{_numbered(columns)}"
-
-
-def _inert(name: str) -> str:
-    return f"'{name[:60]}" if name[:1] in tuple("=+-@\t\r\n") else name
-
-
-def _text(datatype: str, column: str) -> str:
-    if datatype in PLAIN:
-        return column
-    return (
-        f"case when ascii({column}::text) in {FORMULA} then '''' || {column}::text"
-        f" else {column}::text end"
-    )
-
-
-def as_lines(text: str, columns: Sequence[tuple[str, str]]) -> str:
-    """Write the statement whose rows are those of `text`, each as JSON on one line.
-
-    A line break can stand only between the parts of a value of datatype json: inside a
-    text it is escaped.
-    """
-    shown = _json_fields(columns)
-    return (
-        "select replace(replace(row_to_json(r)::text, chr(10), ' '), chr(13), ' ')"
-        f" from (select {shown} from (\n{text}\n) as q{_numbered(columns)}) as r"
-    )
 
 
 def whole(table: str, columns: Iterable[str]) -> str:

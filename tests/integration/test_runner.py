@@ -14,6 +14,8 @@ from atom.errors import ApiError
 from atom.postgres import catalog
 from atom.postgres.database import Database, reset
 from atom.sandbox import runner
+from atom.sandbox.role import READER, WRITER
+from atom.sandbox.session import Sandbox
 from tests.integration.near import connected, database_url, fresh_database  # noqa: F401
 
 SECRET = frozenset({"password", "otp", "google_data"})
@@ -65,21 +67,9 @@ REFUSED = {
     "list a folder laterally": "select f from test, lateral pg_ls_dir(title) f",
     "large object": "select lo_import('/etc/passwd')",
     "large object read": "select lo_get(1)",
-    "sleep": "select pg_sleep(60)",
-    "sleep in where": "select 1 from test where pg_sleep(60) is null",
-    "sleep in order": "select 1 from test order by pg_sleep(60)::text",
-    "sleep in an aggregate": "select count(pg_sleep(9)::text) from test",
-    "sleep in a window": "select sum(1) over (order by pg_sleep(9)::text) from test",
-    "sleep in limit": "select 1 limit length(pg_sleep(9)::text)",
-    "sleep in values": "values (pg_sleep(60))",
-    "sleep in a cte": "with x as materialized (select pg_sleep(60)) select * from x",
-    "terminate": "select pg_terminate_backend(1)",
-    "cancel": "select pg_cancel_backend(1)",
     "reload": "select pg_reload_conf()",
     "set_config": "select set_config('transaction_read_only', 'off', false)",
     "current_setting": "select current_setting('data_directory')",
-    "advisory lock": "select pg_advisory_lock(1)",
-    "notify": "select pg_notify('atom', '{}')",
     "nextval": "select nextval('test_id_seq')",
     "setval": "select setval('test_id_seq', 1)",
     "sql in a string": "select query_to_xml('table users', true, true, '')",
@@ -119,13 +109,8 @@ REFUSED = {
     "for update": "select id from test for update",
     "own function": "select sneak()",
     "own function that writes": "select wipe()",
-    "own function with a system's name": "select pg_catalogue('x')",
-    "own operator": "select 'a' !!! 'b'",
     "system table": "select rolname from pg_authid",
     "statistics": "select most_common_vals from pg_stats where tablename = 'users'",
-    "settings": "select * from pg_settings",
-    "sessions": "select query from pg_stat_activity",
-    "sessions by function": "select pg_stat_get_backend_activity(1)",
     "large objects": "select data from pg_largeobject",
     "our own schema": "select * from atom.session",
     "secret column": "select password from users",
@@ -159,6 +144,51 @@ REFUSED = {
     "secret column behind a view": "select username from everything",
     "secret column behind two views": "select id from indirect",
     "secret column behind a stored view": "select word from stored",
+    "secret column, whole row": "select users from users",
+    "secret column, row as json": "select row_to_json(users) from users",
+    "secret column, cast": "select users::text from users",
+    "secret column, renamed table": "select * from users u(a, b)",
+    "secret column, aggregated": "select json_agg(u) from users u",
+    "secret column, array": "select array(select u from users u)",
+    "secret column, each field": (
+        "select e.value from users u, jsonb_each_text(to_jsonb(u)) e"
+    ),
+    "secret column, counted": "select num_nulls(variadic array[u::text]) from users u",
+    "secret column, cursor": (
+        "select cursor_to_xml('c', 1, true, true, ''), password from users"
+    ),
+    "secret column by xml": "select query_to_xml('table users', true, true, '')",
+    "secret column by xml, as role": (
+        "select set_config('role', 'near', true),"
+        " query_to_xml('table users', true, true, '')"
+    ),
+    "role by set_config": "select set_config('role', 'near', false)",
+    "session by set_config": "select set_config('session_authorization','near',false)",
+    "reset role": "reset role",
+    "session authorization": "set session authorization near",
+    "discard": "discard all",
+    "explain a secret": "explain select password from users",
+    "explain analyze a secret": "explain (analyze) select password from users",
+    "large object written": "select lo_export(1, '/tmp/x')",
+    "large object of a file": "select lo_import('/etc/passwd')",
+    "large object made": "select lo_from_bytea(0, 'x') is null",
+    "log file": "select pg_current_logfile(), pg_read_file('postgresql.conf')",
+    "rotate logs": "select pg_rotate_logfile()",
+    "password of roles": "select rolpassword from pg_authid",
+    "user mappings": "select umoptions from pg_user_mapping",
+    "temporary table": "create temp table t as select 1",
+    "savepoint": "savepoint x",
+    "notify as a command": "notify atom, '{}'",
+    "unlisten": "unlisten *",
+    "comment": "comment on table test is 'x'",
+    "refresh": "refresh materialized view stored",
+    "reindex": "reindex table test",
+    "security label": "security label on table test is 'x'",
+    "import schema": "import foreign schema public from server x into public",
+    "merge by a reader": (
+        "merge into test t using users u on t.id = u.id when matched then delete"
+    ),
+    "counter by a default": "insert into test default values",
     "a parameter": "select $1",
     "nothing": " ; ",
     "a comment": "-- nothing",
@@ -168,6 +198,44 @@ REFUSED = {
     "half of a statement": "select (1",
     "open comment": "select 1 /*",
     "open string": "select 'a",
+}
+
+SLOW = {
+    "sleep": "select pg_sleep(60)",
+    "sleep in where": "select 1 from test where pg_sleep(60) is null",
+    "sleep in order": "select 1 from test order by pg_sleep(60)::text",
+    "sleep in an aggregate": "select count(pg_sleep(9)::text) from test",
+    "sleep in a window": "select sum(1) over (order by pg_sleep(9)::text) from test",
+    "sleep in limit": "select 1 limit length(pg_sleep(9)::text)",
+    "sleep in values": "values (pg_sleep(60))",
+    "sleep in a cte": "with x as materialized (select pg_sleep(60)) select * from x",
+    "endless rows": "select count(*) from generate_series(1, 1e12::bigint)",
+    "endless recursion": (
+        "with recursive x as (select 1 as n union all select n + 1 from x)"
+        " select count(*) from x"
+    ),
+}
+
+# What PostgreSQL lets every login do. None of it outlasts the statement.
+HARMLESS = {
+    "terminate": "select pg_terminate_backend(1)",
+    "cancel": "select pg_cancel_backend(1)",
+    "advisory lock": "select pg_advisory_lock(1)",
+    "notify": "select pg_notify('atom', '{}')",
+    "own function with a system's name": "select pg_catalogue('x')",
+    "own operator": "select 'a' !!! 'b'",
+    "settings": "select * from pg_settings",
+    "sessions": "select query from pg_stat_activity",
+    "sessions by function": "select pg_stat_get_backend_activity(1)",
+    "a setting": "select set_config('work_mem', '64kB', false)",
+    "the search path": "select set_config('search_path', 'atom', false)",
+    "no time limit": "select set_config('statement_timeout', '0', false)",
+    "lock of a transaction": "select pg_advisory_xact_lock(1)",
+    "statistics of what may be read": (
+        "select attname, most_common_vals::text, histogram_bounds::text from pg_stats"
+    ),
+    "own rights": "select * from information_schema.column_privileges",
+    "source of functions": "select prosrc from pg_proc where proname = 'sneak'",
 }
 
 ALLOWED = {
@@ -215,7 +283,10 @@ async def database(database_url):  # noqa: F811
         pool = await asyncpg.create_pool(url, min_size=1, max_size=4, reset=reset)
         found = Database(pool)
         found.catalog = await catalog.read(found)
+        found.url = url
+        found.sandbox = Sandbox(found, url, SECRET, key="a key of this test")
         yield found
+        await found.sandbox.close()
         await pool.close()
 
 
@@ -225,20 +296,21 @@ async def fingerprint(database):
         "select (select count(*) from test) as rows,"
         " (select count(*) from pg_class where relkind <> 'i') as relations,"
         " (select count(*) from pg_proc) as functions,"
-        " (select count(*) from pg_locks where locktype = 'advisory') as locks"
+        " (select count(*) from pg_locks where locktype = 'advisory') as locks,"
+        " (select count(*) from pg_largeobject_metadata) as objects"
     )
 
 
 async def rows(database, query, **options):
     """Run a query as an admin; return its rows."""
-    answer = await runner.run(database, query, secret=SECRET, **options)
+    answer = await runner.run(database.sandbox, query, **options)
     return json.loads(answer.rows)
 
 
 async def refusal(database, query, **options):
     """Return the error a query is refused with, None when it is answered."""
     try:
-        await runner.run(database, query, secret=SECRET, **options)
+        await runner.run(database.sandbox, query, **options)
     except ApiError as error:
         return error
     return None
@@ -257,9 +329,45 @@ async def test_everything_that_is_more_than_reading_is_refused(database):
     assert await fingerprint(database) == before
 
 
+@pytest.mark.parametrize("name", SLOW)
+async def test_what_takes_too_long_is_ended(database, name):
+    """By PostgreSQL, at the limit; the login and its connection go on."""
+    began = time.monotonic()
+    caught = await refusal(database, SLOW[name], limits=runner.Limits(timeout_ms=200))
+
+    assert 504 == caught.status
+    assert time.monotonic() - began < 4
+    assert [{"a": 1}] == await rows(database, "select 1 as a")
+
+
+async def test_what_every_login_may_do_has_no_effect(database):
+    """Nothing is secret in the answer; no lock, setting, message or object is left."""
+    heard = []
+    ear = await connected(database.url)
+    await ear.add_listener("atom", lambda *told: heard.append(told))
+    await ear.execute("analyze")
+    before = await fingerprint(database)
+    for name, query in HARMLESS.items():
+        answer = await runner.run(database.sandbox, query)
+        assert b"hash-of-ada" not in answer.rows, name
+        assert await fingerprint(database) == before, name
+    shown = "select current_setting('{}') as x"
+    settings = ("work_mem", "search_path", "statement_timeout")
+    left = [await rows(database, shown.format(name)) for name in settings]
+    await ear.execute("select 1")
+    await ear.close()
+
+    assert [] == heard
+    assert [[{"x": "4MB"}], [{"x": "public"}], [{"x": "5s"}]] == left
+
+
 async def test_what_is_secret_is_no_less_so_for_user_1(database):
     """Who may write may still not read a secret, nor do what only the owner may."""
-    write = {name for name in REFUSED if name.endswith((" a cte", "for update"))}
+    write = {
+        name
+        for name in REFUSED
+        if name.endswith((" a cte", "for update", " a default"))
+    }
     for name, query in REFUSED.items():
         if name in write and "secret" not in name:
             continue
@@ -307,18 +415,16 @@ async def test_a_slow_statement_is_ended(database):
 async def test_rows_are_capped_and_that_is_said(database):
     """One row over the limit is not sent, but known of."""
     answer = await runner.run(
-        database,
+        database.sandbox,
         "select generate_series(1, 11) as n",
-        secret=SECRET,
         limits=runner.Limits(rows=10),
     )
 
     assert [row["n"] for row in json.loads(answer.rows)] == list(range(1, 11))
     assert answer.is_cut
     exact = await runner.run(
-        database,
+        database.sandbox,
         "select generate_series(1, 10) as n",
-        secret=SECRET,
         limits=runner.Limits(rows=10),
     )
     assert not exact.is_cut
@@ -333,7 +439,7 @@ async def test_bytes_are_capped(database):
             limits=runner.Limits(timeout_ms=60_000),
         )
 
-    assert "runner.too_large" == caught.value.code
+    assert "query.too_large" == caught.value.code
 
 
 async def test_user_1_may_write_rows(database):
@@ -342,16 +448,15 @@ async def test_user_1_may_write_rows(database):
     database.written = told.append
     run = runner.run
     made = await run(
-        database, "insert into test (title) values ('x')", secret=SECRET, writes=True
+        database.sandbox, "insert into test (title) values ('x')", writes=True
     )
     back = await run(
-        database,
+        database.sandbox,
         "update test set title = 'y' where title = 'x' returning title, id",
-        secret=SECRET,
         writes=True,
     )
     gone = await run(
-        database, "delete from test where title = 'y'", secret=SECRET, writes=True
+        database.sandbox, "delete from test where title = 'y'", writes=True
     )
 
     assert (1, 1) == (made.affected, gone.affected)
@@ -381,43 +486,154 @@ async def test_user_1_writes_no_more_than_rows(database, query):
     """No secret is read or written, no schema but public, no other statement."""
     before = await fingerprint(database)
     with pytest.raises(ApiError) as caught:
-        await runner.run(database, query, secret=SECRET, writes=True)
+        await runner.run(database.sandbox, query, writes=True)
 
     assert 400 <= caught.value.status < 500
     assert before == await fingerprint(database)
     assert 1 == await database.value("select count(*) from users")
 
 
-async def test_the_role_of_config_is_taken_for_the_statement_only(database):
-    """A restricted role's rights hold inside, and the connection forgets the role."""
-    await database.run("create role reader")
-    await database.run("grant usage on schema public to reader")
-    limits = runner.Limits(role="reader")
-    with pytest.raises(ApiError) as caught:
-        await rows(database, "select id from test", limits=limits)
-    await database.run("grant select on test to reader")
-    granted = await rows(
-        database, "select current_user as who, id from test", limits=limits
-    )
-    own = await rows(database, "select current_user as who")
-    await database.run("drop owned by reader")
-    await database.run("drop role reader")
-
-    assert 403 == caught.value.status
-    assert ["reader", "reader"] == [row["who"] for row in granted]
-    assert "reader" != own[0]["who"]
-
-
-async def test_the_proof_leaves_the_connection_as_it_was(database):
-    """Neither a function nor a setting stays in the session."""
+async def test_a_statement_leaves_the_connection_as_it_was(database):
+    """Atom's own connections and the login's: no setting stays, and no role."""
     async with database.connection() as held:
         pid = await held.value("select pg_backend_pid()")
-    await rows(database, "select 1 as a")
+    first = await rows(database, "select pg_backend_pid() as pid, current_user as who")
+    again = await rows(database, "select pg_backend_pid() as pid, session_user as who")
 
+    name = READER.name(await database.value("select current_database()"))
+    assert first == again == [{"pid": first[0]["pid"], "who": name}]
     async with database.connection() as held:
         assert pid == await held.value("select pg_backend_pid()")
-        assert (
-            await held.value("select to_regprocedure('pg_temp.atom_proof()')") is None
-        )
+        assert "near" == await held.value("select current_user")
         assert "off" == await held.value("show transaction_read_only")
         assert "0" == await held.value("show statement_timeout")
+
+
+# What is secret or closed is so from the next statement on, whoever changed it.
+OPENED = "select title, code from test"
+
+
+async def test_a_new_column_is_read_when_it_is_not_secret(database):
+    """Without a restart: rights are compared with the database at each statement."""
+    assert "query.unreadable" == (await refusal(database, OPENED)).code
+    await database.run("alter table test add column code text default 'c'")
+    assert ["c", "c"] == [row["code"] for row in await rows(database, OPENED)]
+    await database.run("alter table test rename column code to otp")
+    secret = await refusal(database, "select otp from test")
+    assert (403, "query.forbidden") == (secret.status, secret.code)
+    database.catalog = await catalog.read(database)
+    assert "query.secret" == (await refusal(database, "select otp from test")).code
+    await database.run("alter table test rename column otp to code")
+    assert 2 == len(await rows(database, OPENED))
+
+
+async def test_a_view_is_closed_once_it_shows_a_secret(database):
+    """Also one that reads another, and one whose columns have other names."""
+    query = "select username from names"
+    assert [{"username": "ada"}] == await rows(database, query)
+    await database.run("create view outer_names as select username from names")
+    outer = "select username from outer_names"
+    assert [{"username": "ada"}] == await rows(database, outer)
+    await database.run(
+        "create or replace view names as select id, password as username from users"
+    )
+    assert [403, 403] == [
+        (await refusal(database, text)).status for text in (query, outer)
+    ]
+    await database.run("create view row_of as select to_jsonb(u) as j from users u")
+    assert 403 == (await refusal(database, "table row_of")).status
+
+
+@pytest.mark.parametrize(
+    ("statement", "cure"),
+    [
+        (
+            "grant select on users to public",
+            "revoke select on public.users from public",
+        ),
+        ("grant select on indirect to public", "on public.indirect from public"),
+        (
+            "create function climb() returns text language sql security definer"
+            " as 'select password from users limit 1'",
+            "revoke execute on function climb() from public",
+        ),
+        ("create extension dblink", "revoke execute on function dblink"),
+    ],
+    ids=["table", "view", "function", "extension"],
+)
+async def test_what_is_open_to_every_role_closes_the_route(database, statement, cure):
+    """Rather than leak: a 503 with the statement that opens it again."""
+    assert [{"a": 1}] == await rows(database, "select 1 as a")
+    await database.run(statement)
+    caught = await refusal(database, "select 1 as a")
+
+    assert (503, "query.closed") == (caught.status, caught.code)
+    assert cure in caught.hint
+
+
+async def test_without_the_right_to_make_logins_the_route_is_closed(database, caplog):
+    """With the SQL for an administrator, which is enough, and no way round."""
+    name = await database.value("select current_database()")
+    await database.run("create role poor login")
+    await database.run(f"grant create on database {name} to poor")
+    await database.run("create schema own authorization poor")
+    url = database.url.replace("near@", "poor:word@")
+    pool = await asyncpg.create_pool(url, min_size=1, reset=reset)
+    poor = Database(pool)
+    poor.sandbox = Sandbox(poor, url, SECRET)
+    try:
+        caught = await refusal(poor, "select 1 as a")
+        logged = [r.getMessage().partition("runs: ")[2] for r in caplog.records]
+        (cure,) = filter(None, logged)
+        for statement in cure.split(";"):
+            await database.run(statement)
+        assert (503, "query.closed") == (caught.status, caught.code)
+        assert [{"a": 1}] == await rows(poor, "select 1 as a")
+    finally:
+        await poor.sandbox.close()
+        await pool.close()
+        await database.run(f"drop owned by poor, {READER.name(name)}")
+        await database.run("drop role poor")
+
+
+async def test_a_login_with_other_rights_is_not_used(database):
+    """Such as one that was made a superuser by hand, or given another role."""
+    name = READER.name(await database.value("select current_database()"))
+    await rows(database, "select 1 as a")
+    for given, taken in (
+        (f"alter role {name} superuser", f"alter role {name} nosuperuser"),
+        (f"grant pg_read_all_data to {name}", f"revoke pg_read_all_data from {name}"),
+    ):
+        await database.run(given)
+        caught = await refusal(database, "select password from users")
+        await database.run(taken)
+        assert (503, "query.closed") == (caught.status, caught.code)
+
+
+async def test_user_1_adds_rows_that_a_counter_numbers(database):
+    """The counter of a `serial` column is used by its default."""
+    await database.run("create table counted (id serial primary key, title text)")
+    made = await runner.run(
+        database.sandbox, "insert into counted (title) values ('x')", writes=True
+    )
+
+    assert 1 == made.affected
+    assert WRITER.writes
+
+
+async def test_a_trigger_s_table_is_made_known_too(database):
+    """Readers of every table that changed are informed, not only of the one named."""
+    await database.run(
+        "create function copy_title() returns trigger language plpgsql as"
+        " $$ begin update users set username = new.title; return null; end $$"
+    )
+    await database.run(
+        "create trigger copy_title after insert on test for each row"
+        " execute function copy_title()"
+    )
+    written = []
+    database.written = written.append
+    query = "insert into test (title) values ('bob')"
+    await runner.run(database.sandbox, query, writes=True)
+
+    assert ["test", "users"] == sorted(written)

@@ -10,6 +10,7 @@ import pytest
 from atom.errors import ApiError
 from atom.postgres import catalog
 from atom.postgres.database import Database, reset
+from atom.sandbox.session import Sandbox
 from atom.transfer import load as whole
 from atom.transfer.export import Export
 from tests.integration.near import connected, database_url, fresh_database
@@ -38,7 +39,9 @@ async def database(database_url):
         pool = await asyncpg.create_pool(url, min_size=1, max_size=4, reset=reset)
         found = Database(pool)
         found.catalog = await catalog.read(found)
+        found.sandbox = Sandbox(found, url, frozenset({"password"}))
         yield found
+        await found.sandbox.close()
         pool.terminate()
 
 
@@ -312,7 +315,7 @@ async def test_a_fault_far_into_json_lines_is_found_at_its_line(database):
 
 async def export(database, query, **options):
     """Return a whole export."""
-    going = Export(database, query, **options)
+    going = Export(database.sandbox, query, **options)
     await going.start()
     try:
         return b"".join([chunk async for chunk in going])

@@ -64,7 +64,7 @@ def test_an_export_that_is_refused_is_an_error_and_no_csv(root):
     answer = export(root, "delete from test")
 
     assert 400 == answer.status_code
-    assert "transfer.not_read_only" == answer.json()["code"]
+    assert "query.not_read_only" == answer.json()["code"]
 
 
 def test_an_export_that_fails_in_the_middle_never_ends_well(root):
@@ -195,7 +195,7 @@ def test_the_runner_answers_rows_and_lets_user_1_write(admin):
 
     assert {"status": 1, "message": [{"a": 1}]} == rows.json()
     assert (1, 1) == (made.json()["message"], gone.json()["message"])
-    assert (403, "transfer.secret") == (secret.status_code, secret.json()["code"])
+    assert (403, "query.secret") == (secret.status_code, secret.json()["code"])
 
 
 def test_info_tells_open_things_alone(served):

@@ -16,7 +16,7 @@ from atom.task import Tasks
 
 # Ports that a step alone never reaches.
 WITH_DATABASE = (
-    *("database", "database_read", "rules", "bus", "batches"),
+    *("database", "database_read", "rules", "bus", "batches", "sandbox"),
     "schema_read",
 )
 

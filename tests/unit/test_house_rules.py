@@ -37,6 +37,7 @@ LISTED = [
     "atom/datatype",
     "atom/row",
     "atom/row/sql",
+    "atom/sandbox",
     "atom/schema",
     "embedded",
 ]

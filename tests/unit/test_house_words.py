@@ -23,6 +23,8 @@ CLEAN = (
     "atom/task.py",
     "docs/deploy.md",
     "docs/security.md",
+    "atom/sandbox",
+    "docs/data.md",
     "embedded",
     "tools",
 )
