@@ -1,8 +1,10 @@
 """SQL that a caller wrote, run by a login that may do no more than the caller.
 
-role       the logins: reader, writer, exporter
-grant      the rights of a login, kept equal to what is declared open
-session    a transaction as one of the logins
-statement  the caller's statement, checked and wrapped
-runner     `/admin/db-runner`
+Read them in this order:
+
+    runner     `/admin/db-runner`
+    session    a transaction as one of the logins
+    grant      the rights of a login, kept equal to what is declared open
+    role       the logins: reader, writer, exporter
+    statement  the caller's statement, checked and wrapped
 """
