@@ -1,10 +1,10 @@
 """SQL that a caller wrote, run by a login that may do no more than the caller.
 
-Read them in this order:
+Read in this order; each line needs only the lines above it:
 
-    runner     `/admin/db-runner`
-    session    a transaction as one of the logins
-    grant      the rights of a login, kept equal to what is declared open
-    role       the logins: reader, writer, exporter
     statement  the caller's statement, checked and wrapped
+    role       the logins: reader, writer, exporter
+    grant      the rights of a login, kept equal to what is declared open
+    session    a transaction as one of the logins
+    runner     `/admin/db-runner`
 """
