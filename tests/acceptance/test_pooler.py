@@ -392,7 +392,9 @@ def test_log_is_complete_after_the_end(values, ada, api):
     mark = secrets.token_hex(6)
     with serve(values) as served:
         with httpx2.Client(base_url=served.url, verify=TLS) as http:
-            codes = [http.get(f"/health?mark={mark}").status_code for _ in range(40)]
+            codes = [
+                http.get(f"/public/info?mark={mark}").status_code for _ in range(40)
+            ]
         assert 0 == stop(served.process)
 
     assert {200} == set(codes)
