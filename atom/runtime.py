@@ -196,7 +196,7 @@ def freeze_memory() -> None:
     gc.set_threshold(20_000, 20, 50)
 
 
-def open_sandbox(primary: Database, config: Mapping[str, Any], url: str) -> Sandbox:
+def open_sandbox(primary: Database, config: Config, url: str) -> Sandbox:
     """Build what runs SQL of callers; it connects when there is some."""
     secret = Rules(config).secret
     url = config.get(pooler.DIRECT) or url
