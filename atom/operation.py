@@ -49,7 +49,7 @@ async def read_schema(ports: Ports) -> None:
     ports.database.catalog = live
     ports.database_read.catalog = live
     if "log_api" in live.tables:
-        ports.journal.enable(live.tables["log_api"].columns)
+        ports.journal.enable()
     else:
         ports.journal.disable()
     ports.users.forget()

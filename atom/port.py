@@ -105,7 +105,7 @@ class Users(Protocol):
 class Journal(Protocol):
     """A log with one row per request, which never makes a request wait."""
 
-    def enable(self, columns: Iterable[str] | None = None) -> None:
+    def enable(self) -> None:
         """Start to accept rows, and write these of their columns."""
         ...
 

@@ -6,8 +6,9 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
+from uuid import uuid4
 
-from atom.postgres.copying import Dropped, Unreachable, copy_rows, live_columns
+from atom.postgres.copying import Dropped, Target, Unreachable, copy_rows, live_target
 
 log = logging.getLogger(__name__)
 
@@ -29,7 +30,7 @@ ROWS_PER_COPY = 250  # bounds how long one COPY holds the event loop
 BREATH = 0.005  # seconds between two of them, for the requests that came meanwhile
 PAUSE = 0.25  # seconds between writes under load, so that batches grow
 BACKOFF = (0.25, 5.0)  # seconds until the next try: the first, the longest
-SAID = 10.0  # seconds between two lines of the log about the same trouble
+REPORT = 10.0  # seconds between two log lines about the same fault
 
 Row = tuple[Any, ...]
 
@@ -60,16 +61,19 @@ class PostgresJournal:
         self._rows: deque[Row] = deque()
         self._wake = asyncio.Event()
         self._closing = asyncio.Event()
-        self._picked: tuple[int, ...] | None = None  # None: ask the live table
+        self._target: Target | None = None  # None: ask the live table
+        self._picked: tuple[int, ...] = ()
+        self._batch_rows: list[Row] = []  # being written, perhaps written already
+        self._batch_id = uuid4()
         self._enabled = True
         self._task: asyncio.Task[None] | None = None
         self._pause = 0.0  # until the next try; 0: the last one went well
-        self._lost = 0  # rows dropped and not yet told
-        self._lost_said = -SAID
+        self._lost = 0  # rows dropped and not yet reported
+        self._lost_reported = -REPORT
         self._reasons: set[str] = set()
 
     def __len__(self) -> int:
-        return len(self._rows)
+        return len(self._rows) + len(self._batch_rows)
 
     def append(self, row: Row) -> None:
         """Take a row in the order of the columns."""
@@ -89,18 +93,19 @@ class PostgresJournal:
         if self._task is None:
             self._task = asyncio.create_task(self._run(), name="journal")
 
-    def enable(self, columns: Iterable[str] | None = None) -> None:
-        """Take rows, and write these columns; None: those the live table has."""
-        self._picked = None if columns is None else self._pick(columns)
+    def enable(self) -> None:
+        """Take rows; which columns the table has now is asked before the next write."""
+        self._target = None
         self._enabled = True
 
     def disable(self) -> None:
-        """Take no rows until `enable`; what is buffered is let go."""
+        """Take no rows until `enable`, and drop those in the buffer."""
         self._enabled = False
         self._rows.clear()
+        self._batch_rows = []
 
     async def close(self, seconds: float) -> None:
-        """Write everything left, for at most so many seconds; say what was lost."""
+        """Write everything left, for at most so many seconds; log what was lost."""
         self._closing.set()
         self._wake.set()
         if self._task is not None:
@@ -109,23 +114,24 @@ class PostgresJournal:
             await asyncio.wait({self._task}, timeout=1)
             self._task = None
         self._enabled = False
-        self._lost += len(self._rows)
+        self._lost += len(self)
         self._rows.clear()
-        self._tell_lost(now=True)
+        self._batch_rows = []
+        self._report_lost(now=True)
 
     async def _run(self) -> None:
         while True:
             await self._rest()
             self._wake.clear()
-            left = len(self._rows)  # what comes meanwhile waits for the next batch
-            while left > 0:
+            left = len(self._rows)  # rows that arrive meanwhile wait for the next batch
+            while left > 0 or self._batch_rows:
                 left -= await self._write(min(left, ROWS_PER_COPY))
                 if self._pause:
                     break
                 if left > 0 and not self._closing.is_set():
                     await asyncio.sleep(BREATH)
-            self._tell_lost()
-            if self._closing.is_set() and not self._rows:
+            self._report_lost()
+            if self._closing.is_set() and not len(self):
                 return
 
     async def _rest(self) -> None:
@@ -138,49 +144,51 @@ class PostgresJournal:
             await _within(self._wake.wait(), self._seconds - PAUSE)
 
     async def _write(self, count: int) -> int:
-        """Write the oldest rows; put them back when the database is away."""
-        rows = [self._rows.popleft() for _ in range(min(count, len(self._rows)))]
-        written = False
+        """Write the oldest rows; keep them for another try when the database is away.
+
+        Rows are tried again as the same batch, so that none is written twice. Returns
+        how many left the buffer.
+        """
+        taken = 0
+        if not self._batch_rows:
+            taken = min(count, len(self._rows))
+            self._batch_rows = [self._rows.popleft() for _ in range(taken)]
+            self._batch_id = uuid4()
+        rows = self._batch_rows
         try:
-            if self._picked is None:
-                self._picked = self._pick(await live_columns(self._pool, TABLE))
+            if self._target is None:
+                self._target = await live_target(self._pool, TABLE)
+                self._picked = self._pick(self._target.columns)
             if not self._picked:
-                log.warning("%s is not there: requests are not recorded", TABLE)
-                written = True
+                log.warning("%s does not exist: requests are not recorded", TABLE)
                 self.disable()
-                return count
+                return taken
             names = [self._columns[at] for at in self._picked]
-            dropped = await copy_rows(self._pool, TABLE, names, self._picked, rows)
+            batch = self._batch_id if self._target.has_batches else None
+            dropped = await copy_rows(
+                self._pool, TABLE, names, self._picked, rows, batch
+            )
         except Unreachable as error:
             self._failed(error)
+            return taken
         except Exception:
-            # Ours to mend; the rows after these must still be written.
+            # A fault of Atom; the rows after these must still be written.
             log.exception("%s: %s row(s) dropped", TABLE, len(rows))
-            written = True
         else:
-            written = True
-            self._told(dropped)
+            self._report(dropped)
             self._healed()
-        finally:
-            if not written:  # also when cancelled: `close` counts them as lost
-                self._put_back(rows)
-        return count
+        self._batch_rows = []
+        return taken
 
     def _pick(self, columns: Iterable[str]) -> tuple[int, ...]:
         live = set(columns)
         return tuple(at for at, name in enumerate(self._columns) if name in live)
 
-    def _put_back(self, rows: list[Row]) -> None:
-        room = max(0, self._limit - len(self._rows))
-        kept = rows[-room:] if room else []
-        self._lost += len(rows) - len(kept)
-        self._rows.extendleft(reversed(kept))
-
     def _failed(self, error: Unreachable) -> None:
         if not self._pause:
             log.warning("%s cannot be written (%s); rows are kept", TABLE, error)
         if error.schema:
-            self._picked = None
+            self._target = None
         first, longest = BACKOFF
         self._pause = min(self._pause * 2 or first, longest)
 
@@ -188,19 +196,19 @@ class PostgresJournal:
         if self._pause:
             self._pause = 0.0
             log.info("%s is written again", TABLE)
-            self._tell_lost(now=True)
+            self._report_lost(now=True)
 
-    def _told(self, dropped: list[Dropped]) -> None:
+    def _report(self, dropped: list[Dropped]) -> None:
         for one in dropped:
             if one.reason not in self._reasons and len(self._reasons) < 100:
                 self._reasons.add(one.reason)
                 log.error("%s: %s row(s) dropped: %s", TABLE, one.count, one.reason)
 
-    def _tell_lost(self, *, now: bool = False) -> None:
+    def _report_lost(self, *, now: bool = False) -> None:
         at = self._clock()
-        if self._lost and (now or at - self._lost_said >= SAID):
+        if self._lost and (now or at - self._lost_reported >= REPORT):
             log.error("%s: %s row(s) lost", TABLE, self._lost)
-            self._lost, self._lost_said = 0, at
+            self._lost, self._lost_reported = 0, at
 
 
 async def _within(waiting: Any, seconds: float) -> None:

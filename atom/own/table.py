@@ -21,6 +21,10 @@ TABLES: Mapping[str, Mapping[str, str]] = {
         "name": "text primary key",
         "created_at": "timestamp with time zone not null default now()",
     },
+    "log_batch": {  # batches of log_api that are committed, for an hour
+        "id": "uuid primary key",
+        "created_at": "timestamp with time zone not null default now()",
+    },
     "applied_query": {
         "label": "text primary key",
         "mark": "text not null",

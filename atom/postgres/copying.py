@@ -5,6 +5,7 @@ import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
+from uuid import UUID
 
 log = logging.getLogger(__name__)
 
@@ -20,14 +21,24 @@ BAD_ROW = ("22", "23")
 SCHEMA = ("42", "3F")
 
 LIVE = """
-select a.attname from pg_attribute a
-where a.attrelid = to_regclass('public.' || quote_ident($1))
-  and a.attnum > 0 and not a.attisdropped and a.attgenerated = ''
+select array(
+  select a.attname::text from pg_attribute a
+  where a.attrelid = to_regclass('public.' || quote_ident($1))
+    and a.attnum > 0 and not a.attisdropped and a.attgenerated = ''
+) as columns, to_regclass('atom.log_batch') is not null as has_batches
+"""
+# Whoever writes a batch again waits here for the end of the first attempt, if it is
+# still under way, and learns whether it was committed.
+CLAIM = """
+with gone as (
+  delete from atom.log_batch where created_at < now() - interval '1 hour'
+)
+insert into atom.log_batch (id) values ($1) on conflict do nothing returning true
 """
 
 
 class Unreachable(Exception):
-    """The rows cannot be written now, through no fault of theirs."""
+    """The rows cannot be written now, whatever they hold."""
 
     def __init__(self, error: Exception) -> None:
         super().__init__(type(error).__name__)
@@ -36,7 +47,7 @@ class Unreachable(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Dropped:
-    """Rows that no table would take, and why: never with a value of theirs."""
+    """Rows that the table refuses, and why; never with a value."""
 
     count: int
     reason: str
@@ -57,18 +68,26 @@ def clean(value: Any) -> Any:
     return value.replace("\0", "").encode("utf-8", "replace").decode()
 
 
-async def live_columns(pool: Any, table: str) -> list[str]:
-    """Return the columns a table of schema public has now; none when it is missing.
+@dataclass(frozen=True, slots=True)
+class Target:
+    """What a log table takes now: its columns, and whether batches are recorded."""
+
+    columns: tuple[str, ...]
+    has_batches: bool
+
+
+async def live_target(pool: Any, table: str) -> Target:
+    """Return what a table of schema public takes; no columns when it is missing.
 
     Raises:
         Unreachable: when the database cannot be asked.
     """
     try:
         async with pool.acquire(timeout=ACQUIRE) as connection:
-            found = await connection.fetch(LIVE, table, timeout=ACQUIRE)
+            found = await connection.fetchrow(LIVE, table, timeout=ACQUIRE)
     except Exception as error:
         raise Unreachable(error) from error
-    return [row["attname"] for row in found]
+    return Target(tuple(found["columns"]), found["has_batches"])
 
 
 async def copy_rows(
@@ -77,11 +96,16 @@ async def copy_rows(
     columns: Sequence[str],
     picked: Sequence[int],
     rows: Sequence[Row],
+    batch: UUID | None = None,
 ) -> list[Dropped]:
     """Write these places of the rows. Return those left out because they are bad.
 
+    With the id of a `batch`, rows that were committed under it are not written again:
+    an attempt that lost its connection during COMMIT may simply be repeated.
+
     Raises:
-        Unreachable: when nothing more can be written; then none counts as written.
+        Unreachable: when nothing more can be written; then the same batch is to be
+            tried again.
     """
     dropped: list[Dropped] = []
     last = max(picked)
@@ -92,14 +116,10 @@ async def copy_rows(
         async with (
             pool.acquire(timeout=ACQUIRE) as connection,
             asyncio.timeout(COPY),
+            connection.transaction(),
         ):
-            try:
-                await _copy(connection, table, columns, kept)
-            except Exception as error:
-                if not about_a_row(error):
-                    raise
-                async with connection.transaction():
-                    await _halve(connection, table, columns, kept, dropped)
+            if batch is None or await connection.fetchval(CLAIM, batch):
+                await _halve(connection, table, columns, kept, dropped)
     except Exception as error:
         raise Unreachable(error) from error
     return dropped
@@ -140,7 +160,7 @@ async def _halve(
 
 
 def about_a_row(error: Exception) -> bool:
-    """Return whether a value is to blame, by what PostgreSQL or asyncpg says of it."""
+    """Whether a value is the cause, by the error of PostgreSQL or asyncpg."""
     state = getattr(error, "sqlstate", None)
     if state is not None:
         return str(state).startswith(BAD_ROW)

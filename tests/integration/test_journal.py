@@ -1,6 +1,7 @@
 """The journal on a real PostgreSQL: each row once, whatever happens to it."""
 
 import asyncio
+import contextlib
 import logging
 import time
 
@@ -280,3 +281,57 @@ async def test_disabled_journal_takes_nothing(journal, pool):
     log_api.append(row())
 
     assert 0 == len(log_api)
+
+
+BATCHES = """
+create schema atom;
+create table atom.log_batch (
+  id uuid primary key, created_at timestamptz not null default now());
+"""
+
+
+class LosesTheAnswer:
+    """A pool whose connections die after COMMIT was carried out, before its answer."""
+
+    def __init__(self, pool, times):
+        self.pool, self.times = pool, times
+
+    @contextlib.asynccontextmanager
+    async def acquire(self, timeout=None):
+        async with self.pool.acquire(timeout=timeout) as connection:
+            yield connection
+        if connection is not None and self.times and self.armed:
+            self.times -= 1
+            raise ConnectionResetError
+
+    armed = False
+
+
+async def test_lost_answer_of_a_commit_writes_nothing_twice(journal, pool):
+    """The batch is tried again, and found to be written already."""
+    await pool.execute(BATCHES)
+    losing = LosesTheAnswer(pool, 3)
+    log_api = journal(pool=losing, batch=10, seconds=0.3)
+    log_api.append(row("/first"))
+    await arrived(pool, 1)
+    losing.armed = True
+    for number in range(25):
+        log_api.append(row(f"/{number}"))
+    await arrived(pool, 26)
+    await log_api.close(30)
+
+    assert 0 == losing.times
+    assert 26 == await count(pool)
+
+
+async def test_batches_are_forgotten_after_an_hour(journal, pool):
+    """Their ids do not pile up."""
+    await pool.execute(BATCHES)
+    await pool.execute(
+        "insert into atom.log_batch select gen_random_uuid(), now() - interval '2 h'"
+        " from generate_series(1, 100)"
+    )
+    journal().append(row())
+    await arrived(pool, 1)
+
+    assert 1 == await pool.fetchval("select count(*) from atom.log_batch")
