@@ -5,8 +5,12 @@ import os
 import shutil
 import subprocess
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
+
+if TYPE_CHECKING:
+    import psutil
 
 ABSENT = "absent: "
 
@@ -27,14 +31,19 @@ def as_root() -> pytest.MarkDecorator:
     return pytest.mark.skipif(os.geteuid() != 0, reason=f"{ABSENT}root")
 
 
-def has_proc() -> bool:
-    """Whether processes can be looked at; a bare chroot has an empty /proc."""
-    return Path("/proc/self/stat").exists()
+def proc(path: object = "") -> Path:
+    """Return a path of /proc; end the test where processes cannot be looked at."""
+    if not Path("/proc/self/stat").exists():
+        absent("/proc")
+    return Path("/proc", str(path))
 
 
-def with_proc() -> pytest.MarkDecorator:
-    """Return a mark for tests that look at processes."""
-    return pytest.mark.skipif(not has_proc(), reason=f"{ABSENT}/proc")
+def process(pid: int) -> "psutil.Process":
+    """Return a process to look at; end the test where that cannot be done."""
+    proc()
+    import psutil
+
+    return psutil.Process(pid)
 
 
 def with_namespaces() -> pytest.MarkDecorator:

@@ -7,11 +7,11 @@ import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from pathlib import Path
 
 import asyncpg
 import httpx2
 
+from tests import machine
 from tests.acceptance.checkout import copied
 from tests.acceptance.conftest import opened
 from tests.served import serve
@@ -286,7 +286,7 @@ def at_work(*threads):
 def state_of(pid):
     """Return (parent, start time) of a living process; None when it is gone."""
     try:
-        text = Path(f"/proc/{pid}/stat").read_text()
+        text = machine.proc(f"{pid}/stat").read_text()
     except OSError:
         return None
     words = text.rpartition(")")[2].split()
@@ -296,7 +296,7 @@ def state_of(pid):
 def family(pid):
     """Return a process and all it has brought forth: {pid: (parent, start time)}."""
     living = {}
-    for entry in os.listdir("/proc"):
+    for entry in os.listdir(machine.proc()):
         if entry.isdigit() and (state := state_of(entry)):
             living[int(entry)] = state
     found, before = {pid}, 0
@@ -313,7 +313,7 @@ def still(processes):
         now = state_of(pid)
         if now and now[1] == began:
             try:
-                words = Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ")
+                words = machine.proc(f"{pid}/cmdline").read_bytes().replace(b"\0", b" ")
             except (FileNotFoundError, ProcessLookupError):
                 continue  # ended since
             left[pid] = words.decode()[:120]

@@ -7,10 +7,10 @@ import secrets
 import time
 
 import jwt
-import psutil
 import pytest
 from websockets.sync.client import connect
 
+from tests import machine
 from tests.acceptance.conftest import opened
 from tests.acceptance.people import newcomer
 from tests.served import serve
@@ -238,7 +238,7 @@ def test_whatever_is_wrong_with_a_login_the_answer_is_the_same(api, bob, changes
 
 def test_a_clock_does_not_tell_who_exists(api):
     """An unknown name is as much work for the server as a wrong password."""
-    bob, server = newcomer(api), psutil.Process(api.process.pid)
+    bob, server = newcomer(api), machine.process(api.process.pid)
 
     def worked(**changes):
         """Return the seconds of processor that two logins cost: no busy machine."""

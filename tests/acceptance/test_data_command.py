@@ -22,6 +22,7 @@ from atom.command.project import Project
 from atom.config import resolve as settings
 from atom.config.keys import KEYS
 from atom.runtime import Runtime
+from tests import machine
 from tests.acceptance.conftest import opened
 from tests.integration.near import valkey
 from tests.served import ROOT, environment, free_port, serve
@@ -411,7 +412,7 @@ def test_memory_does_not_grow_with_the_file(tmp_path, started, bulk):
 
 def peak(process):
     """Return the most memory a command held, in bytes, once it has ended well."""
-    most, watched = 0, psutil.Process(process.pid)
+    most, watched = 0, machine.process(process.pid)
     ended = threading.Event()
 
     def wait():

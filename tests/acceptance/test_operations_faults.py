@@ -11,6 +11,7 @@ import pytest
 import redis
 
 from embedded.folder import urls
+from tests import machine
 from tests.acceptance.operations import (
     Reader,
     Writer,
@@ -50,7 +51,7 @@ def workers(api):
 def process(api, name):
     """Return the id of the server's child that executes a program."""
     for pid in family(api.process.pid):
-        if Path(f"/proc/{pid}/exe").resolve().name == name:
+        if machine.proc(f"{pid}/exe").resolve().name == name:
             return pid
     raise AssertionError(f"no {name} runs")
 
@@ -181,7 +182,7 @@ class TestPostgres:
         pids = [
             pid
             for pid in family(postmaster(api))
-            if Path(f"/proc/{pid}/exe").resolve().name == "postgres"
+            if machine.proc(f"{pid}/exe").resolve().name == "postgres"
         ]
         with ExitStack() as stack:
             for pid in pids:

@@ -1,11 +1,11 @@
 """What a stranger can make the server remember has an end."""
 
 import asyncio
-from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
 
+from tests import machine
 from tests.acceptance.operations import ALONE, running
 
 KEPT_MB = 8
@@ -53,7 +53,7 @@ def ask(api, numbers, path):
 
 def resident_mb(api):
     """Return the memory the server's process has now."""
-    pages = int(Path(f"/proc/{api.process.pid}/statm").read_text().split()[1])
+    pages = int(machine.proc(f"{api.process.pid}/statm").read_text().split()[1])
     return pages * 4096 / 1_048_576
 
 

@@ -3,13 +3,13 @@
 import os
 import signal
 import time
-from pathlib import Path
 
 import httpx2
 import pytest
 import websockets.exceptions
 from websockets.sync.client import connect
 
+from tests import machine
 from tests.acceptance.checkout import copied
 from tests.acceptance.operations import eventually, family, running
 
@@ -339,7 +339,7 @@ def postgres_of(api):
     folder = str(api.config["config_atom_folder"]).encode()
     (postmaster,) = (
         int(pid)
-        for pid in os.listdir("/proc")
+        for pid in os.listdir(machine.proc())
         if pid.isdigit()
         and folder in (line := command_line(pid))
         and b"postgres" in line.split(b"\0")[0]
@@ -350,7 +350,7 @@ def postgres_of(api):
 def command_line(pid):
     """Return the command line of a process; empty when it has ended."""
     try:
-        return Path(f"/proc/{pid}/cmdline").read_bytes()
+        return machine.proc(f"{pid}/cmdline").read_bytes()
     except OSError:
         return b""
 

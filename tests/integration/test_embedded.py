@@ -136,6 +136,7 @@ def ask_until(url, text, seconds):
 
 
 def postgres_of(root):
+    machine.proc()
     return processes_in(root / ".atom" / "postgres", "postgres")
 
 
@@ -360,7 +361,7 @@ class TestAccess:
 
     def test_no_password_stands_on_a_command_line(self, server):
         """`ps` shows nothing that opens the database."""
-        words = Path(f"/proc/{postmaster(server[0])}/cmdline").read_text()
+        words = machine.proc(f"{postmaster(server[0])}/cmdline").read_text()
         kept = json.loads((server[0] / ".atom/postgres.json").read_text())
         assert kept["superuser"] not in words
         assert kept["application"] not in words
@@ -371,7 +372,7 @@ class TestAccess:
 
     def test_the_secrets_of_the_application_stay_with_it(self, server):
         """The server is not told the environment of the application."""
-        told = Path(f"/proc/{postmaster(server[0])}/environ").read_bytes()
+        told = machine.proc(f"{postmaster(server[0])}/environ").read_bytes()
         assert {b"LC_ALL", b"PATH", b"LD_ORIGIN_PATH"} >= {
             pair.split(b"=")[0] for pair in told.split(b"\0") if pair
         } - {b"LD_LIBRARY_PATH", b"TMPDIR"}
@@ -579,7 +580,7 @@ class TestIdentity:
             assert redis.from_url(each.said[REDIS[0]]).ping()
             place = root / ".atom/postgres"
             assert 65534 == place.stat().st_uid
-            assert 65534 == Path(f"/proc/{postmaster(root)}").stat().st_uid
+            assert 65534 == machine.proc(f"{postmaster(root)}").stat().st_uid
             assert 0o600 == mode(root / ".atom/postgres.json")
             assert 0 == (root / ".atom/postgres.json").stat().st_uid
             each.end(signal.SIGKILL)
@@ -603,7 +604,7 @@ class TestIdentity:
         assert redis.from_url(each.said[REDIS[0]]).ping()
 
         place = tmp_path / ".atom/postgres"
-        process = Path(f"/proc/{postmaster(tmp_path)}")
+        process = machine.proc(f"{postmaster(tmp_path)}")
         assert (65534, 65534) == (place.stat().st_uid, process.stat().st_uid)
         assert [0o700] * 3 == [mode(each) for each in (tmp_path, place.parent, place)]
         assert {"Eff": 1, "Prm": 1} == capabilities(process)
@@ -633,7 +634,7 @@ class TestIdentity:
         with open_folder() as root:
             each = app(root, before=NO_NAMESPACES, path=[tmp_path])
             assert "atom" == each.ready()["user"]
-            program = Path(os.readlink(f"/proc/{postmaster(root)}/exe"))
+            program = Path(os.readlink(machine.proc(f"{postmaster(root)}/exe")))
             assert program.is_relative_to(tmp_path)
             each.end()
 
@@ -705,6 +706,7 @@ class TestValkey:
         with running(tmp_path, workers=2, **config) as first:
             client = redis.from_url(first[REDIS[0]])
             client.set("a", "1")
+            machine.proc()
             (pid,) = processes_in(tmp_path / ".atom/valkey", "valkey-server")
             os.kill(pid, signal.SIGKILL)
             end = time.monotonic() + 30
@@ -752,8 +754,10 @@ def open_folder():
     try:
         yield root
     finally:
-        assert gone(root, 30)
-        shutil.rmtree(root)
+        try:
+            assert gone(root, 30)
+        finally:
+            shutil.rmtree(root)
 
 
 def capabilities(process):

@@ -4,9 +4,9 @@ import gzip
 import threading
 
 import httpx2
-import psutil
 import pytest
 
+from tests import machine
 from tests.served import ROOT, serve
 
 
@@ -154,7 +154,7 @@ def test_an_export_as_json_lines_says_so(root):
 )
 def test_an_upload_is_kept_on_the_disk(root, served, head, row, name):
     """The server holds no more of 60 MB than of a few rows."""
-    processes = [psutil.Process(served.process.pid)]
+    processes = [machine.process(served.process.pid)]
     processes += processes[0].children(recursive=True)
     server = [p for p in processes if "main.py" in " ".join(p.cmdline())]
     send(root, "create", head + row, name=name)
