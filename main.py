@@ -18,6 +18,7 @@ from atom.http.policy_table import PolicyTable
 from atom.http.route import routes
 from atom.http.step.error import HANDLERS
 from atom.observe import log
+from atom.openapi.about import description
 from atom.runtime import Runtime, freeze_memory
 from function import ROOT, function_config_read
 
@@ -41,6 +42,9 @@ async def lifespan(app: FastAPI) -> AsyncIterator[None]:
 app = Application(
     title=config["config_app_name"],
     version=config["config_app_version"],
+    description=description(
+        ROOT, config["config_docs_description_file"], config.problems
+    ),
     lifespan=lifespan,
     openapi_url=None,  # router/docs.py serves it, and the pages that show it
     exception_handlers=HANDLERS,

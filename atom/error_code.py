@@ -69,7 +69,7 @@ ANY_ROUTE = (
     Code(
         "background.busy",
         503,
-        "Bodies of 64 MiB wait to be worked on in the background of this process.",
+        "Too much waits to be done in the background of this process, or for too long.",
         "Try again after `Retry-After`, or leave `is_background` out.",
     ),
     Code(

@@ -127,7 +127,7 @@ def test_every_function_is_documented():
 
 def test_every_step_is_told_in_its_order():
     """docs/pipeline.md numbers the steps as they run."""
-    told = re.findall(r"^\d+\. \*\*(\w+)\*\*", read("docs/pipeline.md"), re.MULTILINE)
+    told = re.findall(r"^\| \d+ \| `(\w+)`", read("docs/pipeline.md"), re.MULTILINE)
 
     assert [step.name for step in STEPS] == told
 

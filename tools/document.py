@@ -122,6 +122,21 @@ def entry() -> str:
     return table(["key", "value", "meaning"], rows)
 
 
+def steps() -> str:
+    """Write the table of the steps of a request."""
+    rows = (
+        (
+            f"{number}",
+            _code(step.name) + (" *W*" if step.websocket else ""),
+            step.help,
+            ", ".join(_code(key.name) for key in step.keys) or "–",
+            ", ".join(_code(code) for code in step.codes) or "–",
+        )
+        for number, step in enumerate(STEPS, 1)
+    )
+    return table(["", "step", "what it is for", "keys", "refuses with"], rows)
+
+
 def codes() -> str:
     """Write the tables of the error codes, one for each section."""
     head = ["code", "status", "meaning", "cure"]
@@ -280,6 +295,7 @@ def documents(root: Path = ROOT) -> dict[Path, str]:
         },
         "docs/config.md": {"keys": keys(), "config_api": entry()},
         "docs/errors.md": {"codes": codes()},
+        "docs/pipeline.md": {"steps": steps()},
         "docs/extend.md": {"functions": functions(root), "clients": clients()},
     }
     made = {

@@ -67,6 +67,12 @@ KEYS = (
         ),
         Key("config_is_docs", flag, False, "Whether /docs is open in production too."),
         Key(
+            "config_docs_description_file",
+            text,
+            None,
+            "Markdown file, relative to the project, that /docs begins with.",
+        ),
+        Key(
             "config_log_level",
             one_of("debug", "info", "warning", "error"),
             "info",

@@ -75,12 +75,14 @@ class TestFastApiHabits:
         assert {"short": "stout"} == answer.json()["detail"]
         assert "green" == answer.headers["x-tea"]
 
-    def test_fault_tells_nothing_and_is_logged(self, shop):
-        """The caller hears that it happened, the log hears why."""
+    def test_fault_is_shown_in_development_and_logged(self, shop):
+        """Its type and text, never its trace; tests/unit/step: nothing elsewhere."""
         answer = shop.call("GET", "/shop/boom")
 
         assert 500 == answer.status_code
-        assert "secret" not in answer.text
+        assert "RuntimeError: secret detail" == answer.json()["message"]
+        assert "Traceback" not in answer.text
+        assert ".py" not in answer.text
         assert "secret detail" in shop.log.read_text()
 
     def test_streams_and_threads(self, shop):

@@ -1,8 +1,10 @@
 """What happens to a request around its route, seen by a stranger's drop-in."""
 
+import asyncio
 import os
 import signal
 import time
+from collections import Counter
 
 import httpx2
 import pytest
@@ -460,3 +462,68 @@ class TestProxy:
             assert 401 == api.call("GET", "/api/my/profile").status_code
             api.call("GET", "/path/num/5")
             eventually(lambda: rows(api, "/path/num/5"))
+
+
+FLOOD = "/public/object-create?table=test&is_background=1"
+FLOODERS, FLOOD_SECONDS = 24, 4.0
+
+
+async def flood(api, title):
+    """Create rows in the background for some seconds. Return how each was answered."""
+    answered = Counter()
+    ends = time.monotonic() + FLOOD_SECONDS
+    limits = httpx2.Limits(max_connections=FLOODERS)
+    async with httpx2.AsyncClient(
+        base_url=api.url, timeout=60, limits=limits
+    ) as client:
+
+        async def one():
+            while time.monotonic() < ends:
+                answer = await client.post(FLOOD, json={"title": title})
+                answered[answer.status_code] += 1
+                if answer.status_code == 503:
+                    assert "background.busy" == answer.json()["code"]
+                    assert answer.headers["retry-after"]
+
+        await asyncio.gather(*(one() for _ in range(FLOODERS)))
+    return answered
+
+
+def test_what_was_acknowledged_in_the_background_is_written(api):
+    """Under load more is refused at the door; nothing that was accepted is dropped."""
+    answered = asyncio.run(flood(api, "flood"))
+    count = "select count(*) from test where title = 'flood'"
+
+    assert answered[200] > 100
+    assert not set(answered) - {200, 503}
+    eventually(lambda: answered[200] == api.sql(count)[0]["count"], seconds=60)
+
+
+def test_background_work_is_refused_once_the_oldest_waits_too_long(api):
+    """Slow work fills the backlog; what had been accepted is done all the same."""
+    path = "/path/work?seconds=1.5&is_background=1"
+    codes = Counter()
+    began = time.monotonic()
+    while time.monotonic() - began < 8 and not codes[503]:
+        for _ in range(20):
+            codes[api.call("POST", path).status_code] += 1
+        time.sleep(0.2)
+
+    assert codes[200] >= 32
+    assert codes[503]
+    sql = "select count(*) from log_api where api = '/path/work' and type = 1"
+    eventually(lambda: codes[200] == api.sql(sql)[0]["count"], seconds=60)
+
+
+def test_docs_are_described_by_a_file(tmp_path):
+    """A Markdown file of the user's own; a file that is not there stops the start."""
+    code = copied(tmp_path, router_path=DROP_IN, config__p=CONFIG)
+    (code / "about.md").write_text("# Clinic\n\nBooks **appointments**.\n")
+    with running(code, {"config_docs_description_file": "about.md"}) as api:
+        info = api.call("GET", "/openapi.json").json()["info"]
+        assert "Books **appointments**." in info["description"]
+    with (
+        pytest.raises(RuntimeError, match="config_docs_description_file.*none.md"),
+        running(code, {"config_docs_description_file": "none.md"}),
+    ):
+        pass
