@@ -15,6 +15,7 @@ from atom.account.password import verify_password as function_password_verify
 from atom.account.token import decode as function_token_decode
 from atom.account.token import encode as function_token_encode
 from atom.command.welcome import print_login
+from atom.config import door
 from atom.config.check import require_valid
 from atom.config.read import read
 from atom.postgres import catalog
@@ -39,7 +40,8 @@ def function_runtime():
         ConfigError: with every problem of config.
     """
     config = function_config_read()
-    return Runtime(require_valid(config), ROOT, on_login=print_login)
+    clients = door.clients(ROOT)
+    return Runtime(require_valid(config), ROOT, clients=clients, on_login=print_login)
 
 
 # Names users know. Each works on `request.app.state.ports`, as trusted code: no owner

@@ -10,6 +10,7 @@ from atom import command, openapi
 from atom.command import serve, welcome
 from atom.config import door
 from atom.config.check import validate
+from atom.http import override
 from atom.http.application import Application
 from atom.http.cors import CorsForBrowsers
 from atom.http.middleware import ConfigApiMiddleware
@@ -36,7 +37,8 @@ async def lifespan(app: FastAPI) -> AsyncIterator[None]:
             log.remark(config.remarks)
             welcome.print_welcome(running)
         freeze_memory()
-        yield
+        async with door.started(app, starts):
+            yield
 
 
 app = Application(
@@ -51,16 +53,23 @@ app = Application(
     redirect_slashes=False,
     telemetry={"tracing": False, "metrics": False, "logs": False},
 )
-for router in door.routers(ROOT, config.problems):
+for router in door.routers(ROOT, config):
     app.include_router(router)
 
-app.state.runtime = Runtime(config, ROOT, state=app.state)
-app.state.policies = PolicyTable(config, routes(app), config.problems, STEPS)
+steps = door.steps(ROOT, config, STEPS)
+starts = door.starts(ROOT, config)
+commands = door.commands(ROOT, config)
+door.hooks(ROOT, config)
+served = routes(app)
+override.check(served, config)
+
+app.state.runtime = Runtime(config, ROOT, state=app.state, clients=door.clients(ROOT))
+app.state.policies = PolicyTable(config, served, config.problems, steps)
 config.remarks += app.state.policies.remarks
 openapi.install(app)
 app.add_middleware(
     ConfigApiMiddleware,
-    steps=STEPS,
+    steps=steps,
     policies=app.state.policies,
     prefix=config["config_root_path"],
 )
@@ -75,5 +84,5 @@ app.add_middleware(
 
 problems = config.problems + validate(config)
 if __name__ == "__main__":
-    command.run(sys.argv[1:], app, app.state.runtime, problems)
+    command.run(sys.argv[1:], app, app.state.runtime, problems, commands)
 serve.refuse(problems, config.remarks)

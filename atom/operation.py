@@ -1,9 +1,11 @@
 """What the operator does to a running system: its schema, its caches, its questions."""
 
 import logging
+from collections.abc import Mapping
 from typing import Any
 
 from atom.account.root import RootLogin, ensure_root
+from atom.own.declaration import API
 from atom.port import Ports, UserState
 from atom.postgres import catalog
 from atom.postgres.catalog import Catalog
@@ -12,7 +14,13 @@ from atom.schema.declaration import Declaration
 from atom.schema.plan import Plan
 
 log = logging.getLogger(__name__)
-ROOT_API_IDS = range(1, 7)
+
+
+def root_api_ids(config: Mapping[str, Any]) -> list[int]:
+    """Return the api ids of the shipped /admin routes, as config has them."""
+    entries = config["config_api"]
+    ids = (entries.get(path, {}).get("id") for path in API if path.startswith("/admin"))
+    return sorted(each for each in ids if each)
 
 
 def declaration(ports: Ports) -> Declaration:
@@ -38,7 +46,9 @@ async def schema_apply(ports: Ports, destructive: bool) -> RootLogin | None:
     await read_schema(ports)
     login = None
     if "users" in ports.database.catalog.tables:
-        login = await ensure_root(ports.database, ports.config, ROOT_API_IDS)
+        login = await ensure_root(
+            ports.database, ports.config, root_api_ids(ports.config)
+        )
     await ports.bus.tell("schema")
     return login
 

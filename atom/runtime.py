@@ -65,13 +65,13 @@ class Runtime:
         root: Path,
         *,
         state: Any = None,
-        clients: tuple[Client, ...] = CLIENTS,
+        clients: tuple[Client, ...] = (),
         on_login: Callable[[Config, RootLogin], None] | None = None,
     ) -> None:
         self.config = config
         self.root = root
         self.state = SimpleNamespace() if state is None else state
-        self.clients = clients
+        self.clients = CLIENTS + clients
         self.on_login = on_login  # called when the root user has been created
         self.login: RootLogin | None = None  # of the root user, if just created
         self.is_embedded = False

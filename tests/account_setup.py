@@ -4,7 +4,6 @@ Stands in until the shared fixtures exist: `database_url` is the name they will 
 """
 
 import asyncio
-import runpy
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -18,6 +17,7 @@ from atom.adapter.memory import MemoryCounter
 from atom.adapter.users import CachedUsers
 from atom.config.keys import KEYS
 from atom.observe.journal import COLUMNS, PostgresJournal
+from atom.own.declaration import SCHEMA
 from atom.port import Ports
 from atom.postgres import catalog
 from atom.postgres.database import Database, reset
@@ -63,9 +63,8 @@ def execute(cluster: str, text: str) -> None:
 def template(cluster: str) -> str:
     """Make the tables once; every test copies them."""
     execute(cluster, "create database template")
-    shipped = runpy.run_path(str(ROOT / "config.py"))["config_postgres_schema"]
     url = named(cluster, "template")
-    asyncio.run(schema.apply(url, Declaration.parse(shipped)))
+    asyncio.run(schema.apply(url, Declaration.parse(SCHEMA)))
     return "template"
 
 

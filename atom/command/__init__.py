@@ -10,8 +10,8 @@ data        `data import`, `data export`
 program     all commands
 """
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, NoReturn
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, NoReturn
 
 if TYPE_CHECKING:
     from fastapi import FastAPI
@@ -20,9 +20,15 @@ if TYPE_CHECKING:
 
 
 def run(
-    words: Sequence[str], app: "FastAPI", runtime: "Runtime", problems: Sequence[str]
+    words: Sequence[str],
+    app: "FastAPI",
+    runtime: "Runtime",
+    problems: Sequence[str],
+    commands: Mapping[str, Any],
 ) -> NoReturn:
     """Serve when there are no words; else run the command they name, and exit.
+
+    `commands` are those of the project, by name.
 
     Commands are imported only then, so that serving does not wait for them.
     """
@@ -34,5 +40,5 @@ def run(
     from atom.command.program import program
     from atom.command.project import Project
 
-    program(app, Project(runtime, problems), {})(list(words))
+    program(app, Project(runtime, problems), commands)(list(words))
     raise SystemExit(0)

@@ -15,6 +15,7 @@ from atom.command import serve
 from atom.command.data import DATA
 from atom.command.project import Project
 from atom.command.schema import SCHEMA
+from atom.config import door
 
 if TYPE_CHECKING:
     from fastapi import FastAPI
@@ -63,6 +64,12 @@ def program(
         """Serve, as without a command."""
         serve.refuse(project.problems, project.runtime.config.remarks)
         serve.run(app, project.runtime)
+
+    @whole.command("doors")
+    def _doors() -> None:
+        """List every way to extend Atom, and the files found there."""
+        for line in door.report(project.runtime.root):
+            sys.stdout.write(f"{line}\n")
 
     for name, group in GROUPS.items():
         whole.add_typer(group, name=name)

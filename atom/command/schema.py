@@ -9,7 +9,7 @@ import typer
 from atom.account.root import RootLogin, ensure_root
 from atom.command import welcome
 from atom.config.resolve import Config
-from atom.operation import ROOT_API_IDS
+from atom.operation import root_api_ids
 from atom.runtime import command_database
 from atom.schema import apply as schema
 from atom.schema.apply import Declaration, Plan
@@ -65,5 +65,5 @@ async def _applied(
         done = await schema.apply(database, declared, destructive=destructive)
         login = None
         if "users" in declared.tables:
-            login = await ensure_root(database, config, ROOT_API_IDS)
+            login = await ensure_root(database, config, root_api_ids(config))
     return done, login

@@ -1,8 +1,11 @@
 """Config: every key, the layers it is read from, and the files a user adds.
 
-resolve       parsers of values; the layers merged into one config
-keys_service  the keys of optional services
-keys          KEYS: every key, as data
-door          the files a user adds, found and imported
-check         what is wrong with a config, all at once
+parse    parsers of single values
+merge    the dicts that several files add to, over layer 0
+resolve  a key as data; the layers merged into one config
+keys     KEYS: every key
+part     PostgreSQL and Redis given in parts
+door     DOORS: every way to extend Atom, found and imported
+check    what is wrong with a config, all at once
+read     config files, `.env` and the environment
 """

@@ -212,6 +212,12 @@ KEYS = (
     *section(
         "Requests",
         Key(
+            "config_route_override_list",
+            names,
+            (),
+            "Routes of yours that may hide a shipped one: `GET /health`.",
+        ),
+        Key(
             "config_api_default",
             mapping,
             {},

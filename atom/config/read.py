@@ -2,14 +2,24 @@
 
 import os
 from collections.abc import Iterable, Mapping
+from io import StringIO
 from pathlib import Path
+
+from dotenv import dotenv_values
+from dotenv.parser import parse_stream
 
 import embedded
 from atom.config import door
 from atom.config.keys import KEYS
 from atom.config.part import POSTGRES, REDIS, joined
-from atom.config.resolve import Config, Layer, is_production, named, resolve
+from atom.config.resolve import Config, Key, Layer, is_production, named, resolve
 from atom.errors import ConfigError
+from atom.own import declaration
+
+OWN = {
+    "config_api": declaration.API,
+    "config_postgres_schema": declaration.SCHEMA,
+}
 
 ENV_FILES = (".env", ".env.local")
 
@@ -17,9 +27,12 @@ ENV_FILES = (".env", ".env.local")
 def read(root: Path) -> Config:
     """Return the config of the project in this folder, with all problems found."""
     problems: list[str] = []
-    files = door.variables(root, problems)
+    remarks: list[str] = []
+    files = door.variables(root, problems, remarks)
+    door.open_clients(root, problems, remarks)
+    keys = door.keys(root, KEYS, problems)
     sources: list[tuple[str, Mapping[str, str | None]]] = [
-        (name, door.environment(root / name, problems)) for name in ENV_FILES
+        (name, environment(root / name, problems)) for name in ENV_FILES
     ]
     sources.append(("the environment", os.environ))
     variables = {
@@ -32,12 +45,13 @@ def read(root: Path) -> Config:
         *files,
         *((source, named(values)) for source, values in sources),
     ]
-    others = other_names(variables)
+    others = other_names(keys, variables)
     for parts in (POSTGRES, REDIS):
         if not is_set(parts.key, [*others, *layers]):
             others += joined(parts, variables, problems)
-    config = resolve(KEYS, [*others, *without_empty(others, layers)])
+    config = resolve(keys, [*others, *without_empty(others, layers)], OWN)
     config.problems[:0] = problems
+    config.remarks[:0] = remarks
     if is_production(config):
         return config
     try:
@@ -48,11 +62,11 @@ def read(root: Path) -> Config:
     return config.replace({name: config[name] or key for name, key in made.items()})
 
 
-def other_names(variables: Mapping[str, str]) -> list[Layer]:
+def other_names(keys: Iterable[Key], variables: Mapping[str, str]) -> list[Layer]:
     """Return the values of other names of keys: DATABASE_URL and so on."""
     return [
         (name, {key.name: variables[name]})
-        for key in KEYS
+        for key in keys
         for name in reversed(key.also)
         if variables.get(name)
     ]
@@ -82,3 +96,26 @@ def without_empty(others: Iterable[Layer], layers: Iterable[Layer]) -> list[Laye
         )
         for source, layer in layers
     ]
+
+
+def environment(path: Path, problems: list[str]) -> Mapping[str, str | None]:
+    """Read a `.env` file. A line that is not NAME=value is reported by number.
+
+    Its text is not shown: it may be secret. Passed over, `config_env='production`
+    without its second quote would open what production closes.
+    """
+    if not path.exists():
+        return {}
+    try:
+        text = path.read_text("utf-8-sig")
+    except (OSError, ValueError) as error:
+        why = "not UTF-8" if isinstance(error, ValueError) else error.strerror
+        problems.append(f"{path.name} cannot be read: {why}")
+        return {}
+    for found in parse_stream(StringIO(text)):
+        if found.error:
+            words = found.original.string
+            blank = words[: len(words) - len(words.lstrip())].count("\n")
+            line = found.original.line + blank
+            problems.append(f"{path.name}, line {line}: expected NAME=value")
+    return dotenv_values(stream=StringIO(text))

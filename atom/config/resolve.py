@@ -7,8 +7,10 @@ here: the layers are passed in.
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any, NoReturn
 
+from atom.config.merge import MERGED, Merged
 from atom.config.parse import Parse, integers, names
 from atom.errors import nearest
 
@@ -62,51 +64,40 @@ class Config(dict[str, Any]):
 Layer = tuple[str, Mapping[str, Any]]
 
 PREFIX = "config_"
-MERGED = ("config_api", "config_error", "config_postgres_schema")
 
 
-def _merge(config: dict[str, Any], name: str, value: Any, source: str) -> list[str]:
-    """Merge the dict of one file into that of others; an entry twice is a problem."""
-    if not isinstance(value, Mapping):
-        return [f"{name} in {source}: expected a dict, not {type(value).__name__}"]
-    problems = []
-    into = config.setdefault(name, {})
-    parts = value if name == "config_postgres_schema" else {"": value}
-    for part, entries in parts.items():
-        room = into.setdefault(part, {}) if part else into
-        if not isinstance(entries, Mapping):
-            problems.append(f"{name}[{part!r}] in {source}: expected a dict")
-            continue
-        for key, entry in entries.items():
-            if key in room:
-                problems.append(f"{name} in {source}: {key!r} is declared twice")
-            room[key] = entry
-    return problems
-
-
-def resolve(keys: Iterable[Key], layers: Iterable[Layer]) -> Config:
+def resolve(
+    keys: Iterable[Key],
+    layers: Iterable[Layer],
+    own: Mapping[str, Mapping[str, Any]] = MappingProxyType({}),
+) -> Config:
     """Merge the layers, parse every value, and collect every problem with its key.
+
+    `own` is layer 0 of the dicts that several files may add to.
 
     A value that cannot be parsed keeps its default, so that all problems are reported
     at once. A secret is never shown, even when it is wrong.
     """
     known = {key.name: key for key in keys}
     config = {key.name: key.default for key in known.values()}
-    config.update({name: {} for name in MERGED})
+    merged = Merged(own)
+    config.update(merged.values)
     problems: list[str] = []
     remarks: list[str] = []
     for source, values in layers:
         for written, value in values.items():
             name = written.lower() if written.lower().startswith("config_") else written
             if name in MERGED:
-                problems += _merge(config, name, value, source)
+                merged.add(name, value, source)
+            elif name == "KEYS":
+                continue  # declared before
             elif name in known:
                 problems += _read(config, known[name], value, source)
             else:
                 config[name] = value
                 if hint := _misspelt(name, known):
                     remarks.append(f"{name} in {source} is not known. {hint}")
-    return Config(config, problems, remarks)
+    return Config(config, merged.problems + problems, merged.remarks + remarks)
 
 
 def _misspelt(name: str, known: Iterable[str]) -> str:

@@ -1,7 +1,6 @@
 """config_postgres_schema on a real PostgreSQL: planned, applied, applied again."""
 
 import asyncio
-import importlib.util
 import logging
 from pathlib import Path
 
@@ -11,6 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from atom.errors import Conflict, Unavailable
+from atom.own.declaration import SCHEMA
 from atom.postgres.database import Database, reset
 from atom.schema import apply as schema
 from atom.schema.column import INDEX_METHODS
@@ -25,11 +25,8 @@ ROOT = Path(__file__).parents[2]
 
 
 def shipped():
-    """Return the declaration of config.py as it is cloned."""
-    spec = importlib.util.spec_from_file_location("shipped", ROOT / "config.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return Declaration.parse(module.config_postgres_schema)
+    """Return the declaration of a fresh clone."""
+    return Declaration.parse(SCHEMA)
 
 
 def declare(*lines, table="test", **queries):

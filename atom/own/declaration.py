@@ -1,0 +1,141 @@
+"""Layer 0: the tables and policies that Atom needs, under everything of a project.
+
+Config files may add columns and indexes to these tables, and keys to these entries.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+# What holds for the shipped routes. The api ids 1 to 8 are Atom's.
+API: Mapping[str, Mapping[str, Any]] = {
+    "/admin/object-create": {"id": 1},
+    "/admin/object-update": {"id": 2},
+    "/admin/ids-update": {"id": 3},
+    "/admin/ids-delete": {"id": 4},
+    "/admin/object-read": {"id": 5, "cache_sec": ["inmemory", 100]},
+    "/admin/db-runner": {"id": 6, "concurrency_max": 4},
+    "/auth/logout": {"is_token": 1},
+    "/auth/signup": {"ratelimiter_times_sec": [120, 60]},
+    "/auth/signup-bigint": {"ratelimiter_times_sec": [120, 60]},
+    "/root/postgres-import": {"body_max_kb": 1_048_576},
+}
+
+# One text a column: name-datatype-mandatory-index. Every table has an id besides.
+SCHEMA: Mapping[str, Mapping[str, Any]] = {
+    "table": {
+        "test": [
+            "created_at-timestamptz-0-brin",
+            "updated_at-timestamptz-0-0",
+            "created_by_id-bigint-0-btree",
+            "updated_by_id-bigint-0-0",
+            "is_active-smallint-0-0",
+            "is_verified-smallint-0-0",
+            "is_deleted-smallint-0-0",
+            "is_protected-smallint-0-0",
+            "type-smallint-0-btree",
+            "title-text-0-btree,gin",
+            "description-text-0-0",
+            "file_url-text-0-0",
+            "link_url-text-0-0",
+            "tag-text[]-0-gin",
+            "rating-numeric(10,3)-0-btree",
+            "remark-text-0-0",
+            "location-geography(POINT)-0-gist",
+            "metadata-jsonb-0-gin",
+        ],
+        "users": [
+            "created_at-timestamptz-0-brin",
+            "updated_at-timestamptz-0-0",
+            "created_by_id-bigint-0-0",
+            "updated_by_id-bigint-0-0",
+            "is_active-smallint-0-0",
+            "is_verified-smallint-0-0",
+            "is_deleted-smallint-0-0",
+            "is_protected-smallint-0-0",
+            "type-smallint-1-btree",
+            "username-text-0-btree",
+            "username_bigint-bigint-0-btree",
+            "password-text-0-0",
+            "password_bigint-text-0-0",
+            "email-text-0-btree",
+            "mobile-text-0-btree",
+            "api_access-text-0-0",
+            "google_id-text-0-btree",
+            "google_data-jsonb-0-0",
+            "last_active_at-timestamptz-0-0",
+            "name-text-0-gin",
+            "country-text-0-btree",
+            "metadata-jsonb-0-0",
+            "location-geography(POINT)-0-gist",
+        ],
+        "otp": [
+            "created_at-timestamptz-1-brin",
+            "otp-text-1-0",
+            "email-text-0-btree",
+            "mobile-text-0-btree",
+            "tries-smallint-0-0",
+            "used_at-timestamptz-0-0",
+        ],
+        "log_password": [
+            "created_at-timestamptz-1-0",
+            "created_by_id-bigint-0-0",
+            "user_id-bigint-0-btree",
+        ],
+        "message": [
+            "created_at-timestamptz-1-brin",
+            "updated_at-timestamptz-0-0",
+            "created_by_id-bigint-1-btree",
+            "updated_by_id-bigint-0-0",
+            "is_deleted-smallint-0-0",
+            "user_id-bigint-1-btree",
+            "description-text-1-0",
+            "is_read-smallint-0-btree",
+        ],
+        "report_user": [
+            "created_at-timestamptz-1-0",
+            "created_by_id-bigint-1-btree",
+            "user_id-bigint-1-btree",
+        ],
+        "log_api": [
+            "created_at-timestamptz-1-brin",
+            "created_by_id-bigint-0-btree",
+            "ip_address-text-0-0",
+            "type-smallint-0-0",
+            "api-text-0-0",
+            "method-text-0-0",
+            "query_param-text-0-0",
+            "status_code-integer-0-0",
+            "response_time_ms-numeric(12,3)-0-0",
+            "description-text-0-0",
+        ],
+    },
+    # Run once each, and again when the text changes. A text that starts with 0 is off.
+    "query": {
+        "unique_users_username": (
+            "alter table users add constraint constraint_unique_users_type_username"
+            " unique (type, username)"
+        ),
+        "unique_users_username_bigint": (
+            "alter table users"
+            " add constraint constraint_unique_users_type_username_bigint"
+            " unique (type, username_bigint)"
+        ),
+        "unique_users_email": (
+            "alter table users add constraint constraint_unique_users_type_email"
+            " unique (type, email)"
+        ),
+        "unique_users_mobile": (
+            "alter table users add constraint constraint_unique_users_type_mobile"
+            " unique (type, mobile)"
+        ),
+        "unique_users_google_id": (
+            "alter table users add constraint constraint_unique_users_type_google_id"
+            " unique (type, google_id)"
+        ),
+        "unique_report_user": (
+            "alter table report_user"
+            " add constraint constraint_unique_report_user"
+            " unique (created_by_id, user_id)"
+        ),
+    },
+}
