@@ -3,6 +3,7 @@
 import ast
 import re
 import sys
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -54,6 +55,12 @@ LAYERS = (
 LEVEL = {name: level for level, names in enumerate(LAYERS) for name in names}
 
 
+@cache
+def tree(path):
+    """Return the syntax tree of a file, read once for all the rules."""
+    return ast.parse(path.read_text())
+
+
 def imported(nodes):
     """Return the top-level packages that these import statements name."""
     names = set()
@@ -67,7 +74,7 @@ def imported(nodes):
 
 def parts(path):
     """Return the parts of atom/ a file imports when it runs, not only for types."""
-    for node in ast.parse(path.read_text()).body:
+    for node in tree(path).body:
         if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("atom"):
             module = node.module.split(".")
             yield from [module[1]] if len(module) > 1 else [a.name for a in node.names]
@@ -76,7 +83,7 @@ def parts(path):
 def modules(path, package):
     """Return the modules of a package that a file imports when it is imported."""
     names = set()
-    for node in ast.parse(path.read_text()).body:
+    for node in tree(path).body:
         if isinstance(node, ast.ImportFrom) and node.module == package:
             names |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom):
@@ -93,13 +100,13 @@ class TestEveryFileInAtom:
         text = path.read_text()
 
         assert len(text.splitlines()) <= 450
-        assert ast.get_docstring(ast.parse(text))
+        assert ast.get_docstring(tree(path))
 
     def test_keeps_the_surface_prefixes_outside(self, path):
         """config_, client_, cache_ and function_ name things for users alone."""
         defined = {
             node.name
-            for node in ast.walk(ast.parse(path.read_text()))
+            for node in ast.walk(tree(path))
             if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef)
         }
 
@@ -107,13 +114,13 @@ class TestEveryFileInAtom:
 
     def test_imports_drivers_only_when_they_are_needed(self, path):
         """Without a driver installed everything else still imports."""
-        assert imported(ast.parse(path.read_text()).body) <= CORE
+        assert imported(tree(path).body) <= CORE
 
     def test_prints_nothing(self, path):
         """What the process says goes to the log or the welcome."""
         calls = {
             node.func.id
-            for node in ast.walk(ast.parse(path.read_text()))
+            for node in ast.walk(tree(path))
             if isinstance(node, ast.Call) and isinstance(node.func, ast.Name)
         }
 
@@ -121,7 +128,7 @@ class TestEveryFileInAtom:
 
     def test_swallows_nothing(self, path):
         """An exception is answered, logged or raised, never passed over."""
-        for node in ast.walk(ast.parse(path.read_text())):
+        for node in ast.walk(tree(path)):
             if isinstance(node, ast.ExceptHandler):
                 broad = node.type is None or (
                     isinstance(node.type, ast.Name)
@@ -138,7 +145,7 @@ def test_pure_parts_touch_nothing_outside(where):
     for file in sorted(path.rglob("*.py")) if path.is_dir() else [path]:
         if file.name == "run.py":
             continue  # the one room of sql/ that touches a database
-        found = imported(ast.walk(ast.parse(file.read_text())))
+        found = imported(ast.walk(tree(file)))
         assert found - {"asyncpg"} <= CORE - OUTSIDE, file
 
 
