@@ -43,6 +43,6 @@ def text(
     noted = f" and took {kept:,} rows for {sent:,} requests" if sent else ""
     return (
         f"{written}\nMedians of {rounds} rounds of {seconds} s (import and export: of "
-        f"{rounds} runs), 32 connections unless said. `log_api` was on{noted}. "
+        f"{rounds} runs), 32 connections unless noted. `log_api` was on{noted}. "
         f"{machine()}\n"
     )

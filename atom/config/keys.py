@@ -130,13 +130,13 @@ KEYS = (
             "config_limit_cache_users_api_access",
             whole(1),
             1000,
-            "Most users whose rights are cached.",
+            "Most users with cached rights.",
         ),
         Key(
             "config_limit_cache_users_is_active",
             whole(1),
             1000,
-            "Most users whose is_active is cached.",
+            "Most users with a cached is_active.",
         ),
     ),
     *section(
@@ -228,8 +228,8 @@ KEYS = (
             "config_trusted_proxy_list",
             names,
             (),
-            "Addresses or networks whose X-Forwarded-For, -Proto, -Host and -Prefix "
-            "are believed.",
+            "Proxies: addresses or networks. Their X-Forwarded-For, -Proto, -Host and "
+            "-Prefix are believed.",
         ),
         Key(
             "config_root_path",

@@ -26,6 +26,13 @@ CLEAN = (
     "atom/sandbox",
     "docs/data.md",
     "embedded",
+    "readme.md",
+    "extend.py",
+    "router.py",
+    "atom/client",
+    "atom/port.py",
+    "atom/runtime.py",
+    "atom/errors.py",
     "tools",
 )
 
