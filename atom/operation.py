@@ -47,7 +47,7 @@ async def schema_apply(ports: Ports, destructive: bool) -> RootLogin | None:
     login = None
     if "users" in ports.database.catalog.tables:
         login = await ensure_root(
-            ports.database, ports.config, root_api_ids(ports.config)
+            ports.database, ports.account, root_api_ids(ports.config)
         )
     await ports.bus.tell("schema")
     return login

@@ -9,7 +9,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
+    from atom.account.config import AccountConfig
     from atom.account.token import Decoder
+    from atom.http.config import HttpConfig
     from atom.postgres.catalog import Catalog
     from atom.postgres.database import Database
     from atom.postgres.notify import Bus
@@ -123,6 +125,8 @@ class Ports:
     """Everything the steps and routes need, in one place: `app.state.ports`."""
 
     config: Mapping[str, Any]
+    http: "HttpConfig"
+    account: "AccountConfig"
     clients: Mapping[str, Any]
     tasks: "Tasks"
     counter: Counter

@@ -14,6 +14,7 @@ from contextlib import (
     asynccontextmanager,
     contextmanager,
 )
+from dataclasses import dataclass
 from multiprocessing import parent_process
 from pathlib import Path
 from types import SimpleNamespace
@@ -21,6 +22,7 @@ from typing import Any, Self, TypeVar
 
 import embedded
 from atom import malloc, operation
+from atom.account.config import AccountConfig
 from atom.account.root import RootLogin
 from atom.account.token import Decoder
 from atom.adapter.memory import MemoryCounter, MemoryStore
@@ -30,7 +32,9 @@ from atom.client import Client, Live, opened
 from atom.client.all import CLIENTS
 from atom.client.postgres import FEW, open_pool, opened_database
 from atom.config.resolve import Config
+from atom.config.view import view
 from atom.errors import ApiError, ConfigError
+from atom.http.config import HttpConfig
 from atom.observe.journal import COLUMNS, PostgresJournal
 from atom.port import Counter, Ports, Store
 from atom.postgres import catalog, pooler
@@ -215,6 +219,26 @@ async def command_database(config: Config, url: str) -> AsyncIterator[Database]:
         await pool.close()
 
 
+@dataclass(frozen=True, slots=True)
+class PortConfig:
+    """What config sets for the ports."""
+
+    postgres_url: str
+    postgres_lock_timeout_sec: float
+    redis_url: str | None
+    redis_url_ratelimiter: str | None
+    cache_memory_max_mb: int
+    limit_cache_users_api_access: int
+    limit_cache_users_is_active: int
+    token_expire_sec: int
+    batch_log_api: int
+    batch_log_api_sec: float
+    batch_object_create: int
+    batch_wait_ms: int
+    key_jwt: str
+    key_root: str
+
+
 class _Late:
     """Puts a client that opens after the start where it belongs."""
 
@@ -241,45 +265,48 @@ async def connected(
     config: Config, clients: Live, state: Any, late: _Late
 ) -> AsyncIterator[Ports]:
     """Build the ports; at the end finish work that has begun and write the log."""
+    given = view(PortConfig, config)
     primary: Database = clients["client_postgres"].database
     replica = clients.get("client_postgres_read")
-    memory = MemoryStore(bytes_max=config["config_cache_memory_max_mb"] * 1024 * 1024)
+    memory = MemoryStore(bytes_max=given.cache_memory_max_mb * 1024 * 1024)
     stores: dict[str, Store] = {"inmemory": memory}
     counter: Counter = MemoryCounter()
-    if config["config_redis_url_ratelimiter"]:
+    if given.redis_url_ratelimiter:
         counter = late.counter = RedisCounter(clients.get("client_redis_ratelimiter"))
-    if config["config_redis_url"]:
+    if given.redis_url:
         stores["redis"] = late.store = RedisStore(clients.get("client_redis"))
     users = CachedUsers(
         primary,
         max(
-            config["config_limit_cache_users_api_access"],
-            config["config_limit_cache_users_is_active"],
+            given.limit_cache_users_api_access,
+            given.limit_cache_users_is_active,
         ),
-        seconds=config["config_token_expire_sec"],
+        seconds=given.token_expire_sec,
     )
     journal = PostgresJournal(
         primary.pool,
         COLUMNS,
-        batch=config["config_batch_log_api"],
-        seconds=config["config_batch_log_api_sec"],
+        batch=given.batch_log_api,
+        seconds=given.batch_log_api_sec,
     )
     batches = Batches(
         primary,
-        rows=config["config_batch_object_create"],
-        wait_ms=config["config_batch_wait_ms"],
-        lock_seconds=config["config_postgres_lock_timeout_sec"],
+        rows=given.batch_object_create,
+        wait_ms=given.batch_wait_ms,
+        lock_seconds=given.postgres_lock_timeout_sec,
     )
     bus = Bus(pooler.direct_url(config), speak=primary.run)
-    sandbox = open_sandbox(primary, config, config["config_postgres_url"])
+    sandbox = open_sandbox(primary, config, given.postgres_url)
     ports = Ports(
         config=config,
+        http=view(HttpConfig, config),
+        account=view(AccountConfig, config),
         clients=clients,
         tasks=Tasks(),
         counter=counter,
         stores=stores,
         users=users,
-        tokens=Decoder([key.strip() for key in config["config_key_jwt"].split(",")]),
+        tokens=Decoder([key.strip() for key in given.key_jwt.split(",")]),
         journal=journal,
         database=primary,
         database_read=primary if replica is None else replica.database,
@@ -287,7 +314,7 @@ async def connected(
         bus=bus,
         batches=batches,
         sandbox=sandbox,
-        key_root=config["config_key_root"],
+        key_root=given.key_root,
         schema_read=_shows_schema(state),
     )
     _listen(ports, memory, users, late.store)

@@ -12,10 +12,13 @@ from types import MappingProxyType
 import asyncpg
 import pytest
 
+from atom.account.config import AccountConfig
 from atom.account.token import Decoder
 from atom.adapter.memory import MemoryCounter
 from atom.adapter.users import CachedUsers
 from atom.config.keys import KEYS
+from atom.config.view import view
+from atom.http.config import HttpConfig
 from atom.observe.journal import COLUMNS, PostgresJournal
 from atom.own.declaration import SCHEMA
 from atom.port import Ports
@@ -87,6 +90,8 @@ async def ports(database_url: str):
     tasks = Tasks()
     yield Ports(
         config=config,
+        http=view(HttpConfig, config),
+        account=view(AccountConfig, config),
         clients=MappingProxyType({}),
         tasks=tasks,
         counter=MemoryCounter(),

@@ -2,6 +2,7 @@
 
 In reading order:
 
+    config    AccountConfig: what config sets for all of these
     token     access tokens, encoded and decoded
     password  password hashes
     name      usernames and addresses, normalized and validated

@@ -29,7 +29,7 @@ async def require(
     """
     if api_id is None:
         raise Forbidden("api id not mapped", code="access.unmapped")
-    mode = ports.config["config_mode_check_api_access"]
+    mode = ports.account.mode_check_api_access
     if mode == "token":
         ids = listed(user.get("api_access"))
     else:

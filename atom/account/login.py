@@ -101,7 +101,7 @@ async def login(
             BY_NAME[kind],
             type,
             [one] if isinstance(name, int) else [one, name.strip()],
-            list(ports.config["config_token_key_list"]),
+            list(ports.account.token_key_list),
         )
     if row is not None and row["is_deleted"] == 1:
         row = None
@@ -109,12 +109,12 @@ async def login(
     rehash = await check_password(throttle, password, stored, wrong())
     if row is None or stored is None:  # never: only a stored hash is verified
         raise wrong()
-    person = Person.of(row, ports.config)
+    person = Person.of(row, ports.account)
     if not person.is_active:
         raise Forbidden("user not active", code="active.inactive")
     if rehash:
         await replace_hash(ports.database, person.id, column, stored, password)
-    return await open_session(ports.database, person, ports.config)
+    return await open_session(ports.database, person, ports.account)
 
 
 async def replace_hash(

@@ -9,13 +9,14 @@ import hashlib
 import hmac
 import os
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cache
 from typing import Any, TypeVar
 
 from atom import malloc
+from atom.account.config import AccountConfig
 from atom.errors import ApiError, Unavailable
 
 # Twice the rounds OWASP asks for at this memory: about 40 ms on a core of its own, 60
@@ -136,14 +137,14 @@ def _verify(text: str, stored: str | None) -> Verdict:
 
 
 def require_length(
-    password: str, config: Mapping[str, Any], column: str = "password"
+    password: str, config: AccountConfig, column: str = "password"
 ) -> None:
     """Refuse a password shorter than config_password_min_length.
 
     Raises:
         ApiError: `password.too_short`.
     """
-    least = config["config_password_min_length"]
+    least = config.password_min_length
     if len(password) < least:
         raise ApiError(
             f"{column} must have at least {least} characters", code="password.too_short"

@@ -1,10 +1,11 @@
 """The first user, with every right: created once in the life of a database."""
 
 import secrets
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
+from atom.account.config import AccountConfig
 from atom.account.name import normalize
 from atom.account.password import hash_password
 
@@ -48,7 +49,7 @@ class RootLogin:
 
 
 async def ensure_root(
-    database: Any, config: Mapping[str, Any], api_ids: Iterable[int]
+    database: Any, config: AccountConfig, api_ids: Iterable[int]
 ) -> RootLogin | None:
     """Create the root user with these api ids, once in the life of a database.
 
@@ -58,9 +59,9 @@ async def ensure_root(
     """
     if await database.value(KNOWN) and await database.value(MARKED, MARK):
         return None
-    kind = next(iter(config["config_signup_type_list"]), 1)
-    username = normalize("username", config["config_root_username"])
-    password = config["config_root_password"] or secrets.token_urlsafe(12)
+    kind = next(iter(config.signup_type_list), 1)
+    username = normalize("username", config.root_username)
+    password = config.root_password or secrets.token_urlsafe(12)
     stored = await hash_password(password)
     access = ",".join(str(one) for one in sorted(set(api_ids)))
     async with database.transaction() as connection:

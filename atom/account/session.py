@@ -18,6 +18,7 @@ from typing import Any
 import orjson
 
 from atom.account import token
+from atom.account.config import AccountConfig
 from atom.errors import Forbidden, Unauthenticated
 from atom.port import Ports
 
@@ -94,10 +95,10 @@ class Person:
     is_deleted: bool
 
     @classmethod
-    def of(cls, row: Mapping[str, Any], config: Mapping[str, Any]) -> "Person":
+    def of(cls, row: Mapping[str, Any], config: AccountConfig) -> "Person":
         """Read a row that has the columns of PERSON."""
         columns = orjson.loads(row["claims"] or "{}")
-        names = config["config_token_key_list"]
+        names = config.token_key_list
         return cls(
             id=row["id"],
             version=row["version"],
@@ -122,20 +123,20 @@ def require_usable(person: Person | None) -> Person:
 
 
 async def person_now(
-    database: Any, user_id: int, config: Mapping[str, Any]
+    database: Any, user_id: int, config: AccountConfig
 ) -> Person | None:
     """Return a user as they are now; None when there is none."""
-    row = await database.row(PERSON, user_id, list(config["config_token_key_list"]))
+    row = await database.row(PERSON, user_id, list(config.token_key_list))
     return None if row is None else Person.of(row, config)
 
 
-def access_token(person: Person, session: str, config: Mapping[str, Any]) -> str:
+def access_token(person: Person, session: str, config: AccountConfig) -> str:
     """Sign an access token for a session, with the first of the keys."""
     return token.encode(
         person.claims,
-        key=token.signing_keys(config["config_key_jwt"])[0],
+        key=token.signing_keys(config.key_jwt)[0],
         now=int(time.time()),
-        seconds=config["config_token_expire_sec"],
+        seconds=config.token_expire_sec,
         subject=person.id,
         session=session,
         version=person.version,
@@ -144,17 +145,17 @@ def access_token(person: Person, session: str, config: Mapping[str, Any]) -> str
 
 
 async def open_session(
-    database: Any, user_row: Person, config: Mapping[str, Any]
+    database: Any, user_row: Person, config: AccountConfig
 ) -> TokenPair:
     """Begin a session: a new family with its first pair of tokens."""
     return await _issue(database, user_row, None, config)
 
 
 async def _issue(
-    database: Any, person: Person, family: uuid.UUID | None, config: Mapping[str, Any]
+    database: Any, person: Person, family: uuid.UUID | None, config: AccountConfig
 ) -> TokenPair:
     """Add a token to a family, or begin one. The token carries the user's version."""
-    await database.run(PRUNE, person.id, float(config["config_token_expire_sec"]))
+    await database.run(PRUNE, person.id, float(config.token_expire_sec))
     made = uuid.uuid4()
     family = family or made
     refresh = f"{person.version}.{secrets.token_urlsafe(32)}"
@@ -164,16 +165,16 @@ async def _issue(
         person.id,
         family,
         _digest(refresh),
-        float(config["config_token_refresh_expire_sec"]),
+        float(config.token_refresh_expire_sec),
     )
     return TokenPair(
         access=access_token(person, str(family), config),
         refresh=refresh,
-        expires_in=config["config_token_expire_sec"],
+        expires_in=config.token_expire_sec,
     )
 
 
-async def rotate(database: Any, refresh: str, config: Mapping[str, Any]) -> TokenPair:
+async def rotate(database: Any, refresh: str, config: AccountConfig) -> TokenPair:
     """Exchange a refresh token for the next pair.
 
     Of two callers with the same token one wins; the other proves that it was copied,
@@ -216,10 +217,10 @@ async def renew(ports: Ports, user_id: int, session_id: str) -> tuple[str, int]:
         Unauthenticated: `account.missing`.
         Forbidden: `active.inactive`.
     """
-    found = await person_now(ports.database, user_id, ports.config)
+    found = await person_now(ports.database, user_id, ports.account)
     person = require_usable(found)
-    seconds = ports.config["config_token_expire_sec"]
-    return access_token(person, session_id, ports.config), seconds
+    seconds = ports.account.token_expire_sec
+    return access_token(person, session_id, ports.account), seconds
 
 
 async def logout(ports: Ports, user_id: int, session_id: str) -> None:

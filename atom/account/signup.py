@@ -1,9 +1,7 @@
 """Signing up: a user with a name and a password, and their first session."""
 
-from collections.abc import Mapping
-from typing import Any
-
 from atom.account import session
+from atom.account.config import AccountConfig
 from atom.account.name import validate
 from atom.account.password import hash_password, require_length
 from atom.account.session import TokenPair
@@ -32,9 +30,9 @@ async def signup(ports: Ports, *, type: int, username: str, password: str) -> To
         ApiError: a type, name or password against the rules.
         Conflict: `account.exists`.
     """
-    _require_open(ports.config, type)
+    _require_open(ports.account, type)
     name = validate("username", username)
-    require_length(password, ports.config)
+    require_length(password, ports.account)
     return await _create(ports, (TAKEN, SIGN_UP), (type, name), password)
 
 
@@ -42,18 +40,18 @@ async def signup_bigint(
     ports: Ports, *, type: int, username_bigint: int, password_bigint: int
 ) -> TokenPair:
     """Create a user with numbers as name and password. Raises as `signup` does."""
-    _require_open(ports.config, type)
+    _require_open(ports.account, type)
     password = str(password_bigint)
-    require_length(password, ports.config, "password_bigint")
+    require_length(password, ports.account, "password_bigint")
     return await _create(
         ports, (TAKEN_BIGINT, SIGN_UP_BIGINT), (type, username_bigint), password
     )
 
 
-def _require_open(config: Mapping[str, Any], type: int) -> None:
-    if not config["config_is_signup"]:
+def _require_open(config: AccountConfig, type: int) -> None:
+    if not config.is_signup:
         raise Forbidden("signup disabled", code="account.closed")
-    choices = config["config_signup_type_list"]
+    choices = config.signup_type_list
     if type not in choices:
         raise ApiError(
             f"type must be one of {', '.join(str(one) for one in choices)}",
@@ -73,9 +71,9 @@ async def _create(
         created = await connection.value(insert, *who, stored)
         if created is None:
             raise _exists()
-        found = await session.person_now(connection, created, ports.config)
+        found = await session.person_now(connection, created, ports.account)
         person = session.require_usable(found)
-        pair = await session.open_session(connection, person, ports.config)
+        pair = await session.open_session(connection, person, ports.account)
     ports.database.written("users")
     return pair
 

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from atom.account.config import AccountConfig
 from atom.account.login import check_password
 from atom.account.name import validate
 from atom.account.otp import verify_otp
@@ -83,7 +84,7 @@ async def update(
         raise ApiError("The body takes an object with 'id'.")
     require_own(me, changes)
     table = ports.database.catalog.table("users")
-    wanted = read(table, ports.config, changes)
+    wanted = read(table, ports.account, changes)
     row = await ports.database.row(OWN, me)
     if row is None:
         raise Unauthenticated("user not found", code="account.missing")
@@ -111,9 +112,7 @@ def require_own(me: int, changes: Mapping[str, Any]) -> None:
         raise Forbidden("wrong id", code="account.wrong_id", hint=f"Yours is {me}.")
 
 
-def read(
-    table: Table, config: Mapping[str, Any], changes: Mapping[str, Any]
-) -> Changes:
+def read(table: Table, config: AccountConfig, changes: Mapping[str, Any]) -> Changes:
     """Sort the changes; refuse those that are not allowed together, or at all."""
     wanted = {name: value for name, value in changes.items() if name != "id"}
     old = wanted.pop(OLD, None)
@@ -144,9 +143,9 @@ def read(
     )
 
 
-def _require_writable(table: Table, config: Mapping[str, Any], name: str) -> None:
+def _require_writable(table: Table, config: AccountConfig, name: str) -> None:
     plain = name.strip().lower()
-    managed = MANAGED.union(config["config_column_disabled_list"])
+    managed = MANAGED.union(config.column_disabled_list)
     if plain in managed or plain.startswith("google_"):
         raise ApiError(
             f"column '{shown(plain)}' of users is not yours to change",
@@ -154,14 +153,14 @@ def _require_writable(table: Table, config: Mapping[str, Any], name: str) -> Non
         )
     if name not in table.columns:
         raise _unknown(table, config, name)
-    secret = set(config["config_column_secret_list"]) - set(PASSWORDS)
+    secret = set(config.column_secret_list) - set(PASSWORDS)
     if name in secret or ("password" in plain and name not in PASSWORDS):
         raise _unknown(table, config, name)
 
 
-def _unknown(table: Table, config: Mapping[str, Any], name: str) -> ApiError:
+def _unknown(table: Table, config: AccountConfig, name: str) -> ApiError:
     open_columns = set(table.columns) - MANAGED
-    open_columns -= {*config["config_column_disabled_list"]}
+    open_columns -= {*config.column_disabled_list}
     return ApiError(
         f"Table 'users' has no column '{shown(name)}'.",
         code="sql.unknown_column",
@@ -169,7 +168,7 @@ def _unknown(table: Table, config: Mapping[str, Any], name: str) -> ApiError:
     )
 
 
-def _password(column: str, value: Any, config: Mapping[str, Any]) -> str:
+def _password(column: str, value: Any, config: AccountConfig) -> str:
     fits = isinstance(value, str) or (
         column == "password_bigint" and type(value) is int
     )
@@ -204,7 +203,7 @@ async def _change_password(
     other = PASSWORDS[column == "password"]
     # A user who signed up by OTP or Google has no password to verify.
     stored = row[column] or row[other]
-    if ports.config["config_is_password_old_check"] and stored:
+    if ports.account.is_password_old_check and stored:
         if changes.password_old is None:
             raise ApiError(f"{OLD} is mandatory", code="account.no_password_old")
         # Not one address for all: they would share its count of failures.
@@ -223,7 +222,7 @@ async def _change_password(
 
 async def _prove(ports: Ports, kind: str, address: str | None, otp: str | None) -> None:
     """Check the OTP of a new address; to remove an address, of the old one."""
-    if not ports.config["config_is_otp_verify"] or address is None:
+    if not ports.account.is_otp_verify or address is None:
         return
     if not otp:
         raise ApiError(
@@ -231,7 +230,7 @@ async def _prove(ports: Ports, kind: str, address: str | None, otp: str | None) 
             code="otp.missing",
             hint=f"Have one sent to the new {kind} and add ?otp=….",
         )
-    keys = signing_keys(ports.config["config_key_jwt"])
+    keys = signing_keys(ports.account.key_jwt)
     await verify_otp(ports.database, otp, keys=keys, **{kind: address})
 
 

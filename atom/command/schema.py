@@ -6,9 +6,11 @@ from typing import Annotated
 
 import typer
 
+from atom.account.config import AccountConfig
 from atom.account.root import RootLogin, ensure_root
 from atom.command import welcome
 from atom.config.resolve import Config
+from atom.config.view import view
 from atom.operation import root_api_ids
 from atom.runtime import command_database
 from atom.schema import apply as schema
@@ -63,7 +65,7 @@ async def _applied(
     """Apply, and create the root user once, as /root/postgres-init does."""
     async with command_database(config, url) as database:
         done = await schema.apply(database, declared, destructive=destructive)
-        login = None
+        login, account = None, view(AccountConfig, config)
         if "users" in declared.tables:
-            login = await ensure_root(database, config, root_api_ids(config))
+            login = await ensure_root(database, account, root_api_ids(config))
     return done, login

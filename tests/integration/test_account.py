@@ -3,6 +3,7 @@
 import asyncio
 import hashlib
 import time
+from dataclasses import replace
 
 import orjson
 import pytest
@@ -53,7 +54,8 @@ async def code(work):
 
 def closed(ports, **changes):
     """Change config for one test."""
-    ports.config = {**ports.config, **changes}
+    ports.account = replace(ports.account, **changes)
+    ports.config |= {f"config_{name}": value for name, value in changes.items()}
 
 
 class TestSignup:
@@ -67,7 +69,7 @@ class TestSignup:
             "is_active": None,
             "api_access": None,
         }
-        assert (await rotate(ports.database, pair.refresh, ports.config)).access
+        assert (await rotate(ports.database, pair.refresh, ports.account)).access
 
     async def test_stores_a_slow_hash(self, ports):
         """The stored password is Argon2id, for names and for numbers."""
@@ -138,7 +140,7 @@ class TestSignup:
 
     async def test_can_be_closed(self, ports):
         """With config_is_signup 0 nobody signs up."""
-        closed(ports, config_is_signup=False)
+        closed(ports, is_signup=False)
         with pytest.raises(Forbidden) as caught:
             await signup.signup(ports, type=1, username="a", password=PASSWORD)
 
@@ -235,8 +237,8 @@ class TestLogin:
 
         assert (await verify_password(PASSWORD, stored)).ok
         assert stored.startswith("$argon2id$")
-        assert (await rotate(ports.database, before.refresh, ports.config)).access
-        assert await code(rotate(ports.database, first.refresh, ports.config))
+        assert (await rotate(ports.database, before.refresh, ports.account)).access
+        assert await code(rotate(ports.database, first.refresh, ports.account))
 
 
 class TestGuesses:
@@ -333,7 +335,7 @@ class TestProfile:
 
     async def test_never_shows_a_password_whatever_config_says(self, ports, user_id):
         """Emptying config_column_secret_list opens no password."""
-        closed(ports, config_column_secret_list=())
+        closed(ports, column_secret_list=())
         row = orjson.loads(await profile.profile(ports, user_id))
 
         assert "google_data" in row
@@ -410,10 +412,10 @@ async def test_logout_ends_the_refresh_token(ports, user_id):
     await logout(ports, user_id, session)
 
     assert (
-        await code(rotate(ports.database, pair.refresh, ports.config))
+        await code(rotate(ports.database, pair.refresh, ports.account))
         == "token.invalid"
     )
-    assert (await rotate(ports.database, other.refresh, ports.config)).access
+    assert (await rotate(ports.database, other.refresh, ports.account)).access
 
 
 class TestDelete:
@@ -426,7 +428,7 @@ class TestDelete:
         )
 
         assert await code(login(ports)) == "account.wrong_password"
-        assert await code(rotate(ports.database, pair.refresh, ports.config))
+        assert await code(rotate(ports.database, pair.refresh, ports.account))
         assert version == 1
         assert (
             await ports.database.value(
@@ -483,7 +485,7 @@ class TestDelete:
 class TestRoot:
     async def test_is_user_one_with_every_right(self, ports):
         """The first user has config's name, the ids given, a password made for it."""
-        made = await root.ensure_root(ports.database, ports.config, [3, 1, 2])
+        made = await root.ensure_root(ports.database, ports.account, [3, 1, 2])
         row = await ports.database.row("select * from users")
 
         assert (made.id, made.username, row["api_access"]) == (1, "root", "1,2,3")
@@ -492,15 +494,15 @@ class TestRoot:
 
     async def test_has_the_password_of_config(self, ports):
         """A password that is set is used."""
-        closed(ports, config_root_password="set by hand", config_root_username="boss")
-        await root.ensure_root(ports.database, ports.config, [1])
+        closed(ports, root_password="set by hand", root_username="boss")
+        await root.ensure_root(ports.database, ports.account, [1])
 
         assert (await login(ports, "boss", "set by hand")).access
 
     async def test_is_made_once_by_many(self, ports):
         """Workers that start together make one root; one of them tells the login."""
         made = await asyncio.gather(
-            *(root.ensure_root(ports.database, ports.config, [1]) for _ in range(4))
+            *(root.ensure_root(ports.database, ports.account, [1]) for _ in range(4))
         )
 
         assert sum(one is not None for one in made) == 1
@@ -508,22 +510,22 @@ class TestRoot:
 
     async def test_is_not_made_again_after_a_rename(self, ports):
         """A renamed root stays the only one."""
-        await root.ensure_root(ports.database, ports.config, [1])
+        await root.ensure_root(ports.database, ports.account, [1])
         await ports.database.run("update users set username = 'boss', id = 77")
 
-        assert await root.ensure_root(ports.database, ports.config, [1]) is None
+        assert await root.ensure_root(ports.database, ports.account, [1]) is None
         assert await ports.database.value("select count(*) from users") == 1
 
     async def test_leaves_a_first_user_alone(self, ports):
         """Where somebody is user 1 already, nobody is given rights."""
         await signup.signup(ports, type=1, username="ada", password=PASSWORD)
 
-        assert await root.ensure_root(ports.database, ports.config, [1]) is None
+        assert await root.ensure_root(ports.database, ports.account, [1]) is None
         assert await ports.database.value("select count(api_access) from users") == 0
 
     async def test_lets_the_next_user_be_two(self, ports):
         """Signing up works right after root was made."""
-        await root.ensure_root(ports.database, ports.config, [1])
+        await root.ensure_root(ports.database, ports.account, [1])
         pair = await signup.signup(ports, type=1, username="ada", password=PASSWORD)
 
         assert ports.tokens.decode(pair.access, int(time.time())).subject == 2

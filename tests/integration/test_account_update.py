@@ -1,6 +1,7 @@
 """Changing one's own row of users, on a real PostgreSQL."""
 
 import asyncio
+from dataclasses import replace
 
 import pytest
 
@@ -192,7 +193,7 @@ class TestPassword:
         pair = await login(ports, PASSWORD)
         await change(password=NEW, password_old=PASSWORD)
 
-        assert await code(rotate(ports.database, pair.refresh, ports.config))
+        assert await code(rotate(ports.database, pair.refresh, ports.account))
         assert await ports.database.value("select version from atom.token_version") == 1
         assert await ports.database.value("select count(*) from log_password") == 1
 
@@ -220,7 +221,7 @@ class TestPassword:
 
     async def test_needs_no_old_one_when_config_says_so(self, ports, change):
         """With config_is_password_old_check 0 the token is enough."""
-        ports.config = {**ports.config, "config_is_password_old_check": False}
+        ports.account = replace(ports.account, is_password_old_check=False)
         await change(password=NEW)
 
         assert (await login(ports, NEW)).access
@@ -287,7 +288,7 @@ class TestAddress:
 
     async def test_otp_is_not_needed_when_config_says_so(self, ports, change):
         """With config_is_otp_verify 0 the token is enough."""
-        ports.config = {**ports.config, "config_is_otp_verify": False}
+        ports.account = replace(ports.account, is_otp_verify=False)
         await change(mobile="+91 98-76")
 
         assert await own(ports, "mobile") == "+919876"

@@ -4,10 +4,13 @@ from types import SimpleNamespace
 
 import pytest
 
+from atom.account.config import AccountConfig
 from atom.account.token import Decoder
 from atom.adapter.memory import MemoryCounter, MemoryStore
 from atom.config import keys
 from atom.config import resolve as settings
+from atom.config.view import view
+from atom.http.config import HttpConfig
 from atom.http.exchange import Exchange
 from atom.http.policy import RoutePolicy
 from atom.http.policy_table import Matched
@@ -81,8 +84,11 @@ def exchange(clock):
         config=None,
         **ports,
     ):
+        whole = settings.resolve(keys.KEYS, []) | (config or {})
         defaults = dict(
-            config=settings.resolve(keys.KEYS, []) | (config or {}),
+            config=whole,
+            http=view(HttpConfig, whole),
+            account=view(AccountConfig, whole),
             clients={},
             tasks=tasks,
             counter=MemoryCounter(clock=clock),

@@ -20,7 +20,7 @@ async def require_active(exchange: Exchange, proceed: Proceed) -> None:
     """Refuse users who are known and inactive."""
     if not exchange.user:
         return await proceed(exchange)
-    mode = exchange.ports.config["config_mode_check_is_active"]
+    mode = exchange.ports.http.mode_check_is_active
     if mode == "token":
         active = exchange.user.get("is_active") != 0
     else:

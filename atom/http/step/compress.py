@@ -11,7 +11,7 @@ from atom.http.step import Proceed, Step
 def compress_answers(exchange: Exchange, proceed: Proceed) -> Coroutine[Any, Any, None]:
     """Compress on the way out; a client that does not accept it is not slowed down."""
     accepted = exchange.accept_encoding
-    if accepted and exchange.ports.config["config_is_gzip"] and accepts_gzip(accepted):
+    if accepted and exchange.ports.http.is_gzip and accepts_gzip(accepted):
         exchange.compress()
     return proceed(exchange)
 

@@ -53,7 +53,7 @@ async def open_context(exchange: Exchange, proceed: Proceed) -> None:
         exchange.request_id = f"{getrandbits(64):016x}"  # not a secret
     client = scope.get("client")
     address = client[0] if client else "unknown"
-    if forwarded and (proxies := exchange.ports.config["config_trusted_proxy_list"]):
+    if forwarded and (proxies := exchange.ports.http.trusted_proxy_list):
         found = reported_client(address, forwarded, proxies)
         _adopt(scope, found, address)
         address = found.address

@@ -1,0 +1,23 @@
+"""The config of accounts, typed."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class AccountConfig:
+    """What config sets for sign-up, logins, tokens and the root user."""
+
+    is_signup: bool
+    signup_type_list: tuple[int, ...]
+    password_min_length: int
+    is_password_old_check: bool
+    is_otp_verify: bool
+    key_jwt: str
+    token_expire_sec: int
+    token_refresh_expire_sec: int
+    token_key_list: tuple[str, ...]
+    mode_check_api_access: str
+    column_disabled_list: tuple[str, ...]
+    column_secret_list: tuple[str, ...]
+    root_username: str
+    root_password: str | None

@@ -1,0 +1,12 @@
+"""The config that steps read at every request, typed."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class HttpConfig:
+    """What config sets for every request."""
+
+    mode_check_is_active: str
+    is_gzip: bool
+    trusted_proxy_list: tuple[str, ...]
