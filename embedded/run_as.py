@@ -14,6 +14,7 @@ import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from stat import S_IMODE
 
 from atom.errors import ConfigError
 from embedded import child
@@ -75,16 +76,17 @@ def choose(folder: Path, programs: Sequence[Path]) -> RunAs:
     Raises:
         ConfigError: when root can neither enter a namespace nor become another user.
     """
-    reasons = []
+    reasons, before = [], folder.stat()
     for way in _candidates(folder):
         if way.way == "self":
             return way
-        if way.is_another and folder.stat().st_uid == 0:
-            # Others may pass through and read nothing; `search` does without even that.
-            folder.chmod(0o711 if way.way == "user" else 0o700)
+        if way.way == "user" and before.st_uid == 0:
+            folder.chmod(0o711)  # others may pass through, and read nothing
         problem = _probe(way, folder, programs)
         if not problem:
             return way
+        if way.way == "user":
+            folder.chmod(S_IMODE(before.st_mode))
         reasons.append(f"as {way.way} {way.uid}: {problem}")
     raise ConfigError(
         [

@@ -616,6 +616,19 @@ class TestIdentity:
         assert 7 == ask(url, "select a from t")
 
     @AS_ROOT
+    def test_root_without_proc_starts_it(self, tmp_path, app):
+        """As in a chroot with nothing mounted: libraries and capabilities are found."""
+        if not machine.private_mounts():
+            machine.absent("private mounts")
+        tmp_path.chmod(0o700)
+        before = ("unshare", "-m", "sh", "-c", 'mount -t tmpfs none /proc; exec "$@"')
+
+        each = app(tmp_path, workers=2, before=(*before, "sh"))
+
+        assert "atom" == each.ready()["user"]
+        assert 65534 == (tmp_path / ".atom/postgres").stat().st_uid
+
+    @AS_ROOT
     def test_root_without_any_way_is_named_the_cure(self, tmp_path, app):
         """Neither namespaces nor capabilities: the message has what to do."""
         error = app(tmp_path, before=NO_WAY).ready()["error"]
