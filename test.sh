@@ -1,5 +1,6 @@
 #!/bin/sh
-# Runs every active line of curl.txt and writes curl.csv:  ./test.sh [curl.txt]
+# Runs every active line of curl.txt and of your curl_*.txt, and writes curl.csv:
+# ./test.sh [file …]
 # baseurl=http://… ./test.sh  asks that server; when none answers there, one is started
 # on an embedded database of its own. What it does is in tests/smoke.py.
 cd "$(dirname "$0")" || exit 2

@@ -25,4 +25,4 @@ Read in this order; each line needs only the lines above it:
     command/    `python main.py` and the words that may follow it
 """
 
-VERSION = "0.1.0"
+VERSION = "0.2.0"

@@ -1,5 +1,7 @@
 """The smoke test: runs the active lines of curl.txt, writes curl.csv. See test.sh.
 
+`curl_*.txt` are a project's own lines, and run after those of curl.txt.
+
 A line of curl.txt is a comment (`#`), a request (`curl …`) or one that is skipped
 (`0 curl …`). `$name` stands for a value; ` #> name` at the end of a request keeps its
 `message` under that name for the lines that follow; ` #> name=field` keeps what stands
@@ -17,7 +19,7 @@ import signal
 import subprocess
 import sys
 import urllib.request
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
 from itertools import pairwise
@@ -66,8 +68,8 @@ class Outcome:
     body: str
 
 
-def parse(text: str) -> list[Line]:
-    """Read curl.txt.
+def parse(text: str, source: str = "curl.txt") -> list[Line]:
+    """Parse a file of requests.
 
     Raises:
         SmokeError: naming the line that is neither comment nor request.
@@ -87,9 +89,9 @@ def parse(text: str) -> list[Line]:
         try:
             words = shlex.split(KEEP.sub("", line))
         except ValueError as error:
-            raise SmokeError(f"curl.txt, line {number}: {error}") from None
+            raise SmokeError(f"{source}, line {number}: {error}") from None
         if words[0] != "curl":
-            raise SmokeError(f"curl.txt, line {number}: expected #, curl or 0 curl")
+            raise SmokeError(f"{source}, line {number}: expected #, curl or 0 curl")
         lines.append(Line(number, tuple(words[1:]), name, field or "message", skipped))
     return lines
 
@@ -295,9 +297,9 @@ def server(environ: Mapping[str, str], stack: ExitStack) -> dict[str, str]:
     return values
 
 
-def smoke(path: Path, environ: Mapping[str, str]) -> int:
-    """Run curl.txt. Return 0 only when every active line answered 200."""
-    lines = parse(path.read_text())
+def smoke(paths: Iterable[Path], environ: Mapping[str, str]) -> int:
+    """Run these files. Return 0 only when every active line answered 200."""
+    lines = [line for path in paths for line in parse(path.read_text(), path.name)]
     outcomes = []
     with ExitStack() as stack:
         values = server(environ, stack)
@@ -323,12 +325,18 @@ def smoke(path: Path, environ: Mapping[str, str]) -> int:
     return 1 if failed or not outcomes else 0
 
 
+def files(arguments: list[str], root: Path) -> list[Path]:
+    """Return the files that are named, or curl.txt and a project's own."""
+    given = [Path(name) for name in arguments]
+    return given or [root / "curl.txt", *sorted(root.glob("curl_*.txt"))]
+
+
 def main(arguments: list[str]) -> int:
     """Run it; a server that was started is stopped whatever ends the run."""
     for sign in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(sign, lambda number, _: sys.exit(128 + number))
     try:
-        return smoke(Path(arguments[0] if arguments else ROOT / "curl.txt"), os.environ)
+        return smoke(files(arguments, ROOT), os.environ)
     except (SmokeError, RuntimeError, OSError) as error:
         sys.stderr.write(f"{error}\n")
         return 1

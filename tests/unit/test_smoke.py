@@ -11,6 +11,7 @@ from tests.smoke import (
     Line,
     SmokeError,
     api,
+    files,
     fill,
     kept,
     parse,
@@ -123,3 +124,13 @@ class TestShippedCurlTxt:
             for word in line.words:
                 assert "Bearer e" not in word
                 assert "Bearer" not in word or "Bearer $token" in word
+
+
+def test_own_files_run_after_curl_txt(tmp_path):
+    """By name; and only what is named, if anything is."""
+    for name in ("curl_b.txt", "curl_a.txt", "curl.txt", "curl.csv"):
+        (tmp_path / name).write_text("")
+
+    found = [path.name for path in files([], tmp_path)]
+    assert ["curl.txt", "curl_a.txt", "curl_b.txt"] == found
+    assert [Path("x.txt")] == files(["x.txt"], tmp_path)
