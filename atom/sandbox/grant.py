@@ -14,11 +14,13 @@ from atom.postgres.database import Connection
 from atom.postgres.errors import translate
 from atom.postgres.identifier import quote, quote_all
 from atom.sandbox.role import Role, verifier
+from atom.schema.apply import LOCK as SCHEMA_LOCK
 
 log = logging.getLogger(__name__)
 
 DENIED = "42501"
 LOCK = 0x61746F6D_0001  # held while the rights of a login change
+TRY_LOCK = "select pg_try_advisory_xact_lock($1)"
 # Extensions that open connections to other machines.
 REACHING = ("dblink", "http", "pg_net")
 
@@ -140,6 +142,9 @@ class Rights:
             await self._check_open(connection, found)
             return
         await connection.value("select pg_advisory_xact_lock($1)", LOCK)
+        # A grant and a change of the same table would break each other off.
+        if not await connection.value(TRY_LOCK, SCHEMA_LOCK):
+            raise Unavailable("The tables are being changed.", code="schema.busy")
         await self._correct(connection, found, [])
         self._views = await self._open_views(connection, found, views)
         await self._correct(connection, found, self._views)
