@@ -12,7 +12,7 @@ from datetime import time
 from typing import Any
 
 from atom.datatype import exact, geography, value
-from atom.datatype.datatype import PLACES, datatype
+from atom.datatype.datatype import PLACES, Datatype, datatype
 from atom.errors import ApiError
 from atom.postgres.catalog import LiveColumn, shown
 from atom.transfer.csv import EMPTY, Rows
@@ -43,6 +43,19 @@ PLAIN_NAMED = {
     "timestamp with time zone": rf"(?!0001|9999){DAY}[T ]{CLOCK}(?:Z|{OFFSET})?",
     # PostgreSQL would pass over an offset here.
     "timestamp without time zone": rf"{DAY}[T ]{CLOCK}",
+}
+# What an export writes and the API does not take: no number, no end, the day's end.
+_LIMITS = re.compile("NaN|-?Infinity")
+_CLOCK = r"(?:[T ][\d:.+-]+)?"
+_NO_END = re.compile(
+    rf"-?infinity|\d{{5,6}}-\d\d-\d\d{_CLOCK}|\d{{4}}-\d\d-\d\d{_CLOCK} BC", re.ASCII
+)
+EXPORTED = {
+    "number": _LIMITS,
+    "float": _LIMITS,
+    "date": _NO_END,
+    "moment": _NO_END,
+    "time": re.compile(rf"24:00:00(?:{OFFSET})?", re.ASCII),
 }
 # PostgreSQL reads all of these itself, and refuses what it cannot.
 OPEN = frozenset({"text", "json", "other"})
@@ -146,6 +159,8 @@ class Column:
             return cell
         if kind.element is not None:
             return self._list(cell)
+        if is_exported(kind, cell):
+            return cell
         if kind.family in PLACES and (pair := POINT.fullmatch(cell)):
             cell = f"POINT({pair[1]} {pair[2]})"
         if kind.family == "point" and (binary := geography.read_binary(cell)):
@@ -159,12 +174,46 @@ class Column:
         if cell.startswith("{") and cell.endswith("}"):
             return cell
         if cell.startswith("["):
-            read = value.from_json(self._live, exact.read(cell.encode()))
-        else:
-            read = value.from_text(self._live, cell)
+            return array(self._live, exact.read(cell.encode()))
+        read = value.from_text(self._live, cell)
         name = self._kind.name.removesuffix("[]")
         items = [None if item is None else spelt(item, name) for item in read]
         return value.literal(items) or "{}"
+
+
+def is_exported(kind: Datatype, raw: Any) -> bool:
+    """Whether a value is one that only an export writes."""
+    pattern = EXPORTED.get(kind.family)
+    return (
+        pattern is not None
+        and isinstance(raw, str)
+        and pattern.fullmatch(raw) is not None
+    )
+
+
+def array(column: LiveColumn, raw: Any) -> str:
+    """Return a list as PostgreSQL's array literal; it may hold lists of one length.
+
+    Raises:
+        ApiError: `value.unreadable`.
+    """
+    item = value.element(column)
+    kind = datatype(item.datatype)
+
+    def written(raw: Any) -> str:
+        if isinstance(raw, list):
+            return "{" + ",".join(map(written, raw)) + "}"
+        if raw is None:
+            return "NULL"
+        if is_exported(kind, raw):
+            return str(raw)
+        (read,) = value.from_json(column, [raw])
+        word = spelt(read, kind.name)
+        return '"' + word.replace("\\", "\\\\").replace('"', '\\"') + '"'
+
+    if not isinstance(raw, list):
+        value.from_json(column, raw)
+    return written(raw)
 
 
 def spelt(read: Any, name: str) -> str:

@@ -13,7 +13,15 @@ from atom.datatype import exact, limit, value
 from atom.datatype.datatype import INTEGERS, datatype
 from atom.errors import ApiError
 from atom.postgres.catalog import LiveColumn, shown
-from atom.transfer.cell import COLUMNS, HASH, NAMED, PASSWORDS, spelt
+from atom.transfer.cell import (
+    COLUMNS,
+    HASH,
+    NAMED,
+    PASSWORDS,
+    array,
+    is_exported,
+    spelt,
+)
 
 NULL = "\\N"
 SPECIAL = re.compile(r"[\\\t\n\r\0]")
@@ -127,7 +135,11 @@ class Column:
             if not isinstance(raw, str) or not HEXADECIMAL.fullmatch(raw):
                 raise self.fault(line, raw)
             return escaped(raw)
+        if is_exported(kind, raw):
+            return str(raw)
         try:
+            if kind.element is not None and isinstance(raw, list):
+                return escaped(array(self._live, raw))
             read = self._read(raw)
             limit.check(self._live, read)
         except ApiError as error:
