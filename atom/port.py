@@ -108,7 +108,7 @@ class Journal(Protocol):
     """A log with one row per request, which never makes a request wait."""
 
     def enable(self) -> None:
-        """Start to accept rows, and write these of their columns."""
+        """Accept rows from now on, in the columns the table then has."""
         ...
 
     def disable(self) -> None:
