@@ -68,22 +68,22 @@ def function_transaction(app, **options):
 async def function_object_create_postgres(ports, table, object, user_id=None):
     """Add a row, or a list of rows in one statement. Return the id or ids."""
     ports = _ports(ports)
-    reach = ports.rules.trusted(user_id)
-    return await row.create(ports.database, reach, table, object)
+    scope = ports.rules.trusted(user_id)
+    return await row.create(ports.database, scope, table, object)
 
 
 async def function_object_update_postgres(ports, table, object, user_id=None):
     """Change the row whose `id` stands in the object. Return that id."""
     ports = _ports(ports)
-    reach = ports.rules.trusted(user_id)
-    return await row.update(ports.database, reach, table, object)
+    scope = ports.rules.trusted(user_id)
+    return await row.update(ports.database, scope, table, object)
 
 
 async def function_object_delete_postgres(ports, table, ids):
     """Delete rows by id. Return how many there were."""
     ports = _ports(ports)
-    reach = ports.rules.trusted(None)
-    return await row.delete_ids(ports.database, reach, table, ids)
+    scope = ports.rules.trusted(None)
+    return await row.delete_ids(ports.database, scope, table, ids)
 
 
 async def function_object_read_postgres(ports, table, parameters=()):

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from atom.postgres.database import Database
     from atom.postgres.notify import Bus
     from atom.row.batch import Batches
-    from atom.row.scope import Rules
+    from atom.row.scope import RowConfig
     from atom.sandbox.session import Sandbox
     from atom.task import Tasks
 
@@ -136,7 +136,7 @@ class Ports:
     journal: Journal
     database: "Database"  # on the primary
     database_read: "Database"  # on the replica, or the primary
-    rules: "Rules"
+    rules: "RowConfig"
     bus: "Bus"
     batches: "Batches"
     sandbox: "Sandbox"  # runs SQL of callers

@@ -42,7 +42,7 @@ from atom.postgres.catalog import Catalog
 from atom.postgres.database import Database
 from atom.postgres.notify import Bus
 from atom.row.batch import Batches
-from atom.row.scope import Rules
+from atom.row.scope import RowConfig
 from atom.sandbox.session import Sandbox
 from atom.task import Tasks
 
@@ -202,7 +202,7 @@ def freeze_memory() -> None:
 
 def open_sandbox(primary: Database, config: Config, url: str) -> Sandbox:
     """Build what runs SQL of callers; it connects when there is some."""
-    secret = Rules(config).secret
+    secret = RowConfig(config).secret
     url = config.get(pooler.DIRECT) or url
     return Sandbox(primary, url, secret, key=config["config_key_jwt"].split(",")[0])
 
@@ -310,7 +310,7 @@ async def connected(
         journal=journal,
         database=primary,
         database_read=primary if replica is None else replica.database,
-        rules=Rules(config),
+        rules=RowConfig(config),
         bus=bus,
         batches=batches,
         sandbox=sandbox,

@@ -81,4 +81,4 @@ async def route_admin_object_read(request: Request) -> Response:
     """Read rows of any table; secret columns stay out of sight here too."""
     ports, reach = all_rows(request)
     answer = await row.read(ports.database, reach, request.scope["query_string"])
-    return reply.rows(answer.body, **answer.beside)
+    return reply.rows(answer.body, **answer.extra)

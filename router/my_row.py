@@ -57,7 +57,7 @@ async def route_my_object_read(request: Request) -> Response:
     """Read my rows: filtered, ordered, paged, counted, grouped."""
     ports, reach = mine(request)
     answer = await row.read(ports.database_read, reach, request.scope["query_string"])
-    return reply.rows(answer.body, **answer.beside)
+    return reply.rows(answer.body, **answer.extra)
 
 
 @router.get(

@@ -40,4 +40,4 @@ async def route_public_object_read(request: Request) -> Response:
     ports = request.app.state.ports
     raw = request.scope["query_string"]
     answer = await row.read(ports.database_read, ports.rules.public(), raw)
-    return reply.rows(answer.body, **answer.beside)
+    return reply.rows(answer.body, **answer.extra)

@@ -26,7 +26,7 @@ from atom.postgres import catalog
 from atom.postgres.database import Database, reset
 from atom.postgres.notify import Bus
 from atom.row.batch import Batches
-from atom.row.scope import Rules
+from atom.row.scope import RowConfig
 from atom.sandbox.session import Sandbox
 from atom.schema import apply as schema
 from atom.schema.declaration import Declaration
@@ -101,10 +101,10 @@ async def ports(database_url: str):
         tokens=Decoder([KEY]),
         users=CachedUsers(database, 1000),
         journal=PostgresJournal(pool, COLUMNS, batch=10, seconds=1.0),
-        rules=Rules(config),
+        rules=RowConfig(config),
         bus=Bus(database_url, speak=database.run),
         batches=Batches(database, rows=10, wait_ms=5),
-        sandbox=Sandbox(database, database_url, Rules(config).secret),
+        sandbox=Sandbox(database, database_url, RowConfig(config).secret),
         key_root="r" * 16,
         schema_read=lambda catalog: None,
     )

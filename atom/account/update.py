@@ -17,7 +17,7 @@ from atom.errors import ApiError, Forbidden, Unauthenticated, Unprocessable, nea
 from atom.port import Ports
 from atom.postgres.catalog import Table, shown
 from atom.row.sql import write
-from atom.row.sql.statement import Target
+from atom.row.sql.statement import RowSet
 
 PASSWORDS = ("password", "password_bigint")
 ADDRESSES = ("email", "mobile")
@@ -240,7 +240,7 @@ async def _write(
     changed = {**columns, "updated_by_id": me}
     if "updated_by_id" not in table.columns:
         del changed["updated_by_id"]
-    text = write.update(Target(table, owned=False), tuple(changed))
+    text = write.update(RowSet(table, owned=False), tuple(changed))
     if await ports.database.value(text, me, *changed.values()) is None:
         raise Unauthenticated("user not found", code="account.missing")
     ports.database.written("users")

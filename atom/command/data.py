@@ -18,7 +18,7 @@ from atom.command.progress import Bar, ended
 from atom.config.resolve import Config
 from atom.errors import ApiError
 from atom.postgres.database import Database
-from atom.row.scope import Rules
+from atom.row.scope import RowConfig
 from atom.runtime import command_database, open_sandbox
 from atom.transfer import statement as write
 from atom.transfer.asked import EXISTING, FORMATS, MODES, Progress, format_of, unzipped
@@ -260,7 +260,7 @@ def _export(words: Output, config: Config, url: str) -> int:
 
 async def _exported(words: Output, config: Config, url: str, out: IO[bytes]) -> int:
     progress, size = Progress(), 0
-    rules = Rules(config)
+    rules = RowConfig(config)
     async with command_database(config, url) as database:
         query = words.query
         if query is None:
@@ -291,7 +291,7 @@ async def _exported(words: Output, config: Config, url: str, out: IO[bytes]) -> 
     return 0
 
 
-def _whole(database: Database, name: str, rules: Rules) -> str:
+def _whole(database: Database, name: str, rules: RowConfig) -> str:
     """Write the query for a table, and say which columns are left out.
 
     Raises:

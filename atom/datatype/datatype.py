@@ -31,8 +31,8 @@ FAMILIES = {
 }
 PLACES = frozenset({"point", "geography"})  # families that hold a place on earth
 # What PostgreSQL reads from text better than a driver does, which takes the first and
-# the last day of its calendar for infinity; also keeps us free of whatever codec
-# somebody has set on the pool.
+# the last day of its calendar for infinity; also independent of the codecs
+# set on the pool.
 AS_TEXT = frozenset({"json", "point", "geography", "other", "moment", "date"})
 # What PostgreSQL has no = or no order for, or compares by something else (the area).
 OPAQUE = frozenset(
@@ -53,7 +53,7 @@ class Datatype:
 
     @property
     def is_opaque(self) -> bool:
-        """Say that values are read and written, and never compared or sorted."""
+        """Whether values can only be read and written, not compared or sorted."""
         return (self.element or self).name in OPAQUE
 
     @property

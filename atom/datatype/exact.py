@@ -19,7 +19,7 @@ WHOLE_DIGITS = 18  # of any length up to this a whole number has less than 64 bi
 NINES = bytes.maketrans(b"0123456789.E", b"99999999999e")
 LONG = b"9" * 16
 TINY = b"9e-999"
-# What those two found, unless it stands in a text or is a whole number of 64 bits.
+# What those two found, unless it is part of a text or is a whole number of 64 bits.
 INEXACT = re.compile(
     rb"(?:\A|[\s:,\[])-?"
     rb"(?:[0-9]{19}|(?=[0-9.]{16})[0-9]+[.eE]|[0-9][0-9.]*[eE][+-]?[0-9]{3})"
@@ -28,7 +28,7 @@ HUGE = re.compile(rb"[0-9][eE]\+?[0-9]{3}")
 
 
 def is_inexact(text: bytes) -> bool:
-    """Say whether a JSON text may hold a number that a double does not keep.
+    """Whether a JSON text may hold a number that a double does not keep.
 
     >>> is_inexact(b'{"a": 0.10000000000000000001}')
     True
@@ -45,7 +45,7 @@ def read(text: bytes) -> Any:
     """Read JSON; a number that a double does not keep is a Decimal.
 
     Raises:
-        ValueError: when it is no JSON, and what orjson says where it can.
+        ValueError: when it is not JSON, with the reason of orjson if it has one.
     """
     if is_inexact(text):
         return _read(text)
@@ -60,7 +60,7 @@ def read(text: bytes) -> Any:
 def _read(text: bytes) -> Any:
     try:
         found = _decoder.decode(text.decode())
-        if b"\\u" in text:  # half of a surrogate pair is no character
+        if b"\\u" in text:  # half of a surrogate pair is not a character
             json.dumps(found, ensure_ascii=False, default=str).encode()
     except (RecursionError, InvalidOperation) as error:
         raise ValueError("JSON that is too deep, or a number too large") from error
@@ -81,7 +81,7 @@ def _number(text: str) -> float | Decimal:
 
 
 def _refuse(word: str) -> NoReturn:
-    raise ValueError(f"{word} is no JSON")
+    raise ValueError(f"{word} is not JSON")
 
 
 _decoder = json.JSONDecoder(
@@ -109,7 +109,7 @@ def _spelt(value: Any) -> orjson.Fragment:
 
 
 def fits(number: Decimal) -> bool:
-    """Say whether a number is finite and has at most 400 digits.
+    """Whether a number is finite and has at most 400 digits.
 
     An exponent may be short to write and gigabytes to send.
     """

@@ -25,7 +25,7 @@ PLACE = re.compile(
 
 
 def place(longitude: Any, latitude: Any) -> tuple[float, float]:
-    """Return a place whose longitude and latitude exist, in degrees.
+    """Return a place with a valid longitude and latitude, in degrees.
 
     Raises:
         ValueError: when one is not a number or out of range.
@@ -116,19 +116,19 @@ def spot(longitude: str, latitude: str) -> str:
 def measured(family: str, column: str, longitude: str, latitude: str) -> str:
     """Write a select of the `meters` between a column and a place.
 
-    It stands beside a row in the from clause, so that they are computed once for each
+    It is joined to a row in the from clause, so that they are computed once for each
     row, wherever they are used: `offset 0` keeps the planner from copying a step into
     the next. Without PostGIS by the formula of Andoyer and Lambert, which knows the
     ellipsoid: 50 m off at most, but for places on opposite sides of the earth (0.17 %).
 
-    Source: J. Meeus, Astronomical Algorithms, chapter 11. Its S and C are s and c. Of
-    its cos² F, which is lost at the poles as 1 - sin² F, e is another way to say it.
+    Source: J. Meeus, Astronomical Algorithms, chapter 11. Its S and C are s and c. Its
+    cos² F, which is lost at the poles as 1 - sin² F, is computed as e.
     """
     if family == "geography":
         to = spot(longitude, latitude)
         return f"select ST_Distance({column}, {to}) as meters offset 0"
     angles = ", ".join(
-        # A square of less than this is none PostgreSQL can compute.
+        # A square of less than this is out of range for PostgreSQL.
         f"sin(radians(greatest(abs({angle}), 1e-12) / 2)) ^ 2 as {name}"
         for name, angle in (
             ("e", f"180 - abs({column}[1] + {latitude})"),

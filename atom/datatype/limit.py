@@ -1,6 +1,6 @@
-"""What a column cannot hold although the datatype is right: too long, too large.
+"""Values of the right datatype that are too long or too large for their column.
 
-PostgreSQL says so without naming the column. So it is said before.
+PostgreSQL's error does not name the column, so check first.
 """
 
 import re

@@ -13,7 +13,7 @@ ANY = COMPARED | {"point", "geography"}
 
 @dataclass(frozen=True, slots=True)
 class Operator:
-    """One word of the grammar: whom it suits, what it takes, how PostgreSQL says it."""
+    """One word of the grammar: its families, its operand, and its SQL."""
 
     name: str
     families: frozenset[str]

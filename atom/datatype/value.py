@@ -1,7 +1,7 @@
-"""What a caller wrote, turned into a Python value by the datatype of its column.
+"""A caller's text or JSON, parsed into a Python value by the datatype of its column.
 
-`from_json` takes what stands in a JSON body, `from_text` what stands in a query string,
-a form or a CSV file. Both refuse what the column cannot hold, and never guess.
+`from_json` takes a value of a JSON body, `from_text` one of a query string, a form or
+a CSV file. Both refuse what the column cannot hold, and never guess.
 """
 
 import re
@@ -71,7 +71,7 @@ def _float(kind: Datatype, raw: Any) -> float:
 def _text(kind: Datatype, raw: Any) -> str:
     if not isinstance(raw, str) or "\0" in raw:
         raise ValueError("not text")
-    raw.encode()  # half of a surrogate pair is no character
+    raw.encode()  # half of a surrogate pair is not a character
     return raw
 
 
@@ -182,7 +182,7 @@ def _list(kind: Datatype, raw: Any, *, text: bool) -> list[Any]:
 
 
 def expected(kind: Datatype) -> str:
-    """Say what a datatype takes, in words.
+    """Return what a datatype takes, in words.
 
     >>> expected(datatype("smallint"))
     'a whole number from -32768 to 32767'
@@ -198,7 +198,7 @@ def expected(kind: Datatype) -> str:
 
 
 def unreadable(column: str, kind: Datatype) -> ApiError:
-    """Say that a value does not fit its column."""
+    """Return the error for a value that does not fit its column."""
     return ApiError(
         f"Column '{column}' takes {expected(kind)}.",
         code="value.unreadable",
@@ -266,8 +266,8 @@ def element(column: LiveColumn) -> LiveColumn:
 def literal(items: list[Any] | None) -> str | None:
     """Write a list as PostgreSQL's array literal, for lists of lists.
 
-    >>> literal(["a,b", None, 'say "x"'])
-    '{"a,b",NULL,"say \\\\"x\\\\""}'
+    >>> literal(["a,b", None, 'an "x"'])
+    '{"a,b",NULL,"an \\\\"x\\\\""}'
     """
     if items is None:
         return None

@@ -20,9 +20,9 @@ from atom.row.sql.query_string import FIXED
 from atom.row.sql.statement import OWNER
 
 if TYPE_CHECKING:
-    from atom.row.scope import Reach, Rules
+    from atom.row.scope import RowConfig, RowScope
 
-# verb: method, what it is an action of, how a Reach is asked whether it may
+# verb: method, what it is an action of, how a RowScope is asked whether it may
 VERBS = {
     "read": ("get", "object-read", "readable"),
     "create": ("post", "object-create", "creatable"),
@@ -45,7 +45,9 @@ CALLERS = {"public": "Anybody", "my": "A user, own rows", "admin": "An admin, al
 LEFT_OUT = {"table", "filter", "otp"}  # in the path; one a column; of users alone
 
 
-def expanded(plain: dict[str, Any], catalog: Catalog, rules: "Rules") -> dict[str, Any]:
+def expanded(
+    plain: dict[str, Any], catalog: Catalog, rules: "RowConfig"
+) -> dict[str, Any]:
     """Return a document with the typed paths of every table that some tier reaches."""
     components = {kind: dict(parts) for kind, parts in plain["components"].items()}
     components["schemas"]["Point"] = shape.POINT
@@ -54,13 +56,13 @@ def expanded(plain: dict[str, Any], catalog: Catalog, rules: "Rules") -> dict[st
     taken = {one["operationId"] for each in paths.values() for one in each.values()}
     for name in sorted(name for name in catalog.tables if "/" not in name):
         said = []
-        for reach in (rules.public(), rules.my(0), rules.admin(0)):
-            place = _Place(components, reach, catalog, name)
+        for scope in (rules.public(), rules.my(0), rules.admin(0)):
+            place = _Place(components, scope, catalog, name)
             typed = dict(_operations(place, catalog, paths, taken))
             if typed:
-                paths[f"/{reach.tier}/rows/{quote(name, safe='')}"] = typed
+                paths[f"/{scope.tier}/rows/{quote(name, safe='')}"] = typed
                 verbs = [verb for verb, (how, *_) in VERBS.items() if how in typed]
-                said.append(f"{CALLERS[reach.tier]}: {', '.join(verbs)}.")
+                said.append(f"{CALLERS[scope.tier]}: {', '.join(verbs)}.")
         if said:
             about = f"Rows of {name}. {' '.join(said)}"
             tags.append({"name": f"Table {name}", "description": about})
@@ -73,24 +75,24 @@ def _operations(
     """Yield method and operation of each thing a tier may do with a table."""
     for verb, (method, action, _) in VERBS.items():
         original = paths.get(f"/{place.tier}/{action}", {})
-        if method in original and _is_open(place.reach, catalog, place.name, verb):
+        if method in original and _is_open(place.scope, catalog, place.name, verb):
             written = _operation(place, verb, original[method])
             if written["operationId"] in taken:  # a drop-in's function is called so
                 written["operationId"] += "_typed"
             yield method, written
 
 
-def _is_open(reach: "Reach", catalog: Catalog, name: str, verb: str) -> bool:
+def _is_open(scope: "RowScope", catalog: Catalog, name: str, verb: str) -> bool:
     try:
-        getattr(reach, VERBS[verb][2])(catalog, name)
+        getattr(scope, VERBS[verb][2])(catalog, name)
     except ApiError:
         return False
-    return verb != "create" or not _lacks(reach, catalog, name)
+    return verb != "create" or not _lacks(scope, catalog, name)
 
 
-def _lacks(reach: "Reach", catalog: Catalog, name: str) -> bool:
+def _lacks(scope: "RowScope", catalog: Catalog, name: str) -> bool:
     """Tell whether rows need a column that is not spoken of, because it is secret."""
-    view = reach.view(catalog, name)
+    view = scope.visible_columns(catalog, name)
     return any(
         column.not_null and column.default is None and column.name not in view.columns
         for column in catalog.table(name).columns.values()
@@ -113,14 +115,14 @@ class _Place:
     """One table on one tier, and the components it puts its parts into."""
 
     def __init__(
-        self, components: dict[str, Any], reach: "Reach", catalog: Catalog, name: str
+        self, components: dict[str, Any], scope: "RowScope", catalog: Catalog, name: str
     ) -> None:
         self.components = components
-        self.reach = reach
-        self.tier = reach.tier
+        self.scope = scope
+        self.tier = scope.tier
         self.name = name
         self.table = catalog.table(name)
-        self.view: Table = reach.view(catalog, name)
+        self.view: Table = scope.visible_columns(catalog, name)
 
     def keep(self, kind: str, name: str, part: dict[str, Any]) -> dict[str, Any]:
         """Put a part among the components. Return the reference to it."""
@@ -130,7 +132,7 @@ class _Place:
     def shown(self, column: LiveColumn) -> dict[str, Any]:
         """Describe a column as it is read; say so if nobody at all writes it."""
         read = shape.shown(column)
-        admin = self.reach.rules.admin(0)
+        admin = self.scope.rules.admin(0)
         if any(self._takes(admin, column, create=way) for way in (True, False)):
             return read
         return {**read, "readOnly": True}
@@ -148,14 +150,14 @@ class _Place:
         """Yield the columns this tier may write, but secret ones."""
         for column in self.table.columns.values():
             seen = column.name in self.view.columns
-            if seen and self._takes(self.reach, column, create=create):
+            if seen and self._takes(self.scope, column, create=create):
                 yield column
 
-    def _takes(self, reach: "Reach", column: LiveColumn, *, create: bool) -> bool:
+    def _takes(self, scope: "RowScope", column: LiveColumn, *, create: bool) -> bool:
         if column.generated:
             return False
         try:
-            reach.require_writable(self.name, column.name, create=create)
+            scope.require_writable(self.name, column.name, create=create)
         except ApiError:
             return False
         return True

@@ -1,11 +1,11 @@
 """Rows of any table: the verbs of the generic row routes.
 
-Read in this order; each line needs only the lines above it:
+Read in this order; each module needs only those above it:
 
     visibility   the columns of a table that may be shown
     scope        which tables, rows and columns a caller reaches
     relatives    what a caller reaches of the tables around one
-    payload      what stands in a body, read for the columns it is meant for
+    payload      the values of a body, parsed by the columns they are for
     explain_error  which column, filter or row it is that PostgreSQL refuses
     read         rows read
     insert       rows added, one or many in one statement

@@ -1,4 +1,4 @@
-"""`queue=batch`: rows of many callers written in one statement, each told its own end.
+"""`queue=batch`: rows of many callers written in one statement.
 
 Rows of one table wait a few milliseconds for each other. While a statement is under way
 the next rows gather, so the busier it is, the more rows share one commit. Every caller
@@ -20,7 +20,7 @@ ROWS_MAX = 1000  # of one statement
 WAITING_MAX = 10_000  # of all tables together, in each process
 # Of those who have waited for a lock already, no one holds up the others again.
 AGAIN_MS = 50
-SEARCH_SECONDS = 2.0  # to find out whose row it is that waits
+SEARCH_SECONDS = 2.0  # to find the row that waits for a lock
 
 
 @dataclass(slots=True, eq=False)
@@ -39,10 +39,10 @@ class Entry:
 
 
 @dataclass(frozen=True, slots=True)
-class Patience:
-    """How long a statement waits for a lock, and until when the one who does is sought.
+class LockWait:
+    """How long a statement waits for a lock, and until when to search for its row.
 
-    None: as long as every session does.
+    None: as long as the session does.
     """
 
     lock_ms: int | None
@@ -51,7 +51,7 @@ class Patience:
 
 @dataclass(slots=True, eq=False)
 class Lane:
-    """The rows of one table that wait, and the one who writes them."""
+    """The rows of one table that wait, and the task that writes them."""
 
     waiting: deque[Entry] = field(default_factory=deque)
     enough: asyncio.Event = field(default_factory=asyncio.Event)
@@ -87,7 +87,7 @@ class Batches:
         Raises:
             Unavailable: `concurrency.exceeded` when too many rows wait; and when the
                 database is lost, which leaves open whether the row was written.
-            ApiError: what the database says of this row.
+            ApiError: why the database refuses this row.
         """
         if self._closed or self._unanswered >= self._waiting_max:
             raise Unavailable(
@@ -132,7 +132,7 @@ class Batches:
             while lane.waiting:
                 await self._gather(lane)
                 taken = _together(lane.waiting)
-                await self._write(taken, self._patience(taken[0].since))
+                await self._write(taken, self._lock_wait(taken[0].since))
                 self._unanswered -= len(taken)
                 taken = []
         except BaseException as error:
@@ -158,36 +158,36 @@ class Batches:
         except TimeoutError:
             return
 
-    def _patience(self, since: float) -> Patience:
+    def _lock_wait(self, since: float) -> LockWait:
         """Return how long rows may wait for a lock, the oldest of them since then."""
         now = asyncio.get_running_loop().time()
         left = since + self._lock - now
         until = max(since + self._lock, now) + SEARCH_SECONDS
         if left > self._lock / 2 and not self._database.local:
-            return Patience(None, until)  # about what every session waits: no extra
-        return Patience(max(AGAIN_MS, int(left * 1000)), until)
+            return LockWait(None, until)  # about what every session waits: no extra
+        return LockWait(max(AGAIN_MS, int(left * 1000)), until)
 
-    async def _write(self, entries: list[Entry], patience: Patience) -> None:
-        """Write entries; halve them where one is refused, until it stands alone.
+    async def _write(self, entries: list[Entry], lock_wait: LockWait) -> None:
+        """Write entries; halve them where one is refused, until it is alone.
 
         After a lost connection nothing is tried again: it may have been written.
         """
         table = entries[0].table
         rows = [each.row for each in entries]
         try:
-            ids = await insert(self._database, table, rows, patience.lock_ms)
+            ids = await insert(self._database, table, rows, lock_wait.lock_ms)
         except ApiError as error:
-            over = asyncio.get_running_loop().time() >= patience.until
+            over = asyncio.get_running_loop().time() >= lock_wait.until
             busy = error.code == BUSY
             if error.status >= 500 or len(entries) == 1 or (busy and over):
                 for entry in entries:
                     entry.fail(error)
                 return
             if busy:
-                patience = Patience(AGAIN_MS, patience.until)
+                lock_wait = LockWait(AGAIN_MS, lock_wait.until)
             half = len(entries) // 2
-            await self._write(entries[:half], patience)
-            await self._write(entries[half:], patience)
+            await self._write(entries[:half], lock_wait)
+            await self._write(entries[half:], lock_wait)
             return
         self._database.written(table.name)
         for entry, made in zip(entries, ids, strict=True):

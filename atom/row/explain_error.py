@@ -62,7 +62,7 @@ async def naming_columns(database: Database) -> AsyncIterator[None]:
 
 @contextmanager
 def about(table: Table, row: Mapping[str, Any]) -> Iterator[None]:
-    """Say which row is written inside."""
+    """Make an error raised inside name the row being written."""
     try:
         yield
     except Unplaced as error:
@@ -108,7 +108,7 @@ def _filter_trials(view: Table, filters: Iterable[Filter | Group]) -> Iterator[T
 async def _find(
     database: Database, table: Table, trials: Iterable[Trial], error: Unplaced
 ) -> None:
-    """Run trials until one is refused; say of the error what is to be said of that."""
+    """Try each value until one fails, then make the error name its column."""
     for each in trials:
         refusal = await _refused(database, each.text, *each.values)
         if refusal is not None:
@@ -125,7 +125,7 @@ async def _refused(database: Database, text: str, *values: Any) -> Unplaced | No
     except Unplaced as error:
         return error
     except ApiError:
-        return None  # about something else: the first error stands
+        return None  # about something else: keep the first error
     return None
 
 

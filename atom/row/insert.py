@@ -78,7 +78,7 @@ async def _insert(
 
 
 def left_out(table: Table) -> Conflict:
-    """Say that a trigger returned null instead of the row."""
+    """Return the error for a row that a trigger replaced by null."""
     return Conflict(
         f"A trigger of table '{table.name}' leaves this row out.", code="row.refused"
     )
@@ -87,7 +87,7 @@ def left_out(table: Table) -> Conflict:
 def grouped(rows: Sequence[Row]) -> list[Group]:
     """Sort rows into groups of the same columns; what a row leaves out is its default.
 
-    Never by what the catalog says of defaults: it may be older than they are.
+    The defaults of the catalog are not used: it may be out of date.
     """
     first = rows[0].keys()
     if all(row.keys() == first for row in rows):

@@ -12,7 +12,7 @@ from atom.postgres.database import Database
 from atom.row import payload
 from atom.row.explain_error import naming_columns
 from atom.row.insert import Row, insert_one
-from atom.row.scope import Reach
+from atom.row.scope import RowScope
 
 ENTRIES_MAX = 100
 FIELDS = ("table", "object", "as")
@@ -23,14 +23,14 @@ ESCAPED = re.compile(r"\$\$[A-Za-z_]\w*\.\w+", re.ASCII)
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One row to write: its own values, and the earlier rows whose ids it takes."""
+    """One row to write: its own values, and the earlier rows that it refers to."""
 
     table: Table
     row: Row
     references: Mapping[str, tuple[LiveColumn, int]]  # column, place of the other row
 
 
-async def create_many(database: Database, reach: Reach, body: Any) -> list[int]:
+async def create_many(database: Database, scope: RowScope, body: Any) -> list[int]:
     """Add rows of any tables, all or none. Return their ids, in order.
 
     `{"table": …, "object": {…}, "as": "order"}` gives a row a name; a value that is
@@ -44,8 +44,8 @@ async def create_many(database: Database, reach: Reach, body: Any) -> list[int]:
             "The body takes a list of entries.",
             hint='For example [{"table": "test", "object": {"title": "x"}}].',
         )
-    if len(body) > reach.rules.write_max:
-        raise payload.too_many(len(body), reach.rules.write_max)
+    if len(body) > scope.rules.write_max:
+        raise payload.too_many(len(body), scope.rules.write_max)
     if len(body) > ENTRIES_MAX:
         raise ApiError(
             f"One request takes at most {ENTRIES_MAX} entries; these are {len(body)}.",
@@ -56,7 +56,7 @@ async def create_many(database: Database, reach: Reach, body: Any) -> list[int]:
     entries = []
     for number, raw in enumerate(body):
         try:
-            entries.append(await _entry(database, reach, raw, names))
+            entries.append(await _entry(database, scope, raw, names))
             if isinstance(raw, Mapping) and "as" in raw:
                 names[_name(raw["as"], names)] = number
         except ApiError as error:
@@ -79,7 +79,7 @@ async def create_many(database: Database, reach: Reach, body: Any) -> list[int]:
 
 
 async def _entry(
-    database: Database, reach: Reach, raw: Any, names: Mapping[str, int]
+    database: Database, scope: RowScope, raw: Any, names: Mapping[str, int]
 ) -> Entry:
     """Read an entry as far as it can be read before any row is there."""
     if not isinstance(raw, Mapping):
@@ -93,8 +93,8 @@ async def _entry(
     name, body = raw.get("table"), raw.get("object")
     if not isinstance(name, str) or not isinstance(body, Mapping):
         raise ApiError("An entry is an object with 'table' and 'object'.")
-    table = reach.creatable(database.catalog, name).table
-    reader = payload.Reader(reach, table, create=True)
+    table = scope.creatable(database.catalog, name).table
+    reader = payload.Reader(scope, table, create=True)
     plain, references = {}, {}
     for column, raw_value in body.items():
         if isinstance(raw_value, str) and (match := REFERENCE.fullmatch(raw_value)):
@@ -105,7 +105,7 @@ async def _entry(
         else:
             plain[column] = raw_value
     row = await reader.read(plain) if plain or not references else {}
-    row |= reach.stamps(table, create=True)
+    row |= scope.stamps(table, create=True)
     return Entry(table, row, references)
 
 

@@ -1,4 +1,4 @@
-"""What stands in a body, read for the columns it is meant for."""
+"""The values of a request body, parsed by the columns they are for."""
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -6,23 +6,23 @@ from typing import Any
 from atom.datatype import exact, limit, value
 from atom.errors import ApiError
 from atom.postgres.catalog import LiveColumn, Table, shown, unknown_column
-from atom.row.scope import Reach
+from atom.row.scope import RowScope
 
 Read = Callable[[Any], Any]
 PASSWORDS = frozenset({"password", "password_bigint"})
 ID = LiveColumn("id", "bigint")
 
 
-def column(reach: Reach, table: Table, name: str, *, create: bool) -> LiveColumn:
+def column(scope: RowScope, table: Table, name: str, *, create: bool) -> LiveColumn:
     """Return a column this caller may write.
 
     Raises:
         ApiError: `row.managed_column`, `sql.unknown_column`, or a generated column.
     """
-    reach.require_writable(table.name, name, create=create)
+    scope.require_writable(table.name, name, create=create)
     found = table.columns.get(name)
     if found is None:
-        hidden = reach.rules.secret
+        hidden = scope.rules.secret
         known = (n for n in table.columns if n.casefold() not in hidden)
         raise unknown_column(table.name, name, known)
     if found.generated:
@@ -36,8 +36,8 @@ def column(reach: Reach, table: Table, name: str, *, create: bool) -> LiveColumn
 class Reader:
     """Reads rows for one caller and one table; looks each column up once."""
 
-    def __init__(self, reach: Reach, table: Table, *, create: bool) -> None:
-        self._reach, self._table, self._create = reach, table, create
+    def __init__(self, scope: RowScope, table: Table, *, create: bool) -> None:
+        self._reach, self._table, self._create = scope, table, create
         self._columns: dict[str, Read] = {}
 
     def column(self, name: str) -> LiveColumn:
@@ -66,7 +66,7 @@ class Reader:
 
         Raises:
             ApiError: naming the column that may not be written or cannot be read.
-            Unprocessable: naming the column whose value is too long or too large.
+            Unprocessable: naming a column with a value too long or too large.
         """
         found = self._values(body)
         return found if PASSWORDS.isdisjoint(found) else await _hashed(found)
@@ -101,14 +101,14 @@ class Reader:
 
 
 async def read(
-    reach: Reach, table: Table, body: Mapping[str, Any], *, create: bool
+    scope: RowScope, table: Table, body: Mapping[str, Any], *, create: bool
 ) -> dict[str, Any]:
     """Read the values of one row.
 
     Raises:
         ApiError: as `Reader.read`.
     """
-    return await Reader(reach, table, create=create).read(body)
+    return await Reader(scope, table, create=create).read(body)
 
 
 async def _hashed(row: dict[str, Any]) -> dict[str, Any]:
@@ -183,7 +183,7 @@ def parsed(raw: bytes) -> Any:
 
 
 def too_many(count: int, most: int) -> ApiError:
-    """Say that a request means more rows than one may write."""
+    """Return the error for a request that would write too many rows."""
     return ApiError(
         f"One request writes at most {most} rows; this one means {count} or more.",
         code="row.too_many",
@@ -211,7 +211,7 @@ def rows(body: Any, most: int) -> tuple[list[Mapping[str, Any]], bool]:
 
 
 def placed(error: ApiError, number: int, what: str = "Row") -> ApiError:
-    """Say which row, or entry, of a list an error is about."""
+    """Put the number of a row, or entry, of a list before the message of its error."""
     error.message = f"{what} {number}: {error.message}"
     error.args = (shown(error.message),)
     return error

@@ -7,14 +7,14 @@ from atom.errors import ApiError, Unavailable, nearest
 from atom.port import Ports
 from atom.row import payload, upsert, write
 from atom.row.explain_error import naming_columns
-from atom.row.scope import Reach
+from atom.row.scope import RowScope
 
 CHOICES = ("batch", "redis", "rabbitmq", "kafka", "celery", "mongodb_<database>")
 PARAMETERS = ("table", "queue", *upsert.PARAMETERS)
 
 
 async def create(
-    ports: Ports, reach: Reach, parameters: Mapping[str, str], body: Any
+    ports: Ports, scope: RowScope, parameters: Mapping[str, str], body: Any
 ) -> Any:
     """Add a row or a list of rows, in the way the parameters ask for.
 
@@ -30,22 +30,22 @@ async def create(
     if on_conflict is not None:
         if queue:
             raise ApiError("'queue' and 'on_conflict' do not go together.")
-        return await upsert.create(ports.database, reach, table, body, on_conflict)
+        return await upsert.create(ports.database, scope, table, body, on_conflict)
     if queue != "batch" or isinstance(body, list):
-        return await write.create(ports.database, reach, table, body)
-    return await batch(ports, reach, table, body)
+        return await write.create(ports.database, scope, table, body)
+    return await batch(ports, scope, table, body)
 
 
-async def batch(ports: Ports, reach: Reach, table: str, body: Any) -> int:
+async def batch(ports: Ports, scope: RowScope, table: str, body: Any) -> int:
     """Add one row together with those of other callers. Return its id.
 
     Raises:
         ApiError: naming the column; and what `Batches.create` raises.
     """
-    into = reach.creatable(ports.database.catalog, table).table
+    into = scope.creatable(ports.database.catalog, table).table
     (raw,), _ = payload.rows(body, 1)
-    row = await payload.read(reach, into, raw, create=True)
-    row |= reach.stamps(into, create=True)
+    row = await payload.read(scope, into, raw, create=True)
+    row |= scope.stamps(into, create=True)
     async with naming_columns(ports.database):
         made: int = await ports.batches.create(into, row)
     return made

@@ -13,11 +13,11 @@ from atom.postgres.database import Database
 from atom.postgres.errors import Unplaced
 from atom.row.explain_error import find_filter
 from atom.row.relatives import ReachedRelatives
-from atom.row.scope import Reach, Rules
+from atom.row.scope import RowConfig, RowScope
 from atom.row.sql import cursor, parent, query_string, read_plan
 from atom.row.sql.query import Query
 from atom.row.sql.select import COUNTED_MAX
-from atom.row.sql.statement import Statement, Target
+from atom.row.sql.statement import RowSet, Statement
 
 REMEMBERED_MAX_BYTES = 1024
 SLOW = "Ask for fewer rows, or filter and order by columns that have an index."
@@ -25,10 +25,10 @@ SLOW = "Ask for fewer rows, or filter and order by columns that have an index."
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """Rows as a JSON array, and what stands beside them."""
+    """Rows as a JSON array, and the fields of the answer next to them."""
 
     body: bytes
-    beside: dict[str, Any]
+    extra: dict[str, Any]
 
 
 class Rows(bytes):
@@ -38,10 +38,10 @@ class Rows(bytes):
     next_cursor: str | None
 
     def __new__(cls, answer: Answer) -> Self:
-        """Keep what an answer has beside its rows."""
+        """Keep the fields of an answer next to its rows."""
         made = super().__new__(cls, answer.body)
-        made.count = answer.beside.get("count")
-        made.next_cursor = answer.beside.get("next_cursor")
+        made.count = answer.extra.get("count")
+        made.next_cursor = answer.extra.get("next_cursor")
         return made
 
 
@@ -55,7 +55,7 @@ class Prepared:
     has_cursor: bool = False
 
 
-async def read(database: Database, reach: Reach, raw: bytes) -> Answer:
+async def read(database: Database, scope: RowScope, raw: bytes) -> Answer:
     """Read rows; `raw` is the query string, as it came.
 
     Raises:
@@ -64,10 +64,10 @@ async def read(database: Database, reach: Reach, raw: bytes) -> Answer:
         ApiError: naming the parameter, column, operator or value that is wrong.
     """
     understand = _remembered if len(raw) <= REMEMBERED_MAX_BYTES else _prepare
-    prepared = understand(database.catalog, reach.rules, reach.tier, raw)
+    prepared = understand(database.catalog, scope.rules, scope.tier, raw)
     note_read(*prepared.read.tables)
-    statement, seconds = prepared.read.statement, reach.rules.read_seconds
-    values = statement.bound(reach.owner)
+    statement, seconds = prepared.read.statement, scope.rules.read_seconds
+    values = statement.bound(scope.owner)
     try:
         if not (prepared.wants_next or prepared.wants_count):
             body = await database.value(statement.text, *values, seconds=seconds)
@@ -77,27 +77,27 @@ async def read(database: Database, reach: Reach, raw: bytes) -> Answer:
         error.hint = SLOW
         raise
     except ApiError as error:
-        raise await _explained(database, reach, raw, prepared, error) from error
+        raise await _explained(database, scope, raw, prepared, error) from error
     assert row is not None
-    beside: dict[str, Any] = {}
+    extra: dict[str, Any] = {}
     if prepared.wants_next:
         keys = row["next"]
-        beside["next_cursor"] = keys and cursor.encode(prepared.read.belongs, keys)
+        extra["next_cursor"] = keys and cursor.encode(prepared.read.belongs, keys)
     if prepared.wants_count:
-        beside["count"] = row["count"]
+        extra["count"] = row["count"]
         guess = prepared.read.estimate
         if guess is not None and row["count"] > COUNTED_MAX:
-            beside["count"] = await _estimated(database, guess, seconds)
-    return Answer(row["body"].encode(), beside)
+            extra["count"] = await _estimated(database, guess, seconds)
+    return Answer(row["body"].encode(), extra)
 
 
 async def _explained(
-    database: Database, reach: Reach, raw: bytes, prepared: Prepared, error: ApiError
+    database: Database, scope: RowScope, raw: bytes, prepared: Prepared, error: ApiError
 ) -> ApiError:
-    """Say what of a read PostgreSQL refuses: a filter, the cursor, or a sum."""
+    """Name the part of a read that PostgreSQL refuses: a filter, the cursor, a sum."""
     if isinstance(error, Unplaced):
-        query, before = _parsed(raw, reach.rules), error.message
-        view = reach.view(database.catalog, query.table)
+        query, before = _parsed(raw, scope.rules), error.message
+        view = scope.visible_columns(database.catalog, query.table)
         await find_filter(database, view, query.filters, error)
         if error.message != before:
             if error.status == Unprocessable.status:
@@ -122,15 +122,15 @@ async def _estimated(database: Database, guess: Statement, seconds: float) -> in
     return max(int(root["Plan"]["Plan Rows"]), COUNTED_MAX + 1)
 
 
-def _prepare(catalog: Catalog, rules: Rules, tier: str, raw: bytes) -> Prepared:
-    """Understand a query string. Whose rows are read is no part of it."""
+def _prepare(catalog: Catalog, rules: RowConfig, tier: str, raw: bytes) -> Prepared:
+    """Prepare a query string. The owner of the rows is bound when it runs."""
     query = _parsed(raw, rules)
     # Any caller of the tier will do: its id is bound when the statement runs.
-    reach = Reach(rules, tier, None if tier == "public" else 0)
-    target = reach.readable(catalog, query.table)
-    view = reach.view(catalog, query.table)
-    users = reach.creators(catalog) if query.creator_keys else None
-    relatives = ReachedRelatives(reach, catalog) if query.relations else None
+    scope = RowScope(rules, tier, None if tier == "public" else 0)
+    target = scope.readable(catalog, query.table)
+    view = scope.visible_columns(catalog, query.table)
+    users = scope.creators(catalog) if query.creator_keys else None
+    relatives = ReachedRelatives(scope, catalog) if query.relations else None
     return Prepared(
         read_plan.read(query, target, view, users, relatives),
         query.cursor is not None,
@@ -139,33 +139,33 @@ def _prepare(catalog: Catalog, rules: Rules, tier: str, raw: bytes) -> Prepared:
     )
 
 
-def _parsed(raw: bytes, rules: Rules) -> Query:
+def _parsed(raw: bytes, rules: RowConfig) -> Query:
     return query_string.parse(query_string.decoded(raw), rules.limit_max)
 
 
 _remembered = lru_cache(1024)(_prepare)
 
 
-async def parents(database: Database, reach: Reach, raw: bytes) -> bytes:
+async def parents(database: Database, scope: RowScope, raw: bytes) -> bytes:
     """Read the parent rows of one's own rows, as JSON.
 
     Raises:
-        Forbidden: `row.table_not_allowed` for a table that is no parent.
+        Forbidden: `row.table_not_allowed` for a table that is not a parent.
         ApiError: naming the parameter or column that is wrong.
     """
-    query = parent.parse(query_string.decoded(raw), reach.rules.limit_max)
+    query = parent.parse(query_string.decoded(raw), scope.rules.limit_max)
     catalog = database.catalog
-    target = reach.readable(catalog, query.table)
-    child = reach.view(catalog, query.table)
+    target = scope.readable(catalog, query.table)
+    child = scope.visible_columns(catalog, query.table)
     read_plan.column(child, query.parent_column)  # first, so that a misspelt one is 400
-    view = reach.parents(catalog, target, query.parent_table, query.parent_column)
-    owned = view.name != "users" and view.name not in reach.rules.public_read
-    statement = parent.read(query, target, child, Target(view, owned=owned))
+    view = scope.parents(catalog, target, query.parent_table, query.parent_column)
+    owned = view.name != "users" and view.name not in scope.rules.public_read
+    statement = parent.read(query, target, child, RowSet(view, owned=owned))
     note_read(query.table, query.parent_table)
-    values = statement.bound(reach.owner)
+    values = statement.bound(scope.owner)
     try:
         body: str = await database.value(
-            statement.text, *values, seconds=reach.rules.read_seconds
+            statement.text, *values, seconds=scope.rules.read_seconds
         )
     except TimedOut as error:
         error.hint = SLOW

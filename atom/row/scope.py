@@ -1,6 +1,6 @@
 """Which rows, tables and columns a caller reaches on the generic row routes.
 
-A `Reach` is made for one caller of one tier. It hands out targets (rows) and views
+A `RowScope` is made for one caller of one tier. It hands out targets (rows) and views
 (columns); the statements of `atom.sql` are written of those alone.
 """
 
@@ -10,7 +10,7 @@ from typing import Any
 
 from atom.errors import ApiError, Forbidden
 from atom.postgres.catalog import Catalog, Table, shown, unknown_table
-from atom.row.sql.statement import OWNER, Target
+from atom.row.sql.statement import OWNER, RowSet
 from atom.row.visibility import visible, without
 
 # What the server itself keeps, in any table; only an admin writes some of it.
@@ -54,8 +54,8 @@ PERSONAL = frozenset(
 )
 
 
-class Rules:
-    """What config says about tables and columns."""
+class RowConfig:
+    """The rules of config about tables and columns."""
 
     def __init__(self, config: Mapping[str, Any]) -> None:
         self.secret = _folded(config["config_column_secret_list"])
@@ -68,24 +68,24 @@ class Rules:
         self.read_seconds: float = config["config_read_timeout_ms"] / 1000
         self.write_max: int = config["config_write_rows_max"]
 
-    def my(self, user_id: int) -> "Reach":
-        """Reach the rows a user made."""
-        return Reach(self, "my", int(user_id))
+    def my(self, user_id: int) -> "RowScope":
+        """Return the scope of a user: the rows they created."""
+        return RowScope(self, "my", int(user_id))
 
-    def public(self) -> "Reach":
-        """Reach the rows of tables that are open to anybody."""
-        return Reach(self, "public", None)
+    def public(self) -> "RowScope":
+        """Return the public scope: the rows of tables open to everyone."""
+        return RowScope(self, "public", None)
 
-    def admin(self, user_id: int) -> "Reach":
-        """Reach every row of every table."""
-        return Reach(self, "admin", int(user_id))
+    def admin(self, user_id: int) -> "RowScope":
+        """Return the scope of an admin: every row of every table."""
+        return RowScope(self, "admin", int(user_id))
 
-    def trusted(self, user_id: int | None) -> "Reach":
-        """Reach as code of ours or of a drop-in does: as an admin, for some user."""
-        return Reach(self, "trusted", user_id)
+    def trusted(self, user_id: int | None) -> "RowScope":
+        """Return the scope of trusted code: an admin's, on behalf of a user."""
+        return RowScope(self, "trusted", user_id)
 
     def managed(self, table: str, column: str) -> bool:
-        """Tell whether users may not write a column, however it is spelt."""
+        """Whether users may not write a column, in any spelling."""
         word = column.casefold().strip()
         return (
             word in self.disabled
@@ -99,10 +99,10 @@ def _folded(names: Any) -> frozenset[str]:
 
 
 @dataclass(frozen=True, slots=True)
-class Reach:
+class RowScope:
     """One caller on one tier: my, public or admin."""
 
-    rules: Rules
+    rules: RowConfig
     tier: str
     user_id: int | None
 
@@ -116,10 +116,10 @@ class Reach:
 
     @property
     def owner(self) -> int | None:
-        """Whose rows these are; None when they are not one person's."""
+        """The owner of the rows; None when they do not belong to one user."""
         return self.user_id if self.tier == "my" else None
 
-    def target(self, catalog: Catalog, name: str) -> Target:
+    def target(self, catalog: Catalog, name: str) -> RowSet:
         """Return the rows of a table this caller reaches.
 
         Raises:
@@ -129,9 +129,9 @@ class Reach:
         found = catalog.tables.get(name)
         if found is None:
             raise unknown_table(name, catalog.tables if self.tier != "public" else ())
-        return Target(found, owned=self.tier == "my")
+        return RowSet(found, owned=self.tier == "my")
 
-    def readable(self, catalog: Catalog, name: str) -> Target:
+    def readable(self, catalog: Catalog, name: str) -> RowSet:
         """Return the rows of a table this caller may read.
 
         Raises:
@@ -141,29 +141,29 @@ class Reach:
             raise not_allowed(name, self.rules.public_read)
         return self.target(catalog, name)
 
-    def view(self, catalog: Catalog, name: str) -> Table:
+    def visible_columns(self, catalog: Catalog, name: str) -> Table:
         """Return the columns of a table that may be shown and filtered."""
         return visible(catalog, self.rules.secret).table(name)
 
     def creators(self, catalog: Catalog) -> Table | None:
-        """Return the columns of users that may stand beside a row they made."""
+        """Return the columns of users that may be shown with a row they made."""
         users = visible(catalog, self.rules.secret).tables.get("users")
         if users is None or self.tier in OPEN:
             return users
         return without(users, PERSONAL)
 
     def parents(
-        self, catalog: Catalog, target: Target, name: str, column: str
+        self, catalog: Catalog, target: RowSet, name: str, column: str
     ) -> Table:
         """Return what may be shown of the parents of one's own rows.
 
-        A row says itself who its parent is, so anybody can point at anything: only what
-        is open to read, or by its name the parent of this table, may be asked for.
+        Anyone can write a row that names any parent, so naming grants nothing: only a
+        table that is open to read, or a parent by its name, may be asked for.
 
         Raises:
             Forbidden: `row.table_not_allowed` for any other table.
         """
-        parent = self.view(catalog, name)
+        parent = self.visible_columns(catalog, name)
         if name == "users":
             return without(parent, PERSONAL)
         named = {f"{name}_id", f"{name.removesuffix('s')}_id"}
@@ -175,14 +175,14 @@ class Reach:
         if name in self.rules.public_read or (name not in CLOSED and column in named):
             return parent
         raise Forbidden(
-            f"Table '{shown(name)}' is no parent of '{target.table.name}' by column"
+            f"Table '{shown(name)}' is not a parent of '{target.table.name}' by column"
             f" '{shown(column)}'.",
             code="row.table_not_allowed",
             hint=f"A column that refers to it is called {name[:50]}_id, or is declared"
             " with a foreign key.",
         )
 
-    def creatable(self, catalog: Catalog, name: str) -> Target:
+    def creatable(self, catalog: Catalog, name: str) -> RowSet:
         """Return a table this caller may add rows to.
 
         Raises:
@@ -192,7 +192,7 @@ class Reach:
             raise not_allowed(name, self.rules.public_create)
         return self.changeable(catalog, name)
 
-    def changeable(self, catalog: Catalog, name: str) -> Target:
+    def changeable(self, catalog: Catalog, name: str) -> RowSet:
         """Return the rows of a table this caller may change.
 
         Raises:
@@ -235,7 +235,7 @@ class Reach:
 
 
 def not_allowed(name: str, allowed: frozenset[str]) -> Forbidden:
-    """Say that a table is closed to the public, whether or not it exists."""
+    """Return the error for a table closed to the public, whether or not it exists."""
     return Forbidden(
         "table not allowed",
         code="row.table_not_allowed",

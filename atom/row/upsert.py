@@ -10,9 +10,9 @@ from atom.postgres.database import Database
 from atom.row import payload, unique
 from atom.row.explain_error import about, naming_columns
 from atom.row.insert import Row, blamed, listed
-from atom.row.scope import Reach
+from atom.row.scope import RowScope
 from atom.row.sql import upsert
-from atom.row.sql.statement import Statement, Target
+from atom.row.sql.statement import RowSet, Statement
 from atom.row.unique import Keys
 
 PARAMETERS = ("on_conflict", "mode")
@@ -49,7 +49,7 @@ def parse(parameters: Mapping[str, str]) -> OnConflict | None:
 
 
 async def create(
-    database: Database, reach: Reach, table: str, body: Any, on_conflict: OnConflict
+    database: Database, scope: RowScope, table: str, body: Any, on_conflict: OnConflict
 ) -> Any:
     """Add rows, or change (merge) or leave alone (ignore) those with the same keys.
 
@@ -57,20 +57,20 @@ async def create(
     there is not the caller's.
 
     Raises:
-        ApiError: when the columns are no unique rule, naming those there are.
+        ApiError: when the columns are not a unique rule, naming those there are.
         Conflict: `row.exists` when merge meets a row that is not the caller's.
     """
-    target = reach.creatable(database.catalog, table)
-    if reach.tier == "public":
+    target = scope.creatable(database.catalog, table)
+    if scope.tier == "public":
         raise ApiError("'on_conflict' is for callers with a token.")
-    keys = await _keys(database, reach, target.table, on_conflict.keys)
-    raw, many = payload.rows(body, reach.rules.write_max)
-    reader = payload.Reader(reach, target.table, create=True)
-    stamps = reach.stamps(target.table, create=True)
+    keys = await _keys(database, scope, target.table, on_conflict.keys)
+    raw, many = payload.rows(body, scope.rules.write_max)
+    reader = payload.Reader(scope, target.table, create=True)
+    stamps = scope.stamps(target.table, create=True)
     read = await reader.listed(raw) if many else [await reader.read(raw[0])]
     rows = [{**row, **stamps} for row in read]
     _require_alike(rows, keys, many)
-    work = _Upsert(database, reach, target, keys, rows, many)
+    work = _Upsert(database, scope, target, keys, rows, many)
     ids: list[int] | list[int | None]
     if on_conflict.mode == "merge":
         _require_distinct(rows, keys)
@@ -83,22 +83,24 @@ async def create(
     return ids if many else ids[0]
 
 
-async def _keys(database: Database, reach: Reach, table: Table, wanted: Keys) -> Keys:
+async def _keys(
+    database: Database, scope: RowScope, table: Table, wanted: Keys
+) -> Keys:
     """Return the unique rule with these columns, if the caller can name it."""
-    stamps = reach.stamps(table, create=True)
+    stamps = scope.stamps(table, create=True)
     usable = [
         keys
         for keys in await unique.rules(database, table.name)
-        if all(key in stamps or _is_writable(reach, table, key) for key in keys)
+        if all(key in stamps or _is_writable(scope, table, key) for key in keys)
     ]
     return unique.choose(table.name, usable, wanted)
 
 
-def _is_writable(reach: Reach, table: Table, name: str) -> bool:
-    if name.casefold() in reach.rules.secret:
+def _is_writable(scope: RowScope, table: Table, name: str) -> bool:
+    if name.casefold() in scope.rules.secret:
         return False
     try:
-        payload.column(reach, table, name, create=True)
+        payload.column(scope, table, name, create=True)
     except ApiError:
         return False
     return True
@@ -125,7 +127,7 @@ def _require_alike(rows: list[Row], keys: Keys, many: bool) -> None:
 
 
 def _require_distinct(rows: list[Row], keys: Keys) -> None:
-    """Refuse a row twice: which of the two should win is not for us to say.
+    """Refuse a row twice: which of the two is meant cannot be known.
 
     Raises:
         Conflict: naming both.
@@ -143,8 +145,8 @@ class _Upsert:
     """Rows that were read, all of the same columns, and where they go."""
 
     database: Database
-    reach: Reach
-    target: Target
+    scope: RowScope
+    target: RowSet
     keys: Keys
     rows: list[Row]
     many: bool  # whether the caller sent a list
@@ -152,7 +154,7 @@ class _Upsert:
     async def merge(self) -> list[int]:
         """Add the rows, or change those with the same keys. Return all ids."""
         names = tuple(sorted(self.rows[0]))
-        stamps = self.reach.stamps(self.target.table, create=False)
+        stamps = self.scope.stamps(self.target.table, create=False)
         text = upsert.merge(self.target, names, self.keys, next(iter(stamps), ""))
         same = tuple(stamps.values())
         call = self._call(text, names, self.rows, same)
@@ -204,10 +206,10 @@ class _Upsert:
         """Return a text and its parameters: the owner, lists of columns, `same`."""
         values = (*listed(self.target.table, names, rows), *same)
         statement = Statement(text, values, self.target.owned)
-        return text, *statement.bound(self.reach.owner)
+        return text, *statement.bound(self.scope.owner)
 
     def _not_reached(self) -> Conflict:
-        """Say that one of the rows was neither added nor changed."""
+        """Return the error for a row that was neither added nor changed."""
         keys = ", ".join(self.keys)
         if self.target.owned:
             return Conflict(f"A row with the same {keys} exists and is not yours.")

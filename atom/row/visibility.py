@@ -14,8 +14,8 @@ from atom.postgres.catalog import Catalog, Table
 def visible(catalog: Catalog, secret: frozenset[str]) -> Catalog:
     """Return the catalog without secret columns and bytes: those do not exist outside.
 
-    Every name a caller writes is looked up here, so a secret column cannot be told
-    from one that is not there.
+    Every name a caller writes is looked up here, so a secret column looks like
+    one that does not exist.
     """
     return Catalog(
         MappingProxyType(
@@ -48,7 +48,7 @@ def _without(table: Table, hidden: frozenset[str]) -> Mapping[str, Any]:
 def view(ports: Ports, name: str) -> Table:
     """Return a table without secret columns; the same object while it is the same.
 
-    Whatever config says, a column with `password` in its name is one.
+    A column with `password` in its name is always secret.
 
     Raises:
         NotFound: `sql.unknown_table`.

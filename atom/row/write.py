@@ -9,13 +9,13 @@ from atom.postgres.database import Database
 from atom.row import payload
 from atom.row.explain_error import about, naming_columns, naming_filters
 from atom.row.insert import Row, blamed, insert, insert_one, listed
-from atom.row.scope import Reach
+from atom.row.scope import RowScope
 from atom.row.sql import query_string, read_plan, write
-from atom.row.sql.statement import Statement, Target
+from atom.row.sql.statement import RowSet, Statement
 
 
 async def create(
-    database: Database, reach: Reach, table: str, body: Any
+    database: Database, scope: RowScope, table: str, body: Any
 ) -> int | list[int]:
     """Add a row, or a list of rows all or none. Return the id or ids, in order.
 
@@ -24,10 +24,10 @@ async def create(
         ApiError: naming the row (of a list) and the column.
         Conflict: `row.exists`.
     """
-    into = reach.creatable(database.catalog, table).table
-    raw, many = payload.rows(body, reach.rules.write_max)
-    reader = payload.Reader(reach, into, create=True)
-    stamps = reach.stamps(into, create=True)
+    into = scope.creatable(database.catalog, table).table
+    raw, many = payload.rows(body, scope.rules.write_max)
+    reader = payload.Reader(scope, into, create=True)
+    stamps = scope.stamps(into, create=True)
     made: int | list[int]
     async with naming_columns(database):
         if many:
@@ -54,7 +54,7 @@ async def _insert(database: Database, table: Table, rows: list[Row]) -> list[int
 
 
 async def update(
-    database: Database, reach: Reach, table: str, body: Any
+    database: Database, scope: RowScope, table: str, body: Any
 ) -> int | list[int]:
     """Change a row by the `id` in its body, or a list of rows all or none.
 
@@ -64,23 +64,23 @@ async def update(
         NotFound: `row.missing` when there is no such row, or it is not the caller's.
         ApiError: naming the row (of a list) and the column.
     """
-    target = reach.changeable(database.catalog, table)
-    raw, many = payload.rows(body, reach.rules.write_max)
+    target = scope.changeable(database.catalog, table)
+    raw, many = payload.rows(body, scope.rules.write_max)
     ids = _ids(raw, many)
     changes = [{name: row[name] for name in row if name != "id"} for row in raw]
-    reader = payload.Reader(reach, target.table, create=False)
-    stamps = reach.stamps(target.table, create=False)
+    reader = payload.Reader(scope, target.table, create=False)
+    stamps = scope.stamps(target.table, create=False)
     async with naming_columns(database):
         if many:
             read = await reader.listed(changes)
-            await _update_many(database, reach, target, ids, read, stamps)
+            await _update_many(database, scope, target, ids, read, stamps)
         else:
             row = {**await reader.read(changes[0]), **stamps}
-            text, values = _update_one(reach, target, ids[0], row)
+            text, values = _update_one(scope, target, ids[0], row)
             with about(target.table, row):
                 changed = await database.value(text, *values)
             if changed is None:
-                raise missing(reach)
+                raise missing(scope)
     database.written(table)
     return ids if many else ids[0]
 
@@ -91,7 +91,7 @@ def _ids(rows: Sequence[Mapping[str, Any]], many: bool) -> list[int]:
         try:
             row_id = payload.identity(row.get("id"))
             if row_id in ids:
-                raise ApiError(f"The id {row_id} stands in this list twice.")
+                raise ApiError(f"The id {row_id} is in this list twice.")
         except ApiError as error:
             raise (payload.placed(error, number) if many else error) from None
         ids[row_id] = None
@@ -99,17 +99,17 @@ def _ids(rows: Sequence[Mapping[str, Any]], many: bool) -> list[int]:
 
 
 def _update_one(
-    reach: Reach, target: Target, row_id: int, row: Row
+    scope: RowScope, target: RowSet, row_id: int, row: Row
 ) -> tuple[str, tuple[Any, ...]]:
     text = write.update(target, tuple(row))
     values = (row_id, *row.values())
-    return text, Statement(text, values, target.owned).bound(reach.owner)
+    return text, Statement(text, values, target.owned).bound(scope.owner)
 
 
 async def _update_many(
     database: Database,
-    reach: Reach,
-    target: Target,
+    scope: RowScope,
+    target: RowSet,
     ids: list[int],
     rows: list[Row],
     stamps: Row,
@@ -125,56 +125,56 @@ async def _update_many(
         *([name in row for row in rows] for name in partial),
         *stamps.values(),
     )
-    bound = Statement(text, values, target.owned).bound(reach.owner)
+    bound = Statement(text, values, target.owned).bound(scope.owner)
     try:
         async with database.transaction() as connection:
             changed = set(await connection.value(text, *bound) or ())
             for number, row_id in enumerate(ids):
                 if row_id not in changed:
-                    raise payload.placed(missing(reach), number)
+                    raise payload.placed(missing(scope), number)
     except NotFound:
         raise
     except ApiError as error:
 
         def attempt(number: int, row: Row) -> tuple[str, tuple[Any, ...]]:
-            return _update_one(reach, target, ids[number], {**row, **stamps})
+            return _update_one(scope, target, ids[number], {**row, **stamps})
 
         raise await blamed(database, table, rows, attempt, error) from None
 
 
 async def update_ids(
-    database: Database, reach: Reach, table: str, ids: Any, column: str, raw: Any
+    database: Database, scope: RowScope, table: str, ids: Any, column: str, raw: Any
 ) -> int:
     """Write one value into a column of several rows. Return how many there were.
 
     Raises:
         ApiError: naming the ids or the column that cannot be read.
     """
-    target = reach.changeable(database.catalog, table)
-    which = payload.identities(ids, reach.rules.write_max)
-    read = await payload.read(reach, target.table, {column: raw}, create=False)
-    read |= reach.stamps(target.table, create=False)
+    target = scope.changeable(database.catalog, table)
+    which = payload.identities(ids, scope.rules.write_max)
+    read = await payload.read(scope, target.table, {column: raw}, create=False)
+    read |= scope.stamps(target.table, create=False)
     text = write.update_ids(target, tuple(read))
     statement = Statement(text, (which, *read.values()), target.owned)
     async with naming_columns(database):
         with about(target.table, read):
-            return await _run(database, reach, statement, table)
+            return await _run(database, scope, statement, table)
 
 
-async def delete_ids(database: Database, reach: Reach, table: str, ids: Any) -> int:
+async def delete_ids(database: Database, scope: RowScope, table: str, ids: Any) -> int:
     """Delete rows by id. Return how many there were.
 
     Raises:
         ApiError: when the ids cannot be read.
         Conflict: `row.refused` when one of them is protected; then none is deleted.
     """
-    target = reach.changeable(database.catalog, table)
-    which = payload.identities(ids, reach.rules.write_max)
+    target = scope.changeable(database.catalog, table)
+    which = payload.identities(ids, scope.rules.write_max)
     text = write.delete_ids(target)
-    return await _run(database, reach, Statement(text, (which,), target.owned), table)
+    return await _run(database, scope, Statement(text, (which,), target.owned), table)
 
 
-async def delete_any(database: Database, reach: Reach, raw: bytes) -> int:
+async def delete_any(database: Database, scope: RowScope, raw: bytes) -> int:
     """Delete the rows that meet every filter of a query string. Return how many.
 
     Raises:
@@ -183,18 +183,18 @@ async def delete_any(database: Database, reach: Reach, raw: bytes) -> int:
         Conflict: `row.refused` when one of them is protected; then none is deleted.
     """
     fixed, filters = query_string.split(query_string.decoded(raw), ("table",))
-    target = reach.changeable(database.catalog, fixed["table"])
+    target = scope.changeable(database.catalog, fixed["table"])
     if not filters:
         raise ApiError(
             "At least one filter is needed.", hint="For example title==,old."
         )
-    view = reach.view(database.catalog, target.table.name)
+    view = scope.visible_columns(database.catalog, target.table.name)
     shapes, values = read_plan.conditions(view, filters)
-    most = reach.rules.write_max
+    most = scope.rules.write_max
     text = write.delete_any(target, shapes)
     statement = Statement(text, (*values, most + 1), target.owned)
     async with naming_filters(database, view, filters):
-        counts = await database.row(text, *statement.bound(reach.owner))
+        counts = await database.row(text, *statement.bound(scope.owner))
     assert counts is not None  # a select of two counts
     if counts["found"] > most:
         raise payload.too_many(counts["found"], most)
@@ -205,16 +205,16 @@ async def delete_any(database: Database, reach: Reach, raw: bytes) -> int:
 
 
 async def _run(
-    database: Database, reach: Reach, statement: Statement, table: str
+    database: Database, scope: RowScope, statement: Statement, table: str
 ) -> int:
-    count = await database.run(statement.text, *statement.bound(reach.owner))
+    count = await database.run(statement.text, *statement.bound(scope.owner))
     if count:
         database.written(table)
     return count
 
 
-def missing(reach: Reach) -> NotFound:
-    """Say that a row is not there; to its caller one of somebody else is not there."""
-    if reach.owner is None:
+def missing(scope: RowScope) -> NotFound:
+    """Return a 404. Someone else's row is reported as missing."""
+    if scope.owner is None:
         return NotFound("There is no such row.")
     return NotFound("There is no such row, or it is not yours.")

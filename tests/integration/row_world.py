@@ -12,7 +12,7 @@ from atom.config import keys
 from atom.config import resolve as settings
 from atom.postgres import catalog
 from atom.postgres.database import Database, reset
-from atom.row.scope import Rules
+from atom.row.scope import RowConfig
 from tests.integration.near import connected, database_url
 
 __all__ = ["ADA", "CLO", "World", "database_url", "row_url", "world"]
@@ -85,7 +85,7 @@ class World:
             ),
             **config,
         }
-        self.rules = Rules(self.config)
+        self.rules = RowConfig(self.config)
         self.written = []
         database.written = self.written.append
 
@@ -100,7 +100,7 @@ class World:
     async def ask(self, query, who=ADA):
         """Read rows as Python, with what stands beside them."""
         answer = await row.read(self.database, self.reach(who), query.encode())
-        return orjson.loads(answer.body), answer.beside
+        return orjson.loads(answer.body), answer.extra
 
     async def ids(self, query, who=ADA):
         """Return the ids a query finds, in order."""

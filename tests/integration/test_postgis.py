@@ -19,7 +19,7 @@ from atom.config import keys
 from atom.config import resolve as settings
 from atom.postgres import catalog
 from atom.postgres.database import Database
-from atom.row.scope import Rules
+from atom.row.scope import RowConfig
 from atom.schema import apply as schema
 from atom.schema.declaration import Declaration
 from embedded import binaries
@@ -303,7 +303,7 @@ class TestSameAnswers:
 
 def rules():
     """Return what holds for tables where config says nothing."""
-    return Rules(dict(settings.resolve(keys.KEYS, [])))
+    return RowConfig(dict(settings.resolve(keys.KEYS, [])))
 
 
 async def test_index_answers(postgis_url):

@@ -28,7 +28,7 @@ from atom.config import resolve as house
 from atom.errors import ApiError
 from atom.postgres import catalog
 from atom.postgres.database import Database, reset
-from atom.row.scope import Rules
+from atom.row.scope import RowConfig
 from atom.row.sql import cursor
 from tests.integration.row_world import database_url, row_url
 from tests.soak import size
@@ -440,7 +440,7 @@ def test_answers_are_those_of_sqlalchemy(asking, drawn):
     """The same rows, order and count; nothing in the text but names."""
     (pairs, mine, (rows, count)), table, kinds, made = drawn
     runner, database = asking
-    rules = Rules(house.resolve(keys.KEYS, []))
+    rules = RowConfig(house.resolve(keys.KEYS, []))
     reach = rules.my(ME) if mine else rules.admin(1)
     raw = urlencode(pairs).encode()
 
@@ -455,7 +455,7 @@ def test_answers_are_those_of_sqlalchemy(asking, drawn):
         {name: shown(kinds.get(name), v) for name, v in each.items()} for each in theirs
     ]
     assert expected == orjson.loads(ours.body)
-    assert counted == ours.beside["count"]
+    assert counted == ours.extra["count"]
     names_only(database.said, table)
 
 
@@ -517,7 +517,7 @@ def test_pages_of_a_cursor_are_the_whole(asking, drawn):
     """In any order, with equal values and nulls; rows that come later hurt none."""
     table, kinds, (said, order), made, later, mine, limit, solid = drawn
     runner, database = asking
-    rules = Rules(house.resolve(keys.KEYS, []))
+    rules = RowConfig(house.resolve(keys.KEYS, []))
     reach = rules.my(ME) if mine else rules.admin(1)
     wheres = [table.c.created_by_id == ME] if mine else []
     whole = sa.select(table.c.id).where(*wheres).order_by(*order)
@@ -538,7 +538,7 @@ def test_pages_of_a_cursor_are_the_whole(asking, drawn):
             assert len(found) <= limit
             pages.append([each["id"] for each in found])
             texts.append(database.said)
-            cursor = answer.beside["next_cursor"]
+            cursor = answer.extra["next_cursor"]
             assert len(pages) <= 40
             await between(len(pages))
         return pages, texts
@@ -594,7 +594,7 @@ LEAVES = st.lists(st.tuples(OWNERS, IDS), max_size=8)
 def test_relations_are_what_python_finds(asking, branches, leaves, mine, most):
     """Children, counts and parents, from rows that Python joins by hand."""
     runner, database = asking
-    rules = Rules(house.resolve(keys.KEYS, []))
+    rules = RowConfig(house.resolve(keys.KEYS, []))
     reach = rules.my(ME) if mine else rules.admin(1)
     raw = (
         f"table=branch&column=id&relation=leaf(id,title):{most},leaf:count,"
@@ -686,7 +686,7 @@ def exotic(asking, row_url, request):
         return database
 
     database = runner.run(opened())
-    reach = Rules(house.resolve(keys.KEYS, [])).my(ME)
+    reach = RowConfig(house.resolve(keys.KEYS, [])).my(ME)
 
     def ask(query):
         raw = f"table=exotic&{query}".encode()

@@ -357,7 +357,8 @@ class TestTimeout:
         """Parents too; afterwards the connections work as before."""
         await hasty.plant("report_user", created_by_id=ADA, user_id=CLO)
         raw = b"table=report_user&parent_table=users&parent_column=user_id"
-        async with hasty.database.transaction() as held:
+        other = hasty.database.connection(separate=True)
+        async with other as held, held.raw.transaction():
             await held.run("lock table report_user in access exclusive mode")
             with pytest.raises(TimedOut):
                 await hasty.ask("table=report_user")

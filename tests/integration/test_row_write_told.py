@@ -1,4 +1,4 @@
-"""Rules of a table that a row breaks: 422 and 409 that name column and rule."""
+"""RowConfig of a table that a row breaks: 422 and 409 that name column and rule."""
 
 import logging
 from types import SimpleNamespace
@@ -10,7 +10,7 @@ from atom.errors import ApiError
 from atom.postgres import catalog
 from atom.row import queue
 from atom.row.batch import Batches
-from atom.row.scope import Rules
+from atom.row.scope import RowConfig
 from tests.integration.row_world import ADA, CLO, database_url, row_url, world
 
 __all__ = ["database_url", "row_url", "world"]
@@ -145,7 +145,7 @@ async def test_trailing_spaces_are_no_length(ruled):
 
 async def test_taken_values_of_others_are_not_told(ruled):
     """A 409 says which columns, never whose row or what stands in it."""
-    ruled.rules = Rules(ruled.config)
+    ruled.rules = RowConfig(ruled.config)
     await ruled.plant("ruled", name="secret-word", code="zz", created_by_id=CLO)
     with pytest.raises(ApiError) as caught:
         await ruled.make(ADA, "ruled", name="x", code="zz")

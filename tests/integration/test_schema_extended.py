@@ -112,7 +112,7 @@ class TestWhole:
         assert before == dumped(url)
 
     async def test_table_that_grows_into_it_is_the_same(self, url, raw):
-        """Rules that come to rows are proven, and end where a new table begins."""
+        """RowConfig that come to rows are proven, and end where a new table begins."""
         declared = Declaration.parse({"table": ORDER})
         await schema.apply(
             url, Declaration.parse({"table": {"order": [], "users": []}})

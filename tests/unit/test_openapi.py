@@ -15,7 +15,7 @@ from atom.http.route import routes
 from atom.openapi.document import Document, pieces
 from atom.openapi.rows import expanded
 from atom.postgres.catalog import Catalog, LiveColumn, Table
-from atom.row.scope import Rules
+from atom.row.scope import RowConfig
 
 CONFIG = settings.resolve(keys.KEYS, [])
 
@@ -47,7 +47,7 @@ def application(*paths):
     app.include_router(router)
     app.state.policies = PolicyTable(CONFIG, routes(app), [], STEPS)
     app.state.ports = SimpleNamespace(
-        database=SimpleNamespace(catalog=catalog("test")), rules=Rules(CONFIG)
+        database=SimpleNamespace(catalog=catalog("test")), rules=RowConfig(CONFIG)
     )
     return app
 

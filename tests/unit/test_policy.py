@@ -166,7 +166,7 @@ ADMINS = RoutePolicy(
     ],
 )
 def test_explain_names_the_first_rule_that_refuses(asked, refused):
-    """Rules are asked in the order of the pipeline."""
+    """RowConfig are asked in the order of the pipeline."""
     answer = explain(ADMINS, STEPS, asked)
 
     assert refused == answer["refused_by"]

@@ -8,7 +8,7 @@ from atom.config import keys
 from atom.config import resolve as settings
 from atom.errors import ApiError, Forbidden, NotFound
 from atom.postgres.catalog import Catalog, LiveColumn, Table
-from atom.row.scope import MANAGED, Reach, Rules
+from atom.row.scope import MANAGED, RowConfig, RowScope
 from atom.row.visibility import visible
 
 
@@ -32,15 +32,15 @@ CATALOG = Catalog(
 
 @pytest.fixture
 def rules():
-    return Rules(settings.resolve(keys.KEYS, []))
+    return RowConfig(settings.resolve(keys.KEYS, []))
 
 
 def test_secret_columns_do_not_exist_outside(rules):
     """For nobody, in no table, in no case."""
     for reach in (rules.my(1), rules.public(), rules.admin(1)):
-        assert "password" not in reach.view(CATALOG, "users").columns
-        assert "Password" not in reach.view(CATALOG, "test").columns
-        assert "username" in reach.view(CATALOG, "users").columns
+        assert "password" not in reach.visible_columns(CATALOG, "users").columns
+        assert "Password" not in reach.visible_columns(CATALOG, "test").columns
+        assert "username" in reach.visible_columns(CATALOG, "users").columns
 
 
 def test_bytes_do_not_exist_outside(rules):
@@ -67,7 +67,7 @@ def test_only_my_rows_are_owned(rules):
 def test_a_reach_without_its_caller_cannot_be_made(rules, tier, user_id):
     """/my without a user would be everybody's rows."""
     with pytest.raises(ValueError):
-        Reach(rules, tier, user_id)
+        RowScope(rules, tier, user_id)
 
 
 def test_public_reaches_listed_tables(rules):
@@ -100,7 +100,7 @@ def test_tables_with_their_own_routes_are_closed_to_users(rules):
 )
 def test_managed_columns_are_managed_in_any_spelling(name, upper, blank):
     """Case and blanks do not slip past."""
-    rules = Rules(settings.resolve(keys.KEYS, []))
+    rules = RowConfig(settings.resolve(keys.KEYS, []))
     spelt = (
         "".join(c.upper() if up else c for c, up in zip(name, upper, strict=False))
         + name[len(upper) :]

@@ -13,7 +13,7 @@ from atom.datatype.operator import OPERATORS
 from atom.errors import ApiError
 from atom.postgres.catalog import LiveColumn, Table
 from atom.row.sql import parent, query_string, read_plan
-from atom.row.sql.statement import Target
+from atom.row.sql.statement import RowSet
 from tests.unit.test_sql_filter import TABLE
 
 OWNED = Table(
@@ -55,7 +55,7 @@ OPTIONS = st.fixed_dictionaries(
         "aggregate": st.sampled_from(["count", "sum(rating),max(title)", "avg(title)"]),
     },
 )
-TARGETS = st.sampled_from([Target(OWNED, owned=True), Target(OWNED, owned=False)])
+TARGETS = st.sampled_from([RowSet(OWNED, owned=True), RowSet(OWNED, owned=False)])
 
 
 @settings(deadline=None)  # a busy machine is no fault
@@ -113,7 +113,7 @@ def test_the_text_depends_on_the_shape_alone(target, options, filters, number):
 def test_owned_rows_cannot_be_asked_for_without_an_owner():
     """There is no way to leave the owner out: not None, not a text, not True."""
     statement = read_plan.read(
-        query_string.parse("table=test", 1000), Target(OWNED, owned=True), OWNED
+        query_string.parse("table=test", 1000), RowSet(OWNED, owned=True), OWNED
     ).statement
 
     for owner in (None, "7", True, 7.0):
@@ -125,9 +125,9 @@ def test_owned_rows_cannot_be_asked_for_without_an_owner():
 def test_a_table_without_owner_cannot_be_owned():
     """A target on owned rows needs the column that says whose they are."""
     with pytest.raises(ApiError):
-        Target(TABLE, owned=True)
+        RowSet(TABLE, owned=True)
     with pytest.raises(ApiError):
-        Target(Table("x", {"a": LiveColumn("a", "text")}), owned=False)
+        RowSet(Table("x", {"a": LiveColumn("a", "text")}), owned=False)
 
 
 def test_unusual_limits_are_parameters():
@@ -135,7 +135,7 @@ def test_unusual_limits_are_parameters():
     texts = {
         read_plan.read(
             query_string.parse(f"table=test&limit={n}", 1000),
-            Target(OWNED, owned=False),
+            RowSet(OWNED, owned=False),
             OWNED,
         ).statement.text
         for n in (7, 8, 9, 10)
@@ -147,8 +147,8 @@ def test_unusual_limits_are_parameters():
 def test_parents_are_asked_through_ones_own_rows():
     """The ids come from rows of the owner, whatever the parent."""
     asked = parent.parse("table=test&parent_table=users&parent_column=id", 1000)
-    users = Target(Table("users", {"id": LiveColumn("id", "bigint")}), owned=False)
-    statement = parent.read(asked, Target(OWNED, owned=True), OWNED, users)
+    users = RowSet(Table("users", {"id": LiveColumn("id", "bigint")}), owned=False)
+    statement = parent.read(asked, RowSet(OWNED, owned=True), OWNED, users)
     (tree,) = sqlglot.parse(statement.text, read="postgres")
 
     assert {"test", "users"} == {t.name for t in tree.find_all(exp.Table)}

@@ -13,7 +13,7 @@ from atom.config import resolve as settings
 from atom.errors import ApiError
 from atom.postgres.catalog import Catalog, LiveColumn, Table
 from atom.row.relatives import ReachedRelatives
-from atom.row.scope import PERSONAL, Rules
+from atom.row.scope import PERSONAL, RowConfig
 from atom.row.sql import foreign_key, query_string, read_plan, relation
 
 
@@ -42,7 +42,7 @@ CATALOG = Catalog(
         ]
     }
 )
-RULES = Rules(settings.resolve(keys.KEYS, []))
+RULES = RowConfig(settings.resolve(keys.KEYS, []))
 REACHES = {
     "my": RULES.my(7),
     "public": RULES.public(),
@@ -58,7 +58,7 @@ def made(text, tier="my", name="test", **more):
     return read_plan.read(
         asked,
         reach.readable(CATALOG, name),
-        reach.view(CATALOG, name),
+        reach.visible_columns(CATALOG, name),
         None,
         ReachedRelatives(reach, CATALOG),
     )

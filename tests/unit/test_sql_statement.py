@@ -10,7 +10,7 @@ from atom.errors import ApiError
 from atom.postgres.catalog import LiveColumn, Table
 from atom.row.sql import read_plan, upsert, write
 from atom.row.sql.filter import parse_filter
-from atom.row.sql.statement import Target
+from atom.row.sql.statement import RowSet
 
 NAME = st.text(
     st.characters(exclude_characters="\0", exclude_categories=["Cs"]), min_size=1
@@ -41,7 +41,7 @@ def parsed(text, kind, table):
 def test_inserts_name_one_table(table):
     """One row, many rows, rows that may be there already: one insert each."""
     names = tuple(table.columns)
-    target = Target(table, owned=True)
+    target = RowSet(table, owned=True)
 
     for text in (
         write.insert(table, names),
@@ -55,7 +55,7 @@ def test_inserts_name_one_table(table):
 @given(tables())
 def test_changes_of_owned_rows_ask_for_the_owner_first(table):
     """No update or delete of owned rows is written without the owner."""
-    target = Target(table, owned=True)
+    target = RowSet(table, owned=True)
     conditions, _ = read_plan.conditions(table, [parse_filter("id", ">,1")])
     names = tuple(table.columns)[:1]
 
@@ -74,7 +74,7 @@ def test_changes_of_owned_rows_ask_for_the_owner_first(table):
 @given(tables())
 def test_every_change_has_a_where(table):
     """Not even without an owner is a whole table changed."""
-    target = Target(table, owned=False)
+    target = RowSet(table, owned=False)
 
     for text in (write.update(target, ("id",)), write.delete_ids(target)):
         (tree,) = sqlglot.parse(text, read="postgres")
@@ -86,7 +86,7 @@ def test_every_change_has_a_where(table):
 def test_an_owned_table_needs_its_column():
     """Without created_by_id there are no rows of one's own."""
     with pytest.raises(ApiError):
-        Target(Table("x", {"id": LiveColumn("id", "bigint")}), owned=True)
+        RowSet(Table("x", {"id": LiveColumn("id", "bigint")}), owned=True)
 
 
 def test_text_is_written_once_for_each_shape():

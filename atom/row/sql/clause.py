@@ -1,7 +1,7 @@
 """Clauses that several statements share, as text.
 
-Values stand beside the text, in the order of their parameters; the owner is always the
-first.
+Values are kept apart from the text, in the order of their parameters; the owner is
+always the first.
 """
 
 # ruff: noqa: S608 - SQL is written here, of quoted names and parameters alone.
@@ -13,7 +13,7 @@ from atom.datatype.datatype import PLACES, datatype
 from atom.postgres.catalog import Table
 from atom.postgres.identifier import quote
 from atom.row.sql.query import Order
-from atom.row.sql.statement import OWNER, Target
+from atom.row.sql.statement import OWNER, RowSet
 
 DISTANCE = "distance_meter"  # what location_filter adds to a row
 # Written into the text, so that PostgreSQL may plan once for all; any other limit is a
@@ -21,7 +21,7 @@ DISTANCE = "distance_meter"  # what location_filter adds to a row
 USUAL_LIMITS = frozenset({1, 5, 10, 20, 25, 30, 50, 100, 200, 500, 1000})
 
 
-def reached(target: Target, alias: str, taken: Iterator[str]) -> list[str]:
+def reached(target: RowSet, alias: str, taken: Iterator[str]) -> list[str]:
     """Write what keeps a statement to the rows it may reach; always comes first."""
     if not target.owned:
         return []
@@ -46,7 +46,7 @@ def select_list(view: Table, names: tuple[str, ...], alias: str = "t") -> str:
 
 
 def ordered(order: tuple[Order, ...], meters: str = "") -> str:
-    """Write the order by clause; `meters` is the distance, where it is no column."""
+    """Write the order by clause; `meters` is the distance, where it is not a column."""
     if not order:
         return ""
     parts = []

@@ -42,7 +42,7 @@ class Condition:
 
 
 def unreadable(message: str, hint: str = "") -> ApiError:
-    """Say that a filter is not written as it should be."""
+    """Return the error for a filter that cannot be parsed."""
     return ApiError(message, code="filter.unreadable", hint=hint)
 
 
@@ -130,7 +130,7 @@ def _one(column: LiveColumn, operand: str) -> tuple[Any, ...]:
 
 def _pattern(column: LiveColumn, operand: str) -> tuple[Any, ...]:
     """Refuse what PostgreSQL refuses only when a row gets so far: an index may try the
-    rows of others first, and the error would tell that there is one."""
+    rows of others first, and the error would reveal that there is one."""
     if (len(operand) - len(operand.rstrip("\\"))) % 2:
         raise unreadable("The pattern may not end with a backslash.")
     return _one(column, operand)
@@ -185,11 +185,11 @@ READS: dict[str, Callable[[LiveColumn, str], tuple[Any, ...]]] = {
 
 
 def render(
-    condition: Condition, alias: str, marks: Iterator[str], judged: list[str]
+    condition: Condition, alias: str, marks: Iterator[str], value_checks: list[str]
 ) -> str:
     """Write a condition, taking a parameter from `marks` for each of its values.
 
-    `judged` receives a condition, always true, for what PostgreSQL alone can judge.
+    `value_checks` receives a condition, always true, for what only PostgreSQL checks.
     """
     kind = datatype(condition.column.datatype)
     column = f"{alias}.{quote(condition.column.name)}"
@@ -206,7 +206,7 @@ def render(
     else:
         values = [kind.cast(next(marks)) for _ in range(2 if takes == "two" else 1)]
     if condition.operator.name in REGULAR:
-        judged.append(f"('' ~ {values[0]}) is not null")
+        value_checks.append(f"('' ~ {values[0]}) is not null")
     if (kind.element or kind).family == "other":
-        judged += [f"{each} is not null" for each in values]
+        value_checks += [f"{each} is not null" for each in values]
     return sql.format(c=column, v=values[0], w=values[-1])

@@ -1,9 +1,9 @@
-"""`or=(…;…)` and `and=(…;…)`: filters held together, groups within groups.
+"""`or=(…;…)` and `and=(…;…)`: filters in groups, groups within groups.
 
     or=(title=ilike,%a%;id=>,5)
     or=(rating==,1;and=(rating=>,3;or=(title==,x;title==,y)))
 
-A semicolon stands between the members; `\\;` is a semicolon inside a value. Within an
+A semicolon separates the members; `\\;` is a semicolon inside a value. Within an
 inner group `\\)` is a closing parenthesis inside a value; in the outermost it needs
 nothing.
 """
@@ -130,22 +130,29 @@ def fit(view: Table, asked: Filter | Group) -> tuple[Shape, tuple[Any, ...]]:
 
 
 def render(
-    asked: Shape, alias: str, marks: Iterator[str], judged: list[str] | None = None
+    asked: Shape,
+    alias: str,
+    marks: Iterator[str],
+    value_checks: list[str] | None = None,
 ) -> str:
     """Write a condition or a group.
 
-    `judged` receives what belongs at the end of the whole statement: conditions, always
-    true, that have PostgreSQL judge the values it alone can. So they are judged even
-    where no row gets so far, or where it sees that none can: an answer depends on what
-    is asked, never on whose rows there are. Without it they stand beside the condition.
+    `value_checks` receives what belongs at the end of the whole statement: conditions,
+    always true, that make PostgreSQL check values that only it can check. They run even
+    where no row is tested, so that an answer depends on the request alone, never on the
+    rows of others. Without it they follow the condition.
     """
-    beside: list[str] = []
-    text = _render(asked, alias, marks, beside if judged is None else judged)
-    return " and ".join([text, *beside])
+    checks: list[str] = []
+    text = _render(
+        asked, alias, marks, checks if value_checks is None else value_checks
+    )
+    return " and ".join([text, *checks])
 
 
-def _render(asked: Shape, alias: str, marks: Iterator[str], judged: list[str]) -> str:
+def _render(
+    asked: Shape, alias: str, marks: Iterator[str], value_checks: list[str]
+) -> str:
     if isinstance(asked, Condition):
-        return filters.render(asked, alias, marks, judged)
-    parts = (_render(each, alias, marks, judged) for each in asked.members)
+        return filters.render(asked, alias, marks, value_checks)
+    parts = (_render(each, alias, marks, value_checks) for each in asked.members)
     return "(" + f" {asked.word} ".join(parts) + ")"

@@ -9,7 +9,7 @@ from atom.row.sql.query import Order
 
 
 def suits(keys: tuple[str | None, ...], order: tuple[Order, ...], view: Table) -> bool:
-    """Say whether a row of the table could have these keys."""
+    """Whether a row of the table could have these keys."""
     return len(keys) == len(order) and not any(
         key is None and view.columns[by.column].not_null
         for key, by in zip(keys, order, strict=True)
@@ -48,7 +48,7 @@ def _key(column: LiveColumn, mark: str) -> str:
 
 
 def _beyond(by: Order, column: LiveColumn, key: str, *, null: bool) -> str:
-    """Write that a column stands strictly after a key, where nulls have their place."""
+    """Write that a column sorts strictly after a key, with nulls in their place."""
     name = f"t.{quote(column.name)}"
     nulls_first = by.descending if by.nulls_first is None else by.nulls_first
     if null:

@@ -11,14 +11,14 @@ from atom.postgres.catalog import Table, unknown_column
 from atom.postgres.identifier import public, quote
 from atom.row.sql import clause, query_string, read_plan
 from atom.row.sql.query import LIMIT_DEFAULT, Order
-from atom.row.sql.statement import KEY, Statement, Target, marks
+from atom.row.sql.statement import KEY, RowSet, Statement, marks
 
 FIXED = ("table", "parent_table", "parent_column", "order", "limit", "page")
 
 
 @dataclass(frozen=True, slots=True)
 class ParentQuery:
-    """Whose parents, by which column, and which of them."""
+    """The parents asked for: of which table, by which column, and which of them."""
 
     table: str
     parent_table: str
@@ -52,11 +52,11 @@ def parse(raw: str, limit_max: int) -> ParentQuery:
     )
 
 
-def read(query: ParentQuery, target: Target, child: Table, parent: Target) -> Statement:
+def read(query: ParentQuery, target: RowSet, child: Table, parent: RowSet) -> Statement:
     """Make the statement; `child` and `parent` hold the columns that may be used.
 
-    An owned parent is shown to the owner of the child alone: a row says itself what it
-    refers to, so referring opens nothing.
+    An owned parent is shown only to its owner: anyone can write a row that refers to
+    another, so referring grants nothing.
 
     Raises:
         ApiError: when a column is unknown or does not hold ids.
@@ -73,7 +73,7 @@ def read(query: ParentQuery, target: Target, child: Table, parent: Target) -> St
 
 
 @lru_cache(256)
-def _text(target: Target, column: str, parent: Target, order: tuple[Order, ...]) -> str:
+def _text(target: RowSet, column: str, parent: RowSet, order: tuple[Order, ...]) -> str:
     taken = marks()
     mine = (
         f"select c.{quote(column)} from {public(target.table.name)} c"

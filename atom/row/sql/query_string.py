@@ -43,7 +43,7 @@ AGGREGATE = re.compile(r"(?P<function>[a-z]+)(?:\((?P<column>[^()]*)\))?")
 
 
 def invalid(name: str, takes: str) -> ApiError:
-    """Say what a parameter takes."""
+    """Return the error for a parameter of another kind."""
     return ApiError(f"'{name}' takes {takes}.", code="request.invalid")
 
 

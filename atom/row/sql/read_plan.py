@@ -15,7 +15,7 @@ from atom.row.sql.group import Group, Shape
 from atom.row.sql.query import Aggregate, Order, Query
 from atom.row.sql.relation import Fitting, Relatives, unreadable
 from atom.row.sql.select import Select
-from atom.row.sql.statement import KEY, OWNER, Statement, Target
+from atom.row.sql.statement import KEY, OWNER, RowSet, Statement
 
 SUMMED = frozenset({"integer", "number", "float"})
 UNSORTED = PLACES | {"json", "bytes"}
@@ -43,7 +43,7 @@ def conditions(
 
 
 def _is_sorted(found: LiveColumn) -> bool:
-    """Say whether rows can be ordered and grouped by a column."""
+    """Whether rows can be ordered and grouped by a column."""
     kind = datatype(found.datatype)
     return not kind.is_opaque and kind.family not in UNSORTED
 
@@ -79,7 +79,7 @@ class Read:
 
 def read(
     query: Query,
-    target: Target,
+    target: RowSet,
     view: Table,
     users: Table | None = None,
     relatives: Relatives | None = None,

@@ -24,7 +24,7 @@ from atom.row.sql import foreign_key
 from atom.row.sql.clause import USUAL_LIMITS
 from atom.row.sql.query import RelationQuery
 from atom.row.sql.relation_text import Relation
-from atom.row.sql.statement import KEY, OWNER, Target
+from atom.row.sql.statement import KEY, OWNER, RowSet
 
 CHILDREN_DEFAULT = 10
 CHILDREN_MAX = 100
@@ -40,7 +40,7 @@ EXAMPLE = "For example relation=message(id,title):3,message:count,user_id(userna
 
 
 def unreadable(message: str = TAKES, hint: str = EXAMPLE) -> ApiError:
-    """Say that a relation is not written as it should be."""
+    """Return the error for a relation that cannot be parsed."""
     return ApiError(message, code="relation.unreadable", hint=hint)
 
 
@@ -110,10 +110,10 @@ class Relatives(Protocol):
     def catalog(self) -> Catalog:
         """Return every table, without columns that do not exist outside."""
 
-    def parent(self, name: str) -> tuple[Target, Table] | None:
+    def parent(self, name: str) -> tuple[RowSet, Table] | None:
         """Return the rows and columns of a table that others refer to, if open."""
 
-    def child(self, name: str) -> tuple[Target, Table] | None:
+    def child(self, name: str) -> tuple[RowSet, Table] | None:
         """Return the rows and columns of a table that refers to others, if open."""
 
 
@@ -223,7 +223,7 @@ class Fitting:
     def _unknown(
         self, query: RelationQuery, view: Table, refers: Mapping[str, str]
     ) -> ApiError:
-        """Say so; of what there is, only what this caller reaches is named."""
+        """Return the error for an unknown relation, naming those the caller reaches."""
         by = foreign_key.children(self.relatives.catalog).get(view.name, {})
         open_to = [name for name, to in refers.items() if self.relatives.parent(to)]
         open_to += [name for name in by if self.relatives.child(name)]

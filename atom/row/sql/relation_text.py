@@ -1,7 +1,7 @@
 """Rows that stand in relation to a row, as expressions of the statement that reads it.
 
 One statement reads them all: each relation is a subquery on the row it hangs on, kept
-to the rows that its own table lets this caller reach.
+to the rows that its own table lets this caller scope.
 """
 
 # ruff: noqa: S608 - SQL is written here, of quoted names and parameters alone.
@@ -13,7 +13,7 @@ from itertools import count
 from atom.postgres.catalog import Table
 from atom.postgres.identifier import public, quote
 from atom.row.sql import clause
-from atom.row.sql.statement import KEY, Target
+from atom.row.sql.statement import KEY, RowSet
 
 OWNER_MARK = "$1"  # an owned statement takes its owner first
 
@@ -24,7 +24,7 @@ class Relation:
 
     key: str  # its name in the answer
     kind: str  # parent, children or count
-    target: Target
+    target: RowSet
     view: Table  # the columns that may be shown
     here: str  # column of the row it hangs on
     there: str  # column of the related rows

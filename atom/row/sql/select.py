@@ -25,7 +25,7 @@ from atom.row.sql.clause import (
 from atom.row.sql.group import Shape
 from atom.row.sql.query import Aggregate, Order
 from atom.row.sql.relation_text import Relation
-from atom.row.sql.statement import OWNER, Target, marks
+from atom.row.sql.statement import OWNER, RowSet, marks
 
 METERS = "m.meters"  # how far away a row is, where that is asked
 COUNTED_MAX = 10_000  # with is_count=planned: more than these are estimated
@@ -35,7 +35,7 @@ COUNTED_MAX = 10_000  # with is_count=planned: more than these are estimated
 class Select:
     """The shape of a read: everything but its values."""
 
-    target: Target
+    target: RowSet
     view: Table  # the columns that may be shown
     columns: tuple[str, ...]
     conditions: tuple[Shape, ...] = ()
@@ -47,7 +47,7 @@ class Select:
     after: tuple[bool, ...] | None = None  # for each key of the cursor: is it null
     creators: tuple[str, ...] = ()
     near: str | None = None  # the column that is measured
-    boxes: int = 0  # how many hold what is near, where it is no column of PostGIS
+    boxes: int = 0  # how many hold what is near, where it is not a column of PostGIS
     aggregates: tuple[Aggregate, ...] = ()
     planned: bool = False  # counted no further than COUNTED_MAX
     relations: tuple[Relation, ...] = ()
@@ -67,12 +67,12 @@ def select(plan: Select) -> str:
     The text begins with select (or with a `with` that only selects) and names no
     function that writes.
     """
-    taken, judged = marks(), list[str]()
-    text = _rows(plan, taken, judged)
-    return text + where(judged)
+    taken, value_checks = marks(), list[str]()
+    text = _rows(plan, taken, value_checks)
+    return text + where(value_checks)
 
 
-def _rows(plan: Select, taken: Iterator[str], judged: list[str]) -> str:
+def _rows(plan: Select, taken: Iterator[str], value_checks: list[str]) -> str:
     source, parts = _reached(plan, taken)
     output, names = select_list(plan.view, plan.columns), list(plan.columns)
     if plan.near is not None:
@@ -87,7 +87,7 @@ def _rows(plan: Select, taken: Iterator[str], judged: list[str]) -> str:
     for relation, text in relation_text.render(plan.relations, "t", taken):
         output += f", {text} as {quote(relation.key)}"
         names.append(relation.key)
-    parts += [group.render(each, "t", taken, judged) for each in plan.conditions]
+    parts += [group.render(each, "t", taken, value_checks) for each in plan.conditions]
     condition = where(parts)
     if plan.aggregates:
         return _grouped(plan, source + condition, taken)
@@ -129,7 +129,7 @@ def estimate(plan: Select) -> str:
 def _reached(plan: Select, taken: Iterator[str]) -> tuple[str, list[str]]:
     """Write where rows come from, and which of them may be reached.
 
-    Beside each row stands how far away it is, if that is asked.
+    Each row comes with its distance, if that is asked.
     """
     source = f" from {public(plan.view.name)} t"
     parts = reached(plan.target, "t", taken)

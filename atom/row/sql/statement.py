@@ -13,7 +13,7 @@ KEY = "id"
 
 
 @dataclass(frozen=True, slots=True)
-class Target:
+class RowSet:
     """Rows of a table: all of them, or the caller's own.
 
     Every statement takes one and asks it for its first condition, so a statement on

@@ -11,7 +11,7 @@ from functools import lru_cache
 from atom.postgres.catalog import Table
 from atom.postgres.identifier import public, quote, quote_all
 from atom.row.sql.clause import reached
-from atom.row.sql.statement import KEY, OWNER, Target, marks
+from atom.row.sql.statement import KEY, OWNER, RowSet, marks
 from atom.row.sql.write import cell_names, rows_in_order
 
 # Indexes an insert can lean on: no expressions, no condition, not deferrable.
@@ -32,7 +32,7 @@ order by c.relname, columns
 
 @lru_cache(1024)
 def merge(
-    target: Target, columns: tuple[str, ...], keys: tuple[str, ...], same: str
+    target: RowSet, columns: tuple[str, ...], keys: tuple[str, ...], same: str
 ) -> str:
     """Write the insert that changes a row with the same keys, if it may be reached.
 
@@ -57,7 +57,7 @@ def merge(
 
 
 @lru_cache(1024)
-def ignore(target: Target, columns: tuple[str, ...], keys: tuple[str, ...]) -> str:
+def ignore(target: RowSet, columns: tuple[str, ...], keys: tuple[str, ...]) -> str:
     """Write the insert that leaves alone what is there.
 
     It answers a row for each row, in order: its place, and `id`, which is null when one
@@ -86,7 +86,7 @@ def _listed(keys: tuple[str, ...]) -> str:
 
 
 def _numbered(values: list[str], start: int) -> str:
-    """Call values c1, c2, …: a column may have any name, also one of ours."""
+    """Call values c1, c2, …: a column may have any name, also one used here."""
     return ", ".join(f"{value} as c{n}" for n, value in enumerate(values, start))
 
 
@@ -102,7 +102,7 @@ def _made(table: Table, keys: tuple[str, ...], numbers: tuple[int, ...]) -> str:
     )
 
 
-def _same(target: Target, keys: tuple[str, ...], numbers: tuple[int, ...]) -> str:
+def _same(target: RowSet, keys: tuple[str, ...], numbers: tuple[int, ...]) -> str:
     parts = reached(target, "t", marks())
     parts += [
         f"t.{quote(key)} = {_given(target.table, key, number)}"
@@ -112,7 +112,7 @@ def _same(target: Target, keys: tuple[str, ...], numbers: tuple[int, ...]) -> st
 
 
 @lru_cache(1024)
-def look_up(target: Target, keys: tuple[str, ...]) -> str:
+def look_up(target: RowSet, keys: tuple[str, ...]) -> str:
     """Write the look for rows with the same keys; lists are those of the keys alone."""
     table, start = target.table, 2 if target.owned else 1
     values, source = rows_in_order(table, keys, start)

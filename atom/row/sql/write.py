@@ -11,7 +11,7 @@ from atom.postgres.identifier import public, quote, quote_all
 from atom.row.sql import group
 from atom.row.sql.clause import reached, where
 from atom.row.sql.group import Shape
-from atom.row.sql.statement import KEY, Target, marks
+from atom.row.sql.statement import KEY, RowSet, marks
 
 
 def _cast(column: LiveColumn, mark: str) -> str:
@@ -70,8 +70,8 @@ def rows_in_order(
 def insert_many(table: Table, columns: tuple[str, ...]) -> str:
     """Write the insert of any number of rows, one parameter (a list) for each column.
 
-    It answers one array of ids, in the order of the rows. Should a trigger leave a row
-    out, nobody could tell which id is whose: dividing by zero then undoes it all.
+    It returns one array of ids, in the order of the rows. If a trigger leaves a row
+    out, ids could not be matched to rows: a division by zero undoes the statement.
     """
     values, source = rows_in_order(table, columns, 1)
     return (
@@ -90,7 +90,7 @@ def _assigned(table: Table, columns: tuple[str, ...], start: int) -> str:
 
 
 @lru_cache(1024)
-def update(target: Target, columns: tuple[str, ...]) -> str:
+def update(target: RowSet, columns: tuple[str, ...]) -> str:
     """Write the update of one row: its id, then a value for each column."""
     taken = marks()
     parts = [*reached(target, "t", taken), f"t.{quote(KEY)} = {next(taken)}::bigint"]
@@ -104,7 +104,7 @@ def update(target: Target, columns: tuple[str, ...]) -> str:
 
 @lru_cache(1024)
 def update_many(
-    target: Target,
+    target: RowSet,
     columns: tuple[str, ...],
     partial: tuple[str, ...],
     same: tuple[str, ...],
@@ -112,8 +112,8 @@ def update_many(
     """Write the update of rows, each with values of its own.
 
     Parameters: a list of ids; a list for each column; for each of the `partial` ones a
-    list that tells which rows have it (the others keep theirs); a value for each of the
-    `same`. It answers one array of the ids that were there.
+    list of flags for the rows that have it (the others keep theirs); a value for each
+    of the `same`. It returns one array of the ids that exist.
     """
     taken = marks()
     parts = reached(target, "t", taken)
@@ -143,7 +143,7 @@ def update_many(
 
 
 @lru_cache(1024)
-def update_ids(target: Target, columns: tuple[str, ...]) -> str:
+def update_ids(target: RowSet, columns: tuple[str, ...]) -> str:
     """Write the update of rows by a list of ids, then a value for each column."""
     which = _by_ids(target)
     start = 3 if target.owned else 2
@@ -154,13 +154,13 @@ def update_ids(target: Target, columns: tuple[str, ...]) -> str:
 
 
 @lru_cache(1024)
-def delete_ids(target: Target) -> str:
+def delete_ids(target: RowSet) -> str:
     """Write the delete of rows by a list of ids."""
     return f"delete from {public(target.table.name)} as t{_by_ids(target)}"
 
 
 @lru_cache(1024)
-def delete_any(target: Target, conditions: tuple[Shape, ...]) -> str:
+def delete_any(target: RowSet, conditions: tuple[Shape, ...]) -> str:
     """Write the delete of the rows that meet conditions, at least one.
 
     The last parameter is how many are too many: then none is deleted. It answers how
@@ -171,9 +171,9 @@ def delete_any(target: Target, conditions: tuple[Shape, ...]) -> str:
     """
     if not conditions:
         raise ValueError("a delete needs a condition")
-    taken, judged = marks(), list[str]()
+    taken, value_checks = marks(), list[str]()
     parts = reached(target, "t", taken)
-    parts += [group.render(each, "t", taken, judged) for each in conditions]
+    parts += [group.render(each, "t", taken, value_checks) for each in conditions]
     condition, too_many = where(parts), f"{next(taken)}::bigint"
     name = public(target.table.name)
     return (
@@ -182,11 +182,11 @@ def delete_any(target: Target, conditions: tuple[Shape, ...]) -> str:
         f" gone as (delete from {name} as t{condition}"
         f" and (select count(*) from found) < {too_many} returning 1)"
         " select (select count(*) from found) as found,"
-        f" (select count(*) from gone) as gone{where(judged)}"
+        f" (select count(*) from gone) as gone{where(value_checks)}"
     )
 
 
-def _by_ids(target: Target) -> str:
+def _by_ids(target: RowSet) -> str:
     taken = marks()
     parts = reached(target, "t", taken)
     return where([*parts, f"t.{quote(KEY)} = any({next(taken)}::bigint[])"])
