@@ -20,6 +20,7 @@ LOOK_SECONDS = 0.02
 LEADER_SECONDS = 60.0
 ORPHAN_SECONDS = 0.5
 KILL_SECONDS = 3.0
+UNSEEN_SECONDS = 10.0
 PROC = Path("/proc")
 
 
@@ -49,6 +50,7 @@ def end_all(
         ConfigError: when the leader was not started by Atom, or does not end.
     """
     if not (PROC / "self" / "cwd").exists():
+        _wait_unseen(leader)
         return False
     begun, asked = time.monotonic(), 0
     while living := processes_in(folder, program):
@@ -72,6 +74,17 @@ def end_all(
                 _send(pid, SIGQUIT)
         time.sleep(LOOK_SECONDS)
     return True
+
+
+def _wait_unseen(leader: Callable[[], int | None] | None) -> None:
+    """Without /proc, wait for a moment while a process has the id of the leader."""
+    begun = time.monotonic()
+    while leader and (pid := leader()) and time.monotonic() - begun < UNSEEN_SECONDS:
+        try:
+            os.kill(pid, 0)
+        except OSError:
+            return
+        time.sleep(LOOK_SECONDS)
 
 
 def _require_started_by_atom(pid: int, folder: Path) -> None:

@@ -492,6 +492,7 @@ class TestEnd:
 
     def test_a_busy_backend_does_not_hold_up_the_return(self, tmp_path):
         """A query that runs on after its postmaster died is ended."""
+        machine.proc()
 
         async def compute(url):
             connection = await asyncpg.connect(url)
@@ -542,6 +543,7 @@ class TestOldTraces:
 
     def test_a_server_started_by_hand_is_left_alone(self, tmp_path):
         """A PostgreSQL that is not Atom's is named, not ended."""
+        machine.proc()
         with running(tmp_path):
             pass
         place = tmp_path / ".atom/postgres"
