@@ -39,6 +39,19 @@ def everyday(scene: Scene) -> Iterator[Row]:
     ]
     for pair in pairs:
         yield _row(scene, pair)
+    for name, label, mine in (
+        ("bare-index", "`GET /`", empty),
+        ("bare-cached", "cached GET, memory", cached),
+    ):
+        yield Row(
+            name,
+            label,
+            "bare ASGI callable",
+            asking(scene.atom.url, mine),
+            asking(scene.bare.url, empty),
+            0.7,
+            partial(agree, (scene.atom.url, mine), (scene.bare.url, empty)),
+        )
 
 
 def deep(scene: Scene, rows: int) -> Iterator[Row]:

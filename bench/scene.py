@@ -50,6 +50,7 @@ class Scene:
 
     atom: Served
     byhand: Served
+    bare: Served
     token: str
     postgres_url: str
     folder: Path
@@ -207,7 +208,7 @@ def signup(url: str) -> str:
 
 @contextmanager
 def staged(folder: Path, postgres_url: str, cores: set[int]) -> Iterator[Scene]:
-    """Serve Atom and the app by hand on one database, both kept on the same cores.
+    """Serve Atom, the app by hand and the bare one, kept on the same cores.
 
     Raises:
         BenchError: when the database does not hold the rows.
@@ -224,6 +225,10 @@ def staged(folder: Path, postgres_url: str, cores: set[int]) -> Iterator[Scene]:
         token = signup(atom.url)
         if (rows := asyncio.run(fill(postgres_url))) < ROWS:
             raise BenchError(f"test holds {rows} rows, not {ROWS}")
-        with serve(common, command=by_hand) as byhand:
-            pin(byhand.process.pid, cores)
-            yield Scene(atom, byhand, token, postgres_url, folder, cores)
+        with (
+            serve(common, command=by_hand) as byhand,
+            serve(common, command=(sys.executable, "-m", "bench.bare")) as bare,
+        ):
+            for each in (byhand, bare):
+                pin(each.process.pid, cores)
+            yield Scene(atom, byhand, bare, token, postgres_url, folder, cores)
