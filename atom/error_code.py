@@ -202,7 +202,7 @@ ACCOUNT = (
         "identity.unreadable",
         400,
         "Not a valid username, e-mail or mobile.",
-        "As the message says.",
+        "See the message.",
     ),
     Code("password.too_short", 400, "Shorter than `config_password_min_length`."),
     Code("password.too_long", 400, "Longer than 1,000 characters."),
@@ -335,7 +335,7 @@ OPERATOR = (
         "schema.refused",
         409,
         "The declaration cannot be applied as the rows are. Nothing was changed.",
-        "As the message says.",
+        "See the message.",
     ),
     Code(
         "schema.failed",

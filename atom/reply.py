@@ -27,14 +27,14 @@ def dump(value: Any) -> bytes:
     return orjson.dumps(value, default=_plain, option=OPTIONS)
 
 
-def success(message: Any, **beside: Any) -> Response:
-    """Answer 200 `{"status":1,"message":…}` with whatever stands beside the message."""
-    return Response(dump({"status": 1, "message": message, **beside}), media_type=JSON)
+def success(message: Any, **fields: Any) -> Response:
+    """Answer 200 `{"status":1,"message":…}` with more fields after the message."""
+    return Response(dump({"status": 1, "message": message, **fields}), media_type=JSON)
 
 
-def rows(body: bytes, **beside: Any) -> Response:
+def rows(body: bytes, **fields: Any) -> Response:
     """Answer rows that are JSON already, as PostgreSQL wrote them."""
-    tail = b"," + dump(beside)[1:] if beside else b"}"
+    tail = b"," + dump(fields)[1:] if fields else b"}"
     return Response(b'{"status":1,"message":' + body + tail, media_type=JSON)
 
 

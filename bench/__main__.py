@@ -43,7 +43,7 @@ class Bench:
         self.sent = self.kept = 0
 
     def wants(self, *names: str) -> bool:
-        """Say whether any of these rows is to be measured."""
+        """Whether any of these rows is to be measured."""
         return not self.chosen.only or not set(names).isdisjoint(self.chosen.only)
 
     def add(self, place: int, line: Line) -> None:
@@ -126,7 +126,7 @@ def bench(chosen: argparse.Namespace) -> bool:
             # PostgreSQL and wrk are started from here, and stay where we are.
             keep_on(others)
         else:
-            sys.stdout.write("One core for everything: the ratios say little.\n")
+            sys.stdout.write("One core for everything: the ratios mean little.\n")
         served_on = served_on or set(cores)
         if run.wants(*set(NAMES) - {"start", *GROWTH}):
             with ExitStack() as stack:

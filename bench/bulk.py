@@ -9,11 +9,11 @@ from pathlib import Path
 from bench import copied, table, transfer
 from bench.load import BenchError, Counted, Request, press, read_counts
 from bench.measure import Row, Side, timed
-from bench.scene import Scene, ask, run_beside
+from bench.scene import Scene, ask, run_pinned
 
 
 def digest(url: str, name: str) -> tuple[int, int]:
-    """Return how many rows a table holds, and a sum over what stands in them."""
+    """Return how many rows a table holds, and a sum over their values."""
     return asyncio.run(table.digest(url, name))
 
 
@@ -86,7 +86,7 @@ def _created(scene: Scene) -> Row:
 
     def other(seconds: int) -> Counted:
         command = copied.command("rows", scene.postgres_url, str(seconds))
-        return read_counts(run_beside(scene, command).decode())
+        return read_counts(run_pinned(scene, command).decode())
 
     return Row(
         "bulk",

@@ -1,7 +1,7 @@
 """The reference: the same routes written by hand on FastAPI, asyncpg and orjson.
 
 What a good engineer writes in an afternoon, with nothing that costs time and nothing
-that Atom gives beside the answer: no log, no rate limit, no cache, no revocation.
+that Atom adds to the answer: no log, no rate limit, no cache, no revocation.
 """
 
 import os
@@ -92,7 +92,7 @@ def answer(message: Any) -> Response:
 
 
 async def caller(request: Request) -> int:
-    """Return the id of the user whose token this is."""
+    """Return the id of the user in the token."""
     scheme, _, token = request.headers.get("authorization", "").partition(" ")
     if scheme.lower() != "bearer":
         raise HTTPException(401, "token missing")

@@ -2,7 +2,7 @@
 
 A program of its own, so that it can be kept on the cores a server would have:
 python -m bench.copied rows URL SECONDS, in URL FILE, or out URL QUERY FILE. What
-`rows` counted is told as wrk tells it.
+`rows` counted is printed as wrk prints it.
 """
 
 import asyncio
@@ -22,7 +22,7 @@ OUT = "select * from bench_many"
 
 
 def record(number: int) -> dict[str, Any]:
-    """Make one row as a client sends it; who made it is written beside it."""
+    """Make one row as a client sends it, with its creator."""
     return {
         "account_id": number % 100 + 1,
         "title": f"title {number}",

@@ -59,7 +59,7 @@ def wrk() -> str:
     """Return where wrk is.
 
     Raises:
-        BenchError: saying how to get it.
+        BenchError: naming the package.
     """
     if found := shutil.which("wrk"):
         return found

@@ -11,7 +11,7 @@ from bench.load import CONNECTIONS, BenchError, Counted, Request, press
 from bench.scene import ask, same
 
 WARM_SECONDS = 2  # twenty connections are opened in it
-NUMBERS = (1, 7, 50)  # tried before a request whose path ends with a number is measured
+NUMBERS = (1, 7, 50)  # tried before a request with a number at the end of its path
 
 Side = Callable[[int], Counted]
 
@@ -30,7 +30,7 @@ class Row:
     times: int = 1  # rows that go with one request
     is_cost: bool = False  # the aim is the most that the other way round may come to
     warms: bool = True
-    counted: int = 1  # sides whose requests are in the log of Atom: 0, 1 or 2
+    counted: int = 1  # sides with requests in the log of Atom: 0, 1 or 2
 
 
 @dataclass(frozen=True)
@@ -94,7 +94,7 @@ def measure(row: Row, rounds: int, seconds: int) -> tuple[list[list[Counted]], i
 
 
 def compared(row: Row, counts: Sequence[Sequence[Counted]]) -> Line:
-    """Put medians beside each other."""
+    """Compare the medians."""
     mine, other = (median(c.per_second for c in side) * row.times for side in counts)
     ratio = other / mine if row.is_cost else mine / other
     reached = ratio <= row.least if row.is_cost else ratio >= row.least

@@ -12,7 +12,7 @@ PACKAGES = ("fastapi", "starlette", "uvicorn", "uvloop", "asyncpg", "orjson")
 
 
 def machine() -> str:
-    """Say what was measured on."""
+    """Return a line about the machine."""
     model = platform.processor() or platform.machine()
     cpu = Path("/proc/cpuinfo")
     if cpu.is_file():

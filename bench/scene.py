@@ -1,4 +1,4 @@
-"""What the bench stands on: a database, Atom, and the app written by hand beside it."""
+"""What the bench runs on: a database, Atom, and the app written by hand."""
 
 import asyncio
 import json
@@ -58,7 +58,7 @@ class Scene:
 
     @property
     def bearer(self) -> dict[str, str]:
-        """The header that says who asks."""
+        """The header with the token of the user."""
         return {"Authorization": f"Bearer {self.token}"}
 
 
@@ -88,7 +88,7 @@ def pin(process: int, cores: set[int]) -> None:
 
 
 def own_cores() -> set[int]:
-    """Return the cores this process may use; none where that is not told (Linux)."""
+    """Return the cores this process may use; none where that is unknown (Linux)."""
     return os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else set()
 
 
@@ -98,11 +98,11 @@ def keep_on(cores: set[int]) -> None:
         os.sched_setaffinity(0, cores)
 
 
-def run_beside(scene: Scene, command: Sequence[str], seconds: int = 600) -> bytes:
+def run_pinned(scene: Scene, command: Sequence[str], seconds: int = 600) -> bytes:
     """Run a program on the cores of the servers. Return what it wrote.
 
     Raises:
-        BenchError: when it fails, with what it said.
+        BenchError: when it fails, with what it printed.
     """
     before = own_cores()
     keep_on(scene.cores)
@@ -116,13 +116,13 @@ def run_beside(scene: Scene, command: Sequence[str], seconds: int = 600) -> byte
     finally:
         keep_on(before)
     try:
-        out, said = process.communicate(timeout=seconds)
+        out, errors = process.communicate(timeout=seconds)
     except subprocess.TimeoutExpired:
         process.kill()
         process.communicate()
         raise BenchError(f"{command[0]} took longer than {seconds} s") from None
     if process.returncode:
-        raise BenchError(f"{command[0]} failed:\n{said.decode(errors='replace')}")
+        raise BenchError(f"{command[0]} failed:\n{errors.decode(errors='replace')}")
     return out
 
 
@@ -169,7 +169,7 @@ def ask(url: str, request: Request, number: int = 1) -> Any:
 
 
 def same(one: Any, other: Any) -> bool:
-    """Say whether two answers mean the same: times may be written in two ways.
+    """Whether two answers mean the same: times may be written in two ways.
 
     >>> same({"at": "2026-01-01T00:00:00Z"}, {"at": "2026-01-01T00:00:00+00:00"})
     True

@@ -65,7 +65,7 @@ MANY = """
     select '2026-01-01'::timestamptz + number * interval '1 second', 1,
         1 + number % ($1::int / $2::int), 'title ' || number, number % 9973 / 4.0,
         number % 2,
-        case when number % 10 = 0 then 'called, and said "later"'
+        case when number % 10 = 0 then 'called, and heard "later"'
             when number % 3 > 0 then 'paid by card' end
     from generate_series(1, $1::int) number
 """
@@ -172,7 +172,7 @@ async def count(postgres_url: str, table: str) -> int:
 
 
 async def digest(postgres_url: str, table: str) -> tuple[int, int]:
-    """Return how many rows a table holds, and a sum over what stands in them."""
+    """Return how many rows a table holds, and a sum over their values."""
     columns = ", ".join(PLAIN_COLUMNS)
     connection = await asyncpg.connect(postgres_url)
     try:

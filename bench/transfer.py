@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 
 from bench import copied, table
 from bench.load import BenchError
-from bench.scene import Scene, run_beside
+from bench.scene import Scene, run_pinned
 from embedded import binaries
 
 BLOCK_BYTES = 256 * 1024
@@ -32,9 +32,9 @@ class Reference:
 
 
 def psql() -> str | None:
-    """Return where psql is: in the PATH, or beside a PostgreSQL that can be run."""
-    beside = [str(each.folder / "psql") for each in binaries.all_postgres()]
-    return shutil.which("psql") or next(filter(os.path.isfile, beside), None)
+    """Return where psql is: in the PATH, or next to a PostgreSQL that can be run."""
+    nearby = [str(each.folder / "psql") for each in binaries.all_postgres()]
+    return shutil.which("psql") or next(filter(os.path.isfile, nearby), None)
 
 
 def reference(scene: Scene, file: Path) -> Reference:
@@ -45,9 +45,9 @@ def reference(scene: Scene, file: Path) -> Reference:
         sample = copied.command("out", url, SAMPLE, "/dev/stdout")
         return Reference(
             "COPY of the raw file by asyncpg",
-            lambda: run_beside(scene, copied.command("in", url, str(file))),
-            lambda: run_beside(scene, take),
-            lambda: run_beside(scene, sample),
+            lambda: run_pinned(scene, copied.command("in", url, str(file))),
+            lambda: run_pinned(scene, take),
+            lambda: run_pinned(scene, sample),
         )
     columns = ", ".join(table.PLAIN_COLUMNS)
     asked = [program, url, "-X", "-q", "-v", "ON_ERROR_STOP=1", "-c"]
@@ -56,14 +56,14 @@ def reference(scene: Scene, file: Path) -> Reference:
     show = f"\\copy ({SAMPLE}) to stdout csv header"
     return Reference(
         r"`psql \copy`",
-        lambda: run_beside(scene, [*asked, bring_in]),
-        lambda: run_beside(scene, [*asked, take_out]),
-        lambda: run_beside(scene, [*asked, show]),
+        lambda: run_pinned(scene, [*asked, bring_in]),
+        lambda: run_pinned(scene, [*asked, take_out]),
+        lambda: run_pinned(scene, [*asked, show]),
     )
 
 
 def _parts(file: Path) -> tuple[bytes, bytes]:
-    """Write what stands before and after the file in a form."""
+    """Return the parts of a form before and after the file."""
     fields = {"mode": "create", "table": "bench_into"}
     before = "".join(
         f"{FORM.format(name)}\r\n\r\n{value}\r\n" for name, value in fields.items()
@@ -113,9 +113,9 @@ def bring(scene: Scene, file: Path, number: int) -> None:
         "Content-Length": str(size),
     }
     with _opened(scene, "/root/postgres-import", _form(file), headers) as answer:
-        told = json.load(answer)
-    if told["message"] != number:
-        raise BenchError(f"import answered {told}")
+        imported = json.load(answer)
+    if imported["message"] != number:
+        raise BenchError(f"import answered {imported}")
 
 
 def _export(scene: Scene, query: str) -> http.client.HTTPResponse:

@@ -1,16 +1,20 @@
 """What happens to any request.
 
-address       the address of the client; what trusted proxies report
-tier          what the first segment of a path requires
-route         the routes of the application, as a table
-policy        one `config_api` entry, parsed
-policy_table  the policy of each route
-compress      gzip
-exchange      one request and its response, as the steps see them
-step/         the pipeline, one `config_api` key to a file
-pipeline      the steps in order
-middleware    finds the route, runs the steps around it
-explain       why a user may or may not call a route
-cors          cross-origin requests of browsers
-application   FastAPI, with nothing in front of the steps
+Each line needs only the lines above it:
+
+    config        the keys of the steps, typed
+    address       the address of the client; what trusted proxies report
+    tier          what the first segment of a path requires
+    route         the routes of the application, as a table
+    policy        one `config_api` entry, parsed
+    policy_table  the policy of each route
+    compress      gzip
+    exchange      one request and its response, as the steps see them
+    step/         the pipeline, one `config_api` key to a file
+    override      which routes may replace others
+    pipeline      the steps in order
+    middleware    finds the route, runs the steps around it
+    explain       why a user may or may not call a route
+    cors          cross-origin requests of browsers
+    application   FastAPI, with nothing in front of the steps
 """

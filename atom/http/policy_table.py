@@ -133,7 +133,7 @@ class PolicyTable:
             problems.append(f"{name}: is_access: 0 does not open an /admin route")
         if policy.id is not None and not (policy.access_required or opened):
             self.remarks.append(
-                f"{name}: the id restricts nobody outside /admin. is_access: 1 checks "
+                f"{name}: the id has no effect outside /admin. is_access: 1 checks "
                 "it, is_access: 0 silences this remark."
             )
         problems.extend(

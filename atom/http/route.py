@@ -44,7 +44,7 @@ class Route:
     endpoint: Callable[..., Any] | None = None
     direct: bool = False
     asynchronous: bool = True
-    same_as: str = ""  # the path whose policy holds here too
+    same_as: str = ""  # the path with the policy of this route too
 
     @property
     def is_template(self) -> bool:

@@ -1,1 +1,9 @@
-"""What is recorded of the work: log lines, rows of `log_api`, the request's context."""
+"""What is recorded of the work.
+
+Each line needs only the lines above it:
+
+    request_context  what surrounds the work of one request
+    log              log lines
+    journal          rows of `log_api`
+    health           whether the database answers
+"""

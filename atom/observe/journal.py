@@ -38,7 +38,7 @@ Row = tuple[Any, ...]
 class PostgresJournal:
     """Buffers rows and writes them in batches with its own task.
 
-    `columns` names what stands where in a row; those the live table lacks are left
+    `columns` names the places of a row; those the live table lacks are left
     out. While the database is down the newest `limit` rows are kept.
     """
 

@@ -22,7 +22,7 @@ LIBRARIES = tuple(
 
 
 class RequestIdFilter(logging.Filter):
-    """Gives every record the id of the request it belongs to."""
+    """Adds the id of its request to every record."""
 
     def filter(self, record: logging.LogRecord) -> bool:
         """Add `request_id`, empty outside of requests; let every record through."""

@@ -38,6 +38,9 @@ READS_BY_NAME = 66  # of config in atom/, outside config/ and client/; never mor
 LISTED = [
     "atom/account",
     "atom/datatype",
+    "atom/http",
+    "atom/http/step",
+    "atom/observe",
     "atom/row",
     "atom/row/sql",
     "atom/sandbox",

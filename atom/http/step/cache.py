@@ -163,7 +163,7 @@ async def _wait(store: Store, key: str, filling: asyncio.Event | None) -> bytes 
 async def _fill(
     exchange: Exchange, proceed: Proceed, store: Store, key: str, seconds: float
 ) -> None:
-    """Let the route answer, and keep what it said if it may be said again."""
+    """Let the route answer, and keep the answer if it may be repeated."""
     mark = await store.begin()
     tables: set[str] = set()
     token = TABLES_READ.set(tables)

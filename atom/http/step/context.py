@@ -27,7 +27,7 @@ NOTED = FORWARDED | {
 
 
 async def open_context(exchange: Exchange, proceed: Proceed) -> None:
-    """Give the request its id, and note the headers that later steps read."""
+    """Set the id of the request, and note the headers that later steps read."""
     scope = exchange.scope
     forwarded: list[tuple[bytes, bytes]] = []
     for name, value in scope["headers"]:

@@ -85,7 +85,7 @@ async def record(exchange: Exchange, proceed: Proceed) -> None:
 
 
 def _applies(policy: RoutePolicy) -> bool:
-    """Whether requests are recorded: those of a probe only where is_log says so."""
+    """Whether requests are recorded: those of a probe only with is_log: 1."""
     _, _, path = policy.name.partition(" ")
     is_probe = path == "/" or policy.tier == "health"
     logged: bool = policy.values.get(IS_LOG.field, not is_probe)

@@ -92,7 +92,7 @@ def _require_root(token: str, key: str) -> None:
 
 
 async def _current(exchange: Exchange, claims: Claims) -> None:
-    """Refuse a token whose user is gone or has revoked it since."""
+    """Refuse a token that was revoked, or that belongs to a deleted user."""
     state = await exchange.ports.users.state(claims.subject)
     if state is None:
         raise Unauthenticated("user not found", code="account.missing")

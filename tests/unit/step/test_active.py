@@ -10,7 +10,7 @@ from tests.unit.step.probe import MY, Known, Route
 
 @pytest.mark.parametrize("mode", ["cache", "database"])
 async def test_inactive_user_is_refused(exchange, mode):
-    """What the token says of it does not matter."""
+    """The claim of the token does not matter."""
     off = UserState(False, frozenset(), 0)
     made = exchange(
         policy=MY, users=Known(off), config={"config_mode_check_is_active": mode}

@@ -28,7 +28,7 @@ async def test_answers_at_once_and_works_after(exchange):
 
 
 async def test_reads_are_refused(exchange):
-    """Nobody would see the answer of a read."""
+    """No client would see the answer of a read."""
     with pytest.raises(ApiError) as caught:
         await run_in_background(exchange(query="is_background=1"), Route())
 
@@ -82,6 +82,6 @@ async def test_a_waiting_request_leaves_no_cycle(exchange):
 
 
 def test_value_must_be_0_or_1():
-    """Anything else is told, never guessed."""
+    """Anything else is refused, never guessed."""
     with pytest.raises(ApiError):
         asked_for("is_background=yes")

@@ -8,7 +8,7 @@ from atom.http.step.concurrency import limit_concurrency
 from tests.unit.step.probe import Route
 
 
-async def test_busy_route_says_so(exchange):
+async def test_a_busy_route_refuses(exchange):
     """What is over the limit is refused at once; room is given back."""
     policy = RoutePolicy(name="GET /busy", values={"concurrency": 1})
     route = Route()

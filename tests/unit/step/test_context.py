@@ -39,7 +39,7 @@ async def test_believes_only_known_proxies(exchange):
     ],
 )
 def test_walks_back_through_trusted_hops(direct, forwarded, expected):
-    """The first address that is not a proxy of ours is the client."""
+    """The first address that is not a trusted proxy is the client."""
     assert expected == address_behind(
         direct, [hop.strip() for hop in forwarded.split(",") if hop], ("10.0.0.0/8",)
     )

@@ -41,8 +41,8 @@ async def test_another_caller_has_a_window_of_his_own(exchange):
     assert 3 == route.reached
 
 
-async def test_answer_says_what_is_left(exchange):
-    """RateLimit headers stand on every answer of a limited route."""
+async def test_an_answer_shows_what_is_left(exchange):
+    """RateLimit headers are on every answer of a limited route."""
     made = exchange(policy=RoutePolicy(values={"rate": RateRule(2, 60)}))
     await limit_rate(made, Route())
 

@@ -18,12 +18,12 @@ async def test_one_row_for_a_request(exchange):
 
     await record(made, inner)
     (row,) = made.ports.journal.rows
-    told = dict(zip(COLUMNS, row, strict=True))
+    recorded = dict(zip(COLUMNS, row, strict=True))
 
     assert (5, 403, "a=1&otp=***") == (
-        told["type"],
-        told["status_code"],
-        told["query_param"],
+        recorded["type"],
+        recorded["status_code"],
+        recorded["query_param"],
     )
 
 

@@ -45,7 +45,7 @@ async def test_refuses(exchange, text, state, code):
 
 
 async def test_bad_token_leaves_a_public_route_anonymous(exchange):
-    """An open route stays open to somebody whose token has gone stale."""
+    """An open route stays open to a caller with a stale token."""
     route = Route()
     made = asking(exchange, "rubbish", policy=RoutePolicy())
     await authenticate(made, route)
@@ -71,7 +71,7 @@ async def test_root_is_closed_without_a_real_key(exchange, key, given):
 
 
 async def test_root_takes_its_key_and_attaches_no_user(exchange):
-    """The operator is nobody's user."""
+    """The operator is not a user."""
     made, route = exchange(policy=RoutePolicy(tier="root")), Route()
     made.authorization = b"bearer " + b"r" * 16
     await authenticate(made, route)
