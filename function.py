@@ -45,7 +45,7 @@ def function_runtime():
 
 
 # Names users know. Each works on `request.app.state.ports`, as trusted code: no owner
-# is checked and every table is open, so say yourself whose rows they are.
+# is checked and every table is open, so restrict the rows yourself.
 
 
 def _ports(source):
@@ -73,7 +73,7 @@ async def function_object_create_postgres(ports, table, object, user_id=None):
 
 
 async def function_object_update_postgres(ports, table, object, user_id=None):
-    """Change the row whose `id` stands in the object. Return that id."""
+    """Change the row with the `id` in the object. Return that id."""
     ports = _ports(ports)
     scope = ports.rules.trusted(user_id)
     return await row.update(ports.database, scope, table, object)

@@ -1,4 +1,4 @@
-"""What the operator does to a running system: its schema, its caches, its questions."""
+"""Operations on a running system: apply the schema, reset caches, look up a user."""
 
 import logging
 from collections.abc import Mapping
@@ -28,20 +28,20 @@ def declaration(ports: Ports) -> Declaration:
     return Declaration.parse(ports.config["config_postgres_schema"])
 
 
-def _lasting(ports: Ports) -> Any:
-    """Return where a session lasts: not behind a pooler."""
+def _direct(ports: Ports) -> Any:
+    """Return where a session lasts: a connection that bypasses the pooler."""
     return ports.config.get("config_postgres_url_direct") or ports.database
 
 
 async def schema_plan(ports: Ports, destructive: bool) -> Plan:
     """Return what applying the declaration would do, and how the database differs."""
-    source = _lasting(ports)
+    source = _direct(ports)
     return await schema.plan(source, declaration(ports), destructive=destructive)
 
 
 async def schema_apply(ports: Ports, destructive: bool) -> RootLogin | None:
-    """Apply the declaration, make the root user once, and tell every worker."""
-    source = _lasting(ports)
+    """Apply the declaration, create the root user once, and notify every worker."""
+    source = _direct(ports)
     await schema.apply(source, declaration(ports), destructive=destructive)
     await read_schema(ports)
     login = None
@@ -54,7 +54,7 @@ async def schema_apply(ports: Ports, destructive: bool) -> RootLogin | None:
 
 
 async def read_schema(ports: Ports) -> None:
-    """Read the catalog again; whatever was derived from the old one goes with it."""
+    """Read the catalog again, and drop what was derived from the old one."""
     live = await catalog.read(ports.database)
     ports.database.catalog = live
     ports.database_read.catalog = live
@@ -67,20 +67,20 @@ async def read_schema(ports: Ports) -> None:
 
 
 async def reset(ports: Ports) -> None:
-    """Have every worker start over; this one has when it returns."""
+    """Reset every worker; this one is done when it returns."""
     await start_over(ports)
     await ports.bus.tell("reset")
 
 
 async def start_over(ports: Ports) -> None:
-    """Read the schema again and forget everything cached."""
+    """Read the schema again and drop everything cached."""
     await read_schema(ports)
     for store in ports.stores.values():
         await store.clear()
 
 
 async def known_user(ports: Ports, user_id: int | None) -> UserState | None:
-    """Return the state of the user `explain` is asked about."""
+    """Return the state of a user, for `explain`."""
     if user_id is None:
         return None
     return await ports.users.fresh(user_id)

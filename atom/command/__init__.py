@@ -1,13 +1,15 @@
 """`python main.py` and the words that may follow it.
 
-serve       check everything, serve, exit with the right code
-welcome     what is printed at the start
-project     what a command works on: config and database
-schema      `schema plan`, `schema apply`
-file        files read and written by a command
-progress    the progress bar
-data        `data import`, `data export`
-program     all commands
+In reading order:
+
+    serve     check everything, serve, exit with the right code
+    welcome   what is printed at the start
+    project   the config and the database of a command
+    schema    `schema plan`, `schema apply`
+    file      files read and written by a command
+    progress  the progress bar
+    data      `data import`, `data export`
+    program   all commands
 """
 
 from collections.abc import Mapping, Sequence

@@ -26,7 +26,7 @@ from atom.transfer.export import Export
 from atom.transfer.load import load
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
-PIPE_CLOSED = 128 + signal.SIGPIPE  # what a shell says of a command nobody reads
+PIPE_CLOSED = 128 + signal.SIGPIPE  # as a shell reports a closed pipe
 IMPORT = """\
 Applies all rows of FILE, or none. A fault is named by line, column and value.
 
@@ -44,7 +44,7 @@ as in the API. Passwords are taken only as Argon2id hashes.
     --mode upsert --on-conflict type,username
   some-command | python main.py data import - --table test --format jsonl
 
-Exit code 0: all is in. 1: nothing is, and why. 2: the words above were not kept to.
+Exit code 0: all is in. 1: nothing is, and why. 2: wrong words.
 130, 143: ended by Ctrl-C or SIGTERM, nothing is in.
 """
 EXPORT = """\
@@ -57,7 +57,7 @@ columns. A file gets its name when it is whole, and only its owner may read it.
 
 
 def _paragraphs(text: str) -> str:
-    """Return a help text whose line breaks are kept."""
+    """Return a help text with its line breaks kept."""
     return "\n\n".join(f"\b\n{part}" for part in text.strip().split("\n\n"))
 
 
@@ -231,8 +231,8 @@ async def _forget(config: Config, table: str) -> None:
         client = await CACHE.open(config, Live())
     except Exception as error:
         sys.stderr.write(
-            f"Redis does not answer ({type(error).__name__}): answers it keeps of"
-            f" {table} may be old for as long as cache_sec says.\n"
+            f"Redis does not answer ({type(error).__name__}): answers cached there"
+            f" of {table} may be stale for as long as their cache_sec.\n"
         )
         return
     try:
@@ -246,7 +246,7 @@ def _export(words: Output, config: Config, url: str) -> int:
         with written(words.output) as out:
             return asyncio.run(_exported(words, config, url, out))
     except BrokenPipeError:
-        # What is still to be flushed at the end has nobody to read it either.
+        # What is flushed at exit cannot be written to the closed pipe either.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return PIPE_CLOSED
     except SystemExit as error:
@@ -292,7 +292,7 @@ async def _exported(words: Output, config: Config, url: str, out: IO[bytes]) -> 
 
 
 def _whole(database: Database, name: str, rules: RowConfig) -> str:
-    """Write the query for a table, and say which columns are left out.
+    """Return the query for a table; report the columns it leaves out.
 
     Raises:
         ApiError: when there is no such table, or nothing of it may leave.

@@ -1,4 +1,4 @@
-"""Files as a command reads and writes them: counted, stoppable, never half there."""
+"""The files of a command: counted, stoppable, and never left half written."""
 
 import gzip
 import os
@@ -14,17 +14,17 @@ from typing import IO, BinaryIO, cast
 from atom.transfer.asked import GZIP
 
 STANDARD = "-"
-LOOK_SECONDS = 0.1  # how long a silent pipe is waited for before somebody may stop it
+LOOK_SECONDS = 0.1  # how often a wait for a silent pipe looks whether to stop
 
 
 class Stopped(Exception):
-    """Somebody asked to stop while we waited for a pipe."""
+    """A stop was requested while waiting for a pipe."""
 
 
 class Feed:
-    """A file that is read once, and from its beginning again to find a line.
+    """A file read once, and again from its beginning to find a line.
 
-    A pipe cannot be read twice: with `keep` what it gave is kept on the disk. Read it
+    A pipe cannot be read twice: with `keep` its bytes are copied to the disk. Read it
     in a thread; `stop` may be called from another.
     """
 
@@ -37,14 +37,14 @@ class Feed:
         self._kept: IO[bytes] | None = None
         if keep and not self._is_file:
             self._kept = tempfile.TemporaryFile()  # noqa: SIM115 - closed by `close`
-        self.total = about.st_size if self._is_file else 0  # 0: nobody knows
+        self.total = about.st_size if self._is_file else 0  # 0: unknown
         self.done = 0
 
     def read(self, size: int = -1) -> bytes:
-        """Return the next bytes, at most so many.
+        """Return the next bytes, at most `size`.
 
         Raises:
-            Stopped: when `stop` was called while nothing came.
+            Stopped: when `stop` was called while waiting.
         """
         if self._again:
             assert self._kept is not None
@@ -62,18 +62,18 @@ class Feed:
         return bool(select.select([self._file], [], [], LOOK_SECONDS)[0])
 
     def seek(self, place: int) -> int:
-        """Go back to the beginning, the only place we ever go back to."""
+        """Go back to the beginning; no other position is asked for."""
         if self._kept is not None:
             self._again = True
             return self._kept.seek(place)
         return self._file.seek(place)
 
     def stop(self) -> None:
-        """Wait no longer for a pipe."""
+        """Stop waiting for a pipe."""
         self._stopped = True
 
     def close(self) -> None:
-        """Let go of what was kept."""
+        """Remove the copy of a pipe."""
         if self._kept is not None:
             self._kept.close()
 
@@ -94,8 +94,8 @@ def fed(name: str, *, keep: bool) -> Iterator[Feed]:
 def written(name: str) -> Iterator[IO[bytes]]:
     """Open a file to write, or standard output for `-`.
 
-    What is a file gets its name only when all is written, and is then readable by its
-    owner alone. One that ends with .gz is compressed.
+    A regular file gets its name only when all is written, and only its owner may read
+    it. A name that ends with .gz is compressed.
     """
     if name == STANDARD:
         with open(sys.stdout.fileno(), "wb", closefd=False) as out:
@@ -107,9 +107,9 @@ def written(name: str) -> Iterator[IO[bytes]]:
             yield out
         return
     try:
-        number, beside = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+        number, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     except OSError as error:
-        error.filename = name  # what was asked for, not what stands beside it
+        error.filename = name  # the name given, not the temporary one
         raise
     try:
         with open(number, "wb") as out:
@@ -120,7 +120,7 @@ def written(name: str) -> Iterator[IO[bytes]]:
                 yield out
             out.flush()
             os.fsync(out.fileno())
-        os.replace(beside, path.resolve())
+        os.replace(temporary, path.resolve())
     except BaseException:
-        os.unlink(beside)
+        os.unlink(temporary)
         raise

@@ -1,8 +1,4 @@
-"""How far an import or an export is: a bar where somebody watches, and a last line.
-
-Our own few lines: a bar by bytes with a number of rows beside it, in one place that is
-drawn over, is less code than telling a library to show just that.
-"""
+"""The progress of an import or export: a bar on a terminal, and a last line."""
 
 import asyncio
 import shutil
@@ -21,7 +17,7 @@ CLEAR = "\r\x1b[K"
 
 @dataclass(frozen=True, slots=True)
 class State:
-    """What there is to show at one moment; `total` is 0 where nobody knows it."""
+    """The progress at one moment; `total` is 0 when it is unknown."""
 
     done: int  # bytes
     total: int
@@ -31,7 +27,7 @@ class State:
 
 
 def megabytes(size: float) -> str:
-    """Write a number of bytes.
+    """Return a number of bytes as text.
 
     >>> megabytes(1_234_567)
     '1.2 MB'
@@ -40,7 +36,7 @@ def megabytes(size: float) -> str:
 
 
 def clock(seconds: float) -> str:
-    """Write a span of time.
+    """Return a span of time as text.
 
     >>> clock(75), clock(3675)
     ('1:15', '1:01:15')
@@ -51,7 +47,7 @@ def clock(seconds: float) -> str:
 
 
 def line(state: State, width: int) -> str:
-    """Write the bar, no wider than the terminal.
+    """Return the bar, not wider than the terminal.
 
     >>> print(line(State(50_000_000, 100_000_000, 600_000, 2.0), 80))
     [##########----------]  50%  50.0 of 100.0 MB  600,000 rows  300,000 rows/s  0:
@@ -78,14 +74,14 @@ def line(state: State, width: int) -> str:
 
 
 def ended(verb: str, what: str, rows: int, size: int, seconds: float) -> str:
-    """Write the line at the end.
+    """Return the line at the end.
 
     >>> ended("Imported", "into test", 1000, 2_000_000, 0.5)
     'Imported 1,000 rows into test: 2.0 MB in 0.5 s, 2,000 rows/s.'
     """
     pace = f"{rows / max(seconds, 0.001):,.0f} rows/s"
-    said = f"{rows:,} row{'s' if rows != 1 else ''}"
-    return f"{verb} {said} {what}: {megabytes(size)} in {seconds:.1f} s, {pace}."
+    count = f"{rows:,} row{'s' if rows != 1 else ''}"
+    return f"{verb} {count} {what}: {megabytes(size)} in {seconds:.1f} s, {pace}."
 
 
 class Bar:
@@ -113,7 +109,7 @@ class Bar:
 
     @property
     def seconds(self) -> float:
-        """How long it has been."""
+        """The seconds since the start."""
         return asyncio.get_running_loop().time() - self._began
 
     async def _draw(self) -> None:

@@ -1,4 +1,4 @@
-"""`python main.py`: check everything, bring what is missing, serve, exit right."""
+"""`python main.py`: check everything, start what is missing, serve, exit correctly."""
 
 import asyncio
 import ctypes
@@ -35,7 +35,7 @@ WORKER = "__mp_main__"  # what a spawned worker calls the main.py it was started
 
 
 def print_config_error(kind: type[BaseException], error: Any, trace: Any) -> None:
-    """Print a ConfigError as the list it is; anything else with its traceback."""
+    """Print a ConfigError as a list of problems, anything else with its traceback."""
     if issubclass(kind, ConfigError):
         sys.stderr.write(f"{error}\n")
         return
@@ -43,7 +43,7 @@ def print_config_error(kind: type[BaseException], error: Any, trace: Any) -> Non
 
 
 def refuse(problems: Sequence[str], remarks: Sequence[str]) -> None:
-    """Do not start with problems; a worker exits in the way its parent understands.
+    """Raise when there are problems; a worker exits with the code its parent knows.
 
     Raises:
         ConfigError: with all of them.
@@ -57,29 +57,29 @@ def refuse(problems: Sequence[str], remarks: Sequence[str]) -> None:
     raise SystemExit(FAILED)
 
 
-class Ending:
-    """Turns the first SIGTERM or SIGINT into a clean end with exit code 0.
+class Shutdown:
+    """Turns the first SIGTERM or SIGINT into an exit with code 0.
 
-    uvicorn takes them over while it serves and raises them again when it has stopped.
-    Those that come after the first must not disturb the putting away.
+    uvicorn handles them while it serves and raises them again once it has stopped. The
+    later ones are ignored, so that they do not interrupt the shutdown.
     """
 
     def __init__(self) -> None:
-        self._asked = False
+        self._requested = False
         self._task: asyncio.Task[None] | None = None
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, self._stop)
 
     def _stop(self, number: int, frame: FrameType | None) -> None:
-        if self._asked:
+        if self._requested:
             return
-        self._asked = True
+        self._requested = True
         if self._task is None:
             raise SystemExit(0)
         self._task.get_loop().call_soon_threadsafe(self._task.cancel)
 
     def run(self, work: Coroutine[Any, Any, None]) -> None:
-        """Do asynchronous work before serving; a signal cancels it."""
+        """Run a coroutine before serving; a signal cancels it."""
 
         async def cancellable() -> None:
             self._task = asyncio.current_task()
@@ -95,7 +95,7 @@ class Ending:
 
 
 def require_free_port(host: str, port: int) -> None:
-    """Find out now whether the port is free: workers could only say so too late.
+    """Raise now when the port is taken: workers would find out too late.
 
     Raises:
         ConfigError: naming the port and the key to change.
@@ -115,7 +115,7 @@ def require_free_port(host: str, port: int) -> None:
 
 
 async def require_direct_connection(url: str, seconds: float) -> None:
-    """Connect, and prove that a session lasts as long as its connection.
+    """Connect, and check that a session lasts as long as its connection.
 
     Raises:
         ConfigError: when it does not answer, or a transaction pooler is in between.
@@ -129,7 +129,7 @@ async def require_direct_connection(url: str, seconds: float) -> None:
 
 
 def end_with_parent() -> None:
-    """Have the kernel ask this worker to stop when the process that started it ends.
+    """Make the kernel send SIGTERM to this worker when its parent ends.
 
     Source: prctl(2), PR_SET_PDEATHSIG. The parent may have ended before the call.
     """
@@ -142,9 +142,10 @@ def end_with_parent() -> None:
 
 
 def is_primary(name: str) -> bool:
-    """Tell whether the process whose main.py has this name is the one to say hello.
+    """Whether this process, with this name of its main.py, prints the welcome.
 
-    Our own parent has said it before its workers; other parents leave it to the first.
+    Our parent prints it before its workers start; under other parents the first worker
+    does.
     """
     first = current_process().name in {"MainProcess", "SpawnProcess-1"}
     return first and name != WORKER
@@ -154,19 +155,19 @@ def run(app: "FastAPI", runtime: Runtime) -> NoReturn:
     """Serve until stopped. Exit 0 when asked to stop, non-zero if it never served."""
     config = runtime.config
     workers = config["config_workers"]
-    ending = Ending()
+    shutdown = Shutdown()
     try:
         require_free_port(config["config_host"], config["config_port"])
         with runtime.servers(join=False, workers=workers) as found:
             url = runtime.config["config_postgres_url"]
             seconds = config["config_postgres_connect_timeout_sec"]
             wait = config["config_startup_wait_sec"]
-            ending.run(require_database(url, seconds, wait=wait))
+            shutdown.run(require_database(url, seconds, wait=wait))
             if direct := config["config_postgres_url_direct"]:
                 key = "config_postgres_url_direct"
-                ending.run(require_database(direct, seconds, key, wait=wait))
+                shutdown.run(require_database(direct, seconds, key, wait=wait))
             if workers > 1:
-                ending.run(preflight(app))
+                shutdown.run(preflight(app))
                 os.environ.update(found | {"config_is_postgres_init": "0"})
             code = serve_workers(config) if workers > 1 else serve_one(app, config)
     except ConfigError as error:
@@ -186,17 +187,17 @@ def serve_one(app: "FastAPI", config: Config) -> int:
 
 
 async def preflight(app: "FastAPI") -> None:
-    """Start and stop once: a fault is told once, and tables are made by one process.
+    """Start and stop once: one report of a problem, one process that makes tables.
 
     Raises:
-        ConfigError: what a worker would have met.
+        ConfigError: as a worker would.
     """
     async with app.router.lifespan_context(app):
         pass
 
 
 def serve_workers(config: Config) -> int:
-    """Keep workers serving. Return the exit code: not 0 when one could not start."""
+    """Run the workers. Return the exit code: not 0 when one could not start."""
     settings = _settings(f"{WORKER}:app", config)
     workers = Multiprocess(settings, [settings.bind_socket()])
     workers.run()

@@ -1,11 +1,14 @@
 """Config: every key, the layers it is read from, and the files a user adds.
 
-parse    parsers of single values
-merge    the dicts that several files add to, over layer 0
-resolve  a key as data; the layers merged into one config
-keys     KEYS: every key
-part     PostgreSQL and Redis given in parts
-door     DOORS: every way to extend Atom, found and imported
-check    what is wrong with a config, all at once
-read     config files, `.env` and the environment
+In reading order:
+
+    parse    parsers of single values
+    merge    the dicts that several files add to, over layer 0
+    resolve  a key as data; the layers merged into one read-only config
+    keys     KEYS: every key
+    part     PostgreSQL and Redis given in parts
+    door     DOORS: every way to extend Atom, found and imported
+    read     config files, `.env` and the environment
+    check    problems of config as a whole
+    view     typed views, one for each shelf
 """

@@ -1,4 +1,4 @@
-"""Whether config as a whole can be served: what no single value can tell."""
+"""Problems of config as a whole, which no single value shows."""
 
 from collections.abc import Mapping
 from typing import Any
