@@ -6,7 +6,7 @@ from fastapi import Response
 from atom import openapi, reply
 from atom.account import access
 from atom import row
-from atom.row import payload, queue, upsert
+from atom.row import payload, writer, upsert
 from atom.openapi import answers, documented
 from atom.row.sql.query_string import parameters
 
@@ -35,7 +35,7 @@ async def route_admin_object_create(request: Request) -> Response:
         update = request.app.state.policies.match("http", "PUT", "/admin/object-update")
         await access.require_too(ports, request.state.user, update.policy.id)
     body = payload.parsed(await request.body())
-    return reply.success(await queue.create(ports, reach, asked, body))
+    return reply.success(await writer.create(ports, reach, asked, body))
 
 
 @router.put(

@@ -6,7 +6,7 @@ from fastapi import Response
 from atom import openapi, reply
 from atom.account import update
 from atom import row
-from atom.row import payload, queue
+from atom.row import payload, writer
 from atom.openapi import answers, documented
 from atom.row.sql.query_string import parameters
 
@@ -32,7 +32,7 @@ async def route_my_object_create(request: Request) -> Response:
     ports, reach = mine(request)
     asked = parameters(request.scope["query_string"], queue.PARAMETERS)
     body = payload.parsed(await request.body())
-    return reply.success(await queue.create(ports, reach, asked, body))
+    return reply.success(await writer.create(ports, reach, asked, body))
 
 
 @router.post(

@@ -13,7 +13,7 @@ from fastapi import Path as Named
 from atom import openapi, reply
 from atom.errors import NotFound
 from atom import operation as operator
-from atom.row.visibility import visible
+from atom.row.scope import visible
 from atom.openapi import failures
 from function import ROOT
 

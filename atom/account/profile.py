@@ -11,8 +11,8 @@ from weakref import WeakKeyDictionary
 from atom.errors import NotFound
 from atom.port import Ports
 from atom.postgres.catalog import Table
-from atom.row.sql.clause import select_list
-from atom.row.visibility import view
+from atom.row.scope import visible_columns
+from atom.row.sql.statement import select_list
 
 TOUCH_SECONDS = 60
 TOUCHED_MAX = 10_000
@@ -29,7 +29,7 @@ async def profile(ports: Ports, user_id: int) -> bytes:
     Raises:
         NotFound: `account.missing`.
     """
-    row = await ports.database.value(read(view(ports, "users")), user_id)
+    row = await ports.database.value(read(visible_columns(ports, "users")), user_id)
     if row is None:
         raise NotFound("user not found", code="account.missing")
     touches = _touches.setdefault(ports.database, Touches())

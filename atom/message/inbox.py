@@ -7,8 +7,8 @@ from urllib.parse import urlencode
 from atom.errors import ApiError
 from atom.message import statement as message
 from atom.port import Ports
+from atom.row.scope import visible_columns
 from atom.row.sql import query_string, read_plan
-from atom.row.visibility import view
 
 DELETE = {
     "all": "delete from message where created_by_id = $1 or user_id = $1",
@@ -61,7 +61,7 @@ async def _read(
     *others: int,
     mark: bool,
 ) -> bytes:
-    table = view(ports, message.TABLE)
+    table = visible_columns(ports, message.TABLE)
     message.require(table)
     wanted = {name: value for name, value in page.items() if value is not None}
     asked = query_string.parse(

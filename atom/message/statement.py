@@ -11,8 +11,8 @@ from functools import lru_cache
 from atom.errors import ApiError
 from atom.postgres.catalog import Table
 from atom.postgres.identifier import quote_all
-from atom.row.sql.clause import json_text, ordered, select_list
 from atom.row.sql.query import Order
+from atom.row.sql.statement import json_text, ordered, select_list
 
 TABLE = "message"
 NEEDED = ("id", "created_by_id", "user_id", "is_read")

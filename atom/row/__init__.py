@@ -2,19 +2,16 @@
 
 Read in this order; each module needs only those above it:
 
-    visibility   the columns of a table that may be shown
     scope        which tables, rows and columns a caller reaches
-    relatives    what a caller reaches of the tables around one
     payload      the values of a body, parsed by the columns they are for
     explain_error  which column, filter or row it is that PostgreSQL refuses
     read         rows read
     insert       rows added, one or many in one statement
     write        rows created, changed and deleted
     many         rows of several tables, later ones referring to earlier ones
-    unique       the unique rules of a table
     upsert       rows that may be there already
     batch        rows of several callers, added in one statement
-    queue        who writes the rows of a request, and when
+    writer       who writes the rows of a request, and when
 """
 
 from atom.row.many import create_many

@@ -12,11 +12,10 @@ from atom.postgres.catalog import Catalog
 from atom.postgres.database import Database
 from atom.postgres.errors import Unplaced
 from atom.row.explain_error import find_filter
-from atom.row.relatives import ReachedRelatives
-from atom.row.scope import RowConfig, RowScope
+from atom.row.scope import RowConfig, RowScope, ScopedRelatives
 from atom.row.sql import cursor, parent, query_string, read_plan
 from atom.row.sql.query import Query
-from atom.row.sql.select import COUNTED_MAX
+from atom.row.sql.read_plan import COUNTED_MAX
 from atom.row.sql.statement import RowSet, Statement
 
 REMEMBERED_MAX_BYTES = 1024
@@ -127,12 +126,12 @@ def _prepare(catalog: Catalog, rules: RowConfig, tier: str, raw: bytes) -> Prepa
     query = _parsed(raw, rules)
     # Any caller of the tier will do: its id is bound when the statement runs.
     scope = RowScope(rules, tier, None if tier == "public" else 0)
-    target = scope.readable(catalog, query.table)
+    row_set = scope.readable(catalog, query.table)
     view = scope.visible_columns(catalog, query.table)
     users = scope.creators(catalog) if query.creator_keys else None
-    relatives = ReachedRelatives(scope, catalog) if query.relations else None
+    relatives = ScopedRelatives(scope, catalog) if query.relations else None
     return Prepared(
-        read_plan.read(query, target, view, users, relatives),
+        read_plan.read(query, row_set, view, users, relatives),
         query.cursor is not None,
         query.is_count,
         bool(query.cursor),
@@ -155,12 +154,12 @@ async def parents(database: Database, scope: RowScope, raw: bytes) -> bytes:
     """
     query = parent.parse(query_string.decoded(raw), scope.rules.limit_max)
     catalog = database.catalog
-    target = scope.readable(catalog, query.table)
+    row_set = scope.readable(catalog, query.table)
     child = scope.visible_columns(catalog, query.table)
     read_plan.column(child, query.parent_column)  # first, so that a misspelt one is 400
-    view = scope.parents(catalog, target, query.parent_table, query.parent_column)
+    view = scope.parents(catalog, row_set, query.parent_table, query.parent_column)
     owned = view.name != "users" and view.name not in scope.rules.public_read
-    statement = parent.read(query, target, child, RowSet(view, owned=owned))
+    statement = parent.read(query, row_set, child, RowSet(view, owned=owned))
     note_read(query.table, query.parent_table)
     values = statement.bound(scope.owner)
     try:

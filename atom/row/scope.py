@@ -1,17 +1,20 @@
-"""Which rows, tables and columns a caller reaches on the generic row routes.
+"""Which tables, rows and columns a caller reaches on the generic row routes.
 
-A `RowScope` is made for one caller of one tier. It hands out targets (rows) and views
-(columns); the statements of `atom.sql` are written of those alone.
+A `RowScope` is made for one caller of one tier. It returns row sets (which rows) and
+visible columns; the statements of `atom.row.sql` are built from those alone.
 """
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
+from types import MappingProxyType
 from typing import Any
 
+from atom.datatype.datatype import datatype
 from atom.errors import ApiError, Forbidden
+from atom.port import Ports
 from atom.postgres.catalog import Catalog, Table, shown, unknown_table
 from atom.row.sql.statement import OWNER, RowSet
-from atom.row.visibility import visible, without
 
 # What the server itself keeps, in any table; only an admin writes some of it.
 MANAGED = frozenset(
@@ -119,7 +122,7 @@ class RowScope:
         """The owner of the rows; None when they do not belong to one user."""
         return self.user_id if self.tier == "my" else None
 
-    def target(self, catalog: Catalog, name: str) -> RowSet:
+    def row_set(self, catalog: Catalog, name: str) -> RowSet:
         """Return the rows of a table this caller reaches.
 
         Raises:
@@ -139,7 +142,7 @@ class RowScope:
         """
         if self.tier == "public" and name not in self.rules.public_read:
             raise not_allowed(name, self.rules.public_read)
-        return self.target(catalog, name)
+        return self.row_set(catalog, name)
 
     def visible_columns(self, catalog: Catalog, name: str) -> Table:
         """Return the columns of a table that may be shown and filtered."""
@@ -153,7 +156,7 @@ class RowScope:
         return without(users, PERSONAL)
 
     def parents(
-        self, catalog: Catalog, target: RowSet, name: str, column: str
+        self, catalog: Catalog, row_set: RowSet, name: str, column: str
     ) -> Table:
         """Return what may be shown of the parents of one's own rows.
 
@@ -167,15 +170,15 @@ class RowScope:
         if name == "users":
             return without(parent, PERSONAL)
         named = {f"{name}_id", f"{name.removesuffix('s')}_id"}
-        if name == target.table.name:
+        if name == row_set.table.name:
             named.add("parent_id")
-        refers = target.table.columns.get(column)
+        refers = row_set.table.columns.get(column)
         if refers is not None and refers.refers == name:
             named.add(column)  # declared, so it may be called as it likes
         if name in self.rules.public_read or (name not in CLOSED and column in named):
             return parent
         raise Forbidden(
-            f"Table '{shown(name)}' is not a parent of '{target.table.name}' by column"
+            f"Table '{shown(name)}' is not a parent of '{row_set.table.name}' by column"
             f" '{shown(column)}'.",
             code="row.table_not_allowed",
             hint=f"A column that refers to it is called {name[:50]}_id, or is declared"
@@ -198,7 +201,7 @@ class RowScope:
         Raises:
             Forbidden: `row.table_not_allowed` on a table with routes of its own.
         """
-        target = self.target(catalog, name)
+        row_set = self.row_set(catalog, name)
         if self.tier not in OPEN and name in CLOSED:
             raise Forbidden(
                 f"Rows of table '{name}' are not written here.",
@@ -207,7 +210,7 @@ class RowScope:
                 if name == "users"
                 else "",
             )
-        return target
+        return row_set
 
     def require_writable(self, table: str, column: str, *, create: bool) -> None:
         """Refuse a column that this caller never writes, however it is spelt.
@@ -241,3 +244,95 @@ def not_allowed(name: str, allowed: frozenset[str]) -> Forbidden:
         code="row.table_not_allowed",
         hint="Open: " + ", ".join(sorted(allowed)) if allowed else "",
     )
+
+
+@lru_cache(16)
+def visible(catalog: Catalog, secret: frozenset[str]) -> Catalog:
+    """Return the catalog without secret columns and bytes: those do not exist outside.
+
+    Every name a caller writes is looked up here, so a secret column looks like
+    one that does not exist.
+    """
+    return Catalog(
+        MappingProxyType(
+            {
+                name: Table(name, _without(table, secret))
+                for name, table in catalog.tables.items()
+            }
+        )
+    )
+
+
+@lru_cache(64)
+def without(table: Table, hidden: frozenset[str]) -> Table:
+    """Return a table without some of its columns."""
+    return Table(table.name, _without(table, hidden))
+
+
+def _without(table: Table, hidden: frozenset[str]) -> Mapping[str, Any]:
+    return MappingProxyType(
+        {
+            name: column
+            for name, column in table.columns.items()
+            if name.casefold() not in hidden
+            and (datatype(column.datatype).element or datatype(column.datatype)).family
+            != "bytes"
+        }
+    )
+
+
+def visible_columns(ports: Ports, name: str) -> Table:
+    """Return a table without secret columns; the same object while it is the same.
+
+    A column with `password` in its name is always secret.
+
+    Raises:
+        NotFound: `sql.unknown_table`.
+    """
+    table = ports.database.catalog.table(name)
+    return _open(table, tuple(ports.config["config_column_secret_list"]))
+
+
+@lru_cache(64)
+def _open(table: Table, secret: tuple[str, ...]) -> Table:
+    hidden = {name.casefold() for name in secret}
+    hidden |= {name for name in map(str.casefold, table.columns) if "password" in name}
+    return without(table, frozenset(hidden))
+
+
+@dataclass(frozen=True, slots=True)
+class ScopedRelatives:
+    """`atom.row.sql.relation.Relatives`, as one caller reaches them."""
+
+    scope: RowScope
+    live: Catalog
+
+    @property
+    def catalog(self) -> Catalog:
+        """Return every table, without secret columns."""
+        return visible(self.live, self.scope.rules.secret)
+
+    def child(self, name: str) -> tuple[RowSet, Table] | None:
+        """Return the rows of a table that this caller may read, None when none are."""
+        try:
+            row_set = self.scope.readable(self.live, name)
+        except ApiError:  # closed to the public, or without an owner on /my
+            return None
+        return row_set, self.scope.visible_columns(self.live, name)
+
+    def parent(self, name: str) -> tuple[RowSet, Table] | None:
+        """Return the rows of a table that may be shown with those that refer to them.
+
+        Anyone can write a row that refers to another, so referring grants nothing: of
+        other tables only what is public is shown, of users what is not personal.
+        """
+        open_to_all = name in self.scope.rules.public_read
+        if self.scope.tier in OPEN:
+            return self.child(name)
+        if name == "users":
+            table = without(self.scope.visible_columns(self.live, name), PERSONAL)
+            return RowSet(self.live.table(name), owned=False), table
+        if open_to_all:
+            view = self.scope.visible_columns(self.live, name)
+            return RowSet(self.live.table(name), owned=False), view
+        return self.child(name) if self.scope.tier == "my" else None

@@ -1,20 +1,21 @@
 """`on_conflict=a,b&mode=merge|ignore`: rows that may be there already."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
+from weakref import WeakKeyDictionary
 
 from atom.errors import ApiError, Conflict, nearest
-from atom.postgres.catalog import Table
+from atom.postgres.catalog import Catalog, Table, shown
 from atom.postgres.database import Database
-from atom.row import payload, unique
+from atom.row import payload
 from atom.row.explain_error import about, naming_columns
 from atom.row.insert import Row, blamed, listed
 from atom.row.scope import RowScope
 from atom.row.sql import upsert
 from atom.row.sql.statement import RowSet, Statement
-from atom.row.unique import Keys
 
+Keys = tuple[str, ...]  # the columns of a rule
 PARAMETERS = ("on_conflict", "mode")
 MODES = ("merge", "ignore")
 
@@ -60,17 +61,17 @@ async def create(
         ApiError: when the columns are not a unique rule, naming those there are.
         Conflict: `row.exists` when merge meets a row that is not the caller's.
     """
-    target = scope.creatable(database.catalog, table)
+    row_set = scope.creatable(database.catalog, table)
     if scope.tier == "public":
         raise ApiError("'on_conflict' is for callers with a token.")
-    keys = await _keys(database, scope, target.table, on_conflict.keys)
+    keys = await _keys(database, scope, row_set.table, on_conflict.keys)
     raw, many = payload.rows(body, scope.rules.write_max)
-    reader = payload.Reader(scope, target.table, create=True)
-    stamps = scope.stamps(target.table, create=True)
+    reader = payload.Reader(scope, row_set.table, create=True)
+    stamps = scope.stamps(row_set.table, create=True)
     read = await reader.listed(raw) if many else [await reader.read(raw[0])]
     rows = [{**row, **stamps} for row in read]
     _require_alike(rows, keys, many)
-    work = _Upsert(database, scope, target, keys, rows, many)
+    work = _Upsert(database, scope, row_set, keys, rows, many)
     ids: list[int] | list[int | None]
     if on_conflict.mode == "merge":
         _require_distinct(rows, keys)
@@ -90,10 +91,10 @@ async def _keys(
     stamps = scope.stamps(table, create=True)
     usable = [
         keys
-        for keys in await unique.rules(database, table.name)
+        for keys in await unique_rules(database, table.name)
         if all(key in stamps or _is_writable(scope, table, key) for key in keys)
     ]
-    return unique.choose(table.name, usable, wanted)
+    return choose_rule(table.name, usable, wanted)
 
 
 def _is_writable(scope: RowScope, table: Table, name: str) -> bool:
@@ -146,7 +147,7 @@ class _Upsert:
 
     database: Database
     scope: RowScope
-    target: RowSet
+    row_set: RowSet
     keys: Keys
     rows: list[Row]
     many: bool  # whether the caller sent a list
@@ -154,12 +155,12 @@ class _Upsert:
     async def merge(self) -> list[int]:
         """Add the rows, or change those with the same keys. Return all ids."""
         names = tuple(sorted(self.rows[0]))
-        stamps = self.scope.stamps(self.target.table, create=False)
-        text = upsert.merge(self.target, names, self.keys, next(iter(stamps), ""))
+        stamps = self.scope.stamps(self.row_set.table, create=False)
+        text = upsert.merge(self.row_set, names, self.keys, next(iter(stamps), ""))
         same = tuple(stamps.values())
         call = self._call(text, names, self.rows, same)
         if not self.many:
-            with about(self.target.table, self.rows[0]):
+            with about(self.row_set.table, self.rows[0]):
                 made: list[int] | None = await self.database.value(*call)
             if made is None:
                 raise self._not_reached()
@@ -176,10 +177,10 @@ class _Upsert:
     async def ignore(self) -> list[int | None]:
         """Add the rows that are not there. Return all ids the caller may know."""
         names = tuple(sorted(self.rows[0]))
-        text = upsert.ignore(self.target, names, self.keys)
+        text = upsert.ignore(self.row_set, names, self.keys)
         call = self._call(text, names, self.rows)
         try:
-            with about(self.target.table, self.rows[0]):
+            with about(self.row_set.table, self.rows[0]):
                 found = await self.database.rows(*call)
         except ApiError as error:
             if not self.many:
@@ -190,7 +191,7 @@ class _Upsert:
         if unknown:
             # A row made while this statement waited is seen only by the next one.
             chosen = [self.rows[place] for place in unknown]
-            text = upsert.look_up(self.target, self.keys)
+            text = upsert.look_up(self.row_set, self.keys)
             late = await self.database.rows(*self._call(text, self.keys, chosen))
             for place, row in zip(unknown, late, strict=True):
                 ids[place] = row["id"]
@@ -204,14 +205,14 @@ class _Upsert:
         same: tuple[Any, ...] = (),
     ) -> tuple[Any, ...]:
         """Return a text and its parameters: the owner, lists of columns, `same`."""
-        values = (*listed(self.target.table, names, rows), *same)
-        statement = Statement(text, values, self.target.owned)
+        values = (*listed(self.row_set.table, names, rows), *same)
+        statement = Statement(text, values, self.row_set.owned)
         return text, *statement.bound(self.scope.owner)
 
     def _not_reached(self) -> Conflict:
         """Return the error for a row that was neither added nor changed."""
         keys = ", ".join(self.keys)
-        if self.target.owned:
+        if self.row_set.owned:
             return Conflict(f"A row with the same {keys} exists and is not yours.")
         return Conflict(f"A trigger leaves out the row with these {keys}.")
 
@@ -224,4 +225,40 @@ class _Upsert:
             _, *values = self._call(text, names, [row], same)
             return text, tuple(values)
 
-        return await blamed(self.database, self.target.table, self.rows, attempt, error)
+        return await blamed(
+            self.database, self.row_set.table, self.rows, attempt, error
+        )
+
+
+# Read once for each catalog: a changed schema is a new catalog.
+_known: WeakKeyDictionary[Catalog, dict[str, list[Keys]]] = WeakKeyDictionary()
+
+
+async def unique_rules(database: Database, table: str) -> list[Keys]:
+    """Return the columns of each unique rule of a table."""
+    catalog = database.catalog
+    if catalog not in _known:
+        known: dict[str, list[Keys]] = {}
+        for row in await database.rows(upsert.UNIQUE):
+            known.setdefault(row["table"], []).append(tuple(row["columns"]))
+        _known[catalog] = known
+    return _known[catalog].get(table, [])
+
+
+def choose_rule(table: str, usable: Sequence[Keys], wanted: Keys) -> Keys:
+    """Return the one of the usable rules that has the wanted columns, in any order.
+
+    Raises:
+        ApiError: `row.no_unique`, naming those there are.
+    """
+    for keys in usable:
+        if set(keys) == set(wanted) and len(keys) == len(wanted):
+            return keys
+    choices = sorted({",".join(keys) for keys in usable})
+    raise ApiError(
+        f"Table '{table}' has no unique rule of '{shown(','.join(wanted))}'.",
+        code="row.no_unique",
+        hint="There is: " + "; ".join(choices) + "."
+        if choices
+        else "It has none that could be named here.",
+    )

@@ -64,20 +64,20 @@ async def update(
         NotFound: `row.missing` when there is no such row, or it is not the caller's.
         ApiError: naming the row (of a list) and the column.
     """
-    target = scope.changeable(database.catalog, table)
+    row_set = scope.changeable(database.catalog, table)
     raw, many = payload.rows(body, scope.rules.write_max)
     ids = _ids(raw, many)
     changes = [{name: row[name] for name in row if name != "id"} for row in raw]
-    reader = payload.Reader(scope, target.table, create=False)
-    stamps = scope.stamps(target.table, create=False)
+    reader = payload.Reader(scope, row_set.table, create=False)
+    stamps = scope.stamps(row_set.table, create=False)
     async with naming_columns(database):
         if many:
             read = await reader.listed(changes)
-            await _update_many(database, scope, target, ids, read, stamps)
+            await _update_many(database, scope, row_set, ids, read, stamps)
         else:
             row = {**await reader.read(changes[0]), **stamps}
-            text, values = _update_one(scope, target, ids[0], row)
-            with about(target.table, row):
+            text, values = _update_one(scope, row_set, ids[0], row)
+            with about(row_set.table, row):
                 changed = await database.value(text, *values)
             if changed is None:
                 raise missing(scope)
@@ -99,17 +99,17 @@ def _ids(rows: Sequence[Mapping[str, Any]], many: bool) -> list[int]:
 
 
 def _update_one(
-    scope: RowScope, target: RowSet, row_id: int, row: Row
+    scope: RowScope, row_set: RowSet, row_id: int, row: Row
 ) -> tuple[str, tuple[Any, ...]]:
-    text = write.update(target, tuple(row))
+    text = write.update(row_set, tuple(row))
     values = (row_id, *row.values())
-    return text, Statement(text, values, target.owned).bound(scope.owner)
+    return text, Statement(text, values, row_set.owned).bound(scope.owner)
 
 
 async def _update_many(
     database: Database,
     scope: RowScope,
-    target: RowSet,
+    row_set: RowSet,
     ids: list[int],
     rows: list[Row],
     stamps: Row,
@@ -117,15 +117,15 @@ async def _update_many(
     """Change rows in one statement; what a row leaves out keeps its value."""
     names = tuple(sorted({name for row in rows for name in row}))
     partial = tuple(n for n in names if any(n not in row for row in rows))
-    table = target.table
-    text = write.update_many(target, names, partial, tuple(stamps))
+    table = row_set.table
+    text = write.update_many(row_set, names, partial, tuple(stamps))
     values = (
         ids,
         *listed(table, names, rows),
         *([name in row for row in rows] for name in partial),
         *stamps.values(),
     )
-    bound = Statement(text, values, target.owned).bound(scope.owner)
+    bound = Statement(text, values, row_set.owned).bound(scope.owner)
     try:
         async with database.transaction() as connection:
             changed = set(await connection.value(text, *bound) or ())
@@ -137,7 +137,7 @@ async def _update_many(
     except ApiError as error:
 
         def attempt(number: int, row: Row) -> tuple[str, tuple[Any, ...]]:
-            return _update_one(scope, target, ids[number], {**row, **stamps})
+            return _update_one(scope, row_set, ids[number], {**row, **stamps})
 
         raise await blamed(database, table, rows, attempt, error) from None
 
@@ -150,14 +150,14 @@ async def update_ids(
     Raises:
         ApiError: naming the ids or the column that cannot be read.
     """
-    target = scope.changeable(database.catalog, table)
+    row_set = scope.changeable(database.catalog, table)
     which = payload.identities(ids, scope.rules.write_max)
-    read = await payload.read(scope, target.table, {column: raw}, create=False)
-    read |= scope.stamps(target.table, create=False)
-    text = write.update_ids(target, tuple(read))
-    statement = Statement(text, (which, *read.values()), target.owned)
+    read = await payload.read(scope, row_set.table, {column: raw}, create=False)
+    read |= scope.stamps(row_set.table, create=False)
+    text = write.update_ids(row_set, tuple(read))
+    statement = Statement(text, (which, *read.values()), row_set.owned)
     async with naming_columns(database):
-        with about(target.table, read):
+        with about(row_set.table, read):
             return await _run(database, scope, statement, table)
 
 
@@ -168,10 +168,10 @@ async def delete_ids(database: Database, scope: RowScope, table: str, ids: Any) 
         ApiError: when the ids cannot be read.
         Conflict: `row.refused` when one of them is protected; then none is deleted.
     """
-    target = scope.changeable(database.catalog, table)
+    row_set = scope.changeable(database.catalog, table)
     which = payload.identities(ids, scope.rules.write_max)
-    text = write.delete_ids(target)
-    return await _run(database, scope, Statement(text, (which,), target.owned), table)
+    text = write.delete_ids(row_set)
+    return await _run(database, scope, Statement(text, (which,), row_set.owned), table)
 
 
 async def delete_any(database: Database, scope: RowScope, raw: bytes) -> int:
@@ -183,23 +183,23 @@ async def delete_any(database: Database, scope: RowScope, raw: bytes) -> int:
         Conflict: `row.refused` when one of them is protected; then none is deleted.
     """
     fixed, filters = query_string.split(query_string.decoded(raw), ("table",))
-    target = scope.changeable(database.catalog, fixed["table"])
+    row_set = scope.changeable(database.catalog, fixed["table"])
     if not filters:
         raise ApiError(
             "At least one filter is needed.", hint="For example title==,old."
         )
-    view = scope.visible_columns(database.catalog, target.table.name)
+    view = scope.visible_columns(database.catalog, row_set.table.name)
     shapes, values = read_plan.conditions(view, filters)
     most = scope.rules.write_max
-    text = write.delete_any(target, shapes)
-    statement = Statement(text, (*values, most + 1), target.owned)
+    text = write.delete_any(row_set, shapes)
+    statement = Statement(text, (*values, most + 1), row_set.owned)
     async with naming_filters(database, view, filters):
         counts = await database.row(text, *statement.bound(scope.owner))
     assert counts is not None  # a select of two counts
     if counts["found"] > most:
         raise payload.too_many(counts["found"], most)
     if counts["gone"]:
-        database.written(target.table.name)
+        database.written(row_set.table.name)
     gone: int = counts["gone"]
     return gone
 

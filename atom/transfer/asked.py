@@ -9,8 +9,8 @@ from typing import BinaryIO
 from atom.errors import ApiError, nearest
 from atom.postgres.catalog import LiveColumn, Table, shown
 from atom.postgres.database import Database
-from atom.row import unique, upsert
-from atom.row.unique import Keys
+from atom.row import upsert
+from atom.row.upsert import Keys
 
 MODES = ("create", "update", "upsert", "delete")
 EXISTING = upsert.MODES
@@ -90,9 +90,9 @@ async def asked(
             "'existing' takes merge or ignore.", hint=nearest(existing[:60], EXISTING)
         )
     wanted = tuple(part.strip() for part in on_conflict.split(","))
-    usable = await unique.rules(database, table)
+    usable = await upsert.unique_rules(database, table)
     try:
-        keys = unique.choose(table, usable, wanted)
+        keys = upsert.choose_rule(table, usable, wanted)
     except ApiError as error:
         if not on_conflict:
             error.message = "Mode upsert needs 'on_conflict', columns of a unique rule."

@@ -7,7 +7,7 @@ import pytest
 
 from atom.errors import ApiError, Conflict, Unavailable, Unprocessable
 from atom.row.batch import Batches
-from atom.row.queue import batch
+from atom.row.writer import batch
 from tests.integration.near import Wire, eventually
 from tests.integration.row_world import ADA, CLO, database_url, row_url, world
 

@@ -10,7 +10,7 @@ from atom import row
 from atom.errors import ApiError, TimedOut
 from atom.postgres import catalog
 from atom.row.scope import PERSONAL
-from atom.row.sql.select import COUNTED_MAX
+from atom.row.sql.read_plan import COUNTED_MAX
 from tests.integration.row_world import ADA, CLO, database_url, execute, row_url, world
 
 __all__ = ["database_url", "row_url", "world"]

@@ -8,7 +8,7 @@ import pytest
 from atom import row
 from atom.errors import ApiError
 from atom.postgres import catalog
-from atom.row import queue
+from atom.row import writer
 from atom.row.batch import Batches
 from atom.row.scope import RowConfig
 from tests.integration.row_world import ADA, CLO, database_url, row_url, world
@@ -238,12 +238,12 @@ async def test_a_value_that_postgresql_alone_judges_names_its_column(
         "update": row.update(database, reach, "kinds", {"id": made, column: bad}),
         "Row 0: ": row.update(database, reach, "kinds", [{"id": made, column: bad}]),
         "ids": row.update_ids(database, reach, "kinds", [made], column, bad),
-        "batch": queue.create(
+        "batch": writer.create(
             ports, reach, {"table": "kinds", "queue": "batch"}, wrong
         ),
-        "merge": queue.create(ports, reach, upsert | {"mode": "merge"}, wrong),
-        "ignore": queue.create(ports, reach, upsert | {"mode": "ignore"}, wrong),
-        "Row 0:": queue.create(ports, reach, upsert | {"mode": "merge"}, [wrong]),
+        "merge": writer.create(ports, reach, upsert | {"mode": "merge"}, wrong),
+        "ignore": writer.create(ports, reach, upsert | {"mode": "ignore"}, wrong),
+        "Row 0:": writer.create(ports, reach, upsert | {"mode": "merge"}, [wrong]),
         "Entry 1: ": row.create_many(database, reach, entries),
     }
     errors = {way: await refused(work) for way, work in ways.items()}

@@ -12,8 +12,7 @@ from atom.config import keys
 from atom.config import resolve as settings
 from atom.errors import ApiError
 from atom.postgres.catalog import Catalog, LiveColumn, Table
-from atom.row.relatives import ReachedRelatives
-from atom.row.scope import PERSONAL, RowConfig
+from atom.row.scope import PERSONAL, RowConfig, ScopedRelatives
 from atom.row.sql import foreign_key, query_string, read_plan, relation
 
 
@@ -60,7 +59,7 @@ def made(text, tier="my", name="test", **more):
         reach.readable(CATALOG, name),
         reach.visible_columns(CATALOG, name),
         None,
-        ReachedRelatives(reach, CATALOG),
+        ScopedRelatives(reach, CATALOG),
     )
 
 

@@ -1,21 +1,17 @@
 """Requests turned into statements. Pure: nothing here reaches a database.
 
 Stages, with frozen types between them: a query string becomes a `Query`, a read plan
-fits it to the catalog, `select` writes the text. Read in this order:
+fits it to the catalog and writes the text. Read in this order:
 
     filter         `<column>=<operator>,<value>`
     group          or=(…) and and=(…): filters held together
     query          what a caller asks of a table, as data
-    statement      a text, its values, and the rows it may reach
-    clause         clauses that several statements share
-    keyset         the rows after the last one of a page
-    cursor         where that page ended, as a text a caller hands back
+    statement      a text, its values, the rows it reaches, and shared clauses
+    cursor         where a page ended, and the rows that come after it
     foreign_key    which column refers to which table
-    relation_text  rows in relation to a row, as SQL
-    relation       relation=…: which of those rows are asked for
+    relation       relation=…: rows that refer to a row, and rows it refers to
     query_string   everything a read may ask, made into a query
-    select         the statement of a read
-    read_plan      a query fitted to the catalog
+    read_plan      a query fitted to the catalog, and its statement
     parent         the parents of one's own rows
     write          insert, update, delete
     upsert         inserts that meet rows which are there already

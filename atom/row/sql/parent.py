@@ -9,7 +9,7 @@ from atom.datatype.datatype import datatype
 from atom.errors import ApiError
 from atom.postgres.catalog import Table, unknown_column
 from atom.postgres.identifier import public, quote
-from atom.row.sql import clause, query_string, read_plan
+from atom.row.sql import query_string, read_plan, statement
 from atom.row.sql.query import LIMIT_DEFAULT, Order
 from atom.row.sql.statement import KEY, RowSet, Statement, marks
 
@@ -52,7 +52,9 @@ def parse(raw: str, limit_max: int) -> ParentQuery:
     )
 
 
-def read(query: ParentQuery, target: RowSet, child: Table, parent: RowSet) -> Statement:
+def read(
+    query: ParentQuery, row_set: RowSet, child: Table, parent: RowSet
+) -> Statement:
     """Make the statement; `child` and `parent` hold the columns that may be used.
 
     An owned parent is shown only to its owner: anyone can write a row that refers to
@@ -67,25 +69,27 @@ def read(query: ParentQuery, target: RowSet, child: Table, parent: RowSet) -> St
     if KEY not in parent.table.columns:
         raise unknown_column(parent.table.name, KEY, ())
     order = read_plan.order(parent.table, query.order)
-    text = _text(target, column.name, parent, order)
+    text = _text(row_set, column.name, parent, order)
     values = (query.limit, (query.page - 1) * query.limit)
-    return Statement(text, values, target.owned)
+    return Statement(text, values, row_set.owned)
 
 
 @lru_cache(256)
-def _text(target: RowSet, column: str, parent: RowSet, order: tuple[Order, ...]) -> str:
+def _text(
+    row_set: RowSet, column: str, parent: RowSet, order: tuple[Order, ...]
+) -> str:
     taken = marks()
     mine = (
-        f"select c.{quote(column)} from {public(target.table.name)} c"
-        f"{clause.where(clause.reached(target, 'c', taken))}"
+        f"select c.{quote(column)} from {public(row_set.table.name)} c"
+        f"{statement.where(statement.reached(row_set, 'c', taken))}"
     )
     found = [f"t.{quote(KEY)} in ({mine})"]
-    if parent.owned and target.owned:  # by the same owner, who is bound first
-        found += clause.reached(parent, "t", marks())
+    if parent.owned and row_set.owned:  # by the same owner, who is bound first
+        found += statement.reached(parent, "t", marks())
     rows = (
-        f"select {clause.select_list(parent.table, tuple(parent.table.columns))}"
-        f" from {public(parent.table.name)} t{clause.where(found)}"
-        f"{clause.ordered(order)} limit {next(taken)}::bigint"
+        f"select {statement.select_list(parent.table, tuple(parent.table.columns))}"
+        f" from {public(parent.table.name)} t{statement.where(found)}"
+        f"{statement.ordered(order)} limit {next(taken)}::bigint"
         f" offset {next(taken)}::bigint"
     )
-    return f"select {clause.json_text(rows)}"
+    return f"select {statement.json_text(rows)}"

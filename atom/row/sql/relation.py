@@ -13,30 +13,48 @@
 Joined by commas. Inside parentheses a single word is a column and `*` all of them.
 """
 
+# ruff: noqa: S608 - SQL is written here, of quoted names and parameters alone.
+
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from itertools import count
 from typing import Protocol
 
 from atom.errors import ApiError, nearest
 from atom.postgres.catalog import Catalog, Table, shown, unknown_column
-from atom.row.sql import foreign_key
-from atom.row.sql.clause import USUAL_LIMITS
+from atom.postgres.identifier import public, quote
+from atom.row.sql import foreign_key, statement
 from atom.row.sql.query import RelationQuery
-from atom.row.sql.relation_text import Relation
-from atom.row.sql.statement import KEY, OWNER, RowSet
+from atom.row.sql.statement import KEY, OWNER, USUAL_LIMITS, RowSet
 
 CHILDREN_DEFAULT = 10
 CHILDREN_MAX = 100
 DEPTH_MAX = 2
 RELATIONS_MAX = 10
 ROWS_MAX = 100_000
+OWNER_MARK = "$1"  # an owned statement takes its owner first
 TOKEN = re.compile(r"[(),:]|[^(),:]+")
 TAKES = (
     "'relation' takes tables that refer to this one and columns that refer to others,"
     " joined by commas."
 )
 EXAMPLE = "For example relation=message(id,title):3,message:count,user_id(username)."
+
+
+@dataclass(frozen=True, slots=True)
+class Relation:
+    """One relation fitted to the catalog: everything but its values."""
+
+    key: str  # its name in the answer
+    kind: str  # parent, children or count
+    row_set: RowSet
+    view: Table  # the columns that may be shown
+    here: str  # column of the row it hangs on
+    there: str  # column of the related rows
+    columns: tuple[str, ...] = ()
+    limit: int | None = None  # of children; None: a parameter
+    relations: tuple["Relation", ...] = ()
 
 
 def unreadable(message: str = TAKES, hint: str = EXAMPLE) -> ApiError:
@@ -243,3 +261,32 @@ def _columns(query: RelationQuery, view: Table) -> tuple[str, ...]:
     if not names or "*" in names:
         return tuple(view.columns)
     return tuple(dict.fromkeys(names))
+
+
+def render(
+    relations: tuple[Relation, ...], row: str, taken: Iterator[str]
+) -> list[tuple[Relation, str]]:
+    """Write each relation of the row called `row` as one expression."""
+    aliases = (f"r{number}" for number in count(1))
+    return [(each, _one(each, row, taken, aliases)) for each in relations]
+
+
+def _one(
+    relation: Relation, row: str, taken: Iterator[str], aliases: Iterator[str]
+) -> str:
+    alias = next(aliases)
+    parts = statement.reached(relation.row_set, alias, iter((OWNER_MARK,)))
+    parts.append(f"{alias}.{quote(relation.there)} = {row}.{quote(relation.here)}")
+    source = f" from {public(relation.view.name)} {alias}{statement.where(parts)}"
+    if relation.kind == "count":
+        return f"(select count(*){source})"
+    limit = "1" if relation.kind == "parent" else str(relation.limit)
+    if relation.kind == "children" and relation.limit is None:
+        limit = f"{next(taken)}::bigint"
+    output = statement.select_list(relation.view, relation.columns, alias)
+    for each in relation.relations:
+        output += f", {_one(each, alias, taken, aliases)} as {quote(each.key)}"
+    if relation.kind == "parent":
+        return f"(select to_json(r) from (select {output}{source} limit {limit}) r)"
+    ordered = f" order by {alias}.{quote(KEY)} desc limit {limit}"
+    return f"(select {statement.json_array(f'select {output}{source}{ordered}')})"

@@ -10,8 +10,7 @@ from functools import lru_cache
 
 from atom.postgres.catalog import Table
 from atom.postgres.identifier import public, quote, quote_all
-from atom.row.sql.clause import reached
-from atom.row.sql.statement import KEY, OWNER, RowSet, marks
+from atom.row.sql.statement import KEY, OWNER, RowSet, marks, reached
 from atom.row.sql.write import cell_names, rows_in_order
 
 # Indexes an insert can lean on: no expressions, no condition, not deferrable.
@@ -32,21 +31,21 @@ order by c.relname, columns
 
 @lru_cache(1024)
 def merge(
-    target: RowSet, columns: tuple[str, ...], keys: tuple[str, ...], same: str
+    row_set: RowSet, columns: tuple[str, ...], keys: tuple[str, ...], same: str
 ) -> str:
     """Write the insert that changes a row with the same keys, if it may be reached.
 
     One more parameter, where `same` names a column that is set to it in a changed row.
     It answers one array of ids; a row that may not be reached is missing in it.
     """
-    table, start = target.table, 2 if target.owned else 1
+    table, start = row_set.table, 2 if row_set.owned else 1
     values, source = rows_in_order(table, columns, start)
     changed = [name for name in columns if name not in {*keys, OWNER}]
     # Something has to be set, or the row would not be returned.
     assigned = [f"{quote(n)} = excluded.{quote(n)}" for n in changed or keys[:1]]
     if same:
         assigned.append(f"{quote(same)} = ${start + len(columns)}::bigint")
-    reachable = "".join(f" where {part}" for part in reached(target, "t", marks()))
+    reachable = "".join(f" where {part}" for part in reached(row_set, "t", marks()))
     return (
         f"with made as (insert into {public(table.name)} as t ({quote_all(columns)})"
         f" select {', '.join(values)} from {source} order by x.place"
@@ -57,13 +56,13 @@ def merge(
 
 
 @lru_cache(1024)
-def ignore(target: RowSet, columns: tuple[str, ...], keys: tuple[str, ...]) -> str:
+def ignore(row_set: RowSet, columns: tuple[str, ...], keys: tuple[str, ...]) -> str:
     """Write the insert that leaves alone what is there.
 
     It answers a row for each row, in order: its place, and `id`, which is null when one
     is there that may not be reached.
     """
-    table, start = target.table, 2 if target.owned else 1
+    table, start = row_set.table, 2 if row_set.owned else 1
     values, source = rows_in_order(table, columns, start)
     listed, cast = cell_names(columns, start), _numbered(values, start)
     places = {name: n for n, name in enumerate(columns, start)}
@@ -76,7 +75,7 @@ def ignore(target: RowSet, columns: tuple[str, ...], keys: tuple[str, ...]) -> s
         f" returning {quote(KEY)} as id, {_listed(keys)})"
         f" select g.place, coalesce(m.id, t.{quote(KEY)}) as id"
         f" from given g left join made m on {_made(table, keys, numbers)}"
-        f" left join {public(table.name)} t on {_same(target, keys, numbers)}"
+        f" left join {public(table.name)} t on {_same(row_set, keys, numbers)}"
         " order by g.place"
     )
 
@@ -102,24 +101,24 @@ def _made(table: Table, keys: tuple[str, ...], numbers: tuple[int, ...]) -> str:
     )
 
 
-def _same(target: RowSet, keys: tuple[str, ...], numbers: tuple[int, ...]) -> str:
-    parts = reached(target, "t", marks())
+def _same(row_set: RowSet, keys: tuple[str, ...], numbers: tuple[int, ...]) -> str:
+    parts = reached(row_set, "t", marks())
     parts += [
-        f"t.{quote(key)} = {_given(target.table, key, number)}"
+        f"t.{quote(key)} = {_given(row_set.table, key, number)}"
         for key, number in zip(keys, numbers, strict=True)
     ]
     return " and ".join(parts)
 
 
 @lru_cache(1024)
-def look_up(target: RowSet, keys: tuple[str, ...]) -> str:
+def look_up(row_set: RowSet, keys: tuple[str, ...]) -> str:
     """Write the look for rows with the same keys; lists are those of the keys alone."""
-    table, start = target.table, 2 if target.owned else 1
+    table, start = row_set.table, 2 if row_set.owned else 1
     values, source = rows_in_order(table, keys, start)
     numbers = tuple(range(start, start + len(keys)))
     return (
         f"select t.{quote(KEY)} as id"
         f" from (select x.place, {_numbered(values, start)} from {source}) g"
-        f" left join {public(table.name)} t on {_same(target, keys, numbers)}"
+        f" left join {public(table.name)} t on {_same(row_set, keys, numbers)}"
         " order by g.place"
     )

@@ -9,9 +9,8 @@ from atom.datatype.datatype import datatype
 from atom.postgres.catalog import LiveColumn, Table
 from atom.postgres.identifier import public, quote, quote_all
 from atom.row.sql import group
-from atom.row.sql.clause import reached, where
 from atom.row.sql.group import Shape
-from atom.row.sql.statement import KEY, RowSet, marks
+from atom.row.sql.statement import KEY, RowSet, marks, reached, where
 
 
 def _cast(column: LiveColumn, mark: str) -> str:
@@ -90,21 +89,21 @@ def _assigned(table: Table, columns: tuple[str, ...], start: int) -> str:
 
 
 @lru_cache(1024)
-def update(target: RowSet, columns: tuple[str, ...]) -> str:
+def update(row_set: RowSet, columns: tuple[str, ...]) -> str:
     """Write the update of one row: its id, then a value for each column."""
     taken = marks()
-    parts = [*reached(target, "t", taken), f"t.{quote(KEY)} = {next(taken)}::bigint"]
-    start = 3 if target.owned else 2
+    parts = [*reached(row_set, "t", taken), f"t.{quote(KEY)} = {next(taken)}::bigint"]
+    start = 3 if row_set.owned else 2
     return (
-        f"update {public(target.table.name)} as t"
-        f" set {_assigned(target.table, columns, start)}{where(parts)}"
+        f"update {public(row_set.table.name)} as t"
+        f" set {_assigned(row_set.table, columns, start)}{where(parts)}"
         f" returning t.{quote(KEY)}"
     )
 
 
 @lru_cache(1024)
 def update_many(
-    target: RowSet,
+    row_set: RowSet,
     columns: tuple[str, ...],
     partial: tuple[str, ...],
     same: tuple[str, ...],
@@ -116,9 +115,9 @@ def update_many(
     of the `same`. It returns one array of the ids that exist.
     """
     taken = marks()
-    parts = reached(target, "t", taken)
-    start = 2 if target.owned else 1
-    table, names = target.table, (KEY, *columns)
+    parts = reached(row_set, "t", taken)
+    start = 2 if row_set.owned else 1
+    table, names = row_set.table, (KEY, *columns)
     written, first = unnested(table, names, start)
     cells = dict(zip(names, written, strict=True))
     after = start + len(names)
@@ -143,24 +142,24 @@ def update_many(
 
 
 @lru_cache(1024)
-def update_ids(target: RowSet, columns: tuple[str, ...]) -> str:
+def update_ids(row_set: RowSet, columns: tuple[str, ...]) -> str:
     """Write the update of rows by a list of ids, then a value for each column."""
-    which = _by_ids(target)
-    start = 3 if target.owned else 2
+    which = _by_ids(row_set)
+    start = 3 if row_set.owned else 2
     return (
-        f"update {public(target.table.name)} as t"
-        f" set {_assigned(target.table, columns, start)}{which}"
+        f"update {public(row_set.table.name)} as t"
+        f" set {_assigned(row_set.table, columns, start)}{which}"
     )
 
 
 @lru_cache(1024)
-def delete_ids(target: RowSet) -> str:
+def delete_ids(row_set: RowSet) -> str:
     """Write the delete of rows by a list of ids."""
-    return f"delete from {public(target.table.name)} as t{_by_ids(target)}"
+    return f"delete from {public(row_set.table.name)} as t{_by_ids(row_set)}"
 
 
 @lru_cache(1024)
-def delete_any(target: RowSet, conditions: tuple[Shape, ...]) -> str:
+def delete_any(row_set: RowSet, conditions: tuple[Shape, ...]) -> str:
     """Write the delete of the rows that meet conditions, at least one.
 
     The last parameter is how many are too many: then none is deleted. It answers how
@@ -172,10 +171,10 @@ def delete_any(target: RowSet, conditions: tuple[Shape, ...]) -> str:
     if not conditions:
         raise ValueError("a delete needs a condition")
     taken, value_checks = marks(), list[str]()
-    parts = reached(target, "t", taken)
+    parts = reached(row_set, "t", taken)
     parts += [group.render(each, "t", taken, value_checks) for each in conditions]
     condition, too_many = where(parts), f"{next(taken)}::bigint"
-    name = public(target.table.name)
+    name = public(row_set.table.name)
     return (
         f"with found as materialized"
         f" (select 1 from {name} as t{condition} limit {too_many}),"
@@ -186,7 +185,7 @@ def delete_any(target: RowSet, conditions: tuple[Shape, ...]) -> str:
     )
 
 
-def _by_ids(target: RowSet) -> str:
+def _by_ids(row_set: RowSet) -> str:
     taken = marks()
-    parts = reached(target, "t", taken)
+    parts = reached(row_set, "t", taken)
     return where([*parts, f"t.{quote(KEY)} = any({next(taken)}::bigint[])"])

@@ -8,8 +8,7 @@ from atom.config import keys
 from atom.config import resolve as settings
 from atom.errors import ApiError, Forbidden, NotFound
 from atom.postgres.catalog import Catalog, LiveColumn, Table
-from atom.row.scope import MANAGED, RowConfig, RowScope
-from atom.row.visibility import visible
+from atom.row.scope import MANAGED, RowConfig, RowScope, visible
 
 
 def table(name, *columns):
@@ -54,9 +53,9 @@ def test_bytes_do_not_exist_outside(rules):
 
 def test_only_my_rows_are_owned(rules):
     """/my is bound to its caller, /admin and /public are not."""
-    assert rules.my(7).target(CATALOG, "test").owned
+    assert rules.my(7).row_set(CATALOG, "test").owned
     assert 7 == rules.my(7).owner
-    assert not rules.admin(7).target(CATALOG, "test").owned
+    assert not rules.admin(7).row_set(CATALOG, "test").owned
     assert rules.admin(7).owner is None
     assert rules.public().owner is None
 
@@ -135,7 +134,7 @@ def test_stamps_say_who(rules):
 def test_parents_are_open_tables_or_named_ones(rules):
     """A column that is not called after a table does not open it."""
     me = rules.my(7)
-    note = me.target(CATALOG, "note")
+    note = me.row_set(CATALOG, "note")
 
     assert "title" in me.parents(CATALOG, note, "test", "test_id").columns
     assert me.parents(CATALOG, note, "note", "parent_id")
