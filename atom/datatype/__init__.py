@@ -1,12 +1,23 @@
-"""What a column takes, and how its values are read and written.
+"""Datatypes: one family a file, and what the other shelves ask of them.
 
 Read in this order; each line needs only the lines above it:
 
-    datatype   datatypes by family
-    geography  places on the earth
-    exact      numbers that keep every digit
-    takes      what a datatype takes, in words
-    value      text and JSON made into Python values, by the column's datatype
+    family     what a family declares
+    exact      JSON that keeps every digit of a number
+    geography  places: parsed, measured, written as GeoJSON
+    text       text
+    number     whole, exact and floating-point numbers
+    boolean    true and false
+    moment     moments, days and times of day
+    uuids      UUIDs
+    json       JSON values
+    place      points and PostGIS's geography
+    binary     bytes
+    array      arrays
+    other      text that PostgreSQL parses: networks, ranges, bits and the rest
+    families   all of them
+    datatype   a datatype by the name PostgreSQL gives it
+    value      text and JSON parsed for a column
     limit      the length, size and precision a column accepts
-    operator   what a filter may ask of a datatype
+    operator   the operators a filter may use, and the families they suit
 """

@@ -4,37 +4,15 @@ import re
 from dataclasses import dataclass
 from functools import lru_cache
 
-INTEGERS = {"smallint": 2**15, "integer": 2**31, "bigint": 2**63}
-FLOATS = {"real": 3.4028234663852886e38, "double precision": 1.7976931348623157e308}
-# Anything nearer to nothing becomes nothing.
-LEAST = {"real": 2.0**-149, "double precision": 2.0**-1074}
-TEXTS = frozenset(
-    {"text", "character varying", "character", "citext", "name", '"char"'}
-)
-MOMENTS = frozenset({"timestamp with time zone", "timestamp without time zone"})
-TIMES = frozenset({"time with time zone", "time without time zone"})
-FAMILIES = {
-    **dict.fromkeys(INTEGERS, "integer"),
-    **dict.fromkeys(FLOATS, "float"),
-    **dict.fromkeys(TEXTS, "text"),
-    **dict.fromkeys(MOMENTS, "moment"),
-    **dict.fromkeys(TIMES, "time"),
-    "numeric": "number",
-    "boolean": "boolean",
-    "date": "date",
-    "uuid": "uuid",
-    "jsonb": "json",
-    "json": "json",
-    "point": "point",
-    "geography": "geography",
-    "bytea": "bytes",
-}
-PLACES = frozenset({"point", "geography"})  # families that hold a place on earth
-# What PostgreSQL reads from text better than a driver does, which takes the first and
-# the last day of its calendar for infinity; also independent of the codecs
+from atom.datatype.families import FAMILIES, having
+
+FAMILY_OF = {name: family.name for family in FAMILIES for name in family.datatypes}
+PLACES = having("place")  # families that hold a place on earth
+# What PostgreSQL parses from text better than a driver does, which takes the first and
+# the last day of its calendar for infinity; it also does not depend on a codec that is
 # set on the pool.
-AS_TEXT = frozenset({"json", "point", "geography", "other", "moment", "date"})
-# What PostgreSQL has no = or no order for, or compares by something else (the area).
+SENT_AS_TEXT = frozenset(family.name for family in FAMILIES if family.sends_text)
+# Datatypes without = or order in PostgreSQL, or compared by something else (the area).
 OPAQUE = frozenset(
     {"json", "xml", "jsonpath", "xid", "cid", "point", "bytea"}
     | {"box", "circle", "line", "lseg", "path", "polygon"}
@@ -57,16 +35,16 @@ class Datatype:
         return (self.element or self).name in OPAQUE
 
     @property
-    def travels(self) -> str:
-        """The type a single value has on its way to PostgreSQL."""
+    def sent_as(self) -> str:
+        """The datatype that a single value is sent as."""
         if self.element is not None:
-            return self.element.travels + "[]"
-        if self.family in AS_TEXT or self.family == "text":
+            return self.element.sent_as + "[]"
+        if self.family in SENT_AS_TEXT or self.family == "text":
             return "text"
         return self.name
 
     def cast(self, parameter: str) -> str:
-        """Write a parameter so that it arrives as this datatype.
+        """Return a parameter cast to this datatype.
 
         A length or precision is left out on purpose: an explicit cast to varchar(3)
         cuts a text silently, where the assignment to the column refuses it.
@@ -79,16 +57,16 @@ class Datatype:
         return self._cast(parameter, "")
 
     def cast_list(self, parameter: str) -> str:
-        """Write a parameter that is a list of values of this datatype."""
+        """Return a parameter that is a list, cast to a list of this datatype."""
         return self._cast(parameter, "[]")
 
     def _cast(self, parameter: str, many: str) -> str:
-        arrived = f"{parameter}::{self.travels}{many}"
+        sent = f"{parameter}::{self.sent_as}{many}"
         if self.family == "text" and self.name != "citext":
-            return arrived
-        if self.travels == self.name:
-            return arrived
-        return f"{arrived}::{self.bare}{many}"
+            return sent
+        if self.sent_as == self.name:
+            return sent
+        return f"{sent}::{self.bare}{many}"
 
     @property
     def bare(self) -> str:
@@ -98,7 +76,7 @@ class Datatype:
 
 @lru_cache(1024)
 def datatype(name: str) -> Datatype:
-    """Read a datatype as `format_type` writes it.
+    """Parse a datatype as `format_type` writes it.
 
     >>> datatype("numeric(10,3)")
     Datatype(name='numeric', family='number', element=None)
@@ -109,4 +87,4 @@ def datatype(name: str) -> Datatype:
         element = datatype(name[:-2])
         return Datatype(element.name + "[]", "array", element)
     plain = MODIFIER.sub("", name)
-    return Datatype(plain, FAMILIES.get(plain, "other"))
+    return Datatype(plain, FAMILY_OF.get(plain, "other"))

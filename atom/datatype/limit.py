@@ -1,25 +1,20 @@
-"""Values of the right datatype that are too long or too large for their column.
+"""The limit of a column: values that its datatype accepts and its size does not.
 
 PostgreSQL's error does not name the column, so check first.
 """
 
-import re
-from collections.abc import Callable
-from decimal import Decimal, localcontext
 from functools import lru_cache
 from typing import Any
 
+from atom.datatype.datatype import datatype as known
+from atom.datatype.families import BY_NAME
+from atom.datatype.family import Limit
 from atom.errors import Unprocessable
 from atom.postgres.catalog import LiveColumn
 
-TEXT = re.compile(r"character(?: varying)?\((\d+)\)(?:\[\])*")
-BITS = re.compile(r"bit( varying)?\((\d+)\)(?:\[\])*")
-NUMERIC = re.compile(r"numeric\((\d+),(-?\d+)\)(?:\[\])*")
-Fits = Callable[[Any], bool]
-
 
 @lru_cache(1024)
-def limit(datatype: str) -> tuple[Fits, str] | None:
+def limit(datatype: str) -> Limit | None:
     """Return whether a value fits, and the rule in words; None without a limit.
 
     >>> limit("character varying(5)")[1]
@@ -27,27 +22,13 @@ def limit(datatype: str) -> tuple[Fits, str] | None:
     >>> limit("text") is None
     True
     """
-    if found := TEXT.fullmatch(datatype):
-        most = int(found[1])
-        # Spaces beyond the end are cut by the standard, not refused.
-        return (lambda v: not v[most:].strip(" ")), f"at most {most} characters"
-    if found := BITS.fullmatch(datatype):
-        size = int(found[2])
-        if found[1]:
-            return (lambda v: len(v) <= size), f"at most {size} bits"
-        return (lambda v: len(v) == size), f"exactly {size} bits"
-    if found := NUMERIC.fullmatch(datatype):
-        digits, scale = int(found[1]), int(found[2])
-        bound = Decimal(10) ** (digits - scale)
-        with localcontext(prec=2100):  # PostgreSQL's own most is 1000 digits
-            # From here on it is rounded up to a number of one more digit.
-            least = bound - Decimal(5).scaleb(-scale - 1)
-        return (lambda v: v.copy_abs() < least), f"numbers smaller than {bound:f}"
-    return None
+    kind = known(datatype)
+    family = BY_NAME[(kind.element or kind).family]
+    return family.limit(datatype.replace("[]", ""))
 
 
 def check(column: LiveColumn, value: Any) -> None:
-    """Refuse a value that is longer or larger than its column.
+    """Check that a value is not longer or larger than its column accepts.
 
     Raises:
         Unprocessable: naming the column and the rule.

@@ -2,13 +2,14 @@
 
 from dataclasses import dataclass
 
-ORDERED = frozenset(
-    {"integer", "number", "float", "text", "boolean", "moment", "date", "time", "uuid"}
-    | {"other"}
-)
-COMPARED = ORDERED | {"json", "array"}
-TEXT = frozenset({"text"})
-ANY = COMPARED | {"point", "geography"}
+from atom.datatype.families import having
+
+ORDERED = having("ordered")
+COMPARED = having("compared")
+TEXT = having("text")
+ARRAY = having("array")
+JSON = having("json")
+ANY = having("is")
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,12 +50,12 @@ OPERATORS: dict[str, tuple[Operator, ...]] = {
         Operator("is distinct from", COMPARED, "one", "{c} is distinct from {v}"),
     ),
     "contains": (
-        Operator("contains", frozenset({"array"}), "items", "{c} @> {v}"),
-        Operator("contains", frozenset({"json"}), "one", "{c} @> {v}"),
+        Operator("contains", ARRAY, "items", "{c} @> {v}"),
+        Operator("contains", JSON, "one", "{c} @> {v}"),
     ),
-    "overlap": (Operator("overlap", frozenset({"array"}), "items", "{c} && {v}"),),
-    "any": (Operator("any", frozenset({"array"}), "item", "{v} = any({c})"),),
-    "exists": (Operator("exists", frozenset({"json"}), "key", "{c} ? {v}"),),
+    "overlap": (Operator("overlap", ARRAY, "items", "{c} && {v}"),),
+    "any": (Operator("any", ARRAY, "item", "{v} = any({c})"),),
+    "exists": (Operator("exists", JSON, "key", "{c} ? {v}"),),
     "fts": (
         Operator(
             "fts",
@@ -67,6 +68,6 @@ OPERATORS: dict[str, tuple[Operator, ...]] = {
 IS = {
     "null": Operator("is", ANY, "nothing", "{c} is null"),
     "not null": Operator("is", ANY, "nothing", "{c} is not null"),
-    "true": Operator("is", frozenset({"boolean"}), "nothing", "{c} is true"),
-    "false": Operator("is", frozenset({"boolean"}), "nothing", "{c} is false"),
+    "true": Operator("is", having("boolean"), "nothing", "{c} is true"),
+    "false": Operator("is", having("boolean"), "nothing", "{c} is false"),
 }

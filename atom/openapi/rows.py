@@ -131,7 +131,7 @@ class _Place:
 
     def shown(self, column: LiveColumn) -> dict[str, Any]:
         """Describe a column as it is read; say so if nobody at all writes it."""
-        read = shape.shown(column)
+        read = shape.response_schema(column)
         admin = self.scope.rules.admin(0)
         if any(self._takes(admin, column, create=way) for way in (True, False)):
             return read
@@ -243,7 +243,7 @@ def _rows(place: _Place) -> dict[str, Any]:
 def _body(place: _Place, *, create: bool) -> dict[str, Any]:
     """Describe a row as it is written; an admin may write more, so has its own."""
     columns = list(place.writable(create=create))
-    properties = {each.name: shape.written(each) for each in columns}
+    properties = {each.name: shape.request_schema(each) for each in columns}
     required = [
         each.name for each in columns if create and each.not_null and not each.default
     ]

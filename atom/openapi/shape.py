@@ -1,8 +1,9 @@
-"""What a column looks like in JSON, read and written, and what may be asked of it."""
+"""A column as JSON Schema, read and written, and the parameter that filters by it."""
 
 from typing import Any
 
 from atom.datatype.datatype import PLACES, Datatype, datatype
+from atom.datatype.families import BY_NAME
 from atom.postgres.catalog import LiveColumn
 from atom.row.sql.filter import suiting
 
@@ -22,33 +23,14 @@ POINT = {
     },
 }
 PLACE = {"$ref": "#/components/schemas/Point"}
-FORMATS = {"smallint": "int32", "integer": "int32", "bigint": "int64"}
-# family: its JSON type and format, an example of a value, an example of a filter.
-FAMILIES: dict[str, tuple[dict[str, Any], Any, str]] = {
-    "integer": ({"type": "integer"}, 1, ">,0"),
-    "number": ({"type": "number"}, 1.5, ">,0"),
-    "float": ({"type": "number"}, 1.5, ">,0"),
-    "text": ({"type": "string"}, "x", "ilike,%a%"),
-    "boolean": ({"type": "boolean"}, True, "is,true"),
-    "moment": ({"type": "string"}, "2026-01-31T10:00:00+00:00", ">,2020-01-01"),
-    "date": ({"type": "string", "format": "date"}, "2026-01-31", ">,2020-01-01"),
-    "time": ({"type": "string"}, "10:00:00", ">,08:00"),
-    "uuid": (
-        {"type": "string", "format": "uuid"},
-        "6f1c1d3e-0000-4000-8000-000000000001",
-        "is,not null",
-    ),
-    "json": ({}, {"a": 1}, "is,not null"),
-}
-ANYTHING: tuple[dict[str, Any], Any, str] = ({}, None, "is,not null")
 
 
-def shown(column: LiveColumn) -> dict[str, Any]:
+def response_schema(column: LiveColumn) -> dict[str, Any]:
     """Describe a column as it is read."""
     return _nullable(_plain(datatype(column.datatype)), column)
 
 
-def written(column: LiveColumn) -> dict[str, Any]:
+def request_schema(column: LiveColumn) -> dict[str, Any]:
     """Describe a column as it is written; places and arrays also as text."""
     kind = datatype(column.datatype)
     if kind.element is not None:
@@ -67,11 +49,10 @@ def _plain(kind: Datatype) -> dict[str, Any]:
         return {"type": "array", "items": item}
     if kind.family in PLACES:
         return PLACE
-    plain = dict(FAMILIES.get(kind.family, ANYTHING)[0])
-    if kind.name in FORMATS:
-        plain["format"] = FORMATS[kind.name]
-    if kind.name == "timestamp with time zone":
-        plain["format"] = "date-time"
+    family = BY_NAME[kind.family]
+    plain = dict(family.schema)
+    if kind.name in family.formats:
+        plain["format"] = family.formats[kind.name]
     return plain
 
 
@@ -87,21 +68,19 @@ def example(column: LiveColumn) -> Any:
     """Return a value that may be written, None when none is known."""
     kind = datatype(column.datatype)
     if kind.element is not None:
-        return [FAMILIES.get(kind.element.family, ANYTHING)[1]]
-    if kind.family in PLACES:
-        return {"type": "Point", "coordinates": [77.2, 28.6]}
+        return [BY_NAME[kind.element.family].example]
     if column.datatype == "text":  # without a length that it could exceed
         if column.name.endswith("_url"):
             return "https://example.com/a"
         return f"a {column.name.replace('_', ' ')}"
-    return FAMILIES.get(kind.family, ANYTHING)[1]
+    return BY_NAME[kind.family].example
 
 
 def filtered(column: LiveColumn) -> dict[str, Any]:
     """Describe the parameter that filters by a column: its operators, an example."""
     kind = datatype(column.datatype)
     fits = suiting(kind)
-    asked = FAMILIES.get(kind.family, ANYTHING)[2]
+    asked = BY_NAME[kind.family].filter_example
     return {
         "name": column.name,
         "in": "query",

@@ -14,8 +14,9 @@ from decimal import Decimal, InvalidOperation
 from typing import Any
 from uuid import UUID
 
-from atom.datatype.datatype import INTEGERS, Datatype
+from atom.datatype.datatype import Datatype
 from atom.datatype.datatype import datatype as known
+from atom.datatype.number import INTEGERS
 from atom.schema.column import element
 
 # What may stand as a default beside values, and which families it fills.

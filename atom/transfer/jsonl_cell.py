@@ -10,7 +10,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from atom.datatype import exact, limit, value
-from atom.datatype.datatype import INTEGERS, datatype
+from atom.datatype.datatype import datatype
+from atom.datatype.number import INTEGERS
 from atom.errors import ApiError
 from atom.postgres.catalog import LiveColumn, shown
 from atom.transfer.cell import (

@@ -9,12 +9,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from atom.datatype import geography, value
-from atom.datatype.datatype import FAMILIES, datatype
+from atom.datatype.datatype import FAMILY_OF, datatype
 from atom.errors import ApiError
 from atom.postgres.catalog import LiveColumn
 
 DATATYPES = [
-    *(name for name in FAMILIES),
+    *(name for name in FAMILY_OF),
     *("numeric(10,3)", "character varying(5)", "geography(Point,4326)", "mood"),
     *("text[]", "bigint[]", "jsonb[]", "timestamp(3) with time zone", "interval"),
 ]

@@ -13,6 +13,7 @@ from typing import Any
 
 from atom.datatype import geography
 from atom.datatype.datatype import PLACES, datatype
+from atom.datatype.families import having
 from atom.errors import ApiError
 from atom.postgres.catalog import LiveColumn, Table, unknown_column
 from atom.postgres.identifier import public, quote, quote_all
@@ -38,8 +39,7 @@ from atom.row.sql.statement import (
 
 METERS = "m.meters"  # how far away a row is, where that is asked
 COUNTED_MAX = 10_000  # with is_count=planned: more than these are estimated
-SUMMED = frozenset({"integer", "number", "float"})
-UNSORTED = PLACES | {"json", "bytes"}
+SUMMED, RANKED, SORTED = having("summed"), having("ranked"), having("sorted")
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +88,7 @@ def conditions(
 def _is_sorted(found: LiveColumn) -> bool:
     """Whether rows can be ordered and grouped by a column."""
     kind = datatype(found.datatype)
-    return not kind.is_opaque and kind.family not in UNSORTED
+    return not kind.is_opaque and kind.family in SORTED
 
 
 def order(
@@ -253,8 +253,8 @@ def _suits(view: Table, aggregate: Aggregate) -> None:
         "count": True,
         "sum": family in SUMMED,
         "avg": family in SUMMED,
-        "min": family in {*SUMMED, "text", "moment", "date", "time"},
-        "max": family in {*SUMMED, "text", "moment", "date", "time"},
+        "min": family in RANKED,
+        "max": family in RANKED,
     }
     if not fits[aggregate.function]:
         raise ApiError(

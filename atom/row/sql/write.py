@@ -39,7 +39,7 @@ def unnested(
     lists, values = [], []
     for number, name in enumerate(columns, start):
         kind = datatype(table.columns[name].datatype)
-        travels = "text" if kind.element is not None else kind.travels
+        travels = "text" if kind.element is not None else kind.sent_as
         lists.append(f"${number}::{travels}[]")
         is_plain = travels == kind.name or (
             kind.family == "text" and kind.name != "citext"

@@ -1,0 +1,10 @@
+"""Bytes: kept in columns, and neither shown nor sent on the row routes."""
+
+from atom.datatype.family import Family
+
+BYTES = Family(
+    "bytes",
+    ("bytea",),
+    takes=lambda _: r"bytes in hexadecimal such as \x00ff",
+    parse=None,
+)

@@ -1,0 +1,42 @@
+"""The declaration of a family: all that other shelves ask of a datatype."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+Limit = tuple[Callable[[Any], bool], str]  # whether a value fits, and the rule in words
+
+EQUAL = frozenset({"compared"})
+ORDERED = frozenset({"compared", "ordered", "sorted"})
+
+
+def unlimited(datatype: str) -> Limit | None:
+    """Return the limit of a datatype that has none."""
+    return None
+
+
+@dataclass(frozen=True, slots=True)
+class Family:
+    """Datatypes that are parsed, described, filtered and documented alike.
+
+    A new family is a file of this shelf and a name in `families.FAMILIES`.
+    """
+
+    name: str
+    datatypes: tuple[str, ...]  # as format_type writes them, without a modifier
+    takes: Callable[[str], str]  # what a datatype takes, in words
+    # A JSON value, or a text that stands for one, parsed for a datatype. A ValueError
+    # refuses it. None: values are never sent.
+    parse: Callable[[str, Any], Any] | None
+    hint: str = ""  # more about what it takes
+    # Which operators, order by, group by and aggregates apply: compared, ordered, text,
+    # json, boolean, is; sorted, summed, ranked.
+    traits: frozenset[str] = frozenset()
+    sends_text: bool = False  # PostgreSQL parses the value, not the driver
+    text_is_json: Callable[[str], bool] = field(default=lambda _: False)
+    limit: Callable[[str], Limit | None] = unlimited  # by the datatype with modifier
+    # OpenAPI: the JSON Schema, formats by datatype, an example and one of a filter.
+    schema: Mapping[str, Any] = field(default_factory=dict)
+    formats: Mapping[str, str] = field(default_factory=dict)
+    example: Any = None
+    filter_example: str = "is,not null"

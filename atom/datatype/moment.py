@@ -1,0 +1,78 @@
+"""Moments, days, and times of day."""
+
+import re
+from datetime import UTC, date, datetime, time
+from typing import Any
+
+from atom.datatype.family import ORDERED, Family
+
+# In a query string the + of an offset arrives as a space.
+LOST_PLUS = re.compile(r"(.*[T ]\d\d:\d\d.*) (\d\d(?::?\d\d)?)")
+TRAITS = ORDERED | {"ranked", "is"}
+
+
+def parse_moment(datatype: str, raw: Any) -> str:
+    """Parse a moment, sent as text: the driver writes the last one as infinity."""
+    if not isinstance(raw, str):
+        raise ValueError("not a time")
+    lost = LOST_PLUS.fullmatch(raw)
+    moment = datetime.fromisoformat(f"{lost[1]}+{lost[2]}" if lost else raw)
+    if moment.tzinfo is None:
+        moment = moment.replace(tzinfo=UTC)
+    elif moment.tzinfo is not UTC:
+        moment = moment.astimezone(UTC)
+    if datatype == "timestamp with time zone":
+        return moment.isoformat()
+    return moment.replace(tzinfo=None).isoformat()
+
+
+def parse_date(datatype: str, raw: Any) -> str:
+    """Parse a day, sent as text: the driver writes 9999-12-31 as infinity."""
+    if not isinstance(raw, str):
+        raise ValueError("not a date")
+    return date.fromisoformat(raw).isoformat()
+
+
+def parse_time(datatype: str, raw: Any) -> time:
+    """Parse a time of day; without an offset it is UTC."""
+    if not isinstance(raw, str):
+        raise ValueError("not a time")
+    found = time.fromisoformat(raw)
+    if datatype == "time without time zone":
+        return found.replace(tzinfo=None)
+    return found if found.tzinfo else found.replace(tzinfo=UTC)
+
+
+MOMENT = Family(
+    "moment",
+    ("timestamp with time zone", "timestamp without time zone"),
+    takes=lambda _: "an ISO 8601 time such as 2026-01-31T12:00:00Z",
+    parse=parse_moment,
+    traits=TRAITS,
+    sends_text=True,
+    schema={"type": "string"},
+    formats={"timestamp with time zone": "date-time"},
+    example="2026-01-31T10:00:00+00:00",
+    filter_example=">,2020-01-01",
+)
+DATE = Family(
+    "date",
+    ("date",),
+    takes=lambda _: "a date such as 2026-01-31",
+    parse=parse_date,
+    traits=TRAITS,
+    sends_text=True,
+    schema={"type": "string", "format": "date"},
+    example="2026-01-31",
+    filter_example=">,2020-01-01",
+)
+TIME = Family(
+    "time",
+    ("time with time zone", "time without time zone"),
+    takes=lambda _: "a time such as 12:00:00",
+    parse=parse_time,
+    traits=TRAITS,
+    schema={"type": "string"},
+    example="10:00:00",
+    filter_example=">,08:00",
+)

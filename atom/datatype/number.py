@@ -1,0 +1,113 @@
+"""Whole numbers, exact numbers, and floating-point numbers."""
+
+import re
+from decimal import Decimal, localcontext
+from math import isfinite
+from typing import Any
+
+from atom.datatype import exact
+from atom.datatype.family import ORDERED, Family, Limit
+
+INTEGERS = {"smallint": 2**15, "integer": 2**31, "bigint": 2**63}
+FLOATS = {"real": 3.4028234663852886e38, "double precision": 1.7976931348623157e308}
+# Anything nearer to zero becomes zero.
+LEAST = {"real": 2.0**-149, "double precision": 2.0**-1074}
+WHOLE = re.compile(r"[+-]?[0-9]{1,19}")
+# As PostgreSQL reads them; Python takes 1_000 and the digits of every script.
+DECIMAL = re.compile(r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]{1,4})?")
+SIZED = re.compile(r"numeric\((\d+),(-?\d+)\)")
+TRAITS = ORDERED | {"summed", "ranked", "is"}
+
+
+def parse_integer(datatype: str, raw: Any) -> int:
+    """Parse a whole number in the range of its datatype."""
+    if isinstance(raw, bool) or not isinstance(raw, int | str):
+        raise ValueError("not a whole number")
+    if isinstance(raw, str) and not WHOLE.fullmatch(raw):
+        raise ValueError("not a whole number")
+    number, bound = int(raw), INTEGERS[datatype]
+    if not -bound <= number < bound:
+        raise ValueError("out of range")
+    return number
+
+
+def parse_number(datatype: str, raw: Any) -> Decimal:
+    """Parse a number, every digit of it."""
+    if isinstance(raw, str):
+        if len(raw) > exact.DIGITS_MAX or not DECIMAL.fullmatch(raw):
+            raise ValueError("not a number")
+        number = Decimal(raw)
+        if abs(number.adjusted()) > exact.DIGITS_MAX:
+            raise ValueError("out of range")
+        return number
+    if isinstance(raw, bool) or not isinstance(raw, (int, float, Decimal)):
+        raise ValueError("not a number")
+    number = raw if isinstance(raw, Decimal) else Decimal(str(raw))
+    if type(raw) is float and isfinite(raw):
+        return number
+    if not exact.fits(number):
+        raise ValueError("out of range")
+    return number
+
+
+def parse_float(datatype: str, raw: Any) -> float:
+    """Parse a number that its datatype does not turn into infinity or zero."""
+    given = raw if type(raw) is float else parse_number(datatype, raw)
+    number = float(given)
+    if not isfinite(number) or abs(number) > FLOATS[datatype]:
+        raise ValueError("out of range")
+    if abs(number) < LEAST[datatype] and given:
+        raise ValueError("too near to zero")
+    return number
+
+
+def describe_integer(datatype: str) -> str:
+    """Return the range of a whole number, in words."""
+    bound = INTEGERS[datatype]
+    return f"a whole number from {-bound} to {bound - 1}"
+
+
+def limit(datatype: str) -> Limit | None:
+    """Return the largest number a column of some precision accepts."""
+    if (found := SIZED.fullmatch(datatype)) is None:
+        return None
+    digits, scale = int(found[1]), int(found[2])
+    bound = Decimal(10) ** (digits - scale)
+    with localcontext(prec=2100):  # PostgreSQL's own maximum is 1000 digits
+        # From here on it is rounded up to a number of one more digit.
+        least = bound - Decimal(5).scaleb(-scale - 1)
+    return (lambda v: v.copy_abs() < least), f"numbers smaller than {bound:f}"
+
+
+INTEGER = Family(
+    "integer",
+    tuple(INTEGERS),
+    takes=describe_integer,
+    parse=parse_integer,
+    traits=TRAITS,
+    schema={"type": "integer"},
+    formats={"smallint": "int32", "integer": "int32", "bigint": "int64"},
+    example=1,
+    filter_example=">,0",
+)
+NUMBER = Family(
+    "number",
+    ("numeric",),
+    takes=lambda _: "a number such as 4.5",
+    parse=parse_number,
+    traits=TRAITS,
+    limit=limit,
+    schema={"type": "number"},
+    example=1.5,
+    filter_example=">,0",
+)
+FLOAT = Family(
+    "float",
+    tuple(FLOATS),
+    takes=lambda _: "a number such as 4.5",
+    parse=parse_float,
+    traits=TRAITS,
+    schema={"type": "number"},
+    example=1.5,
+    filter_example=">,0",
+)

@@ -1,0 +1,128 @@
+"""A new datatype is one file and one line: written, filtered, sorted, documented."""
+
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+COLOR = '''"""Colors."""
+
+import re
+
+from atom.datatype.family import ORDERED, Family
+
+
+def parse(datatype, raw):
+    """Parse a color in hexadecimal."""
+    if not isinstance(raw, str) or not re.fullmatch("#[0-9a-f]{6}", raw):
+        raise ValueError("not a color")
+    return raw
+
+
+COLOR = Family(
+    "color",
+    ("color",),
+    takes=lambda _: "a color such as #00ff00",
+    parse=parse,
+    hint="Lower case.",
+    traits=ORDERED | {"is"},
+    sends_text=True,
+    limit=lambda name: (lambda v: v != "#ffffff", "no white"),
+    schema={"type": "string", "format": "color"},
+    example="#00ff00",
+    filter_example="=,#00ff00",
+)
+'''
+SCRIPT = """
+import json
+
+from atom.datatype import limit, value
+from atom.errors import ApiError
+from atom.openapi import shape
+from atom.postgres.catalog import LiveColumn, Table
+from atom.row.sql import query_string, read_plan
+from atom.row.sql.statement import RowSet
+
+shade = LiveColumn("shade", "color")
+table = Table("paint", {"id": LiveColumn("id", "bigint"), "shade": shade})
+
+
+def fails(call, *arguments):
+    try:
+        call(*arguments)
+    except ApiError as error:
+        return [error.message, error.hint]
+
+
+def read(text):
+    query = query_string.parse(f"table=paint&order=shade&{text}", 1000)
+    made = read_plan.read(query, RowSet(table, owned=False), table)
+    return [made.statement.text, made.statement.values]
+
+
+print(json.dumps({
+    "written": value.from_json(shade, "#00ff00"),
+    "list": value.from_text(LiveColumn("shades", "color[]"), "#00ff00,#0000ff"),
+    "refused": fails(value.from_json, shade, "green"),
+    "limit": fails(limit.check, shade, "#ffffff"),
+    "read": read("shade=in,%2300ff00|%230000ff"),
+    "unfit": fails(read, "shade=ilike,a"),
+    "schema": shape.response_schema(shade),
+    "example": shape.example(shade),
+    "parameter": shape.filtered(shade)["description"],
+}))
+"""
+
+
+@pytest.fixture(scope="module")
+def seen(tmp_path_factory):
+    """Return what a tree with one more family does with a column of it."""
+    tree = tmp_path_factory.mktemp("tree")
+    shutil.copytree(
+        ROOT / "atom", tree / "atom", ignore=shutil.ignore_patterns("__pycache__")
+    )
+    (tree / "atom/datatype/color.py").write_text(COLOR)
+    families = tree / "atom/datatype/families.py"
+    before = families.read_text()
+    after = before.replace("    BOOLEAN,\n", "    BOOLEAN,\n    COLOR,\n")
+    assert after != before
+    line = "from atom.datatype.boolean import BOOLEAN\n"
+    families.write_text(
+        after.replace(line, f"{line}from atom.datatype.color import COLOR\n")
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", SCRIPT], cwd=tree, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)
+
+
+def test_it_is_written(seen):
+    """Parsed, alone and in arrays; refused with its own words and limit."""
+    assert seen["written"] == "#00ff00"
+    assert seen["list"] == ["#00ff00", "#0000ff"]
+    message, hint = seen["refused"]
+    assert message == "Column 'shade' takes a color such as #00ff00."
+    assert hint == "Lower case."
+    assert seen["limit"][0] == "Column 'shade' takes no white."
+
+
+def test_it_is_read(seen):
+    """Filtered by the operators of its traits, cast to its datatype, and sorted."""
+    text, values = seen["read"]
+    assert '"shade" = any($1::text[]::color[])' in text
+    assert 'order by t."shade"' in text
+    assert values[0] == ["#00ff00", "#0000ff"]
+    assert "ilike" in seen["unfit"][0]
+
+
+def test_it_is_documented(seen):
+    """OpenAPI has its schema, its example and its operators."""
+    assert seen["schema"] == {"type": ["string", "null"], "format": "color"}
+    assert seen["example"] == "#00ff00"
+    assert "`=,#00ff00`" in seen["parameter"]
+    assert "`between`" in seen["parameter"] and "`ilike`" not in seen["parameter"]
