@@ -8,6 +8,7 @@ import signal
 import socket
 import sys
 from collections.abc import Coroutine, Sequence
+from dataclasses import dataclass
 from functools import partial
 from multiprocessing import current_process, parent_process
 from types import FrameType
@@ -17,7 +18,7 @@ from uvicorn import Config as Settings
 from uvicorn import Server
 from uvicorn.supervisors.multiprocess import Multiprocess
 
-from atom.config.resolve import Config
+from atom.config.view import view
 from atom.errors import ConfigError
 from atom.observe.log import remark
 from atom.postgres import pooler
@@ -32,6 +33,19 @@ PR_SET_PDEATHSIG = 1
 WORKER_SECONDS = 60  # a worker without an answer for so long is replaced
 FAILED = 3  # uvicorn's own: a worker that ends with it is not started again
 WORKER = "__mp_main__"  # what a spawned worker calls the main.py it was started with
+
+
+@dataclass(frozen=True, slots=True)
+class ServeConfig:
+    """What config sets for a server process."""
+
+    host: str
+    port: int
+    workers: int
+    graceful_timeout_sec: int
+    startup_wait_sec: float
+    postgres_connect_timeout_sec: float
+    postgres_url_direct: str | None
 
 
 def print_config_error(kind: type[BaseException], error: Any, trace: Any) -> None:
@@ -153,32 +167,32 @@ def is_primary(name: str) -> bool:
 
 def run(app: "FastAPI", runtime: Runtime) -> NoReturn:
     """Serve until stopped. Exit 0 when asked to stop, non-zero if it never served."""
-    config = runtime.config
-    workers = config["config_workers"]
+    given = view(ServeConfig, runtime.config)
+    workers = given.workers
     shutdown = Shutdown()
     try:
-        require_free_port(config["config_host"], config["config_port"])
+        require_free_port(given.host, given.port)
         with runtime.servers(join=False, workers=workers) as found:
             url = runtime.config["config_postgres_url"]
-            seconds = config["config_postgres_connect_timeout_sec"]
-            wait = config["config_startup_wait_sec"]
+            seconds = given.postgres_connect_timeout_sec
+            wait = given.startup_wait_sec
             shutdown.run(require_database(url, seconds, wait=wait))
-            if direct := config["config_postgres_url_direct"]:
+            if direct := given.postgres_url_direct:
                 key = "config_postgres_url_direct"
                 shutdown.run(require_database(direct, seconds, key, wait=wait))
             if workers > 1:
                 shutdown.run(preflight(app))
                 os.environ.update(found | {"config_is_postgres_init": "0"})
-            code = serve_workers(config) if workers > 1 else serve_one(app, config)
+            code = serve_workers(given) if workers > 1 else serve_one(app, given)
     except ConfigError as error:
         sys.stderr.write(f"{error}\n")
         sys.exit(1)
     sys.exit(code)
 
 
-def serve_one(app: "FastAPI", config: Config) -> int:
+def serve_one(app: "FastAPI", given: ServeConfig) -> int:
     """Serve in this process. Return the exit code."""
-    server = Server(_settings(app, config))
+    server = Server(_settings(app, given))
     try:
         server.run()
     except SystemExit as error:
@@ -196,21 +210,21 @@ async def preflight(app: "FastAPI") -> None:
         pass
 
 
-def serve_workers(config: Config) -> int:
+def serve_workers(given: ServeConfig) -> int:
     """Run the workers. Return the exit code: not 0 when one could not start."""
-    settings = _settings(f"{WORKER}:app", config)
+    settings = _settings(f"{WORKER}:app", given)
     workers = Multiprocess(settings, [settings.bind_socket()])
     workers.run()
     failed = any(process.exitcode == FAILED for process in workers.processes)
     return FAILED if failed else 0
 
 
-def _settings(app: "FastAPI | str", config: Config) -> Settings:
+def _settings(app: "FastAPI | str", given: ServeConfig) -> Settings:
     return Settings(
         app,
-        host=config["config_host"],
-        port=config["config_port"],
-        workers=config["config_workers"],
+        host=given.host,
+        port=given.port,
+        workers=given.workers,
         loop="uvloop",
         http="httptools",
         lifespan="on",
@@ -219,5 +233,5 @@ def _settings(app: "FastAPI | str", config: Config) -> Settings:
         server_header=False,
         proxy_headers=False,
         timeout_worker_healthcheck=WORKER_SECONDS,
-        timeout_graceful_shutdown=config["config_graceful_timeout_sec"],
+        timeout_graceful_shutdown=given.graceful_timeout_sec,
     )

@@ -122,3 +122,11 @@ def test_the_runtime_needs_no_fastapi(run):
     check = "import sys, atom.runtime; assert 'fastapi' not in sys.modules; print(1)"
 
     assert (0, "1\n", "") == run(check)
+
+
+def test_serving_does_not_wait_for_the_commands(run):
+    """What reads words is imported only when there are some."""
+    check = "import sys, main; assert 'typer' not in sys.modules; print(1)"
+    code, out, error = run(check)
+
+    assert (0, "1\n") == (code, out), error
