@@ -47,9 +47,10 @@ def is_flag(name: str, datatype: str) -> bool:
     return name.startswith("is_") and datatype in {"smallint", "integer", "bigint"}
 
 
-def is_creation_time(column: Column, datatype: str) -> bool:
-    """Say whether a column is filled with the time its row is made."""
-    return column.name == "created_at" and not column.default and is_time(datatype)
+def is_row_time(column: Column, datatype: str) -> bool:
+    """Whether a new row has its time of creation in a column."""
+    named = column.name in {"created_at", "updated_at"}
+    return named and not column.default and is_time(datatype)
 
 
 def default_clause(column: Column) -> str:
@@ -77,7 +78,7 @@ def create_table(draft: Draft, table: str) -> None:
             line += " not null"
         line += (
             " default now()"
-            if is_creation_time(column, datatype)
+            if is_row_time(column, datatype)
             else default_clause(column)
         )
         if is_flag(name, datatype):
@@ -126,7 +127,7 @@ def _identity(draft: Draft, table: str, state: TableState) -> None:
 
 def _add(draft: Draft, table: str, column: Column, datatype: str) -> None:
     sql = f"alter table {public(table)} add column {quote(column.name)} {datatype}"
-    if column.not_null and is_creation_time(column, datatype):
+    if column.not_null and is_row_time(column, datatype):
         # The rows that exist need a value at once; later rows get theirs as usual.
         sql += " not null default now()"
     elif default_clause(column):

@@ -5,7 +5,7 @@ import re
 from atom.own.trigger import FUNCTIONS
 from atom.own.trigger import triggers as wanted_triggers
 from atom.postgres.identifier import public, quote
-from atom.schema.alter import is_creation_time
+from atom.schema.alter import is_row_time
 from atom.schema.column import Column
 from atom.schema.declaration import Query
 from atom.schema.draft import Draft, same_datatype
@@ -110,7 +110,7 @@ def _create(draft: Draft, index: Index) -> None:
 
 
 def defaults(draft: Draft, table: str) -> None:
-    """Set the defaults that are declared; fill created_at of new rows."""
+    """Set the defaults that are declared; fill created_at and updated_at of new rows."""
     state = draft.state(table)
     if state is None:
         return  # a new table has them
@@ -118,7 +118,7 @@ def defaults(draft: Draft, table: str) -> None:
         found = state.columns.get(name)
         if found is not None and not draft.settled(table, name):
             continue
-        if is_creation_time(column, draft.datatypes(table)[name]):
+        if is_row_time(column, draft.datatypes(table)[name]):
             # A mandatory one is added with its default.
             bare = not column.not_null if found is None else found.default is None
             if bare:
