@@ -110,7 +110,7 @@ def _create(draft: Draft, index: Index) -> None:
 
 
 def defaults(draft: Draft, table: str) -> None:
-    """Set the defaults that are declared; fill created_at and updated_at of new rows."""
+    """Set declared defaults; a new row has its created_at and updated_at."""
     state = draft.state(table)
     if state is None:
         return  # a new table has them
