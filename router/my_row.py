@@ -30,7 +30,7 @@ def mine(request):
 async def route_my_object_create(request: Request) -> Response:
     """Add a row of mine, or a list of them. Answers the id, or the ids in order."""
     ports, reach = mine(request)
-    asked = parameters(request.scope["query_string"], queue.PARAMETERS)
+    asked = parameters(request.scope["query_string"], writer.PARAMETERS)
     body = payload.parsed(await request.body())
     return reply.success(await writer.create(ports, reach, asked, body))
 

@@ -213,3 +213,26 @@ def test_config_is_read_by_name_in_few_places():
     ]
 
     assert len(reads) <= READS_BY_NAME, Counter(map(str, reads))
+
+
+def test_routers_use_only_names_that_exist():
+    """`from extend import *` hides a name that is missing until a request needs it."""
+    import builtins
+
+    import extend
+
+    for path in [ROOT / "router.py", *sorted((ROOT / "router").glob("*.py"))]:
+        tree = ast.parse(path.read_text())
+        names = [node for node in ast.walk(tree) if isinstance(node, ast.Name)]
+        bound = {node.id for node in names if not isinstance(node.ctx, ast.Load)}
+        for node in ast.walk(tree):
+            if isinstance(node, ast.Import | ast.ImportFrom):
+                bound |= {alias.asname or alias.name for alias in node.names}
+            elif isinstance(node, ast.arg):
+                bound.add(node.arg)
+            elif isinstance(
+                node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef
+            ) or (isinstance(node, ast.ExceptHandler) and node.name):
+                bound.add(node.name)
+        used = {node.id for node in names if isinstance(node.ctx, ast.Load)}
+        assert not used - bound - set(dir(builtins)) - set(dir(extend)), path
