@@ -49,7 +49,7 @@ async def schema_apply(ports: Ports, destructive: bool) -> RootLogin | None:
         login = await ensure_root(
             ports.database, ports.account, root_api_ids(ports.config)
         )
-    await ports.bus.tell("schema")
+    await ports.bus.publish("schema")
     return login
 
 
@@ -69,7 +69,7 @@ async def read_schema(ports: Ports) -> None:
 async def reset(ports: Ports) -> None:
     """Reset every worker; this one is done when it returns."""
     await start_over(ports)
-    await ports.bus.tell("reset")
+    await ports.bus.publish("reset")
 
 
 async def start_over(ports: Ports) -> None:

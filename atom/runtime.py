@@ -327,8 +327,8 @@ async def connected(
         ending.push_async_callback(ports.tasks.drain, seconds=DRAIN_SECONDS)
         journal.start()
         await bus.start()
-        if bus.is_deaf:
-            raise pooler.deaf()
+        if not bus.is_receiving:
+            raise pooler.no_notifications()
         yield ports
 
 
@@ -351,7 +351,7 @@ def _listen(
         memory.forget_tag(table)
         if shared is not None:
             ports.tasks.spawn(shared.drop(table), name=f"stale {table}")
-        bus.note("table", table)
+        bus.publish_soon("table", table)
 
     ports.database.on_written = written
     bus.on("user", user_changed)

@@ -176,7 +176,7 @@ class MemoryStore:
         self.size = 0
 
     async def lock(self, key: str, seconds: float) -> bool:
-        """Become the one filler of a key. False: somebody else is."""
+        """Become the one filler of a key. False: another one is."""
         now = self._clock()
         if self._locks.get(key, 0.0) > now:
             return False

@@ -37,7 +37,7 @@ TRUE = {"1", "true"}
 
 
 def api_ids(text: str | None) -> frozenset[int]:
-    """Read a comma list of api ids; what is no number is left out.
+    """Read a comma list of api ids; what is not a number is left out.
 
     >>> sorted(api_ids("3, 1,x,,-2"))
     [1, 3]

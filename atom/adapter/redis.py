@@ -149,9 +149,9 @@ class RedisStore:
             self._missed += 1
 
     async def lock(self, key: str, seconds: float) -> bool:
-        """Become the one filler of a key. False: somebody else is.
+        """Become the one filler of a key. False: another one is.
 
-        Without Redis everybody is.
+        Without Redis every caller is.
         """
         token = token_hex(16)
         taken = await self._ask(LOCK, (self._lock(key),), token, int(seconds * 1000))

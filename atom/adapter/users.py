@@ -1,4 +1,4 @@
-"""Users, remembered in this process and forgotten as soon as the database says so."""
+"""Users, cached in this process and dropped as soon as the database changes."""
 
 import asyncio
 from collections import OrderedDict
@@ -44,7 +44,7 @@ def _active(state: UserState) -> int:
 class CachedUsers:
     """Remembers the state of at most `limit` users, the missing ones too.
 
-    `coherent` says whether changes reach this worker (the bus is up). Until then every
+    `coherent` is whether changes reach this worker (the bus is up). Until then every
     call asks the database. A read that began before a `forget` is not remembered, nor
     joined by a call that came after it.
     """
@@ -111,7 +111,7 @@ class CachedUsers:
         if self._reading.get(user_id) is task:
             del self._reading[user_id]
         if not task.cancelled():
-            task.exception()  # its callers raise it; without any left, nobody asks
+            task.exception()  # its callers raise it, if any are left
 
     async def _read(self, user_id: int) -> UserState | None:
         forgotten = self._forgotten

@@ -35,7 +35,7 @@ async def inbox(
 ) -> bytes:
     """Return the last message of each talk I am in, as JSON; marks nothing.
 
-    With `is_unread`, talks whose last message is unread (1) or read (0).
+    With `is_unread`, talks with a last message that is unread (1) or read (0).
     """
     return await _read(ports, message.LAST, me, page, is_unread, mark=False)
 

@@ -8,6 +8,6 @@ database     statements, sent to a pool
 transaction  connections of a pool, and transactions on them
 named        `client_postgres`: values by `:name`
 copying      rows written by COPY, and the bad ones among them found
-pooler       whether a pooler stands before PostgreSQL, and what follows
+pooler       a pooler before PostgreSQL: declared, detected or refused
 notify       LISTEN and NOTIFY between workers
 """

@@ -7,7 +7,7 @@ from typing import Any
 
 from atom.errors import ApiError, NotFound, nearest
 
-# Tables that belong to an extension (spatial_ref_sys) are nobody's rows.
+# Tables that belong to an extension (spatial_ref_sys) hold no rows of users.
 LIVE = """
 select c.relname as "table", a.attname as "column",
        format_type(a.atttypid, a.atttypmod) as datatype, a.attnotnull as not_null,
@@ -43,7 +43,7 @@ class LiveColumn:
     default: str | None = None
     indexed: bool = False
     generated: bool = False  # always computed by PostgreSQL, so never written
-    refers: str | None = None  # the table whose id its foreign key holds
+    refers: str | None = None  # the table that its foreign key refers to
 
 
 @dataclass(frozen=True, eq=False)
@@ -92,7 +92,7 @@ def shown(word: str) -> str:
 
 
 def unknown_table(name: str, choices: Iterable[str]) -> NotFound:
-    """Say that there is no such table."""
+    """Return the error for a table that does not exist."""
     return NotFound(
         f"There is no table '{shown(name)}'.",
         code="sql.unknown_table",
@@ -101,7 +101,7 @@ def unknown_table(name: str, choices: Iterable[str]) -> NotFound:
 
 
 def unknown_column(table: str, name: str, choices: Iterable[str]) -> ApiError:
-    """Say that a table has no such column; secret ones are called the same."""
+    """Return the error for a column that does not exist; the same for a secret one."""
     return ApiError(
         f"Table '{table}' has no column '{shown(name)}'.",
         code="sql.unknown_column",

@@ -17,7 +17,7 @@ from atom.postgres.transaction import Transaction, Unit
 log = logging.getLogger(__name__)
 
 PROCESS = "select pg_backend_pid()"
-# Connections that run one statement of ours and nothing else. Known by their
+# Connections that run a single statement of Atom. Known by their
 # settings object, which a connection and the pool's proxy of it share.
 _lent: set[int] = set()
 
@@ -25,7 +25,7 @@ _lent: set[int] = set()
 async def reset(connection: Any) -> None:
     """Clean a connection on its way back to the pool (`create_pool(reset=…)`).
 
-    One that was only lent for a single statement of ours has nothing to clean; that
+    One that was lent for a single statement of Atom has nothing to clean; that
     saves a round trip for every statement.
     """
     if id(connection.get_settings()) in _lent:
@@ -197,7 +197,7 @@ class Database:
         return unavailable()
 
     async def release(self, raw: Any) -> None:
-        """Give a connection back to the pool, which cleans it."""
+        """Return a connection to the pool, which cleans it."""
         try:
             await self.pool.release(raw)
         except Exception:

@@ -30,8 +30,8 @@ LOST = ("08", "57P")
 FAILED_BEFORE = "25P02"  # a statement in a transaction after one that failed
 TEXT = ("42601", "42602", "42703", "42704", "42P", "42883", "26000", "3F000")
 STALE = {"42P01", "42703", "42P05", "26000", "42P10"}
-# What else reads a value and cannot: a jsonpath, the name of a type or a table. Our own
-# statements are sound; where the table itself is gone, the parser says so.
+# What else reads a value and cannot: a jsonpath, the name of a type or a table.
+# Statements of Atom are sound; where a table is gone, the error is the parser's.
 READING = {"42601", "42602", "42704", "42P01", "3F000"}
 PARSER = "parserOpenTable"
 STALE_PLAN = "InvalidCachedStatementError"
@@ -101,16 +101,16 @@ def unavailable() -> Unavailable:
     )
 
 
-class Unplaced(ApiError):
-    """About a value, and PostgreSQL does not say of which column; that can be found.
+class UnlocatedValue(ApiError):
+    """About a value of a column that PostgreSQL does not name; it can be found.
 
     `about` is the table and the row that is written, where a single row was tried.
     """
 
     code = "value.unreadable"
     about: Any = None
-    # In these words it says the same of a column {name} of a datatype {kind}; without
-    # any the value is not one of its datatype.
+    # The message once the column {name} and its datatype {kind} are found; without
+    # one, the value does not have the datatype.
     named = ""
 
     def __init__(self, message: str, *, code: str = "", hint: str = "") -> None:
@@ -118,12 +118,12 @@ class Unplaced(ApiError):
         self.text = message
 
     def name(self, message: str, hint: str = "") -> None:
-        """Say it better; what was put before the message stays."""
+        """Replace the message; what was put before it stays."""
         self.message = self.message.removesuffix(self.text) + message
         self.args, self.text, self.hint = (self.message,), message, hint
 
 
-class Unfit(Unplaced, Unprocessable):
+class RejectedValue(UnlocatedValue, Unprocessable):
     """Of the right datatype, and against a rule of it."""
 
     status = Unprocessable.status
@@ -159,7 +159,7 @@ def translate(
         return unavailable()
     kinds = {kind.__name__ for kind in type(error).__mro__}
     if "DataError" in kinds:
-        return Unplaced(UNFIT)
+        return UnlocatedValue(UNFIT)
     if own and "InterfaceError" in kinds and "clos" not in str(error):
         return _unexpected(error)  # the call is wrong; the connection is well
     if kinds & set(SILENT):
@@ -189,7 +189,7 @@ def _by_state(error: Any, state: str) -> ApiError:
     inside = bool(getattr(error, "context", None))  # of a function or a trigger
     source = getattr(error, "server_source_function", "")
     if state.startswith("22") or (state in READING and source != PARSER and not inside):
-        return Unplaced(UNFIT)
+        return UnlocatedValue(UNFIT)
     if state == "42883" and not inside:
         return _incomparable()
     if state == "57014":
@@ -243,7 +243,7 @@ def _exists(error: Any) -> ApiError:
 
 
 def _incomparable() -> ApiError:
-    found = Unplaced(
+    found = UnlocatedValue(
         "PostgreSQL does not compare values of this datatype that way.",
         code="filter.unreadable",
     )
@@ -252,13 +252,13 @@ def _incomparable() -> ApiError:
 
 
 def _unsupported() -> ApiError:
-    found = Unplaced("The database server does not support this.")
+    found = UnlocatedValue("The database server does not support this.")
     found.named = "The database server does not support column '{name}' ({kind})."
     return found
 
 
 def _unfit(message: str, named: str) -> ApiError:
-    found = Unfit(message)
+    found = RejectedValue(message)
     found.named = named
     return found
 
@@ -300,7 +300,7 @@ def _referenced(error: Any) -> ApiError:
 def _overlapping(error: Any) -> ApiError:
     return Conflict(
         f"The rule '{error.constraint_name}' of table '{error.table_name}'"
-        " forbids this beside the rows that exist."
+        " forbids this next to the rows that exist."
     )
 
 

@@ -13,7 +13,7 @@ IDLE_SECONDS = 0.02
 
 
 def is_open(connection: Any) -> bool:
-    """Tell whether a connection can be used; a lost one is the pool's again."""
+    """Whether a connection can be used; a lost one is back in the pool."""
     try:
         return not connection.is_closed()
     except Exception:  # InterfaceError: it is the pool's again
@@ -62,7 +62,7 @@ class Leases:
         return True
 
     def _look(self) -> None:
-        """Give back what nobody needed since the last look."""
+        """Return to the pool the connections not needed since the last look."""
         for connection in self._idle[: self._unused]:
             self._give_back(connection)
         del self._idle[: self._unused]

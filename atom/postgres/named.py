@@ -42,9 +42,9 @@ def _comment_end(text: str, start: int) -> int:
 
 @lru_cache(maxsize=2048)
 def numbered(text: str) -> tuple[str, tuple[str, ...]]:
-    """Turn `:name` into `$1`, and say which name each number stands for.
+    """Turn `:name` into `$1`, and return the name of each number.
 
-    Casts, quoted text and comments stay as they are; a name that stands twice gets one
+    Casts, quoted text and comments stay as they are; a name that occurs twice gets one
     number; `\\:` is a colon.
 
     >>> numbered("select :a::int, ':b', :a + :c")

@@ -1,8 +1,8 @@
-"""What one worker tells the others: PostgreSQL's LISTEN and NOTIFY on channel `atom`.
+"""Messages between workers: PostgreSQL's LISTEN and NOTIFY on channel `atom`.
 
 It has a connection of its own, never one of the pool, and needs a direct address: a
-pooler in transaction mode delivers nothing. So nobody relies on it before something
-said elsewhere, by `speak`, was heard here.
+pooler in transaction mode delivers nothing. The bus is trusted only after it has
+received a test notification sent through the pool, by `speak`.
 """
 
 import asyncio
@@ -18,12 +18,12 @@ log = logging.getLogger(__name__)
 CHANNEL = "atom"
 PAYLOAD_MAX = 7_900  # bytes; PostgreSQL takes fewer than 8,000
 SURELY_SHORT = 1_000  # characters that fit, however they are escaped
-NOTED_MAX = 10_000  # distinct items waiting; beyond that a topic is told as a whole
+NOTED_MAX = 10_000  # distinct items waiting; beyond that a topic is sent as a whole
 GATHER = 0.005  # seconds in which notes are gathered
 ALIVE = 5.0  # seconds between two proofs that the connection lives
 ANSWER = 2.0  # seconds it has to answer
-ECHOES = 3  # tries to hear what was said elsewhere
-ECHO = "echo"  # a topic nobody listens to
+ECHOES = 3  # tries to receive a test message
+ECHO = "echo"  # a topic without listeners
 PAUSES = (0.1, 2.0)  # seconds until the next try to connect: the first, the longest
 
 NOTIFY = "select pg_notify('atom', payload) from unnest($1::text[]) as payload"
@@ -35,9 +35,9 @@ Item = tuple[str, str]
 class Bus:
     """Delivers (topic, value) to the listeners of every worker, this one included.
 
-    `lost` and `regained` are lists of callbacks. While the bus is lost, what others say
-    is missed: whoever caches must drop everything at both moments and rely on nothing
-    between them. `regained` is also called at the first connection.
+    `lost` and `regained` are lists of callbacks. While the bus is lost, messages
+    of others are missed: caches must drop everything at both moments and rely on
+    nothing between them. `regained` is also called at the first connection.
     """
 
     def __init__(
@@ -50,16 +50,16 @@ class Bus:
         self._url = url
         self._connect_seconds = connect_seconds
         self._speak = speak
-        self.is_deaf = False  # connected, and yet heard nothing
+        self.is_receiving = True  # False: connected, but the test message was lost
         self._echo: tuple[str, asyncio.Future[None] | None] = ("", None)
         self._listeners: dict[str, list[Listener]] = {}
         self.lost: list[Callable[[], Any]] = []
         self.regained: list[Callable[[], Any]] = []
         self._connection: Any = None
         self._gone = asyncio.Event()
-        self._speaking = asyncio.Lock()
+        self._sending = asyncio.Lock()
         self._noted: dict[Item, None] = {}  # in the order they were noted
-        self._unsaid: dict[Item, None] = {}  # what could not be said, until it can
+        self._unsent: dict[Item, None] = {}  # to be sent once the bus is back
         self._flushing = False
         self._closed = False
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -81,10 +81,10 @@ class Bus:
         self._spawn(self._run(pause))
 
     async def close(self) -> None:
-        """Say what is noted and hang up."""
+        """Send what is waiting and disconnect."""
         if self._noted and self.connected:
             await self._flush()
-        self._closed = True  # what is still heard has nobody left to act on it
+        self._closed = True  # a message that still arrives is not acted on
         for task in list(self._tasks):
             task.cancel()
         if self._tasks:
@@ -93,18 +93,18 @@ class Bus:
         if connection is not None:
             await _hang_up(connection)
 
-    async def tell(self, topic: str, value: str = "") -> bool:
-        """Tell every worker. False: the bus is lost; it is said when it is back.
+    async def publish(self, topic: str, value: str = "") -> bool:
+        """Send to every worker. False: the bus is lost; it is sent when it is back.
 
         Raises:
             ValueError: when the item is larger than a notification may be.
         """
-        self.note(topic, value)
+        self.publish_soon(topic, value)
         await self._flush()
-        return (topic, value) not in self._unsaid
+        return (topic, value) not in self._unsent
 
-    def note(self, topic: str, value: str = "") -> None:
-        """Tell every worker within a few milliseconds; the same item only once.
+    def publish_soon(self, topic: str, value: str = "") -> None:
+        """Send to every worker within a few milliseconds; the same item only once.
 
         Raises:
             ValueError: when the item is larger than a notification may be.
@@ -121,18 +121,18 @@ class Bus:
         self._spawn(self._flush())
 
     async def _flush(self) -> None:
-        async with self._speaking:
+        async with self._sending:
             items, self._noted = self._noted, {}
-            if not items or (self.connected and await self._say(items)):
+            if not items or (self.connected and await self._send(items)):
                 return
-        # Nobody hears it now, but this worker must not miss its own writes.
+        # No other worker gets it now, but this one must not miss its own writes.
         for topic, value in items:
             self._deliver(topic, value)
-        self._unsaid.update(items)
-        if len(self._unsaid) > NOTED_MAX:
-            self._unsaid = dict.fromkeys((topic, "") for topic, _ in self._unsaid)
+        self._unsent.update(items)
+        if len(self._unsent) > NOTED_MAX:
+            self._unsent = dict.fromkeys((topic, "") for topic, _ in self._unsent)
 
-    async def _say(self, items: dict[Item, None]) -> bool:
+    async def _send(self, items: dict[Item, None]) -> bool:
         texts = [payload(item) for item in items]
         try:
             await self._connection.execute(NOTIFY, texts, timeout=ANSWER)
@@ -159,24 +159,24 @@ class Bus:
         connection.add_termination_listener(self._terminated(self._gone))
         try:
             await connection.add_listener(CHANNEL, self._heard)
-            self.is_deaf = not await self._hears()
+            self.is_receiving = await self._hears()
         except Exception as error:
             log.debug("bus: cannot listen (%s)", type(error).__name__)
             await _hang_up(connection)
             return False
-        if self.is_deaf:
-            log.error("bus: LISTEN hears nothing; nothing is cached")
+        if not self.is_receiving:
+            log.error("bus: LISTEN receives nothing; nothing is cached")
             await _hang_up(connection, "unlisten *")  # a pooler's is soon another's
             return False
         self._connection = connection
         self._call(self.regained)
-        if self._unsaid:
-            self._noted, self._unsaid = {**self._unsaid, **self._noted}, {}
+        if self._unsent:
+            self._noted, self._unsent = {**self._unsent, **self._noted}, {}
             self._spawn(self._flush())
         return True
 
     async def _hears(self) -> bool:
-        """Say something where others speak, and wait until it is heard here."""
+        """Send a message the way others do, and wait until it arrives here."""
         if self._speak is None:
             return True
         heard = asyncio.get_running_loop().create_future()
@@ -223,7 +223,7 @@ class Bus:
                 return
             except TimeoutError:
                 pass  # no news: ask
-            async with self._speaking:
+            async with self._sending:
                 try:
                     await self._connection.execute("select 1", timeout=ANSWER)
                 except Exception as error:

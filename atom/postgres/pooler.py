@@ -1,8 +1,8 @@
-"""A pooler between us and PostgreSQL: declared in config, detected, or refused.
+"""A pooler between Atom and PostgreSQL: declared in config, detected, or refused.
 
 In transaction mode each transaction of a connection may run in another process of
 PostgreSQL. What a session keeps (prepared statements, settings, LISTEN, locks) is then
-lost, or stays behind for somebody else.
+lost, or is left to another client.
 """
 
 import logging
@@ -23,7 +23,7 @@ CURE = (
     f"Set {CACHE}=0, and {DIRECT} to the address of PostgreSQL itself "
     '(docs/deploy.md, "Behind PgBouncer").'
 )
-# A statement that is not there, or is there already: of somebody else.
+# A statement that does not exist, or exists already: of another client.
 LOST = frozenset({"26000", "42P05"})
 ROUNDS = 3
 SECONDS = 2.0
@@ -38,7 +38,7 @@ select current_user::text as role, pg_backend_pid() as process,
 
 
 def is_pooled(config: Config) -> bool:
-    """Tell whether config says that a transaction pooler stands in between."""
+    """Whether config declares a transaction pooler in between."""
     direct = config.get(DIRECT)
     return not config.get(CACHE, 1024) or bool(direct and direct != config.get(URL))
 
@@ -67,7 +67,7 @@ def local(config: Config) -> dict[str, str]:
 
 
 def refused(error: Exception, key: str) -> ConfigError | None:
-    """Say what an error at connecting means, if it is a pooler's."""
+    """Return the meaning of an error at connecting, if it comes from a pooler."""
     state = getattr(error, "sqlstate", None)
     if state in LOST:
         return _loses(key)
@@ -116,7 +116,7 @@ async def examine(
 
 
 async def loses_statements(connect: Callable[[], Awaitable[Any]]) -> bool:
-    """Prepare, have somebody else take the process, and use what was prepared."""
+    """Prepare, have another client take the process, and use what was prepared."""
     import asyncpg
 
     one = await connect()
@@ -143,7 +143,7 @@ async def loses_statements(connect: Callable[[], Awaitable[Any]]) -> bool:
 
 
 async def keeps_sessions(connect: Callable[[], Awaitable[Any]]) -> bool:
-    """Tell whether a process of PostgreSQL stays with its connection."""
+    """Whether a process of PostgreSQL stays with its connection."""
     one = await connect()
     try:
         first = await one.fetchval(PROCESS)
@@ -167,23 +167,23 @@ async def keeps_sessions(connect: Callable[[], Awaitable[Any]]) -> bool:
     return True
 
 
-def deaf() -> ConfigError:
-    """Say that notifications do not come through."""
+def no_notifications() -> ConfigError:
+    """Return the error for notifications that do not arrive."""
     return ConfigError(
         [
-            f"{DIRECT}: LISTEN hears nothing of what {URL} says: it leads to a pooler "
-            "in transaction mode, or to another database. Set it to the address of "
-            'PostgreSQL itself (docs/deploy.md, "Behind PgBouncer").'
+            f"{DIRECT}: LISTEN receives nothing that is sent by {URL}: it leads to a "
+            "pooler in transaction mode, or to another database. Set it to the address "
+            'of PostgreSQL itself (docs/deploy.md, "Behind PgBouncer").'
         ]
     )
 
 
-def lasting() -> ConfigError:
-    """Say that sessions are needed where there are none."""
+def no_session() -> ConfigError:
+    """Return the error for a session that a pooler does not keep."""
     return ConfigError(
         [
             f"{DIRECT}: this needs a session of its own, and a pooler in transaction "
-            "mode stands in between. Set it to the address of PostgreSQL itself "
+            "mode is in between. Set it to the address of PostgreSQL itself "
             '(docs/deploy.md, "Behind PgBouncer").'
         ]
     )

@@ -14,7 +14,7 @@ from atom.datatype.datatype import datatype
 from atom.errors import ApiError, nearest
 from atom.postgres.catalog import LiveColumn, Table
 from atom.postgres.database import Database
-from atom.postgres.errors import BrokenRule, Unplaced
+from atom.postgres.errors import BrokenRule, UnlocatedValue
 from atom.row.sql import trial
 from atom.row.sql.filter import Filter, check
 from atom.row.sql.group import Group, leaves
@@ -53,7 +53,7 @@ async def naming_columns(database: Database) -> AsyncIterator[None]:
             error.message = f"{where}Column '{columns}' breaks {rule}"
             error.args = (error.message,)
         raise
-    except Unplaced as error:
+    except UnlocatedValue as error:
         if error.about is not None:
             table, row = error.about
             await _find_column(database, table, row, error)
@@ -65,7 +65,7 @@ def about(table: Table, row: Mapping[str, Any]) -> Iterator[None]:
     """Make an error raised inside name the row being written."""
     try:
         yield
-    except Unplaced as error:
+    except UnlocatedValue as error:
         error.about = (table, row)
         raise
 
@@ -77,13 +77,13 @@ async def naming_filters(
     """Name the column of the filter that is refused inside."""
     try:
         yield
-    except Unplaced as error:
+    except UnlocatedValue as error:
         await find_filter(database, view, filters, error)
         raise
 
 
 async def _find_column(
-    database: Database, table: Table, row: Mapping[str, Any], error: Unplaced
+    database: Database, table: Table, row: Mapping[str, Any], error: UnlocatedValue
 ) -> None:
     """Read the values of a row one by one, until one is refused alone."""
     columns = ((table.columns[name], raw) for name, raw in row.items())
@@ -92,7 +92,10 @@ async def _find_column(
 
 
 async def find_filter(
-    database: Database, view: Table, filters: Iterable[Filter | Group], error: Unplaced
+    database: Database,
+    view: Table,
+    filters: Iterable[Filter | Group],
+    error: UnlocatedValue,
 ) -> None:
     """Try the filters one by one, on no row, until one is refused alone."""
     await _find(database, view, _filter_trials(view, filters), error)
@@ -106,7 +109,7 @@ def _filter_trials(view: Table, filters: Iterable[Filter | Group]) -> Iterator[T
 
 
 async def _find(
-    database: Database, table: Table, trials: Iterable[Trial], error: Unplaced
+    database: Database, table: Table, trials: Iterable[Trial], error: UnlocatedValue
 ) -> None:
     """Try each value until one fails, then make the error name its column."""
     for each in trials:
@@ -118,11 +121,13 @@ async def _find(
             return
 
 
-async def _refused(database: Database, text: str, *values: Any) -> Unplaced | None:
+async def _refused(
+    database: Database, text: str, *values: Any
+) -> UnlocatedValue | None:
     """Return what PostgreSQL has against a trial, if it is about the value."""
     try:
         await database.value(text, *values)
-    except Unplaced as error:
+    except UnlocatedValue as error:
         return error
     except ApiError:
         return None  # about something else: keep the first error
@@ -130,7 +135,11 @@ async def _refused(database: Database, text: str, *values: Any) -> Unplaced | No
 
 
 async def _name(
-    database: Database, table: Table, column: LiveColumn, raw: Any, error: Unplaced
+    database: Database,
+    table: Table,
+    column: LiveColumn,
+    raw: Any,
+    error: UnlocatedValue,
 ) -> None:
     """Name the column, and what it takes."""
     name, kind = column.name, datatype(column.datatype)

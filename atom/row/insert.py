@@ -9,7 +9,7 @@ from atom.datatype.datatype import datatype
 from atom.errors import ApiError, Conflict
 from atom.postgres.catalog import Table
 from atom.postgres.database import Connection, Database
-from atom.postgres.errors import Unplaced
+from atom.postgres.errors import UnlocatedValue
 from atom.row import payload
 from atom.row.sql import write
 
@@ -58,7 +58,7 @@ async def insert_one(source: Database | Connection, table: Table, row: Row) -> i
     values = [row[name] for name in names]
     try:
         made: int | None = await source.value(write.insert(table, names), *values)
-    except Unplaced as error:
+    except UnlocatedValue as error:
         error.about = (table, row)
         raise
     if made is None:
@@ -145,7 +145,7 @@ async def _first_refused(
             if await connection.value(text, *values) is None:
                 return payload.placed(error, number)
         except ApiError as refusal:
-            if isinstance(refusal, Unplaced):
+            if isinstance(refusal, UnlocatedValue):
                 refusal.about = (table, row)
             return payload.placed(refusal, number)
     return error

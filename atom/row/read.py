@@ -10,7 +10,7 @@ from atom.errors import ApiError, TimedOut, Unprocessable
 from atom.observe.request_context import note_read
 from atom.postgres.catalog import Catalog
 from atom.postgres.database import Database
-from atom.postgres.errors import Unplaced
+from atom.postgres.errors import UnlocatedValue
 from atom.row.explain_error import find_filter
 from atom.row.scope import RowConfig, RowScope, ScopedRelatives
 from atom.row.sql import cursor, parent, query_string, read_plan
@@ -94,7 +94,7 @@ async def _explained(
     database: Database, scope: RowScope, raw: bytes, prepared: Prepared, error: ApiError
 ) -> ApiError:
     """Name the part of a read that PostgreSQL refuses: a filter, the cursor, a sum."""
-    if isinstance(error, Unplaced):
+    if isinstance(error, UnlocatedValue):
         query, before = _parsed(raw, scope.rules), error.message
         view = scope.visible_columns(database.catalog, query.table)
         await find_filter(database, view, query.filters, error)
@@ -109,7 +109,7 @@ async def _explained(
     if error.status != Unprocessable.status:
         return error
     message = "A sum or an average is too large for its datatype."
-    if not isinstance(error, Unplaced):
+    if not isinstance(error, UnlocatedValue):
         message = error.message
     return ApiError(message, code="value.unreadable")
 

@@ -413,7 +413,7 @@ WRONG = {
         "loses prepared statements.*config_postgres_statement_cache_size=0",
     ),
     "nothing set": (CACHE | ALONE, "", "config_postgres_statement_cache_size=0"),
-    "nobody hears": (ALONE, "", "config_postgres_url_direct: LISTEN hears nothing"),
+    "nobody hears": (ALONE, "", "config_postgres_url_direct: LISTEN receives nothing"),
 }
 
 

@@ -61,7 +61,7 @@ async def test_everybody_hears_what_one_tells(worker):
     """Two workers, one database: both hear it, the teller included."""
     one, two = await worker(), await worker()
 
-    assert await one.tell("user", "7")
+    assert await one.publish("user", "7")
 
     await eventually(lambda: one.heard and two.heard)
     assert [("user", "7")] == one.heard == two.heard
@@ -70,8 +70,8 @@ async def test_everybody_hears_what_one_tells(worker):
 async def test_topics_reach_their_own_listeners_only(worker):
     """A topic nobody listens to is nothing."""
     one = await worker()
-    await one.tell("nobody", "x")
-    await one.tell("table", "test")
+    await one.publish("nobody", "x")
+    await one.publish("table", "test")
 
     await eventually(lambda: one.heard)
     assert [("table", "test")] == one.heard
@@ -81,8 +81,8 @@ async def test_notes_of_a_moment_are_one_each(worker):
     """A thousand writes to a table are told once."""
     one, two = await worker(), await worker()
     for _ in range(1_000):
-        one.note("table", "test")
-    one.note("table", "users")
+        one.publish_soon("table", "test")
+    one.publish_soon("table", "users")
 
     await eventually(lambda: len(two.heard) == 2)
     await asyncio.sleep(0.05)
@@ -92,10 +92,10 @@ async def test_notes_of_a_moment_are_one_each(worker):
 async def test_note_costs_the_writer_next_to_nothing(worker):
     """A few steps: it is called after every write."""
     one = await worker()
-    one.note("table", "test")
+    one.publish_soon("table", "test")
     with counted() as effort:
         for _ in range(1_000):
-            one.note("table", "test")
+            one.publish_soon("table", "test")
 
     assert effort.steps < 15 * 1_000
 
@@ -118,10 +118,10 @@ async def test_what_does_not_fit_is_refused(worker):
     """PostgreSQL takes less than 8,000 bytes; the caller hears it at once."""
     one = await worker()
     with pytest.raises(ValueError, match="do not fit"):
-        one.note("table", "x" * 7_900)
+        one.publish_soon("table", "x" * 7_900)
     with pytest.raises(ValueError, match="do not fit"):
-        await one.tell("table", "é" * 4_000)
-    await one.tell("table", "x" * 7_800)
+        await one.publish("table", "é" * 4_000)
+    await one.publish("table", "x" * 7_800)
 
     await eventually(lambda: one.heard)
     assert 1 == len(one.heard)
@@ -132,7 +132,7 @@ async def test_listener_that_fails_stops_nobody(worker, caplog):
     one = await worker(start=False)
     one._listeners["user"].insert(0, lambda value: 1 / 0)
     await one.start()
-    await one.tell("user", "7")
+    await one.publish("user", "7")
 
     await eventually(lambda: one.heard)
     assert "listener of user failed" in caplog.text
@@ -147,7 +147,7 @@ async def test_asynchronous_listener_is_run(worker):
         done.append(value)
 
     one.on("table", listener)
-    await one.tell("table", "test")
+    await one.publish("table", "test")
 
     await eventually(lambda: done == ["test"])
 
@@ -160,7 +160,7 @@ async def test_loss_is_noticed_at_once_and_mended(worker, url):
 
     await eventually(lambda: one.states == ["regained", "lost", "regained"])
     await eventually(lambda: two.states == ["regained", "lost", "regained"])
-    await two.tell("user", "7")
+    await two.publish("user", "7")
     await eventually(lambda: one.heard == [("user", "7")])
 
 
@@ -174,8 +174,8 @@ async def test_what_was_noted_in_a_silence_is_said_after_it(worker, url):
     await wire.cut()
     await eventually(lambda: not one.connected)
 
-    one.note("table", "test")
-    assert not await one.tell("user", "7")
+    one.publish_soon("table", "test")
+    assert not await one.publish("user", "7")
     assert [("table", "test"), ("user", "7")] == one.heard
     assert [] == two.heard
     await wire.mend()
@@ -221,7 +221,7 @@ async def test_start_without_a_database_waits_for_it(worker, url, caplog):
 async def test_closed_bus_has_said_everything(worker):
     """What was noted last is not lost at the end."""
     one, two = await worker(), await worker()
-    one.note("table", "test")
+    one.publish_soon("table", "test")
     await one.close()
 
     await eventually(lambda: two.heard == [("table", "test")])

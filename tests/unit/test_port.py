@@ -18,12 +18,12 @@ async def use(ports: Ports) -> None:
 RIGHT = (
     "await ports.database.value('select 1')",
     "ports.users.forget(1)",
-    "ports.bus.note('table', 'test')",
+    "ports.bus.publish_soon('table', 'test')",
 )
 WRONG = {
     "await ports.database.valeu('select 1')": "valeu",
     "ports.users.forgett(1)": "forgett",
-    "ports.bus.nott('table', 'test')": "nott",
+    "ports.bus.publsh_soon('table', 'test')": "publsh_soon",
     "ports.tokens.decod('x', 1)": "decod",
     "ports.batches.creat()": "creat",
     "ports.rules.mine(1)": "mine",
