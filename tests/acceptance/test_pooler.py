@@ -471,7 +471,7 @@ async def test_value_that_does_not_fit_holds_no_process(narrow):
     with pytest.raises(ApiError):
         await database.value("select $1::int", "x")
     assert 1 == await other.fetchval("select 1", timeout=10)
-    with pytest.raises(asyncpg.DataError):
+    with pytest.raises(ApiError):
         await named.fetch_val("select :a::int", {"a": "x"})
     assert 1 == await other.fetchval("select 1", timeout=10)
     await other.close()
