@@ -7,7 +7,7 @@ from fastapi import File, Form, Query, UploadFile
 from pydantic import BaseModel, Field
 
 from atom import openapi, reply
-from atom.transfer.asked import format_of, unzipped
+from atom.transfer.request import format_of, unzipped
 from atom.transfer.export import Export
 from atom.transfer.load import load
 from atom.openapi import failures

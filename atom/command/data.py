@@ -21,9 +21,16 @@ from atom.postgres.database import Database
 from atom.row.scope import RowConfig
 from atom.runtime import command_database, open_sandbox
 from atom.transfer import statement as write
-from atom.transfer.asked import EXISTING, FORMATS, MODES, Progress, format_of, unzipped
 from atom.transfer.export import Export
 from atom.transfer.load import load
+from atom.transfer.request import (
+    EXISTING,
+    FORMATS,
+    MODES,
+    Progress,
+    format_of,
+    unzipped,
+)
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
 PIPE_CLOSED = 128 + signal.SIGPIPE  # as a shell reports a closed pipe

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, BinaryIO, cast
 
-from atom.transfer.asked import GZIP
+from atom.transfer.request import GZIP
 
 STANDARD = "-"
 LOOK_SECONDS = 0.1  # how often a wait for a silent pipe looks whether to stop

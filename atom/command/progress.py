@@ -7,7 +7,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 
-from atom.transfer.asked import Progress
+from atom.transfer.request import Progress
 
 DRAW_SECONDS = 0.2
 CELLS = 20

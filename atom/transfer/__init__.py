@@ -1,1 +1,17 @@
-"""Whole tables in and out: `load` reads CSV or JSON lines, `export` writes them."""
+"""Whole tables in and out of files, as CSV or JSON lines.
+
+Read in this order; each line needs only the lines above it:
+
+    request       what an import is to do, checked against the table
+    statement     the SQL of an import
+    csv_file      a CSV file as rows, in blocks
+    jsonl_file    a file of JSON lines as objects, in blocks
+    cell          cells of CSV as COPY takes them
+    jsonl_cell    values of JSON as COPY takes them
+    fault         the line and column that PostgreSQL refuses
+    source        CSV on its way to COPY, one block ahead
+    jsonl_source  JSON lines on their way to COPY
+    stage         rows in a temporary table, applied to those that exist
+    load          an import, whole
+    export        the rows of a query as a stream
+"""

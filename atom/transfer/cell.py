@@ -15,7 +15,7 @@ from atom.datatype import exact, geography, value
 from atom.datatype.datatype import PLACES, Datatype, datatype
 from atom.errors import ApiError
 from atom.postgres.catalog import LiveColumn, shown
-from atom.transfer.csv import EMPTY, Rows
+from atom.transfer.csv_file import EMPTY, Rows
 
 PASSWORDS = frozenset({"password", "password_bigint"})
 HASH = re.compile(r"\$argon2id\$v=\d+\$m=\d+,t=\d+,p=\d+\$[\w+/]+\$[\w+/]+")
@@ -109,7 +109,7 @@ class Column:
         return cells
 
     def fault(self, line: int, cell: str, what: str = "") -> ApiError:
-        """Say which cell cannot be read, and what would be."""
+        """Return the error for a cell that cannot be read, with what can be."""
         found = f"; not '{shown(cell)}'" if cell and not self._is_password else ""
         what = what or f"takes {value.expected(self._kind)}"
         return ApiError(

@@ -15,7 +15,7 @@ from atom.postgres.database import PROCESS, affected
 from atom.sandbox import statement as sql
 from atom.sandbox.role import EXPORTER
 from atom.sandbox.session import Sandbox
-from atom.transfer.asked import Progress
+from atom.transfer.request import Progress
 
 # Chunks on their way to a slow caller. COPY waits while there are that many.
 WAITING_MAX = 8
@@ -47,7 +47,7 @@ class LineEnds:
             if not any(line.count(b'"') & 1 for line in lines):
                 self._quoted = last.count(b'"') & 1
                 return b"\r\n".join([*lines, last])
-        # Every other part stands in quotes; a doubled quote only makes an empty part.
+        # Every other part is in quotes; a doubled quote only makes an empty part.
         parts = chunk.split(b'"')
         parts[self._quoted :: 2] = [
             part.replace(b"\n", b"\r\n") for part in parts[self._quoted :: 2]
@@ -57,11 +57,11 @@ class LineEnds:
 
 
 class Left(Exception):
-    """Nobody reads any more."""
+    """The reader of the export is gone."""
 
 
-def _heard(work: asyncio.Task[None]) -> None:
-    """Look at what became of the work: whoever reads has been told, or has left."""
+def _retrieve(work: asyncio.Task[None]) -> None:
+    """Retrieve the exception, so that asyncio does not log it as unhandled."""
     if not work.cancelled():
         work.exception()
 
@@ -94,7 +94,7 @@ class Export:
         self._work: asyncio.Task[None] | None = None
         self._left = False
         self._pid: int | None = None  # of the server's process, while it copies
-        self._ending = asyncio.Lock()  # so that nobody else's statement is cancelled
+        self._ending = asyncio.Lock()  # so that no other statement is cancelled
 
     async def start(self) -> None:
         """Return once there is a first chunk to send.
@@ -103,7 +103,7 @@ class Export:
             ApiError: `query.*`, and all that goes wrong before the first chunk.
         """
         self._work = asyncio.create_task(self._copy(), name="export")
-        self._work.add_done_callback(_heard)
+        self._work.add_done_callback(_retrieve)
         try:
             self._first = await self._next()
         except BaseException:
@@ -111,7 +111,7 @@ class Export:
             raise
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
-        """Give the chunks. What goes wrong in the middle is raised in the middle."""
+        """Yield the chunks. What goes wrong in the middle is raised in the middle."""
         while self._first is not None:
             yield self._first
             self._first = await self._next()
@@ -119,8 +119,8 @@ class Export:
     async def close(self) -> None:
         """Stop the query if it still runs, and give its connection back.
 
-        The driver loses a connection whose COPY is cancelled while it waits for the
-        server. So the next chunk is refused, and the server told to stop.
+        The driver loses a connection with a COPY that is cancelled while it waits for
+        the server. So the next chunk is refused, and the query cancelled on the server.
         """
         if self._work is None or self._work.done():
             return
@@ -141,7 +141,7 @@ class Export:
         try:
             await asyncio.wait((got, self._work), return_when=asyncio.FIRST_COMPLETED)
             if not got.done():
-                # Ended without a word: it has failed, and says why.
+                # Ended without a chunk: it has failed, and raises why.
                 self._work.result()
             return await got
         finally:

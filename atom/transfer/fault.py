@@ -6,7 +6,7 @@ from typing import Any, BinaryIO, Protocol
 
 from atom.errors import ApiError
 from atom.postgres.errors import translate
-from atom.transfer.csv import Reader
+from atom.transfer.csv_file import Reader
 
 # PostgreSQL's `COPY test, line 3, column rating: "x"`, in whatever language it speaks.
 CONTEXT = re.compile(r"^COPY .*?, \S+ (?P<line>\d+)(?P<rest>.*)", re.M | re.S)
@@ -17,18 +17,18 @@ VALUE = re.compile(r':\s*["»«„](.*)["«»“]\s*\Z', re.DOTALL)
 
 
 class Named(Protocol):
-    """A column that can say what it does not take."""
+    """A column that can name a value it does not take."""
 
     name: str
 
     def fault(self, line: int, raw: Any, /) -> ApiError:
-        """Say which value cannot be read, and what would be."""
+        """Return the error for a value that cannot be read, with what can be."""
 
 
 def located(
     error: Exception, columns: Sequence[Named], line: Callable[[int], int]
 ) -> ApiError:
-    """Return what the caller hears of a row that PostgreSQL refused.
+    """Return the caller's error for a row that PostgreSQL refused.
 
     `line` turns COPY's count of lines into the file's.
     """
@@ -50,7 +50,7 @@ def _names(rest: str, column: str) -> bool:
 
 
 def on_line(error: ApiError, place: str) -> ApiError:
-    """Put the place before what an error says."""
+    """Put the place before the message of an error."""
     if error.status < 500:
         error.message = f"{place}: {error.message}"
     return error

@@ -1,6 +1,6 @@
 """Values of JSON lines, read by the datatype of their column and written for COPY.
 
-A whole column of some thousand rows is looked at in one go, as in `transfer_cell`; only
+A whole column of some thousand rows is looked at in one go, as in `cell`; only
 what is not plain is read value by value. COPY takes them as text: tabs between cells,
 \\N for NULL. Blocking: run it in a thread.
 """
@@ -27,7 +27,7 @@ from atom.transfer.cell import (
 NULL = "\\N"
 SPECIAL = re.compile(r"[\\\t\n\r\0]")
 HEXADECIMAL = re.compile(r"\\x(?:[0-9a-fA-F]{2})*")
-# Families whose plain texts PostgreSQL reads exactly as `atom.datatype.value` does.
+# Families with plain texts that PostgreSQL reads exactly as `atom.datatype.value` does.
 SPELT = frozenset({"date", "time", "uuid"})
 
 
@@ -59,12 +59,12 @@ class Column:
         self._name = element.name
 
     def fault(self, line: int, raw: Any, what: str = "") -> ApiError:
-        """Say which value cannot be read, and what would be."""
+        """Return the error for a value that cannot be read, with what can be."""
         found = raw if isinstance(raw, str) else _shown(raw)
-        said = f"; not '{shown(found)}'" if found and self.name not in PASSWORDS else ""
+        but = f"; not '{shown(found)}'" if found and self.name not in PASSWORDS else ""
         what = what or f"takes {value.expected(self._kind)}"
         return ApiError(
-            f"line {line}, column {self.name}: {what}{said}.",
+            f"line {line}, column {self.name}: {what}{but}.",
             code="transfer.unreadable_value",
         )
 

@@ -7,12 +7,12 @@ from typing import Any
 
 from atom.errors import ApiError
 from atom.postgres.database import Connection, affected
-from atom.transfer.asked import Asked, Progress
-from atom.transfer.csv import fault
+from atom.transfer.csv_file import fault
 from atom.transfer.fault import located, on_line
-from atom.transfer.jsonl import Lines, Reader
 from atom.transfer.jsonl_cell import Column
-from atom.transfer.source import Ahead, Into, Names, check
+from atom.transfer.jsonl_file import Lines, Reader
+from atom.transfer.request import ImportRequest, Progress
+from atom.transfer.source import Into, Names, Prefetch, check
 
 PLACED = ("#", "%")  # the stage's own columns: line and shape
 SHAPES_MAX = 1000
@@ -39,12 +39,14 @@ class Part:
 class JsonSource:
     """The objects of a file of JSON lines; what one leaves out is its default."""
 
-    def __init__(self, reader: Reader, asked: Asked, progress: Progress) -> None:
+    def __init__(
+        self, reader: Reader, request: ImportRequest, progress: Progress
+    ) -> None:
         self.shapes: dict[int, Names] = {}
         self._known: dict[Names, Shape] = {}
         self._columns: dict[str, Column] = {}
         self._reader = reader
-        self._asked = asked
+        self._request = request
         self._progress = progress
 
     def _shape(self, names: Names, line: int) -> Shape:
@@ -54,13 +56,13 @@ class JsonSource:
         if not names:
             raise fault(line, "the object names no column.")
         for name in names:
-            check(self._asked.table, name, f"line {line}")
+            check(self._request.table, name, f"line {line}")
             if name not in self._columns:
-                live = self._asked.table.columns[name]
-                filled = self._asked.is_filled(live)
+                live = self._request.table.columns[name]
+                filled = self._request.is_filled(live)
                 self._columns[name] = Column(live, filled=filled)
         try:
-            self._asked.require(names)
+            self._request.require(names)
         except ApiError as error:
             raise on_line(error, f"line {line}") from None
         if len(self._known) == SHAPES_MAX:
@@ -101,17 +103,17 @@ class JsonSource:
         """Send the file to COPY, some thousand rows at a time. Return how many."""
         schema, table = into
         placed = PLACED if schema != "public" else ()
-        ahead, number = Ahead(self._parts(placed=bool(placed))), 0
+        prefetch, number = Prefetch(self._parts(placed=bool(placed))), 0
         try:
             async with asyncio.timeout(seconds):
-                async for parts in ahead:
+                async for parts in prefetch:
                     for part in parts:
                         names = [*placed, *part.shape.names]
                         number += await _send(connection, schema, table, names, part)
         except TimeoutError as error:
             raise located(error, (), int) from error
         finally:
-            await ahead.close()
+            await prefetch.close()
         return number
 
 
@@ -135,7 +137,7 @@ async def _send(
 
 
 async def _once(text: bytes) -> AsyncIterator[bytes]:
-    """Give one text to COPY.
+    """Yield one text for COPY.
 
     The driver would take bytes for a path, and leaves a cycle for each open file: in it
     the texts of a thousand blocks wait for the garbage collector.

@@ -10,10 +10,10 @@ from typing import BinaryIO
 
 from atom.postgres.database import Connection, Database
 from atom.postgres.identifier import public
-from atom.transfer import csv, jsonl, stage
+from atom.transfer import csv_file, jsonl_file, stage
 from atom.transfer import statement as write
-from atom.transfer.asked import MODES, Asked, Progress, asked
 from atom.transfer.jsonl_source import JsonSource
+from atom.transfer.request import MODES, ImportRequest, Progress, parse_request
 from atom.transfer.source import CsvSource
 
 __all__ = ["MODES", "load"]
@@ -41,29 +41,29 @@ async def load(
         ApiError: `transfer.unknown_mode`, `transfer.unreadable_file`,
             `transfer.unreadable_value`, `sql.unknown_column`, `row.no_unique`.
         NotFound: `sql.unknown_table`; `row.missing` for an id that is not there.
-        Conflict: for a row that comes twice, and what the rules of the table say.
+        Conflict: for a row that comes twice or breaks a rule of the table.
     """
-    wish = await asked(
+    request = await parse_request(
         database, mode, table, on_conflict=on_conflict, existing=existing
     )
     progress = progress or Progress()
     source: CsvSource | JsonSource
     if file_format == "jsonl":
-        source = JsonSource(jsonl.Reader(file), wish, progress)
+        source = JsonSource(jsonl_file.Reader(file), request, progress)
     else:
-        reader = await asyncio.to_thread(csv.Reader, file)
-        source = CsvSource(reader, wish, progress)
+        reader = await asyncio.to_thread(csv_file.Reader, file)
+        source = CsvSource(reader, request, progress)
     async with database.transaction(timeout_ms=int(seconds * 1000)) as connection:
         await connection.value(write.PREPARE)
         if mode == "create":
             number = await source.copy(connection, ("public", table), seconds)
         else:
-            number = await _staged(connection, wish, source, file, seconds, progress)
+            number = await _staged(connection, request, source, file, seconds, progress)
         names = {name for each in source.shapes.values() for name in each}
         if number and "id" in names and mode in {"create", "upsert"}:
             await connection.value(write.advance(table), public(table))
         if number:
-            await connection.value(write.TELL, table)
+            await connection.value(write.PUBLISH, table)
         progress.is_closing = True
     if number:
         database.written(table)
@@ -72,21 +72,21 @@ async def load(
 
 async def _staged(
     connection: Connection,
-    wish: Asked,
+    request: ImportRequest,
     source: CsvSource | JsonSource,
     file: BinaryIO,
     seconds: float,
     progress: Progress,
 ) -> int:
     """Put the file into a temporary table, and apply that."""
-    columns = wish.table.columns.values()
+    columns = request.table.columns.values()
     names = [column.name for column in columns if not column.generated]
-    await stage.make(connection, wish.table.name, names)
+    await stage.make(connection, request.table.name, names)
     number = await source.copy(connection, ("pg_temp", stage.NAME), seconds)
     progress.is_read = True
     if not number:
         return 0
-    # Only rows of a CSV file do not tell the line they stand on.
+    # Only rows of a CSV file do not carry their line.
     counted = file if isinstance(source, CsvSource) else None
-    rows = stage.Rows(wish, number, source.shapes, counted)
+    rows = stage.Rows(request, number, source.shapes, counted)
     return await stage.apply(connection, rows, seconds)

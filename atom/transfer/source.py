@@ -1,4 +1,4 @@
-"""Files on their way to COPY: read in blocks by a thread, one block ahead."""
+"""Files on their way to COPY: read in blocks by a thread, one block prefetch."""
 
 import asyncio
 from collections.abc import AsyncIterator, Iterator, Sequence
@@ -7,17 +7,17 @@ from typing import Generic, TypeVar
 from atom.errors import ApiError
 from atom.postgres.catalog import Table, unknown_column
 from atom.postgres.database import Connection, affected
-from atom.transfer.asked import Asked, Progress
 from atom.transfer.cell import Column, for_copy
-from atom.transfer.csv import Reader
+from atom.transfer.csv_file import Reader
 from atom.transfer.fault import located, on_line
+from atom.transfer.request import ImportRequest, Progress
 
 Into = tuple[str, str]  # schema and table
 Names = tuple[str, ...]
 T = TypeVar("T")
 
 
-class Ahead(Generic[T]):
+class Prefetch(Generic[T]):
     """Has a thread make the next part while this one is used."""
 
     def __init__(self, parts: Iterator[T]) -> None:
@@ -35,18 +35,20 @@ class Ahead(Generic[T]):
         """Return once no thread works any more."""
         if self._next is not None:
             await asyncio.wait([self._next])
-            self._next.exception()  # heard already, where it mattered
+            self._next.exception()  # raised already, where it mattered
 
 
 class CsvSource:
     """The rows of a CSV file; all name the same columns."""
 
-    def __init__(self, reader: Reader, asked: Asked, progress: Progress) -> None:
-        self.names = chosen(asked, reader.header)
+    def __init__(
+        self, reader: Reader, request: ImportRequest, progress: Progress
+    ) -> None:
+        self.names = chosen(request, reader.header)
         self.shapes = {0: self.names}
-        live = asked.table.columns
+        live = request.table.columns
         self._columns = [
-            Column(live[name], filled=asked.is_filled(live[name]))
+            Column(live[name], filled=request.is_filled(live[name]))
             for name in self.names
         ]
         self._reader = reader
@@ -67,13 +69,13 @@ class CsvSource:
     async def copy(self, connection: Connection, into: Into, seconds: float) -> int:
         """Send the file to COPY. Return how many rows it wrote."""
         schema, table = into
-        ahead = Ahead(self._parts())
+        prefetch = Prefetch(self._parts())
         try:
             status = await connection.raw.copy_to_table(
                 table,
                 schema_name=schema,
                 columns=self.names,
-                source=ahead,
+                source=prefetch,
                 format="csv",
                 header=True,
                 encoding="utf8",
@@ -82,11 +84,11 @@ class CsvSource:
         except Exception as error:
             raise located(error, self._columns, self._line) from error
         finally:
-            await ahead.close()
+            await prefetch.close()
         return affected(status)
 
 
-def chosen(asked: Asked, header: Sequence[str]) -> Names:
+def chosen(request: ImportRequest, header: Sequence[str]) -> Names:
     """Return the columns of a header, checked against the table's.
 
     Raises:
@@ -100,13 +102,13 @@ def chosen(asked: Asked, header: Sequence[str]) -> Names:
                 code="transfer.unreadable_file",
                 hint="Each column has a name; a comma at the end makes one more.",
             )
-        check(asked.table, name, at, is_table=";" in name or "\t" in name)
+        check(request.table, name, at, is_table=";" in name or "\t" in name)
         if header.index(name) != place - 1:
             raise ApiError(
-                f"{at}: column '{name}' stands there twice.",
+                f"{at}: column '{name}' is named twice.",
                 code="transfer.unreadable_file",
             )
-    asked.require(header)
+    request.require(header)
     return tuple(header)
 
 
@@ -114,7 +116,7 @@ def check(table: Table, name: str, at: str, *, is_table: bool = False) -> None:
     """Refuse a column that is not there, or may not be written.
 
     Raises:
-        ApiError: saying where it is named.
+        ApiError: with the place where it is named.
     """
     live = table.columns.get(name)
     if live is None:

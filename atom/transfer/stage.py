@@ -10,20 +10,20 @@ from atom.postgres.catalog import shown
 from atom.postgres.database import Connection, affected
 from atom.postgres.errors import translate
 from atom.transfer import statement as write
-from atom.transfer.asked import Asked
 from atom.transfer.fault import on_line, ordinal_line
+from atom.transfer.request import ImportRequest
 
 NAME = "atom_import"
 
 
 @dataclass(frozen=True, slots=True)
 class Rows:
-    """What stands in the stage, and where it came from."""
+    """The rows in the stage, and where they came from."""
 
-    asked: Asked
+    request: ImportRequest
     count: int
     shapes: Mapping[int, Sequence[str]]  # which columns the rows name
-    file: BinaryIO | None  # None: rows tell the line they stand on
+    file: BinaryIO | None  # None: rows carry their line
 
     async def line(self, ordinal: int) -> int:
         """Return the line of the file a row of the stage was read from."""
@@ -33,13 +33,13 @@ class Rows:
 
     def statement(self, shape: int) -> str:
         """Write what applies the rows of the stage from $1 to $2, of shape $3."""
-        asked, names = self.asked, self.shapes[shape]
-        if asked.mode == "delete":
-            return write.delete(asked.table.name)
-        if asked.mode == "update":
-            return write.update(asked.table.name, names)
-        merge = asked.existing == "merge"
-        return write.upsert(asked.table.name, names, asked.keys, merge=merge)
+        request, names = self.request, self.shapes[shape]
+        if request.mode == "delete":
+            return write.delete(request.table.name)
+        if request.mode == "update":
+            return write.update(request.table.name, names)
+        merge = request.existing == "merge"
+        return write.upsert(request.table.name, names, request.keys, merge=merge)
 
 
 async def make(connection: Connection, table: str, columns: Sequence[str]) -> None:
@@ -54,23 +54,23 @@ async def apply(connection: Connection, rows: Rows, seconds: float) -> int:
     Where rows that exist are left alone, only those that were made are counted.
 
     Raises:
-        Conflict: `transfer.id_twice`, or what a rule of the table says.
+        Conflict: `transfer.id_twice`, or for a rule of the table.
         NotFound: `row.missing`, naming the line of the first id that is not there.
     """
-    asked = rows.asked
+    request = rows.request
     await connection.run(write.ANALYZE)
-    if asked.existing == "merge":
+    if request.existing == "merge":
         await _require_once(connection, rows)
-    if asked.mode != "upsert":
+    if request.mode != "upsert":
         await _require_present(connection, rows)
     last = await connection.value(write.LAST)
     done = 0
     for shape in rows.shapes:
         done += await _all_or_named(connection, rows, shape, last, seconds)
-    if done != rows.count and asked.existing == "merge":
+    if done != rows.count and request.existing == "merge":
         raise Conflict(
             f"{rows.count - done} rows would stay as they are: a rule of table"
-            f" '{asked.table.name}' keeps them, or somebody deleted them just now.",
+            f" '{request.table.name}' keeps them, or another caller just deleted them.",
             code="row.refused",
             hint="Nothing was changed.",
         )
@@ -79,21 +79,21 @@ async def apply(connection: Connection, rows: Rows, seconds: float) -> int:
 
 async def _require_once(connection: Connection, rows: Rows) -> None:
     """Refuse a file that names one row twice: which of the two would stay?"""
-    keys = rows.asked.keys
+    keys = rows.request.keys
     twice = await connection.row(write.repeated(keys))
     if twice is None:
         return
     line, first = [await rows.line(twice[key]) for key in ("again", "first")]
     named = "column" if len(keys) == 1 else "columns"
     raise Conflict(
-        f"line {line}, {named} {', '.join(keys)}: {shown(twice['keys'])} stands in"
+        f"line {line}, {named} {', '.join(keys)}: {shown(twice['keys'])} is in"
         f" line {first} already.",
         code="transfer.id_twice",
     )
 
 
 async def _require_present(connection: Connection, rows: Rows) -> None:
-    table = rows.asked.table.name
+    table = rows.request.table.name
     gone = await connection.row(write.absent(table))
     if gone is not None:
         line = await rows.line(gone["ordinal"])

@@ -17,7 +17,7 @@ def whole(table: str, columns: Iterable[str]) -> str:
 
 
 # As `atom.postgres.notify` sends it, in the transaction: a receiver sees the rows.
-TELL = (
+PUBLISH = (
     "select pg_notify('atom',"
     " json_build_object('topic', 'table', 'value', $1::text)::text)"
 )
@@ -39,9 +39,9 @@ def stage(table: str, columns: Sequence[str]) -> str:
 
 
 def number_stage() -> str:
-    """Write the statement that has the stage count its rows, where none is told.
+    """Write the statement that has the stage number the rows of a CSV file.
 
-    The shape of a row tells which columns it names; untold, all name the same.
+    The shape of a row is which columns it names; without one, all name the same.
     """
     return (
         f"alter table pg_temp.{STAGE} alter column {ORDINAL} set not null,"
@@ -57,10 +57,10 @@ LAST = f"select max({ORDINAL}) from pg_temp.{STAGE}"
 def repeated(keys: Sequence[str]) -> str:
     """Write the question which row of the stage has keys that came before."""
     listed = quote_all(keys)
-    said = " || ',' || ".join(f"{quote(key)}::text" for key in keys)
+    joined = " || ',' || ".join(f"{quote(key)}::text" for key in keys)
     return (
         f"select {ORDINAL} as again, first, keys from (select {ORDINAL},"
-        f" {said} as keys, min({ORDINAL}) over (partition by {listed}) as first"
+        f" {joined} as keys, min({ORDINAL}) over (partition by {listed}) as first"
         f" from pg_temp.{STAGE}) as s where {ORDINAL} > first"
         f" order by {ORDINAL} limit 1"
     )

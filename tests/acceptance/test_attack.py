@@ -8,8 +8,8 @@ import time
 import pytest
 
 from atom.errors import ApiError
-from atom.transfer import csv, jsonl
-from atom.transfer.asked import Unzipped
+from atom.transfer import csv_file, jsonl_file
+from atom.transfer.request import Unzipped
 from tests.acceptance.checkout import copied
 from tests.acceptance.conftest import opened
 from tests.acceptance.test_drop_in import started
@@ -302,11 +302,11 @@ def test_view_that_takes_no_rows_is_the_callers_fault(target):
 
 
 BOMBS = {
-    "lines before": (csv, b"\n" * 1_300_000, "empty lines"),
-    "lines after": (csv, b"title\n" + b"\n" * 1_300_000, "empty lines"),
-    "lines of nothing": (jsonl, b"\n" * 1_300_000, "empty lines"),
-    "open quote": (csv, b'title\n"' + b"\n" * 1_000_000, "500,000 lines"),
-    "long cell": (csv, b"title\n" + b"a" * (17 * 2**20) + b"\nb\n", "16 MiB"),
+    "lines before": (csv_file, b"\n" * 1_300_000, "empty lines"),
+    "lines after": (csv_file, b"title\n" + b"\n" * 1_300_000, "empty lines"),
+    "lines of nothing": (jsonl_file, b"\n" * 1_300_000, "empty lines"),
+    "open quote": (csv_file, b'title\n"' + b"\n" * 1_000_000, "500,000 lines"),
+    "long cell": (csv_file, b"title\n" + b"a" * (17 * 2**20) + b"\nb\n", "16 MiB"),
 }
 
 

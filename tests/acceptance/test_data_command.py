@@ -175,7 +175,7 @@ def test_standard_input_goes_in_and_standard_output_out(started, typed, bulk):
 
     given = b"id,title\n1,x\n\n1,y\n"
     code, said = whole(started(*way, "--mode", "update", **PIPES), given)
-    assert (1, "line 4, column id: 1 stands in line 2 already.\n") == (code, said)
+    assert (1, "line 4, column id: 1 is in line 2 already.\n") == (code, said)
     assert [("a", "one", None), ("b", None, None)] == bulk()
 
 
@@ -193,8 +193,8 @@ FAULTS = [
         1,
         "line 3, column rating: takes a number such as 4.5; not 'x'.",
     ),
-    (["import", "{}/a.jsonl", "--table", "bulk"], 1, "line 2: is no JSON"),
-    (["import", "{}/a.csv.gz", "--table", "bulk"], 1, "no whole gzip file"),
+    (["import", "{}/a.jsonl", "--table", "bulk"], 1, "line 2: is not JSON"),
+    (["import", "{}/a.csv.gz", "--table", "bulk"], 1, "not a whole gzip file"),
     (["import", "{}/a.csv"], 2, "--table"),
     (["export"], 2, "--query --table"),
     (["export", "--query", "delete from bulk"], 1, "read"),

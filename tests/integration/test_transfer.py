@@ -126,7 +126,7 @@ async def test_a_file_with_a_header_alone_is_fine(database):
 CREATE = {
     "titel\nx\n": "header, cell 1: Table 'test' has no column 'titel'.",
     "title;rating\nx;1\n": "header, cell 1: Table 'test' has no column 'title;rating'.",
-    "title,title\nx,y\n": "header, cell 2: column 'title' stands there twice.",
+    "title,title\nx,y\n": "header, cell 2: column 'title' is named twice.",
     "title,length\nx,1\n": "header, cell 2: column 'length' is computed.",
     "title,type\nx,1\ny,z\n": (
         "line 3, column type: takes a whole number from -32768 to 32767; not 'z'."
@@ -206,10 +206,10 @@ STAGED = {
     ),
     ("update", 'id,title\n1,"x\ny"\n\n2,y\n1,z\n'): (
         409,
-        "line 6, column id: 1 stands in line 3 already.",
+        "line 6, column id: 1 is in line 3 already.",
     ),
     ("update", "title\nx\n"): (400, "Mode update needs the column 'id'."),
-    ("update", "id\n1\n"): (400, "Mode update needs a column besides 'id'."),
+    ("update", "id\n1\n"): (400, "Mode update needs another column than 'id'."),
     ("update", "id,rating\n1,5\n2,500\n3,5\n"): (
         422,
         "line 3: A value breaks the rule 'test_rating_check' of table 'test'.",

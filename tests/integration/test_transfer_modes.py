@@ -146,7 +146,7 @@ REFUSED = [
         "upsert",
         'shop,code\n1,"x\ny"\n\n1,z\n1,"x\ny"\n',
         BY,
-        (409, "line 7, columns shop, code: 1,x?y stands in line 3 already."),
+        (409, "line 7, columns shop, code: 1,x?y is in line 3 already."),
     ),
     (
         "upsert",
@@ -182,7 +182,7 @@ REFUSED = [
         "upsert",
         [{"shop": 1, "code": "x"}, {"shop": 1, "code": "x", "price": 1}],
         BY,
-        (409, "line 2, columns shop, code: 1,x stands in line 1 already."),
+        (409, "line 2, columns shop, code: 1,x is in line 1 already."),
     ),
     (
         "upsert",
@@ -200,13 +200,13 @@ REFUSED = [
         "update",
         [{"id": 1, "price": 5}, {"id": 2}],
         {},
-        (400, "line 2: Mode update needs a column besides 'id'."),
+        (400, "line 2: Mode update needs another column than 'id'."),
     ),
     (
         "delete",
         [{"id": 1}, {"id": 1}],
         {},
-        (409, "line 2, column id: 1 stands in line 1 already."),
+        (409, "line 2, column id: 1 is in line 1 already."),
     ),
     (
         "create",
@@ -301,7 +301,7 @@ async def test_a_fault_far_into_json_lines_is_found_at_its_line(database):
     lines = [f'{{"title": "a\\nb", "price": {n % 90}}}\n' for n in range(30_000)]
     lines[20] = "\n\r\n \n"
     for fault, message in {
-        '{"title": "x", "price": 1e}': "line 29003: is no JSON (character 27).",
+        '{"title": "x", "price": 1e}': "line 29003: is not JSON (character 27).",
         '{"title": "x", "price": "y"}': "line 29003, column price: takes a number",
         '{"title": "x", "price": 500}': "line 29003: A value breaks the rule",
     }.items():

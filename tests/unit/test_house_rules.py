@@ -47,6 +47,7 @@ LISTED = [
     "atom/row/sql",
     "atom/sandbox",
     "atom/schema",
+    "atom/transfer",
     "embedded",
 ]
 OUTSIDE = {"asyncio", "httpx2", "os", "random", "socket", "subprocess", "time"}

@@ -43,6 +43,7 @@ CLEAN = (
     "docs/deploy.md",
     "docs/security.md",
     "atom/sandbox",
+    "atom/transfer",
     "docs/data.md",
     "embedded",
     "readme.md",

@@ -8,7 +8,7 @@ import pytest
 from atom.errors import ApiError
 from atom.postgres.catalog import LiveColumn
 from atom.transfer.cell import Column, for_copy
-from atom.transfer.csv import Reader
+from atom.transfer.csv_file import Reader
 
 HASH = "$argon2id$v=19$m=65536,t=3,p=4$c29tZXNhbHQ$aGFzaGhhc2hoYXNo"
 

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from atom.errors import ApiError
-from atom.transfer.csv import EMPTY, Reader
+from atom.transfer.csv_file import EMPTY, Reader
 
 CELL = st.text(st.sampled_from(list('ab,"\n\r é\u2028\x85\\;\t')), max_size=6).filter(
     lambda cell: "\0" not in cell

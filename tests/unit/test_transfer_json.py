@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 
 from atom.errors import ApiError
 from atom.postgres.catalog import LiveColumn
-from atom.transfer.jsonl import Reader
 from atom.transfer.jsonl_cell import Column
+from atom.transfer.jsonl_file import Reader
 
 VALUE = st.recursive(
     st.none() | st.booleans() | st.integers(-(2**63), 2**63) | st.text(max_size=5),
@@ -50,12 +50,12 @@ def test_objects_come_back_as_they_were_written(rows, block_bytes, end, closed, 
 
 
 UNREADABLE = {
-    b'{"a":1}\n{"a":}\n': "line 2: is no JSON (character 6).",
-    b'{"a":1},{"b":2}\n{"a":[1\n2]}\n': "line 1: is no JSON (character 8).",
+    b'{"a":1}\n{"a":}\n': "line 2: is not JSON (character 6).",
+    b'{"a":1},{"b":2}\n{"a":[1\n2]}\n': "line 1: is not JSON (character 8).",
     b'\n\n"a"\n': "line 3: is not a JSON object: one object a line.",
     b'{"a":"\xff"}\n': "line 1: not UTF-8.",
-    b'{"a":"\\ud800"}\n': "line 1: is no JSON (character 7).",
-    b'{"a":NaN}\n': "line 1: is no JSON (character 6).",
+    b'{"a":"\\ud800"}\n': "line 1: is not JSON (character 7).",
+    b'{"a":NaN}\n': "line 1: is not JSON (character 6).",
 }
 
 

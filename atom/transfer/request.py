@@ -1,4 +1,4 @@
-"""What an import is asked to do: its mode, its format, and what each row must name."""
+"""The request for an import: its mode, its format, and what each row must name."""
 
 import gzip
 import zlib
@@ -26,7 +26,7 @@ DAMAGED = (EOFError, gzip.BadGzipFile, zlib.error)
 
 @dataclass(slots=True)
 class Progress:
-    """How far an import or an export is, for somebody who watches."""
+    """How far an import or an export is."""
 
     rows: int = 0
     is_read: bool = False  # the file is with PostgreSQL, which applies it now
@@ -34,7 +34,7 @@ class Progress:
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class ImportRequest:
     """One import, checked against the table as far as that goes without the file."""
 
     mode: str
@@ -53,22 +53,22 @@ class Asked:
             if key not in found:
                 raise lacking(f"Mode {self.mode} needs the column '{key}'.")
         if self.mode == "update" and len(found) == 1:
-            raise lacking("Mode update needs a column besides 'id'.")
+            raise lacking("Mode update needs another column than 'id'.")
 
     def is_filled(self, live: LiveColumn) -> bool:
-        """Tell whether a row without a value of this column is a fault."""
+        """Whether a row without a value of this column is a fault."""
         return live.name == "id" or live.name in self.keys or live.not_null
 
 
 def lacking(what: str) -> ApiError:
-    """Say what a file, or a line of it, does not have."""
+    """Return the error for what a file, or a line of it, does not have."""
     return ApiError(what, code="transfer.unreadable_file")
 
 
-async def asked(
+async def parse_request(
     database: Database, mode: str, table: str, *, on_conflict: str, existing: str
-) -> Asked:
-    """Read what was asked for.
+) -> ImportRequest:
+    """Return the request, checked against the table.
 
     Raises:
         ApiError: `transfer.unknown_mode`, `row.no_unique`, or what is missing.
@@ -84,7 +84,7 @@ async def asked(
     if mode != "upsert":
         if on_conflict or existing:
             raise ApiError("'on_conflict' and 'existing' are for mode upsert.")
-        return Asked(mode, live, () if mode == "create" else ("id",))
+        return ImportRequest(mode, live, () if mode == "create" else ("id",))
     if existing and existing not in EXISTING:
         raise ApiError(
             "'existing' takes merge or ignore.", hint=nearest(existing[:60], EXISTING)
@@ -97,11 +97,11 @@ async def asked(
         if not on_conflict:
             error.message = "Mode upsert needs 'on_conflict', columns of a unique rule."
         raise
-    return Asked(mode, live, keys, existing or "merge")
+    return ImportRequest(mode, live, keys, existing or "merge")
 
 
 def format_of(wanted: str, name: str, media: str = "") -> str:
-    """Return the format that was asked for, else what a file's name and type say.
+    """Return the format that is wanted, else that of a file's name or media type.
 
     Raises:
         ApiError: when it is unknown.
@@ -138,7 +138,7 @@ class Unzipped:
         try:
             return self._file.read(size)
         except DAMAGED as error:
-            raise lacking(f"The file is no whole gzip file: {error}.") from None
+            raise lacking(f"The file is not a whole gzip file: {error}.") from None
 
     def seek(self, place: int) -> int:
         """Go to a place, for the beginning again."""
@@ -146,5 +146,5 @@ class Unzipped:
 
 
 def unzipped(file: BinaryIO, name: str) -> BinaryIO:
-    """Return the file, read through gzip when its name says so."""
+    """Return the file, read through gzip when its name ends with .gz."""
     return Unzipped(file) if name.lower().endswith(GZIP) else file  # type: ignore[return-value]

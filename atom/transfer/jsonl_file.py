@@ -13,7 +13,7 @@ import orjson
 
 from atom.datatype import exact
 from atom.errors import ApiError
-from atom.transfer.csv import EMPTY_MAX, ROW_MAX, crowded, fault
+from atom.transfer.csv_file import EMPTY_MAX, ROW_MAX, crowded, fault
 
 BLOCK_BYTES = 256 * 1024
 BOM = b"\xef\xbb\xbf"
@@ -22,14 +22,14 @@ Object = dict[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class Lines:
-    """Some objects of a file, and where each stands."""
+    """Some objects of a file, and the line of each."""
 
     rows: list[Object]
     numbers: Sequence[int]  # counted from 1
 
 
 class Reader:
-    """Gives the objects, some thousand at a time.
+    """Reads the objects, some thousand at a time.
 
     Raises:
         ApiError: `transfer.unreadable_file`, naming the line.
@@ -77,7 +77,7 @@ def _read(texts: list[bytes], before: int, read: Callable[[bytes], Any]) -> Line
 
 
 def _one_by_one(texts: list[bytes], before: int) -> Lines:
-    """Read lines some of which are empty, or name the first that is no object."""
+    """Read lines some of which are empty, or name the first that is not an object."""
     rows, numbers = [], []
     for number, text in enumerate(texts, before + 1):
         if not text.strip():
@@ -104,5 +104,5 @@ def _unreadable(text: bytes, number: int, error: ValueError) -> ApiError:
         f" (character {error.pos + 1})" if isinstance(error, JSONDecodeError) else ""
     )
     return fault(
-        number, f"is no JSON{where}.", "One whole object a line." if is_open else ""
+        number, f"is not JSON{where}.", "One whole object a line." if is_open else ""
     )

@@ -39,12 +39,12 @@ class Rows:
 
 
 def fault(line: int, what: str, hint: str = "") -> ApiError:
-    """Say what is wrong with a line."""
+    """Return the error for a line."""
     return ApiError(f"line {line}: {what}", code="transfer.unreadable_file", hint=hint)
 
 
 def crowded(line: int) -> ApiError:
-    """Say that nothing comes, line after line."""
+    """Return the error for too many empty lines."""
     return fault(line, "there are too many empty lines.")
 
 
@@ -147,7 +147,7 @@ class Reader:
         )
 
     def __iter__(self) -> Iterator[Rows]:
-        """Give the rows, some thousand at a time."""
+        """Yield the rows, some thousand at a time."""
         while not self._ended or self._rest:
             lines = self._lines()
             if not lines:
@@ -225,7 +225,7 @@ class Reader:
             yield Rows(rows, numbers, None, holds_empty)
 
     def _malformed(self, error: csv.Error, first: int, last: int) -> ApiError:
-        """Say what csv has against the row that stands in these lines."""
+        """Return the error for the row in these lines, which csv refuses."""
         if "larger than field limit" in str(error):
             return self._endless(first - 1)
         if "unexpected end" in str(error):
@@ -261,7 +261,7 @@ def _split(text: str) -> list[str]:
 
 
 def _marked(row: list[str], raw: str) -> list[str]:
-    """Mark the cells that are written `""`; csv tells them from no other empty one."""
+    """Mark the cells that are written `""`; csv reads them as any other empty one."""
     written: list[str] = []
     place = 0
     while len(written) < len(row):
