@@ -32,7 +32,7 @@ class Function:
 
     @property
     def mark(self) -> str:
-        """Tell this version from an earlier one."""
+        """A digest of this version, to compare with an earlier one."""
         return f"atom:{digest(self.create)}"
 
     @property
@@ -52,7 +52,7 @@ class Function:
 
 @dataclass(frozen=True)
 class Trigger:
-    """A trigger of Atom's on one table; `rule` is what stands around the table."""
+    """A trigger of Atom's on one table; `rule` is the SQL around the table's name."""
 
     schema: str
     table: str
@@ -67,7 +67,7 @@ class Trigger:
 
     @property
     def mark(self) -> str:
-        """Tell this version from an earlier one."""
+        """A digest of this version, to compare with an earlier one."""
         return f"atom:{digest(self.create)}"
 
     @property
@@ -111,8 +111,8 @@ REFUSE_TRUNCATE = Function(
 )
 
 # Read as jsonb, so that a users table without one of the columns works as well.
-# A login that only hashes the same password anew says so and ends no session.
-TELL_USER = Function(
+# A login that only rehashes the same password marks this, and ends no session.
+NOTIFY_USER = Function(
     "tell_user",
     """declare
   was constant jsonb := to_jsonb(old);
@@ -147,7 +147,7 @@ end""",
     definer=True,
 )
 
-TELL_SESSION = Function(
+NOTIFY_SESSION = Function(
     "tell_session",
     """begin
   perform pg_notify('atom', format('{"topic":"user","value":"%s"}', new.user_id));
@@ -179,8 +179,8 @@ FUNCTIONS = (
     KEEP_FIRST_USER,
     LIMIT_DELETE,
     REFUSE_TRUNCATE,
-    TELL_USER,
-    TELL_SESSION,
+    NOTIFY_USER,
+    NOTIFY_SESSION,
     LOG_PASSWORD,
 )
 COUNTING = frozenset({"smallint", "integer", "bigint", "numeric"})
@@ -199,7 +199,7 @@ SESSION_TRIGGER = Trigger(
 
 
 def triggers(tables: Mapping[str, Mapping[str, str]]) -> list[Trigger]:
-    """Say which triggers Atom keeps, given each table's columns and their datatypes."""
+    """Return the triggers of Atom, given each table's columns and their datatypes."""
     wanted = [SESSION_TRIGGER]
     for table, columns in tables.items():
         if is_time(columns.get("updated_at", "")):

@@ -49,7 +49,7 @@ on conflict (label) do update set mark = excluded.mark, applied_at = now()
 """
 CHANGED = '{"topic":"schema","value":""}'
 
-# What goes wrong with data, not with the connection: told, and the rest goes on.
+# Failures of data, not of the connection: reported, and the rest goes on.
 PATIENT = frozenset({"index", "constraint", "query"})
 BUSY = frozenset({"55P03", "40P01"})
 
@@ -105,7 +105,7 @@ async def _compare(raw: Any, declaration: Declaration, destructive: bool) -> Pla
 async def plan(
     database: Any, declaration: Declaration, *, destructive: bool = False
 ) -> Plan:
-    """Say what `apply` would do, and change nothing."""
+    """Return what `apply` would do, and change nothing."""
     async with _session(database) as raw:
         return await _compare(raw, declaration, destructive)
 
@@ -168,7 +168,7 @@ async def _apply(raw: Any, declaration: Declaration, destructive: bool) -> Plan:
 
 
 def _groups(steps: tuple[Step, ...]) -> Iterator[list[Step]]:
-    """Join what belongs in one transaction; a query of the user's stands alone."""
+    """Join what belongs in one transaction; a query of the user's is run alone."""
 
     def together(step: Step) -> bool:
         return step.transactional and step.kind != "query"

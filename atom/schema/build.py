@@ -56,7 +56,7 @@ def _is_unique_name(found: IndexState) -> bool:
 
 
 def same(index: Index, found: IndexState) -> bool:
-    """Say whether an index is built as it should be."""
+    """Whether an index is built as it should be."""
     if (found.table, found.method) != (index.table, index.method) or found.partial:
         return False
     if len(found.keys) != len(index.parts) or (index.unique and not found.unique):
@@ -201,7 +201,7 @@ def queries(draft: Draft) -> None:
             if before not in {None, query.mark}:
                 draft.drift.append(
                     f"Query {query.label} has changed, but its constraint exists:"
-                    " drop that to have it made anew."
+                    " drop that to have it made again."
                 )
             continue
         if before == query.mark and not _undone(draft, query):
@@ -225,7 +225,7 @@ def queries(draft: Draft) -> None:
 
 
 def _undone(draft: Draft, query: Query) -> bool:
-    """Say whether what a query did once is gone: its constraint, or its table."""
+    """Whether what a query did once is gone: its constraint, or its table."""
     others = [other.bare for other in draft.declared.queries]
     for place in query.constraints:
         drops = re.compile(rf"\bdrop\s+constraint\b[^;]*\b{place[1]}\b", re.IGNORECASE)

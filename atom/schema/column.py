@@ -82,7 +82,7 @@ DIMENSION = re.compile(r"( ?\[\d*\])+$")
 
 
 def canonical(datatype: str) -> str:
-    """Say a datatype in the words of PostgreSQL's format_type.
+    """Return a datatype as PostgreSQL's format_type spells it.
 
     Raises:
         ValueError: when it is not a datatype a column may be declared with.
@@ -109,7 +109,7 @@ def _spell(head: str, arguments: list[str], written: str) -> str:
         raise ValueError(f"{written!r} numbers rows, which id does; use bigint")
     if head not in KNOWN:
         hint = nearest(head, KNOWN)
-        raise ValueError(f"{written!r} is no datatype. {hint}".rstrip())
+        raise ValueError(f"{written!r} is not a known datatype. {hint}".rstrip())
     if head in SPATIAL:
         return _spatial(head, arguments, written)
     bounds = PRECISION if head in TIMES else SIZED.get(head, ())
@@ -119,7 +119,7 @@ def _spell(head: str, arguments: list[str], written: str) -> str:
         a.isdecimal() and least <= int(a) <= most
         for a, (least, most) in zip(arguments, bounds, strict=False)
     ):
-        raise ValueError(f"{written!r}: what stands in parentheses cannot be used")
+        raise ValueError(f"{written!r}: invalid length or precision")
     if head in TIMES:
         precision = f"({int(arguments[0])})" if arguments else ""
         return TIMES[head].format(precision)
@@ -144,7 +144,7 @@ def _spatial(head: str, arguments: list[str], written: str) -> str:
         or len(reference) > 1
         or not all(r.isdecimal() for r in reference)
     ):
-        raise ValueError(f"{written!r}: what stands in parentheses cannot be read")
+        raise ValueError(f"{written!r}: invalid length or precision")
     if head == "geography" and not reference:
         reference = ["4326"]
     return f"{head}({','.join([kind, *reference])})"
@@ -160,7 +160,7 @@ def element(datatype: str) -> str:
 
 
 def is_time(datatype: str) -> bool:
-    """Say whether a canonical datatype is a moment or a day.
+    """Whether a canonical datatype is a moment or a day.
 
     >>> is_time("timestamp(3) with time zone"), is_time("date"), is_time("daterange")
     (True, True, False)
@@ -174,7 +174,7 @@ def unquoted_name(name: str) -> str:
     """Return a table's or column's name when it is one that needs no quotes.
 
     Raises:
-        ValueError: saying what is wrong with it.
+        ValueError: with what is wrong with it.
     """
     if not NAME.fullmatch(name):
         raise ValueError(f"{name!r}: a name is made of a-z, 0-9 and _, no digit first")
@@ -187,7 +187,7 @@ def column_name(text: str) -> str:
     """Return a column's name when a table can have it.
 
     Raises:
-        ValueError: saying what is wrong with it.
+        ValueError: with what is wrong with it.
     """
     name = unquoted_name(text.strip())
     if name in SYSTEM_COLUMNS:
@@ -209,7 +209,7 @@ class Reference:
 class Column:
     """A column as declared: its name, its datatype, and what is asked of it.
 
-    `default` is SQL; None leaves a default that is there alone, "" says there is none.
+    `default` is SQL; None leaves a default that is there alone, "" is for none.
     """
 
     name: str
@@ -229,7 +229,7 @@ class Column:
         """Read `<name>-<datatype>-<0|1>-<0 or index methods>`.
 
         Raises:
-            ValueError: saying which of the four parts cannot be read.
+            ValueError: with which of the four parts cannot be read.
 
         >>> column = Column.parse("title-text-1-btree,gin")
         >>> column.name, column.datatype, column.not_null, column.indexes
@@ -251,7 +251,7 @@ def methods(text: str) -> tuple[str, ...]:
     """Read 0, or index methods with commas between.
 
     Raises:
-        ValueError: naming what is no method.
+        ValueError: naming what is not a method.
     """
     if text == "0":
         return ()
@@ -259,7 +259,7 @@ def methods(text: str) -> tuple[str, ...]:
     for method in found:
         if method not in INDEX_METHODS:
             hint = nearest(method, INDEX_METHODS) or f"Use {', '.join(INDEX_METHODS)}."
-            raise ValueError(f"{method!r} is no index method. {hint}")
+            raise ValueError(f"{method!r} is not an index method. {hint}")
     if len(set(found)) != len(found):
         raise ValueError(f"index {text!r} names a method twice")
     return found

@@ -1,6 +1,6 @@
 """`config_postgres_schema` read as a whole: tables, queries, and all its faults.
 
-What one line says is in `column.py`, what one dict says in `entry.py`.
+A line is parsed in `column.py`, a dict in `entry.py`.
 """
 
 import re
@@ -53,7 +53,7 @@ class Query:
 
     @property
     def mark(self) -> str:
-        """Tell this text from an earlier one."""
+        """A digest of this text, to compare with an earlier one."""
         return digest(self.text)
 
     @property
@@ -79,12 +79,12 @@ class Query:
 
     @property
     def destructive(self) -> bool:
-        """Say whether it takes rows, columns or tables away."""
+        """Whether it takes rows, columns or tables away."""
         return DESTRUCTIVE.search(self.bare) is not None
 
     @property
     def transactional(self) -> bool:
-        """Say whether PostgreSQL lets it run in a transaction."""
+        """Whether PostgreSQL lets it run in a transaction."""
         return OUTSIDE.search(self.bare) is None
 
 
@@ -183,7 +183,7 @@ def _table(name: str, lines: Any, problems: list[str]) -> _Table | None:
 
 
 def _add(table: _Table, line: str | Mapping[str, Any]) -> str:
-    """Add what a line says. Return what is wrong with it, or ""."""
+    """Add a declared line. Return what is wrong with it, or ""."""
     try:
         entry = Column.parse(line) if isinstance(line, str) else read_entry(line)
     except ValueError as error:

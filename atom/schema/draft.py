@@ -12,11 +12,11 @@ from atom.schema.live import Live, TableState
 from atom.schema.plan import EXCLUSIVE, Step
 from atom.schema.target import Target
 
-MARK = "atom:"  # begins the comment on a constraint of ours
+MARK = "atom:"  # begins the comment on a constraint of Atom
 
 
 def same_datatype(wanted: str, found: str) -> bool:
-    """Compare a datatype with what format_type says, schema and case aside."""
+    """Compare a datatype with that of format_type, without schema and case."""
     bare = re.sub(r'^(?:"[^"]+"|\w+)\.', "", found)
     return wanted.lower() == bare.lower()
 
@@ -32,7 +32,7 @@ class Draft:
     steps: list[Step] = field(default_factory=list)
     drift: list[str] = field(default_factory=list)
     refusals: list[str] = field(default_factory=list)
-    # Tables whose triggers, and indexes which, an earlier step took away.
+    # Tables that lost their triggers, and indexes dropped, in an earlier step.
     untriggered: set[str] = field(default_factory=set)
     unindexed: set[str] = field(default_factory=set)
     unruled: set[tuple[str, str]] = field(default_factory=set)
@@ -46,7 +46,7 @@ class Draft:
         self.steps.append(Step(sql, kind, table, rows=rows, **cost))
 
     def drop_constraint(self, table: str, name: str) -> None:
-        """Take a rule of ours away; a later phase may make it anew."""
+        """Drop a rule of Atom; a later phase may create it again."""
         self.unruled.add((table, name))
         sql = f"alter table {public(table)} drop constraint {quote(name)}"
         self.add(sql, "constraint", table, name=name, lock=EXCLUSIVE)
@@ -64,13 +64,13 @@ class Draft:
         return self.declared.tables[table]
 
     def has_declared(self, table: str, names: Iterable[str]) -> bool:
-        """Say whether columns that exist are all declared; expressions do not count."""
+        """Whether columns that exist are all declared; expressions do not count."""
         state, declared = self.state(table), self.declared_columns(table)
         there = set(state.columns) if state is not None else set()
         return all(n == "id" or n in declared for n in names if n in there)
 
     def settled(self, table: str, column: str) -> bool:
-        """Say whether a column will have the datatype it is declared with."""
+        """Whether a column will have the datatype it is declared with."""
         state = self.state(table)
         found = state.columns.get(column) if state is not None else None
         wanted = self.target.tables[table].get(column, "bigint")
@@ -83,6 +83,6 @@ class Draft:
         state = self.state(table)
         if state is None or self.destructive:
             return self.target.tables[table]
-        # What is there stays as it is unless the plan says otherwise.
+        # What is there stays as it is unless the plan changes it.
         kept = {name: column.datatype for name, column in state.columns.items()}
         return {**self.target.tables[table], **kept}

@@ -209,7 +209,7 @@ def _composite(entry: Mapping[str, Any]) -> Composite:
     method = _word(entry, "type", "btree").strip()
     if method not in INDEX_METHODS:
         hint = nearest(method, INDEX_METHODS) or f"Use {', '.join(INDEX_METHODS)}."
-        raise ValueError(f"'type': {method!r} is no index method. {hint}")
+        raise ValueError(f"'type': {method!r} is not an index method. {hint}")
     columns, unique = _names(entry, "index"), _bit(entry, "unique")
     if method == "hash" and len(columns) > 1:
         raise ValueError("a hash index has one column")

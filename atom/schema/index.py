@@ -55,7 +55,7 @@ class Index:
 
 
 def fits(method: str, datatype: str) -> bool:
-    """Say whether PostgreSQL can build this kind of index on a canonical datatype.
+    """Whether PostgreSQL can build this kind of index on a canonical datatype.
 
     Source: `pg_opclass` of PostgreSQL 18 and of its contributed extensions.
     """
@@ -80,7 +80,7 @@ def trigram(method: str, datatype: str) -> str:
 
 
 def shorten(name: str, whole: str = "") -> str:
-    """Cut a name to what PostgreSQL keeps; the end tells cut names apart.
+    """Cut a name to what PostgreSQL keeps; the end distinguishes cut names.
 
     With `whole` the name is given that end even when it is short enough.
     """
@@ -99,7 +99,7 @@ def _whole(table: str, columns: str, method: str) -> str:
 
 
 def index_name(table: str, columns: str, method: str) -> str:
-    """Name an index as the contract says; several columns have commas between.
+    """Return the name of an index; several columns have commas between.
 
     >>> index_name("test", "title", "gin"), index_name("test", "a,b", "unique")
     ('index_test_title_gin', 'index_test_a_b_unique')
@@ -108,5 +108,5 @@ def index_name(table: str, columns: str, method: str) -> str:
 
 
 def other_name(table: str, columns: str, method: str) -> str:
-    """Name an index whose proper name is another's: a_b + c and a + b_c meet."""
+    """Return a name for an index that shares its own: a_b + c and a + b_c meet."""
     return shorten(_whole(table, columns, method), f"{table}.{columns}.{method}")

@@ -1,7 +1,7 @@
 """Values of a declaration as SQL, and whether PostgreSQL shows the same value.
 
 Only what can be compared with the catalog is written: a default that PostgreSQL spells
-in a way nobody here can read would be set anew by every plan.
+in a way that is not understood here would be set again by every plan.
 """
 
 import json
@@ -19,7 +19,7 @@ from atom.datatype.datatype import datatype as known
 from atom.datatype.number import INTEGERS
 from atom.schema.column import element
 
-# What may stand as a default beside values, and which families it fills.
+# Functions that may be a default, and the families they fill.
 FUNCTIONS = {
     "now()": ("moment", "date"),
     "clock_timestamp()": ("moment",),
@@ -59,7 +59,7 @@ def literal(value: Any, datatype: str) -> str:
     kind = known(datatype)
     if kind.element is not None:
         if not isinstance(value, list | tuple):
-            raise ValueError(f"{value!r} is no list")
+            raise ValueError(f"{value!r} is not a list")
         inside = ",".join(_element(one, kind.element, datatype) for one in value)
         return f"{quoted('{' + inside + '}')}::{datatype}"
     return f"{quoted(_text(value, kind, datatype))}::{datatype}"
@@ -98,7 +98,7 @@ def _text(value: Any, kind: Datatype, datatype: str) -> str:
     if text is None or "\0" in text or not _unicode(text):
         able = [name for name, fills in FUNCTIONS.items() if kind.family in fills]
         hint = f"; or use {', '.join(able)}" if able else ""
-        raise ValueError(f"{value!r} is no value of {datatype}{hint}")
+        raise ValueError(f"{value!r} is not a value of {datatype}{hint}")
     return text
 
 
@@ -161,7 +161,7 @@ WRITE: dict[str, Callable[[Any, Datatype], str | None]] = {
 
 
 def same(wanted: str, found: str | None, datatype: str) -> bool:
-    """Say whether what the catalog shows is the default that is wanted.
+    """Whether what the catalog shows is the default that is wanted.
 
     >>> same("'1.50'::numeric", "1.5", "numeric"), same("now()", "now()", "date")
     (True, True)

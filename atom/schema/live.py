@@ -49,7 +49,7 @@ class IndexState:
 
 @dataclass(frozen=True)
 class ConstraintState:
-    """A constraint as it is; the comment says which rule of Atom's it was made from."""
+    """A constraint as it is; the comment holds the rule of Atom it was made from."""
 
     validated: bool = True
     comment: str = ""
@@ -58,7 +58,7 @@ class ConstraintState:
 
 @dataclass(frozen=True)
 class TriggerState:
-    """A trigger as it is; the comment says which version it was made from."""
+    """A trigger as it is; the comment holds the version it was made from."""
 
     comment: str = ""
     enabled: bool = True

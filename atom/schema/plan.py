@@ -1,4 +1,4 @@
-"""What a plan is made of: steps, and what it says beside them."""
+"""The parts of a plan: its steps, and its notes."""
 
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -31,7 +31,7 @@ class Step:
 
 @dataclass(frozen=True)
 class Plan:
-    """Steps in their order, and everything a person should know besides.
+    """Steps in their order, and everything else a person should know.
 
     `drift` is where declaration and database differ and nothing will be done about it;
     `notes` is what this server or role cannot do and what is done instead; `refusals`
@@ -45,7 +45,7 @@ class Plan:
 
     @property
     def destructive(self) -> bool:
-        """Say whether any step loses what is stored."""
+        """Whether any step loses what is stored."""
         return any(step.destructive for step in self.steps)
 
 

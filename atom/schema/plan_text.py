@@ -9,7 +9,7 @@ LONG = 400  # the body of a function is in --sql
 
 
 def shown(plan: Plan) -> str:
-    """Return the steps as a table, and under it what a person should know besides."""
+    """Return the steps as a table, and below it what else a person should know."""
     parts = []
     if plan.steps:
         rows = [_row(number, step) for number, step in enumerate(plan.steps, 1)]

@@ -1,4 +1,4 @@
-"""Columns that have a new name: `old` says which one holds what is stored."""
+"""Columns with a new name: `old` is the one that holds the data."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
@@ -25,7 +25,7 @@ class Renamed:
 
 
 def apply(declared: Declaration, live: Live) -> Renamed:
-    """Rename what has its old name; say where both names are there."""
+    """Rename columns that have their old name; note where both names exist."""
     renamed = Renamed(live)
     for table, columns in declared.tables.items():
         for column in columns.values():
@@ -99,7 +99,7 @@ def _follow(columns: tuple[str, ...], old: str, new: str) -> tuple[str, ...]:
 
 
 def _key(key: str, old: str, new: str) -> str:
-    """Say a key of an index as PostgreSQL will show it."""
+    """Return a key of an index as PostgreSQL will show it."""
     if key.replace('"', "") == old:
         return new
     return key.replace(f"{old}[", f"{new}[")  # ll_to_earth(place[1], place[0])

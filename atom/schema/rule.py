@@ -1,6 +1,6 @@
-"""Rules a declaration asks for beside datatypes: flags, checks and foreign keys.
+"""The declared rules other than datatypes: flags, checks and foreign keys.
 
-A check or key of ours bears a comment that tells which text it was made from: what
+A check or key of Atom has a comment with a digest of the text it was made from: what
 PostgreSQL shows of a check is never what was written. A flag needs none.
 """
 
@@ -32,7 +32,7 @@ class Rule:
 
     @property
     def mark(self) -> str:
-        """Tell this text from an earlier one."""
+        """A digest of this text, to compare with an earlier one."""
         return f"{MARK}{digest(self.text)}"
 
 
@@ -96,7 +96,7 @@ def _key(table: str, reference: Reference) -> Rule:
 
 
 def drop_undeclared(draft: Draft) -> None:
-    """Drop rules of ours that are not declared any more, before what they stand on."""
+    """Drop rules of Atom that are no longer declared, before what they depend on."""
     ours: dict[str, list[str]] = {}
     for (table, name), found in draft.live.constraints.items():
         if found.comment.startswith(MARK):
@@ -208,11 +208,11 @@ def _possible(draft: Draft, table: str, rule: Rule) -> bool:
     if not there:
         tables = {*draft.declared.tables, *draft.live.tables}
         hint = nearest(goal, tables)
-        draft.refusals.append(f"{place} {goal}, which is no table. {hint}".strip())
+        draft.refusals.append(f"{place} {goal}, which is not a table. {hint}".strip())
     for name in rule.reference.targets if there else ():
         if name not in there:
             hint = nearest(name, there)
             draft.refusals.append(
-                f"{place} {goal}.{name}, which is no column. {hint}".strip()
+                f"{place} {goal}.{name}, which is not a column. {hint}".strip()
             )
     return there.issuperset(rule.reference.targets)

@@ -29,11 +29,11 @@ REASONS = {
 
 
 def reason(step: Step, state: str) -> str:
-    """Say what failed and why, given PostgreSQL's five-character error code."""
+    """Return what failed and why, given PostgreSQL's five-character error code."""
     why = REASONS.get(state, "")
     if state == "42804" and step.kind == "constraint":
         why = "what it compares is of different datatypes"
     if not why and state.startswith("22"):
         why = "a value that exists does not fit"
-    why = why or f"PostgreSQL refuses it ({state}), the log says why"
+    why = why or f"PostgreSQL refuses it ({state}); the reason is in the log"
     return f"{step.kind.capitalize()} {step.name or step.table}: {why}."

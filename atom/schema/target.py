@@ -34,7 +34,7 @@ class Target:
     refusals: list[str] = field(default_factory=list)
 
     def usable(self, extension: str) -> bool:
-        """Say whether an extension is installed or this role may install it."""
+        """Whether an extension is installed or this role may install it."""
         state = self.live.extensions.get(extension)
         return state is not None and (state.schema is not None or state.creatable)
 
@@ -53,13 +53,13 @@ class Target:
         return f"{quote(self.live.extensions[extension].schema or 'public')}.{name}"
 
     def note(self, text: str) -> None:
-        """Say once what this server or role cannot do."""
+        """Note once what this server or role cannot do."""
         if text not in self.notes:
             self.notes.append(text)
 
 
 def cure(target: Target, *extensions: str) -> str:
-    """Say what would have to be done for extensions to be there."""
+    """Note how to make missing extensions available."""
     lacking = [name for name in extensions if name not in target.live.extensions]
     if lacking:
         return f"Install {' and '.join(lacking)} on the database server."
@@ -124,7 +124,7 @@ def _datatype(
 
 
 def is_point(column: Column) -> bool:
-    """Say whether a column is a place on earth, which Atom stores without PostGIS."""
+    """Whether a column is a place on earth, which Atom stores without PostGIS."""
     return column.datatype == "geography(point,4326)"
 
 
@@ -152,7 +152,7 @@ def _add_index(
 
 
 def _part(target: Target, table: str, column: Column, method: str) -> Part | None:
-    """Say what an index stores of a column; None when it cannot be had here."""
+    """Return what an index stores of a column; None when it cannot be built here."""
     datatype = target.tables[table].get(column.name, column.datatype)
     if lent := trigram(method, datatype):
         if not target.use("pg_trgm"):
@@ -190,7 +190,7 @@ def own_names(table: str, columns: Iterable[str]) -> set[str]:
 
 
 def is_own(index: IndexState, singles: Collection[str]) -> bool:
-    """Say whether an index bears the name Atom gives; `singles` are `own_names`."""
+    """Whether an index has the name Atom gives; `singles` are `own_names`."""
     several = len(index.keys) > 1
     return index.name in singles or (
         several and index.name in own_names(index.table, [",".join(index.columns)])

@@ -289,7 +289,7 @@ class TestRule:
         assert await raw.fetchval("select to_regclass('index_test_b_btree')")
 
     async def test_rule_makes_way_for_a_datatype_and_comes_again(self, url):
-        """A list of texts is no list of numbers."""
+        """A list of texts is not a list of numbers."""
         await schema.apply(url, declare(column("a", **{"in": ["1"]}, regex="1")))
 
         after = declare(column("a", "int", **{"in": [1]}))
@@ -429,7 +429,7 @@ class TestForeignKey:
         """The nearest right word is told, and nothing is done."""
         for goal, words in (
             ("persn", "person'?"),
-            ("person.nam", "person.nam, which is no column. Did you mean 'name'?"),
+            ("person.nam", "person.nam, which is not a column. Did you mean 'name'?"),
         ):
             declared = declare(
                 column("a", "bigint", references=goal), person=["name-text-0-0"]

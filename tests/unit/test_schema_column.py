@@ -62,7 +62,7 @@ LINES = {
     "": "expected name-datatype-mandatory-index",
     "title-text-2-0": "mandatory is 0 or 1, not '2'",
     "title-text-1-btre": "Did you mean 'btree'?",
-    "title-text-1-": "'' is no index method",
+    "title-text-1-": "'' is not an index method",
     "title-text-1-btree,btree": "names a method twice",
     "Title-text-1-0": "'Title': a name is made of",
     "1st-text-1-0": "'1st': a name is made of",

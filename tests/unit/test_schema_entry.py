@@ -73,7 +73,10 @@ FAULTS = {
     "datatype": ({"datatype": "txt"}, "Did you mean 'text'?"),
     "mandatory": ({"is_mandatory": 2}, "'is_mandatory' is 0 or 1, not 2"),
     "unique": ({"unique": "b"}, "'unique' is 0 or 1"),
-    "method": ({"index": "btre"}, "'btre' is no index method. Did you mean 'btree'?"),
+    "method": (
+        {"index": "btre"},
+        "'btre' is not an index method. Did you mean 'btree'?",
+    ),
     "name": ({"name": "A"}, "a name is made of"),
     "old": ({"old": "a"}, "'old' is another name"),
     "old id": ({"old": "id"}, "'old' is another name"),

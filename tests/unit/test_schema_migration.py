@@ -737,7 +737,7 @@ def test_created_at_that_is_no_time_has_no_default(datatype):
     [
         ("23505", "Query q: rows that exist are not unique there."),
         ("22P02", "Query q: a value that exists does not fit."),
-        ("XX000", "Query q: PostgreSQL refuses it (XX000), the log says why."),
+        ("XX000", "Query q: PostgreSQL refuses it (XX000); the reason is in the log."),
     ],
 )
 def test_failure_is_told_without_sql(state, words):
