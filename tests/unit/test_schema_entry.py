@@ -80,7 +80,7 @@ FAULTS = {
     "name": ({"name": "A"}, "a name is made of"),
     "old": ({"old": "a"}, "'old' is another name"),
     "old id": ({"old": "id"}, "'old' is another name"),
-    "default": ({"datatype": "int", "default": "x"}, "'default': 'x' is no value"),
+    "default": ({"datatype": "int", "default": "x"}, "'default': 'x' is not a value"),
     "default function": (
         {"datatype": "uuid", "default": "uuid()"},
         "or use gen_random_uuid()",
@@ -88,7 +88,7 @@ FAULTS = {
     "default datatype": ({"datatype": "inet", "default": "::1"}, "use a query"),
     "default beside in": ({"default": "x", "in": ["y"]}, "'default' is none of 'in'"),
     "in": ({"in": []}, "'in' is a list of values"),
-    "in value": ({"datatype": "int", "in": [1, "x"]}, "'in': 'x' is no value"),
+    "in value": ({"datatype": "int", "in": [1, "x"]}, "'in': 'x' is not a value"),
     "in json": ({"datatype": "jsonb", "in": [{}]}, "'in' is not for jsonb"),
     "regex": ({"datatype": "int", "regex": "1"}, "'regex' is for text"),
     "check": ({"check": ""}, "'check' is empty"),
