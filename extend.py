@@ -2,10 +2,10 @@
 
 from fastapi import APIRouter, Request, WebSocket, WebSocketDisconnect, responses
 
+from atom.http.dependency import Db, Me, Ports, require_access
 from function import *
 from function import function_config_read
 
 config = function_config_read()
-router = (
-    APIRouter()
-)  # shared: write your own `router = APIRouter()` to keep files apart
+# Shared: write your own `router = APIRouter()` to keep files apart.
+router = APIRouter()

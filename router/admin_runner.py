@@ -40,7 +40,7 @@ async def route_admin_db_runner(
 
     User 1 may also insert, update and delete. Secret columns, files, settings, other
     schemas, functions with effects and every other statement are refused for all. With
-    more rows than the limit, `is_cut` is true beside the first of them.
+    more rows than the limit, `is_cut` is true, with the first of them.
     """
     answer = await runner.run(
         request.app.state.ports.sandbox,

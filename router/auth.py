@@ -74,7 +74,7 @@ def refused(*statuses: int) -> dict[int | str, dict[str, Any]]:
         401: "wrong login or password; or the token is missing, invalid or expired.",
         403: "signup disabled; or user not active.",
         409: "username already exists.",
-        429: "Too many failed logins; `Retry-After` says when to try again.",
+        429: "Too many failed logins; `Retry-After` is when to try again.",
     }
     return {status: {"description": words[status]} for status in statuses}
 
@@ -101,7 +101,7 @@ async def route_auth_signup(request: Request, body: ByUsername):
     "/auth/signup-bigint", response_model=Tokens, responses=refused(400, 403, 409)
 )
 async def route_auth_signup_bigint(request: Request, body: ByNumber):
-    """Make a user whose name and password are numbers."""
+    """Make a user with numbers as name and password."""
     ports = request.app.state.ports
     return tokens(await signup.signup_bigint(ports, **body.model_dump()))
 

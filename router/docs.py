@@ -1,7 +1,7 @@
 """The documentation: /openapi.json, and the pages /docs and /redoc that show it.
 
 The scripts of the pages are served from here: they work on a machine without internet,
-and nobody else's script runs where the root key is typed.
+and no other script runs where the root key is typed.
 """
 
 import base64
@@ -94,7 +94,7 @@ async def route_docs_file(request: Request) -> responses.Response:
 
 
 def guarded(page):
-    """Allow the scripts of a page, and none that somebody slips in."""
+    """Allow the scripts of a page, and none that is slipped in."""
     hashes = (sha256(script).digest() for script in SCRIPT.findall(page.body))
     allowed = "".join(f" 'sha256-{base64.b64encode(h).decode()}'" for h in hashes)
     page.headers["Content-Security-Policy"] = POLICY.format(hashes=allowed)

@@ -16,11 +16,11 @@ FRONT = reply.dump(
 )
 
 
-SAID = ("status", "name", "version", "env")
+FIELDS = ("status", "name", "version", "env")
 FRONT_SCHEMA = {
     "type": "object",
-    "required": list(SAID),
-    "properties": dict.fromkeys(SAID, openapi.TEXT),
+    "required": list(FIELDS),
+    "properties": dict.fromkeys(FIELDS, openapi.TEXT),
 }
 HEALTH_SCHEMA = {
     "type": "object",
@@ -36,7 +36,7 @@ HEALTH_SCHEMA = {
     },
 )
 async def route_index(request: Request) -> responses.Response:
-    """Say who answers."""
+    """Return name, version and environment."""
     return responses.Response(FRONT, media_type=reply.JSON)
 
 

@@ -25,9 +25,7 @@ class Listed(BaseModel):
     order: str | None = Field(
         None, description="Columns to sort by.", examples=["id desc"]
     )
-    limit: int | None = Field(
-        None, ge=1, description="Rows of a page, 100 unless said otherwise."
-    )
+    limit: int | None = Field(None, ge=1, description="Rows of a page, 100 unless set.")
     page: int | None = Field(None, ge=1, description="Which page, from 1.")
     is_unread: int | None = Field(
         None, ge=0, le=1, description="1: only unread messages. 0: only read ones."
@@ -85,7 +83,7 @@ async def route_my_message_delete_bulk(
     mode: Annotated[
         str,
         Query(
-            description="Whose: those I created, received, or all of them.",
+            description="Which: those I created, received, or all of them.",
             json_schema_extra={"enum": MODES},
         ),
     ],

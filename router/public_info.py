@@ -107,7 +107,7 @@ def page_of(filename: str) -> bytes | None:
 
 
 def security_policy(page: bytes) -> str:
-    """Allow the scripts that stand in the page, and none that somebody slips in."""
+    """Allow the scripts of the page, and none that is slipped in."""
     hashes = (sha256(script).digest() for script in SCRIPT.findall(page))
     scripts = "".join(f" 'sha256-{base64.b64encode(h).decode()}'" for h in hashes)
     return POLICY.format(scripts=scripts)

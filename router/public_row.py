@@ -22,7 +22,7 @@ router = APIRouter(tags=["Public rows"])
     ),
 )
 async def route_public_object_create(request: Request) -> Response:
-    """Add a row that belongs to nobody, or a list of them. Answers the id, or ids."""
+    """Add a row without an owner, or a list of them. Answers the id, or ids."""
     ports = request.app.state.ports
     asked = parameters(request.scope["query_string"], ("table",))
     body = payload.parsed(await request.body())

@@ -67,7 +67,7 @@ async def route_root_explain(
     method: str = "GET",
     user_id: Annotated[int | None, Query(ge=1, le=2**63 - 1)] = None,
 ) -> responses.Response:
-    """Say what holds for a route and which rule, if any, would refuse this user."""
+    """Return what holds for a route, and which rule would refuse this user."""
     policies = request.app.state.policies
     if path is None:
         return reply.success(
@@ -82,5 +82,5 @@ async def route_root_explain(
             hint=nearest(path, known),
         )
     user = await operator.known_user(request.app.state.ports, user_id)
-    told = explain(matched.policy, policies.steps, user, is_anonymous=user_id is None)
-    return reply.success(told)
+    rules = explain(matched.policy, policies.steps, user, is_anonymous=user_id is None)
+    return reply.success(rules)

@@ -11,6 +11,7 @@ Each line needs only the lines above it:
     compress      gzip
     exchange      one request and its response, as the steps see them
     step/         the pipeline, one `config_api` key to a file
+    dependency    the caller, the database and rights, as dependencies of FastAPI
     override      which routes may replace others
     pipeline      the steps in order
     middleware    finds the route, runs the steps around it

@@ -20,7 +20,7 @@ API: Mapping[str, Mapping[str, Any]] = {
     "/root/postgres-import": {"body_max_kb": 1_048_576},
 }
 
-# One text a column: name-datatype-mandatory-index. Every table also has an id.
+# One text a column: name-datatype-mandatory-index. Every table has an id as well.
 SCHEMA: Mapping[str, Mapping[str, Any]] = {
     "table": {
         "test": [

@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+import time
 
 import pytest
 
@@ -109,6 +110,18 @@ async def price(request: Request):
             "name": config["config_shop_name"]}
 
 
+@router.get("/shop/me")
+async def me(me: Me, db: Db, ports: Ports):
+    sql = "select username from users where id = :id"
+    name = await db.fetch_val(sql, {"id": me["id"]})
+    return {"name": name, "tables": "users" in ports.database.catalog.tables}
+
+
+@router.get("/shop/report", dependencies=[require_access(20)])
+async def report():
+    return 1
+
+
 @router.get("/shop/open")
 async def open_shop():
     return 1
@@ -213,6 +226,49 @@ class TestStrangersFiles:
         )
 
 
+class TestDependencies:
+    """`Me`, `Db`, `Ports` and `require_access` of extend."""
+
+    def test_me_needs_a_valid_token(self, shop):
+        """On a route that has no policy; the reason is named."""
+        eve = shop.person()
+        assert 401 == shop.call("GET", "/shop/me").status_code
+        wrong = shop.call("GET", "/shop/me", headers={"Authorization": "Bearer x"})
+        assert "token.invalid" == wrong.json()["code"]
+        answer = shop.call("GET", "/shop/me", eve)
+        assert {"name": eve.username, "tables": True} == answer.json()
+
+    def test_inactive_user_is_refused(self, shop):
+        """At once, as on /my."""
+        eve = shop.person()
+        shop.sql(f"update users set is_active = 0 where id = {eve.id}")
+        deadline = time.monotonic() + 30
+        while (answer := shop.call("GET", "/shop/me", eve)).status_code != 403:
+            assert time.monotonic() < deadline
+        assert "user not active" == answer.json()["message"]
+
+    def test_access_needs_the_id(self, shop):
+        """Nobody without it; then the users who list it."""
+        eve = shop.person()
+        assert 401 == shop.call("GET", "/shop/report").status_code
+        refused = shop.call("GET", "/shop/report", eve)
+        assert (403, "api access denied") == (
+            refused.status_code,
+            refused.json()["message"],
+        )
+        shop.sql(f"update users set api_access = '20' where id = {eve.id}")
+        deadline = time.monotonic() + 30
+        while shop.call("GET", "/shop/report", eve).status_code != 200:
+            assert time.monotonic() < deadline
+
+    def test_docs_draw_a_lock(self, shop):
+        """The scheme is the one that policies use."""
+        document = shop.call("GET", "/openapi.json").json()
+        for path in ("/shop/me", "/shop/report"):
+            assert [{"user": []}] == document["paths"][path]["get"]["security"]
+        assert "security" not in document["paths"]["/shop/price"]["get"]
+
+
 def run(code, *words):
     """Run one command of a project."""
     config = {
@@ -251,7 +307,7 @@ def test_doors_lists_each_door_and_what_was_found(code):
         "command_daily_report.py: python main.py daily-report",
         "hook/booking.py: before_create_booking",
         "extend_price.py: PRICE",
-        "router/shop.py: 2 routes",
+        "router/shop.py: 4 routes",
     ):
         assert words in done.stdout, done.stdout
 

@@ -1,9 +1,13 @@
 """`is_active_check`: whether the user was switched off since the token was made."""
 
+from collections.abc import Mapping
+from typing import Any
+
 from atom.errors import Forbidden
 from atom.http.exchange import Exchange
 from atom.http.policy import Key, RoutePolicy, flag
 from atom.http.step import Caller, Check, Proceed, Step
+from atom.port import Ports, UserState
 
 IS_ACTIVE_CHECK: Key[bool] = Key(
     "is_active_check",
@@ -16,20 +20,29 @@ IS_ACTIVE_CHECK: Key[bool] = Key(
 )
 
 
-async def require_active(exchange: Exchange, proceed: Proceed) -> None:
-    """Refuse users who are known and inactive."""
-    if not exchange.user:
-        return await proceed(exchange)
-    mode = exchange.ports.http.mode_check_is_active
+async def require(
+    ports: Ports, user: Mapping[str, Any], state: UserState | None
+) -> None:
+    """Refuse a user who is inactive, checked as `config_mode_check_is_active` sets.
+
+    Raises:
+        Forbidden: `active.inactive`.
+    """
+    mode = ports.http.mode_check_is_active
     if mode == "token":
-        active = exchange.user.get("is_active") != 0
+        active = user.get("is_active") != 0
     else:
-        state = exchange.state
         if mode == "database":
-            state = await exchange.ports.users.fresh(exchange.user["id"])
+            state = await ports.users.fresh(user["id"])
         active = state is not None and state.is_active
     if not active:
         raise Forbidden("user not active", code="active.inactive")
+
+
+async def require_active(exchange: Exchange, proceed: Proceed) -> None:
+    """Refuse users who are known and inactive."""
+    if exchange.user:
+        await require(exchange.ports, exchange.user, exchange.state)
     await proceed(exchange)
 
 
