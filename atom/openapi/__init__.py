@@ -1,6 +1,6 @@
-"""What `/docs` and `/openapi.json` say beyond what FastAPI finds out by itself.
+"""Additions to `/docs` and `/openapi.json` that FastAPI does not make by itself.
 
-`install` has the application tell what policies and tables do to its routes.
+`install` adds what policies and tables mean for the routes.
 `documented` describes routes that read the request themselves: a small Pydantic model
 names the parameters.
 """
@@ -24,7 +24,7 @@ from atom.openapi.parameter import (
     Upsert,
 )
 from atom.openapi.refusal import failures
-from atom.openapi.rows import BESIDE
+from atom.openapi.rows import EXTRA
 from atom.reply import JSON
 
 if TYPE_CHECKING:
@@ -94,7 +94,7 @@ DONE = {"const": "done"}
 
 
 def install(app: "FastAPI") -> None:
-    """Have `app.openapi()` and /openapi.json tell the whole of it."""
+    """Make `app.openapi()` and /openapi.json return the whole document."""
     document = Document(app)
     app.state.document = document
     app.openapi = document.whole  # type: ignore[method-assign]
@@ -108,16 +108,16 @@ def answers(
 
 
 def success(
-    message: dict[str, Any], optional: dict[str, Any] | None = None, **beside: Any
+    message: dict[str, Any], optional: dict[str, Any] | None = None, **extra: Any
 ) -> dict[str, Any]:
-    """Document `{"status": 1, "message": …}` with what stands, or may, beside it."""
+    """Document `{"status": 1, "message": …}` with its other fields."""
     schema = {
         "type": "object",
-        "required": ["status", "message", *beside],
+        "required": ["status", "message", *extra],
         "properties": {
             "status": {"const": 1},
             "message": message,
-            **beside,
+            **extra,
             **(optional or {}),
         },
     }
@@ -133,11 +133,14 @@ def documented(
     fails: tuple[int, ...] = (403, 404),
 ) -> dict[str, Any]:
     """Return `openapi_extra` of a route: parameters, body, success and failures."""
-    by = {**FILTER, "required": not issubclass(query, Page)}  # who deletes says what
+    by = {
+        **FILTER,
+        "required": not issubclass(query, Page),
+    }
     extra: dict[str, Any] = {
         "parameters": [*_parameters(query), *([by] if filters else [])],
         "responses": {
-            "200": success(message, BESIDE if query is Read else None),
+            "200": success(message, EXTRA if query is Read else None),
             **{str(status): response for status, response in failures(*fails).items()},
         },
     }
@@ -162,12 +165,12 @@ def _parameter(name: str, field: dict[str, Any], *, required: bool) -> dict[str,
     """Describe a parameter; a default in words, or clients and /docs would send it."""
     left_out = {"title", "description", "default"}
     default = field.get("default", "")
-    said = f" Default: `{default}`." if default != "" else ""
+    default_text = f" Default: `{default}`." if default != "" else ""
     parameter = {
         "name": name,
         "in": "query",
         "required": required,
-        "description": field.get("description", "") + said,
+        "description": field.get("description", "") + default_text,
         "schema": {key: value for key, value in field.items() if key not in left_out},
     }
     if required and "examples" in field:

@@ -1,4 +1,4 @@
-"""/openapi.json as bytes: written once for each catalog, beside the serving of others.
+"""/openapi.json as bytes: written once for each catalog, in a thread.
 
 With a thousand tables it takes seconds to write and is some ten megabytes long, so it
 is written in a thread, and turned into bytes piece by piece.
@@ -20,7 +20,7 @@ SPLIT = {"paths", "components", "schemas", "parameters"}
 
 
 class Document:
-    """What an application says of itself: FastAPI's part, policies, tables."""
+    """The OpenAPI document of an application: FastAPI's part, policies, tables."""
 
     def __init__(self, app: "FastAPI") -> None:
         self.app = app

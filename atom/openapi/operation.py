@@ -1,4 +1,4 @@
-"""What /openapi.json says of each route: who may call it, its refusals, its name."""
+"""Each route in /openapi.json: who may call it, its refusals, its name."""
 
 import re
 from collections import Counter
@@ -50,7 +50,7 @@ TAGS = {
     "Root data": "The operator's: whole tables in and out.",
     "Healthcheck": "Who answers, and whether all is well.",
 }
-# What FastAPI says a validation error looks like; here it looks like any other failure.
+# FastAPI's schemas of a validation error; here it has the shape of any failure.
 REPLACED = ("HTTPValidationError", "ValidationError")
 CONVERTOR = re.compile(r":\w+(?=})")
 METHODS = ("get", "post", "put", "patch", "delete", "head", "options", "trace")
@@ -91,7 +91,7 @@ def operations(document: Mapping[str, Any]) -> Iterator[tuple[str, str, Operatio
 
 
 def _gate(operation: Operation, policy: "RoutePolicy") -> None:
-    """Say which of the two keys opens this route, if it is locked."""
+    """Return which of the two keys opens this route, if it is locked."""
     if policy.tier == "root":
         operation.setdefault("security", [{"root": []}])
     elif policy.token_required:
@@ -117,15 +117,15 @@ def _refusals(
 
 
 def _is_own(response: Mapping[str, Any]) -> bool:
-    """Tell whether a route describes a shape of its own, for an answer it makes."""
+    """Whether a route describes a response schema of its own."""
     schema = response.get("content", {}).get(JSON, {}).get("schema", {})
     return bool(schema) and not schema.get("$ref", "").endswith(REPLACED)
 
 
 def _name(document: dict[str, Any]) -> None:
-    """Call an operation as its function is called, and sum it up by its docstring.
+    """Name an operation after its function, and summarize it by its docstring.
 
-    A client has a function for each operation: `my_profile`, where FastAPI would say
+    A client has a function for each operation: `my_profile`, where FastAPI has
     `route_my_profile_my_profile_get`. An id that a route has given itself stays.
     """
     names: dict[tuple[str, str], str] = {}
@@ -161,11 +161,11 @@ def _function(given: str, path: str) -> str | None:
 
 
 def _sum_up(operation: Operation, name: str) -> None:
-    said = operation.pop("description", "")
-    first, _, rest = said.partition("\n\n")
+    text = operation.pop("description", "")
+    first, _, rest = text.partition("\n\n")
     first = " ".join(first.split()).removesuffix(".")
     if not first or len(first) > SUMMARY_MAX:
-        first, rest = name.replace("_", " ").capitalize(), said
+        first, rest = name.replace("_", " ").capitalize(), text
     operation["summary"] = first
     if rest:
         operation["description"] = rest

@@ -62,7 +62,7 @@ class Read(Page, Table):
     )
     is_count: Literal["0", "1", "false", "true", "planned"] = Field(
         "0",
-        description="1: `count` beside `message`. planned: above 10,000 an estimate;"
+        description="1: `count` next to `message`. planned: above 10,000 an estimate;"
         " not on /my.",
         examples=["1"],
     )

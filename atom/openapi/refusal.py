@@ -1,4 +1,4 @@
-"""How every route may refuse, in the one shape, told once for all of them."""
+"""The refusals of every route, in the one shape, described once for all of them."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -16,7 +16,7 @@ FAILURE = {
         "code": {"type": "string", "examples": ["sql.unknown_column"]},
         "hint": {"type": "string"},
         "request_id": {"type": "string"},
-        "detail": {"description": "What FastAPI would have said, for its own errors."},
+        "detail": {"description": "FastAPI's own detail, for its own errors."},
     },
 }
 REFUSAL = {JSON: {"schema": {"$ref": "#/components/schemas/Failure"}}}
@@ -28,7 +28,7 @@ REASONS = {
     409: "The row contradicts one that is stored, or is protected.",
     413: "The body is too large.",
     422: "Something is missing, of the wrong type, or against a rule of the table.",
-    429: "Too many requests; `Retry-After` says when to try again.",
+    429: "Too many requests; `Retry-After` holds the seconds to wait.",
     503: "The database or another service does not answer at the moment.",
     504: "This took too long.",
 }

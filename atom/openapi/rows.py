@@ -29,8 +29,8 @@ VERBS = {
     "update": ("put", "object-update", "changeable"),
     "delete": ("delete", "object-delete-any", "changeable"),
 }
-# What stands beside the rows of a read.
-BESIDE = {
+# The fields next to the rows of a read.
+EXTRA = {
     "count": {"type": "integer", "minimum": 0, "description": "With `is_count`."},
     "next_cursor": {
         "type": ["string", "null"],
@@ -40,8 +40,8 @@ BESIDE = {
 WORD = re.compile(r"[A-Za-z0-9_]+")
 REF = "#/components/"
 EXAMPLE_COLUMNS = 3
-WHOSE = {"public": "public", "my": "my", "admin": "anybody's"}
-CALLERS = {"public": "Anybody", "my": "A user, own rows", "admin": "An admin, all rows"}
+OWNERS = {"public": "public", "my": "my", "admin": "anyone's"}
+CALLERS = {"public": "Anyone", "my": "A user, own rows", "admin": "An admin, all rows"}
 LEFT_OUT = {"table", "filter", "otp"}  # in the path; one a column; of users alone
 
 
@@ -55,16 +55,16 @@ def expanded(
     tags = list(plain.get("tags", ()))
     taken = {one["operationId"] for each in paths.values() for one in each.values()}
     for name in sorted(name for name in catalog.tables if "/" not in name):
-        said = []
+        texts = []
         for scope in (rules.public(), rules.my(0), rules.admin(0)):
             place = _Place(components, scope, catalog, name)
             typed = dict(_operations(place, catalog, paths, taken))
             if typed:
                 paths[f"/{scope.tier}/rows/{quote(name, safe='')}"] = typed
                 verbs = [verb for verb, (how, *_) in VERBS.items() if how in typed]
-                said.append(f"{CALLERS[scope.tier]}: {', '.join(verbs)}.")
-        if said:
-            about = f"Rows of {name}. {' '.join(said)}"
+                texts.append(f"{CALLERS[scope.tier]}: {', '.join(verbs)}.")
+        if texts:
+            about = f"Rows of {name}. {' '.join(texts)}"
             tags.append({"name": f"Table {name}", "description": about})
     return {**plain, "paths": paths, "components": components, "tags": tags}
 
@@ -91,7 +91,7 @@ def _is_open(scope: "RowScope", catalog: Catalog, name: str, verb: str) -> bool:
 
 
 def _lacks(scope: "RowScope", catalog: Catalog, name: str) -> bool:
-    """Tell whether rows need a column that is not spoken of, because it is secret."""
+    """Whether rows need a column that is not shown, because it is secret."""
     view = scope.visible_columns(catalog, name)
     return any(
         column.not_null and column.default is None and column.name not in view.columns
@@ -130,7 +130,7 @@ class _Place:
         return {"$ref": f"{REF}{kind}/{name}"}
 
     def shown(self, column: LiveColumn) -> dict[str, Any]:
-        """Describe a column as it is read; say so if nobody at all writes it."""
+        """Describe a column as it is read, and whether no tier can write it."""
         read = shape.response_schema(column)
         admin = self.scope.rules.admin(0)
         if any(self._takes(admin, column, create=way) for way in (True, False)):
@@ -138,7 +138,7 @@ class _Place:
         return {**read, "readOnly": True}
 
     def suits(self, parameter: str) -> bool:
-        """Tell whether the table has what a parameter of reads is about."""
+        """Whether the table has what a parameter of reads is about."""
         if parameter == "creator_key":
             return OWNER in self.table.columns
         if parameter == "location_filter":
@@ -167,7 +167,7 @@ def _operation(place: _Place, verb: str, original: dict[str, Any]) -> dict[str, 
     """Write one operation: as the original, with this table's types."""
     written: dict[str, Any] = {
         "tags": [f"Table {place.name}"],
-        "summary": f"{verb.capitalize()} {WHOSE[place.tier]} rows of {place.name}",
+        "summary": f"{verb.capitalize()} {OWNERS[place.tier]} rows of {place.name}",
         "description": f"{original.get('summary', '')}.\n\nThe same as"
         f" `/{place.tier}/{VERBS[verb][1]}?table={place.name}`.",
         "operationId": f"{place.tier}_{word(place.name)}_{verb}",
@@ -209,7 +209,7 @@ def _parameters(
 
 
 def _rows(place: _Place) -> dict[str, Any]:
-    """Describe the answer to a read: rows, and what may stand beside them."""
+    """Describe the answer to a read: rows, and the fields next to them."""
     called = f"{word(place.name)}_row"
     row = {"$ref": f"{REF}schemas/{called}"}
     if called not in place.components["schemas"]:  # by a tier before: all see the same
@@ -220,7 +220,7 @@ def _rows(place: _Place) -> dict[str, Any]:
             {
                 "type": "object",
                 "description": f"A row of {place.name}. `column=` leaves out what is"
-                " not named; options of a read add what they say.",
+                " not named; options of a read add their fields.",
                 "properties": {each.name: place.shown(each) for each in columns},
             },
         )
@@ -233,7 +233,7 @@ def _rows(place: _Place) -> dict[str, Any]:
             "properties": {
                 "status": {"const": 1},
                 "message": {"type": "array", "items": row},
-                **BESIDE,
+                **EXTRA,
             },
         },
     )

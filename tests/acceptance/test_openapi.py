@@ -149,8 +149,8 @@ def test_groups_are_listed_and_those_of_tables_come_last(document):
     assert tables == sorted(tables) == names[-len(tables) :]
     assert names.index("Auth") < names.index("My rows") < names.index("Root")
     about = {tag["name"]: tag.get("description") for tag in document["tags"]}
-    assert "Anybody: read, create." in about["Table test"]
-    assert "Anybody" not in about["Table message"]
+    assert "Anyone: read, create." in about["Table test"]
+    assert "Anyone" not in about["Table message"]
 
 
 def test_every_route_of_the_house_says_what_it_answers(document):
