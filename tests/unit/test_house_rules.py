@@ -17,7 +17,7 @@ CORE = {
     *sys.stdlib_module_names,
     *("atom", "embedded"),
     *("argon2", "dotenv", "fastapi", "fastapi_offline", "jwt", "orjson", "pydantic"),
-    *("stamina", "starlette", "typer", "uvicorn"),
+    *("starlette", "typer", "uvicorn"),
 }
 PURE = [
     "atom/account/token.py",
