@@ -287,7 +287,7 @@ class Database:
         if not separate and (unit := self.current()) is not None:
             yield unit.raw
             return
-        raw = await self._acquire()
+        raw = await self.acquire()
         try:
             yield raw
         finally:

@@ -19,6 +19,8 @@ from atom.schema.apply import LOCK as SCHEMA_LOCK
 log = logging.getLogger(__name__)
 
 DENIED = "42501"
+# Another transaction has changed the rights on the same object; no code of its own.
+INTERNAL, CONCURRENT = "XX000", "tuple concurrently updated"
 LOCK = 0x61746F6D_0001  # held while the rights of a login change
 TRY_LOCK = "select pg_try_advisory_xact_lock($1)"
 # Extensions that open connections to other machines.
@@ -165,12 +167,11 @@ class Rights:
     async def _login(self, connection: Connection) -> Any:
         """Return the oid of the login, which is made when there is none."""
         row = await connection.row(LOGIN, self.name)
-        if row is None:
+        if row is None or not (row["is_ours"] and row["connects"]):
             await connection.value("select pg_advisory_xact_lock($1)", LOCK)
-            if await connection.row(LOGIN, self.name) is None:
-                await self._run(
-                    connection, f"{self._create()}; {self._grant_to_atom()}"
-                )
+            row = await connection.row(LOGIN, self.name)
+        if row is None:
+            await self._run(connection, f"{self._create()}; {self._grant_to_atom()}")
             row = await connection.row(LOGIN, self.name)
         assert row is not None
         if row["is_powerful"] or not row["rolcanlogin"]:
@@ -267,7 +268,12 @@ class Rights:
             async with connection.raw.transaction():
                 await connection.raw.execute(statement)
         except Exception as error:
-            if getattr(error, "sqlstate", None) != DENIED:
+            state = getattr(error, "sqlstate", None)
+            if state == INTERNAL and CONCURRENT in str(error):
+                raise Unavailable(
+                    "The tables are being changed.", code="schema.busy"
+                ) from error
+            if state != DENIED:
                 raise translate(error) from error
             log.warning(
                 "SQL of callers is off until an administrator of PostgreSQL runs: %s",

@@ -264,7 +264,7 @@ class Reader(threading.Thread):
         with connected(self.url) as http:
             while not self.over.is_set():
                 began = time.monotonic()
-                self.codes.append(http.get("/?x=logged").status_code)
+                self.codes.append(http.get("/public/page/welcome?x=logged").status_code)
                 self.slowest = max(self.slowest, time.monotonic() - began)
                 time.sleep(0.01)
 

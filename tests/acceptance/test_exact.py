@@ -215,10 +215,23 @@ REFUSED = [
 ]
 
 
+FILES = ("csv", "jsonl")
+IMPORTED = {
+    ("price", '"NaN"'),
+    ("day", '"infinity"'),
+    ("day", '"-infinity"'),
+    ("day", '"0044-03-15 BC"'),
+    ("at", '"infinity"'),
+    ("at", '"0044-03-15T12:00:00+00:00 BC"'),
+}
+
+
 @pytest.mark.parametrize("door", DOORS)
 def test_what_would_change_is_refused(exact, doors, door):
     """With a 400 that says so; in the same way at every door."""
     for column, spelling in REFUSED:
+        if door in FILES and (column, spelling) in IMPORTED:
+            continue  # a file takes what an export writes
         if (
             door == "csv"
             and spelling in {r'"\ud800"', r'"\u0000"'}

@@ -32,7 +32,7 @@ def test_both_sides_answer_alike(scene):
     for each in rows:
         each.check()
 
-    assert 11 == len({each.name for each in rows})
+    assert 13 == len({each.name for each in rows})
 
 
 @pytest.mark.parametrize("program", ["psql", "asyncpg"])

@@ -25,7 +25,7 @@ from atom.adapter.redis import RedisCounter
 from atom.client import Live
 from atom.client.redis import declare
 
-PATIENT = declare("patient", "url", seconds=60)
+PATIENT = declare("patient", "url", "A patient Redis.", seconds=60)
 
 async def main(url):
     client = await PATIENT.open({"url": url}, Live())
@@ -48,7 +48,7 @@ async def redis(redis_url):  # noqa: F811
 
     What is about counting is not about a server that answers late.
     """
-    patient = declare("patient", "url", seconds=60)
+    patient = declare("patient", "url", "A patient Redis.", seconds=60)
     client = await patient.open({"url": redis_url}, Live())
     await client.flushall()
     yield client

@@ -37,7 +37,7 @@ WRONG_CHANGES = [
     ([{"id": 1, "titel": "x"}], 400, "Row 0: Table 'test' has no column 'titel'"),
     ([{"id": 1, "created_by_id": 12}], 400, "Row 0: Column 'created_by_id' may"),
     ([{"id": 1, "title": 5}], 400, "Row 0: Column 'title' takes text"),
-    ([{"id": 1, "title": "x"}] * 2, 400, "Row 1: The id 1 stands in this list"),
+    ([{"id": 1, "title": "x"}] * 2, 400, "Row 1: The id 1 is in this list"),
     ([], 400, "The body is an empty list."),
     ([1], 400, "Row 0 is not an object."),
 ]
