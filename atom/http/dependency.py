@@ -47,6 +47,10 @@ async def _caller(
     return user
 
 
+# What the policy of a route takes over from its dependencies (`route.py` reads it): the
+# steps check the caller before a cached answer is sent, which no dependency sees.
+_caller.needs = frozenset({"token"})  # type: ignore[attr-defined]
+
 Ports = Annotated[atom.port.Ports, Depends(_ports)]
 Db = Annotated[Any, Depends(_database)]
 Me = Annotated[dict[str, Any], Depends(_caller)]
@@ -60,4 +64,5 @@ def require_access(api_id: int) -> Any:
         await access.require(ports, me, api_id, state)
         return me
 
+    caller.needs = frozenset({"access"})  # type: ignore[attr-defined]
     return Depends(caller)

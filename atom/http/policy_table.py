@@ -104,7 +104,8 @@ class PolicyTable:
         ):
             here = "root"
         access = here == "admin" or values.get("access_required", False)
-        token = here in WITH_TOKEN or access or values.get("token_required", False)
+        token = here in WITH_TOKEN or access or "token" in route.needs
+        token = token or values.get("token_required", False)
         return RoutePolicy(
             name=f"{method} {route.same_as or route.path}",
             tier=here,

@@ -32,6 +32,9 @@ ONE_SEGMENT = {FloatConvertor, IntegerConvertor, StringConvertor, UUIDConvertor}
 SAMPLES = ("~a/~b", "~a", "123e4567-e89b-12d3-a456-426614174000", "1.5", "1")
 
 
+NONE: frozenset[str] = frozenset()
+
+
 @dataclass(frozen=True, slots=True)
 class Route:
     """One route as the router sees it, its include prefix in the path."""
@@ -45,6 +48,7 @@ class Route:
     direct: bool = False
     asynchronous: bool = True
     same_as: str = ""  # the path with the policy of this route too
+    needs: frozenset[str] = frozenset()  # of its dependencies: "token", "access"
 
     @property
     def is_template(self) -> bool:
@@ -115,7 +119,16 @@ def _route(context: RouteContext) -> Route:
         direct=isinstance(original, APIRoute) and _is_direct(context),
         asynchronous=inspect.iscoroutinefunction(endpoint) or kind != "http",
         same_as=getattr(endpoint, "same_as", ""),
+        needs=_needs(context.dependant) if isinstance(original, APIRoute) else NONE,
     )
+
+
+def _needs(dependant: Any) -> frozenset[str]:
+    """Return what the dependencies of a route check: a token, access to an id."""
+    found: frozenset[str] = getattr(dependant.call, "needs", NONE)
+    for inner in dependant.dependencies:
+        found |= _needs(inner)
+    return found
 
 
 def _is_direct(context: RouteContext) -> bool:

@@ -21,7 +21,11 @@ KEYS = [
 ]
 config_shop_nane = "misspelt"
 config_route_override_list = ["GET /health"]
-config_api = {"/shop/open": {"is_token": 1}, "/admin/object-read": {"cache_sec": None}}
+config_api = {
+    "/shop/open": {"is_token": 1},
+    "/shop/kept": {"cache_sec": ["inmemory", 60]},
+    "/admin/object-read": {"cache_sec": None},
+}
 config_api.pop("/admin/object-read")
 config_postgres_schema = {
     "table": {
@@ -120,6 +124,11 @@ async def me(me: Me, db: Db, ports: Ports):
 @router.get("/shop/report", dependencies=[require_access(20)])
 async def report():
     return 1
+
+
+@router.get("/shop/kept")
+async def kept(me: Me):
+    return me["id"]
 
 
 @router.get("/shop/open")
@@ -261,6 +270,18 @@ class TestDependencies:
         while shop.call("GET", "/shop/report", eve).status_code != 200:
             assert time.monotonic() < deadline
 
+    def test_cached_answer_is_sent_to_active_users_alone(self, shop):
+        """The policy of a route requires what its dependency does."""
+        eve = shop.person()
+        assert 401 == shop.call("GET", "/shop/kept").status_code
+        for hit in (None, "hit"):
+            answer = shop.call("GET", "/shop/kept", eve)
+            assert (200, hit) == (answer.status_code, answer.headers.get("x-cache"))
+        shop.sql(f"update users set is_active = 0 where id = {eve.id}")
+        deadline = time.monotonic() + 30
+        while shop.call("GET", "/shop/kept", eve).status_code != 403:
+            assert time.monotonic() < deadline
+
     def test_docs_draw_a_lock(self, shop):
         """The scheme is the one that policies use."""
         document = shop.call("GET", "/openapi.json").json()
@@ -307,7 +328,7 @@ def test_doors_lists_each_door_and_what_was_found(code):
         "command_daily_report.py: python main.py daily-report",
         "hook/booking.py: before_create_booking",
         "extend_price.py: PRICE",
-        "router/shop.py: 4 routes",
+        "router/shop.py: 5 routes",
     ):
         assert words in done.stdout, done.stdout
 
