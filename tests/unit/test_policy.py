@@ -5,6 +5,7 @@ from fastapi import APIRouter, FastAPI
 
 from atom.config import keys
 from atom.config import resolve as settings
+from atom.http.dependency import require_access
 from atom.http.explain import explain
 from atom.http.pipeline import STEPS, placed
 from atom.http.policy import RoutePolicy, describe
@@ -316,3 +317,19 @@ def test_a_step_is_placed_before_another():
         placed(
             STEPS, Step(count_calls, "", keys=(RATELIMITER_TIMES_SEC,)), "limit_rate"
         )
+
+
+def test_a_cached_answer_does_not_skip_the_rights_of_a_dependency():
+    """`require_access` runs in the route, where a kept answer never gets."""
+    app = FastAPI()
+
+    @app.get("/report", dependencies=[require_access(20)])
+    async def report():
+        return 1
+
+    problems = []
+    entry = {"/report": {"cache_sec": ["inmemory", 60]}}
+    config = settings.resolve(keys.KEYS, [("test", {"config_api": entry})])
+    PolicyTable(config, routes(app), problems, STEPS)
+
+    assert ["is_access: 1"] == [each[-12:] for each in problems]

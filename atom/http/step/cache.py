@@ -48,7 +48,7 @@ class CacheRule:
 def _check(rule: CacheRule | None, config: Mapping[str, Any], route: object) -> str:
     """Return what is wrong with a rule: its store, or a check that a hit would skip."""
     if rule is not None and "access" in getattr(route, "needs", ()):
-    """Return the fault of a rule: its store, or a check that a hit would skip."""
+        return "cache_sec skips require_access: use the id of the path and is_access: 1"
     if rule is None or rule.store != "redis" or config["config_redis_url"]:
         return ""
     if config["config_workers"] > 1:  # in development they are given a shared one
