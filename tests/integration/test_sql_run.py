@@ -1,6 +1,7 @@
 """The one place that sends statements: its answers, its errors, what it cleans up."""
 
 import asyncio
+import contextlib
 
 import asyncpg
 import pytest
@@ -325,3 +326,40 @@ class TestSilence:
 
         with pytest.raises(Unavailable):
             await database.value("select 1")
+
+
+class TestInside:
+    """A transaction of Atom inside another one: its limits end with it."""
+
+    async def test_limits_of_a_savepoint_end_with_it(self, database):
+        """Kept or undone, the transaction around has its own again, and may write."""
+        ask = "select current_setting('statement_timeout')"
+        async with database.transaction(timeout_ms=7000) as outer:
+            for fails in (False, True):
+                with contextlib.suppress(KeyError):
+                    async with database.transaction(
+                        readonly=True, timeout_ms=3000
+                    ) as inner:
+                        assert "3s" == await inner.value(ask)
+                        assert "on" == await inner.value("show transaction_read_only")
+                        if fails:
+                            raise KeyError
+                assert "7s" == await outer.value(ask)
+                await outer.run("create temp table kept (n int) on commit drop")
+                await outer.run("drop table kept")
+
+    async def test_what_waits_for_the_commit_follows_its_savepoint(self, database):
+        """Undone with it; else after the outermost commit, in order."""
+        called = []
+        async with database.transaction():
+            database.after_commit(lambda: called.append("first"))
+            with contextlib.suppress(KeyError):
+                async with database.transaction():
+                    database.after_commit(lambda: called.append("undone"))
+                    raise KeyError
+            async with database.transaction():
+                database.after_commit(lambda: called.append("second"))
+            assert [] == called
+        assert ["first", "second"] == called
+        database.after_commit(lambda: called.append("at once"))
+        assert "at once" == called[-1]
