@@ -172,7 +172,7 @@ async def route_auth_token_refresh(request: Request, body: Refresh):
     holds a token of it.
     """
     ports = request.app.state.ports
-    pair = await session.rotate(ports.database, body.refresh_token, ports.account)
+    pair = await session.rotate(ports, body.refresh_token)
     return tokens(pair)
 
 

@@ -174,7 +174,7 @@ async def _issue(
     )
 
 
-async def rotate(database: Any, refresh: str, config: AccountConfig) -> TokenPair:
+async def rotate(ports: Ports, refresh: str) -> TokenPair:
     """Exchange a refresh token for the next pair.
 
     Of two callers with the same token one wins; the other proves that it was copied,
@@ -184,25 +184,26 @@ async def rotate(database: Any, refresh: str, config: AccountConfig) -> TokenPai
         Unauthenticated: `token.invalid`, `token.expired`, `account.missing`.
         Forbidden: `active.inactive`; the token is not used up.
     """
-    digest = _digest(refresh)
-    async with database.transaction() as connection:
+    digest, config = _digest(refresh), ports.account
+    async with ports.database.transaction() as connection:
         taken = await connection.row(TAKE, digest)
         if taken is not None:
             found = await person_now(connection, taken["user_id"], config)
             person = require_usable(found)
             if str(person.version) == refresh.partition(".")[0]:
                 return await _issue(connection, person, taken["family"], config)
-    await _refuse(database, digest)
+    await _refuse(ports, digest)
     raise token.invalid()
 
 
-async def _refuse(database: Any, digest: bytes) -> None:
-    known = await database.row(FIND, digest)
+async def _refuse(ports: Ports, digest: bytes) -> None:
+    known = await ports.database.row(FIND, digest)
     if known is None:
         return
     if known["used"]:
         log.warning("a used refresh token of user %s came back", known["user_id"])
-        await revoke(database, known["family"], known["user_id"])
+        await revoke(ports.database, known["family"], known["user_id"])
+        ports.users.forget(known["user_id"])  # here before the bus brings it
         return
     if known["late"]:
         raise token.expired()

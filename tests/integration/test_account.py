@@ -69,7 +69,7 @@ class TestSignup:
             "is_active": None,
             "api_access": None,
         }
-        assert (await rotate(ports.database, pair.refresh, ports.account)).access
+        assert (await rotate(ports, pair.refresh)).access
 
     async def test_stores_a_slow_hash(self, ports):
         """The stored password is Argon2id, for names and for numbers."""
@@ -237,8 +237,8 @@ class TestLogin:
 
         assert (await verify_password(PASSWORD, stored)).ok
         assert stored.startswith("$argon2id$")
-        assert (await rotate(ports.database, before.refresh, ports.account)).access
-        assert await code(rotate(ports.database, first.refresh, ports.account))
+        assert (await rotate(ports, before.refresh)).access
+        assert await code(rotate(ports, first.refresh))
 
 
 class TestGuesses:
@@ -411,11 +411,8 @@ async def test_logout_ends_the_refresh_token(ports, user_id):
     session = ports.tokens.decode(pair.access, int(time.time())).session
     await logout(ports, user_id, session)
 
-    assert (
-        await code(rotate(ports.database, pair.refresh, ports.account))
-        == "token.invalid"
-    )
-    assert (await rotate(ports.database, other.refresh, ports.account)).access
+    assert await code(rotate(ports, pair.refresh)) == "token.invalid"
+    assert (await rotate(ports, other.refresh)).access
 
 
 class TestDelete:
@@ -428,7 +425,7 @@ class TestDelete:
         )
 
         assert await code(login(ports)) == "account.wrong_password"
-        assert await code(rotate(ports.database, pair.refresh, ports.account))
+        assert await code(rotate(ports, pair.refresh))
         assert version == 1
         assert (
             await ports.database.value(

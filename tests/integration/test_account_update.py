@@ -193,7 +193,7 @@ class TestPassword:
         pair = await login(ports, PASSWORD)
         await change(password=NEW, password_old=PASSWORD)
 
-        assert await code(rotate(ports.database, pair.refresh, ports.account))
+        assert await code(rotate(ports, pair.refresh))
         assert await ports.database.value("select version from atom.token_version") == 1
         assert await ports.database.value("select count(*) from log_password") == 1
 

@@ -40,7 +40,7 @@ def said(ports, access):
 async def refused(ports, refresh, code="token.invalid"):
     """Say whether a refresh token is refused, with this word."""
     with pytest.raises(Unauthenticated) as caught:
-        await rotate(ports.database, refresh, ports.account)
+        await rotate(ports, refresh)
     return caught.value.code == code
 
 
@@ -80,8 +80,8 @@ async def test_refresh_token_is_not_stored(ports, begin):
 async def test_rotation_gives_a_new_pair_of_the_same_session(ports, begin):
     """The next pair differs, and belongs to the session of the first."""
     first = await begin()
-    second = await rotate(ports.database, first.refresh, ports.account)
-    third = await rotate(ports.database, second.refresh, ports.account)
+    second = await rotate(ports, first.refresh)
+    third = await rotate(ports, second.refresh)
 
     assert len({first.refresh, second.refresh, third.refresh}) == 3
     assert said(ports, first.access).session == said(ports, third.access).session
@@ -91,7 +91,7 @@ async def test_rotation_shows_the_row_as_it_is_now(ports, begin):
     """A changed api_access is in the next token."""
     pair = await begin()
     await ports.database.run("update users set api_access = '5'")
-    pair = await rotate(ports.database, pair.refresh, ports.account)
+    pair = await rotate(ports, pair.refresh)
 
     assert said(ports, pair.access).user["api_access"] == "5"
 
@@ -99,7 +99,7 @@ async def test_rotation_shows_the_row_as_it_is_now(ports, begin):
 async def test_reuse_ends_the_whole_family(ports, begin):
     """A token that comes back after its use ends the session for thief and owner."""
     first = await begin()
-    second = await rotate(ports.database, first.refresh, ports.account)
+    second = await rotate(ports, first.refresh)
 
     assert await refused(ports, first.refresh)
     assert await refused(ports, second.refresh)
@@ -108,10 +108,10 @@ async def test_reuse_ends_the_whole_family(ports, begin):
 async def test_reuse_leaves_other_sessions_alone(ports, begin):
     """Another login of the same user goes on."""
     first, other = await begin(), await begin()
-    await rotate(ports.database, first.refresh, ports.account)
+    await rotate(ports, first.refresh)
 
     assert await refused(ports, first.refresh)
-    assert (await rotate(ports.database, other.refresh, ports.account)).access
+    assert (await rotate(ports, other.refresh)).access
 
 
 async def test_of_two_rotations_at_once_one_wins_and_the_session_ends(ports, begin):
@@ -119,7 +119,7 @@ async def test_of_two_rotations_at_once_one_wins_and_the_session_ends(ports, beg
     for _ in range(5):
         pair = await begin()
         results = await asyncio.gather(
-            *(rotate(ports.database, pair.refresh, ports.account) for _ in range(4)),
+            *(rotate(ports, pair.refresh) for _ in range(4)),
             return_exceptions=True,
         )
         won = [one for one in results if not isinstance(one, Exception)]
@@ -134,7 +134,7 @@ async def test_logout_during_rotations_leaves_nothing_alive(ports, begin, user_i
         pair = await begin()
         session = said(ports, pair.access).session
         rotated, _ = await asyncio.gather(
-            rotate(ports.database, pair.refresh, ports.account),
+            rotate(ports, pair.refresh),
             revoke(ports.database, session, user_id),
             return_exceptions=True,
         )
@@ -148,7 +148,7 @@ async def test_logout_during_rotations_leaves_nothing_alive(ports, begin, user_i
 async def test_revoked_session_is_known_by_its_id(ports, begin, user_id):
     """The `sid` of every token of a session is the id of a revoked row."""
     pair = await begin()
-    pair = await rotate(ports.database, pair.refresh, ports.account)
+    pair = await rotate(ports, pair.refresh)
     session = said(ports, pair.access).session
     await revoke(ports.database, session, user_id)
 
@@ -164,14 +164,14 @@ async def test_revoked_session_is_known_by_its_id(ports, begin, user_id):
 async def test_first_token_of_a_living_session_is_never_cleaned_away(ports, begin):
     """Old tokens go, but the one whose id names the session stays."""
     pair = await begin()
-    pair = await rotate(ports.database, pair.refresh, ports.account)
+    pair = await rotate(ports, pair.refresh)
     session = said(ports, pair.access).session
     await ports.database.run(
         "update atom.session set expires_at = now() - interval '1 year'"
         " where used_at is not null"
     )
     for _ in range(2):
-        pair = await rotate(ports.database, pair.refresh, ports.account)
+        pair = await rotate(ports, pair.refresh)
 
     assert await ports.database.value(
         "select exists (select from atom.session where id::text = $1)", session
@@ -181,7 +181,7 @@ async def test_first_token_of_a_living_session_is_never_cleaned_away(ports, begi
 async def test_dead_sessions_are_cleaned_away(ports, begin):
     """A session all of whose tokens are long expired leaves no rows."""
     pair = await begin()
-    await rotate(ports.database, pair.refresh, ports.account)
+    await rotate(ports, pair.refresh)
     await ports.database.run(
         "update atom.session set expires_at = now() - interval '1 year'"
     )
@@ -195,7 +195,7 @@ async def test_nobody_ends_the_session_of_another(ports, begin, user_id):
     pair = await begin()
     await revoke(ports.database, said(ports, pair.access).session, user_id + 1)
 
-    assert (await rotate(ports.database, pair.refresh, ports.account)).access
+    assert (await rotate(ports, pair.refresh)).access
 
 
 @pytest.mark.parametrize("text", ["", "x", "0.", "é\ud800", "0." + "x" * 43])
@@ -239,8 +239,8 @@ async def test_inactive_user_gets_no_token_and_loses_none(ports, begin):
     pair = await begin()
     await ports.database.run("update users set is_active = 0")
     with pytest.raises(Forbidden) as caught:
-        await rotate(ports.database, pair.refresh, ports.account)
+        await rotate(ports, pair.refresh)
     await ports.database.run("update users set is_active = 1")
 
     assert caught.value.code == "active.inactive"
-    assert (await rotate(ports.database, pair.refresh, ports.account)).access
+    assert (await rotate(ports, pair.refresh)).access
