@@ -74,6 +74,9 @@ class Connection:
             return await getattr(self.raw, verb)(text, *values)
         except Exception as error:
             raise self._database.failed(self.raw, error) from error
+        except BaseException:
+            self._database.interrupted(self.raw)
+            raise
 
     async def value(self, text: str, *values: Any) -> Any:
         """Return the first column of the first row, or None."""
@@ -164,10 +167,14 @@ class Database:
         """Return the ApiError of a driver's error, in the words of config_error."""
         return translate(error, self.wordings, own=own)
 
-    def failed(self, raw: Any, error: Exception, *, own: bool = False) -> ApiError:
-        """Note that a statement failed on a connection; return the error to raise."""
+    def interrupted(self, raw: Any) -> None:
+        """Note that a statement on a connection did not come to its end."""
         if (unit := self.current()) is not None and unit.raw is raw:
             unit.may_have_failed = True
+
+    def failed(self, raw: Any, error: Exception, *, own: bool = False) -> ApiError:
+        """Note that a statement failed on a connection; return the error to raise."""
+        self.interrupted(raw)
         return self.translate(error, own=own)
 
     async def acquire(self) -> Any:

@@ -123,6 +123,9 @@ class Own:
                 yield raw
             except Exception as error:
                 raise self.database.failed(raw, error, own=True) from error
+            except BaseException:
+                self.database.interrupted(raw)
+                raise
 
     def transaction(self, **options: Any) -> Transaction:
         """Return a transaction for all that this task does inside it.

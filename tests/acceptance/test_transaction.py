@@ -101,6 +101,21 @@ async def route_swallowed(request: Request, name: str):
     return "kept"
 
 
+@router.post("/interrupted/{name}")
+async def route_interrupted(request: Request, name: str, by: str):
+    """Own SQL takes too long, the router goes on: the same."""
+    state = request.app.state
+    client = getattr(state, by)
+    async with function_transaction(request.app):
+        await function_object_create_postgres(state.ports, "slot", {"name": name})
+        try:
+            async with asyncio.timeout(0.2):
+                await client.execute("select pg_sleep(20)")
+        except TimeoutError:
+            pass
+    return "kept"
+
+
 @router.post("/task/{name}")
 async def route_task(request: Request, name: str):
     async with function_transaction(request.app):
@@ -221,6 +236,14 @@ class TestUnit:
         """PostgreSQL rolls such a transaction back at COMMIT, without an error."""
         assert 500 == api.call("POST", "/swallowed/gone").status_code
         assert 0 == count(api, "gone")
+
+    @pytest.mark.parametrize("by", ["client_postgres", "client_postgres_asyncpg"])
+    def test_swallowed_timeout_is_not_taken_for_a_commit(self, api, by):
+        """A cancelled statement aborts the transaction as a failed one does."""
+        path = f"/interrupted/{by}?by={by}"
+
+        assert 500 == api.call("POST", path).status_code
+        assert 0 == count(api, by)
 
     def test_task_started_inside_is_outside(self, api):
         """It does not see what is uncommitted."""
