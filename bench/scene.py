@@ -79,7 +79,7 @@ def copy(to: Path, *, router: str, config: str) -> Path:
 
 def pin(process: int, cores: set[int]) -> None:
     """Keep a process, its threads and its children on these cores (Linux)."""
-    if not cores or not hasattr(os, "sched_setaffinity"):
+    if not cores or not Path("/proc/self/task").exists():
         return
     parent = psutil.Process(process)
     for each in (parent, *parent.children(recursive=True)):

@@ -90,6 +90,8 @@ def run(
 def main(arguments: list[str]) -> int:
     """Run the parts in order, list how each went, and return the exit code."""
     wanted, env = parts(arguments), environment(arguments)
+    absent = ["mypy"] if not Path("/proc/cpuinfo").exists() else []  # it counts cores
+    absent = [name for name in absent if wanted.pop(name, None)]
     with compiling(not arguments):
         report = [run(name, wanted.pop(name), env) for name in CHECKS if name in wanted]
     report += [run(*each, env) for each in wanted.items()]
@@ -97,6 +99,8 @@ def main(arguments: list[str]) -> int:
     for name, code, seconds in report:
         result = "passed" if code == 0 else f"FAILED, exit code {code}"
         sys.stdout.write(f"{name:<12} {result:<24} {seconds:6.1f} s\n")
+    for name in absent:
+        sys.stdout.write(f"{name:<12} absent: /proc\n")
     return 1 if any(code for _, code, _ in report) else 0
 
 

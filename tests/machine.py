@@ -2,6 +2,7 @@
 
 import functools
 import os
+import pty
 import shutil
 import subprocess
 from pathlib import Path
@@ -13,6 +14,7 @@ if TYPE_CHECKING:
     import psutil
 
 ABSENT = "absent: "
+PROC = Path("/proc/self/stat")
 
 
 def absent(what: str) -> None:
@@ -33,9 +35,23 @@ def as_root() -> pytest.MarkDecorator:
 
 def proc(path: object = "") -> Path:
     """Return a path of /proc; end the test where processes cannot be looked at."""
-    if not Path("/proc/self/stat").exists():
+    if not PROC.exists():
         absent("/proc")
     return Path("/proc", str(path))
+
+
+def with_proc() -> pytest.MarkDecorator:
+    """Return a mark for tests that look at processes from their first line on."""
+    return pytest.mark.skipif(not PROC.exists(), reason=f"{ABSENT}/proc")
+
+
+def terminal() -> tuple[int, int]:
+    """Return the two ends of a terminal; end the test where there is none."""
+    try:
+        return pty.openpty()
+    except OSError:
+        absent("terminals (/dev/pts)")
+        raise
 
 
 def process(pid: int) -> "psutil.Process":
@@ -49,6 +65,12 @@ def process(pid: int) -> "psutil.Process":
 def with_namespaces() -> pytest.MarkDecorator:
     """Return a mark for tests about user namespaces."""
     return pytest.mark.skipif(not namespaces(), reason=f"{ABSENT}user namespaces")
+
+
+def old_server() -> None:
+    """End the test here unless version 0.1.0 serves: it wants namespaces of root."""
+    if os.geteuid() == 0 and not namespaces():
+        absent("user namespaces")
 
 
 @functools.cache

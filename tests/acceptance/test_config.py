@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
+from tests import machine
 from tests.acceptance.checkout import copied
 from tests.integration.near import Wire, connected, database_url
 from tests.served import ROOT, environment, free_port, serve
@@ -254,6 +255,7 @@ def test_the_start_waits_for_a_database_in_parts(database_url, late, command):
 
 def test_the_welcome_in_production_names_what_can_be_opened(database_url):
     """/docs wants a header there, which no browser sends: a curl that works instead."""
+    machine.need("curl")
     values = {"config_postgres_url": database_url, "config_is_postgres_init": "1"}
     with serve({**values, "config_env": "production"}) as served:
         (line,) = [

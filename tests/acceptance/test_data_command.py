@@ -4,7 +4,6 @@ import asyncio
 import gzip
 import json
 import os
-import pty
 import re
 import signal
 import subprocess
@@ -368,7 +367,7 @@ def test_somebody_who_watches_sees_a_bar(started, tmp_path, bulk):
     """On a terminal: share, megabytes, rows, pace; it makes room for the last line."""
     file = tmp_path / "rows.csv"
     file.write_text("title\n" + "a row of some length to last a while\n" * 200_000)
-    ours, theirs = pty.openpty()
+    ours, theirs = machine.terminal()
     started("import", str(file), "--table", "bulk", stderr=theirs)
     os.close(theirs)
     shown = b""

@@ -11,6 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 import httpx2
 import pytest
 
+from tests import machine
 from tests.acceptance.checkout import copied
 from tests.acceptance.operations import (
     ALONE,
@@ -67,6 +68,7 @@ router = APIRouter(lifespan=lifespan)
 """
 
 
+@machine.with_proc()
 class TestLives:
     """One folder, three lives in a row."""
 
@@ -221,6 +223,7 @@ def warm(tmp_path_factory):
     return code
 
 
+@machine.with_proc()
 def test_worker_that_cannot_start(tmp_path):
     """It is not tried for ever: the server ends, exit code not 0."""
     process = start(copied(tmp_path, router_fails=FAILS), config_workers="2")
@@ -233,6 +236,7 @@ def test_worker_that_cannot_start(tmp_path):
     assert not still(before)
 
 
+@machine.with_proc()
 @pytest.mark.parametrize("workers", ["1", "2"])
 class TestStart:
     def test_port_that_is_taken(self, warm, workers):

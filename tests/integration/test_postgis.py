@@ -23,6 +23,7 @@ from atom.row.scope import RowConfig
 from atom.schema import apply as schema
 from atom.schema.declaration import Declaration
 from embedded import binaries
+from tests import machine
 from tests.acceptance.conftest import opened
 from tests.integration.near import connected, fresh_database
 from tests.integration.places import EDGE, indexes, listening, planned, turned
@@ -388,6 +389,7 @@ class TestMove:
 
     def test_whole_database(self, postgis_url, plain, filled, tmp_path):
         """pg_dump, psql, `schema apply`: users, ids and places are all there."""
+        machine.proc()  # by which the programs find their libraries
         (_, ada), _ = filled[0]
         url = run(database_of(postgis_url, "moved"))
         programs = binaries.postgres().folder

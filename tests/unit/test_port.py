@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from tests import machine
+
 ROOT = Path(__file__).parents[2]
 SNIPPET = """\
 from atom.port import Ports
@@ -34,6 +36,7 @@ WRONG = {
 @pytest.fixture(scope="module")
 def checked(tmp_path_factory):
     """Run mypy --strict once over one file per line; return its report."""
+    machine.proc()  # where mypy counts the cores
     folder = tmp_path_factory.mktemp("typed")
     for number, line in enumerate([*RIGHT, *WRONG]):
         (folder / f"line_{number}.py").write_text(SNIPPET.format(line))
