@@ -10,7 +10,7 @@ Read in this order; each line needs only the lines above it:
     datatype/   what a column takes
     config/     keys, the layers of config, the files a user adds
     observe/    what is recorded of the work
-    own/        Atom's own tables and triggers
+    own/        Atom's own tables and triggers, a numbered file each
     schema/     declared tables, live tables, and the steps from one to the other
     row/        the generic row routes; row/sql/ is pure
     account/    users, sessions, tokens

@@ -8,6 +8,7 @@ from typing import Any
 from atom.account.config import AccountConfig
 from atom.account.name import normalize
 from atom.account.password import hash_password
+from atom.own.part import create_table, parts
 
 MARK = "root"
 
@@ -15,12 +16,11 @@ KNOWN = "select to_regclass('atom.marker') is not null"
 MARKED = "select exists (select from atom.marker where name = $1)"
 LOCK = "select pg_advisory_xact_lock(hashtextextended('atom root user', 0))"
 SCHEMA = "create schema if not exists atom"
-TABLE = """
-create table if not exists atom.marker (
-  name text primary key,
-  created_at timestamptz not null default now()
+(MARKER,) = (
+    create_table("marker", part.tables["marker"])
+    for part in parts()
+    if "marker" in part.tables
 )
-"""
 SET_MARK = "insert into atom.marker (name) values ($1) on conflict do nothing"
 # User 1, which the database does not let be deleted. A user who already has the number
 # or the name stays as they are.
@@ -67,7 +67,7 @@ async def ensure_root(
     async with database.transaction() as connection:
         await connection.run(LOCK)
         await connection.run(SCHEMA)
-        await connection.run(TABLE)
+        await connection.run(MARKER)
         if await connection.value(MARKED, MARK):
             return None
         await connection.run(SET_MARK, MARK)

@@ -1,1 +1,1 @@
-"""Atom's own tables and triggers."""
+"""Layer 0: what Atom keeps in a database, a numbered file each, and declares."""

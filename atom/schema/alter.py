@@ -2,7 +2,8 @@
 
 import re
 
-from atom.own.table import INDEXES, TABLES
+from atom.own.part import create_table as create_own
+from atom.own.part import parts
 from atom.postgres.identifier import public, quote
 from atom.schema.column import Column, is_time
 from atom.schema.draft import MARK, Draft, same_datatype
@@ -22,19 +23,19 @@ def own_tables(draft: Draft) -> None:
     live = draft.live
     if not live.has_own_schema:
         draft.add("create schema if not exists atom", "table")
-    for name, columns in TABLES.items():
-        state = live.own.get(name)
-        if state is None:
-            inside = ", ".join(f"{column} {rule}" for column, rule in columns.items())
-            draft.add(f"create table atom.{name} ({inside})", "table")
-            continue
-        for column, rule in columns.items():
-            if column not in state.columns:
-                sql = f"alter table atom.{name} add column {column} {rule}"
-                draft.add(sql, "column", lock=EXCLUSIVE)
-    for name, rule in INDEXES.items():
-        if name not in live.own_indexes:
-            draft.add(f"create index {name} on atom.{rule}", "index", lock="SHARE")
+    for part in parts():
+        for name, columns in part.tables.items():
+            state = live.own.get(name)
+            if state is None:
+                draft.add(create_own(name, columns), "table")
+                continue
+            for column, rule in columns.items():
+                if column not in state.columns:
+                    sql = f"alter table atom.{name} add column {column} {rule}"
+                    draft.add(sql, "column", lock=EXCLUSIVE)
+        for name, rule in part.indexes.items():
+            if name not in live.own_indexes:
+                draft.add(f"create index {name} on atom.{rule}", "index", lock="SHARE")
 
 
 def flag_rule_name(table: str, column: str) -> str:

@@ -2,8 +2,7 @@
 
 import re
 
-from atom.own.trigger import FUNCTIONS
-from atom.own.trigger import triggers as wanted_triggers
+from atom.own.part import parts
 from atom.postgres.identifier import public, quote
 from atom.schema.alter import is_row_time
 from atom.schema.column import Column
@@ -154,7 +153,7 @@ def _set_default(draft: Draft, table: str, name: str, default: str) -> None:
 
 def functions(draft: Draft) -> None:
     """Make trigger functions that are missing or of another version."""
-    for function in FUNCTIONS:
+    for function in (each for part in parts() for each in part.functions):
         found = draft.live.functions.get(function.name)
         if found is None or (found.comment, found.source) != (
             function.mark,
@@ -173,7 +172,8 @@ def triggers(draft: Draft) -> None:
     }
     wanted = {
         (trigger.schema, trigger.table, trigger.name): trigger
-        for trigger in wanted_triggers(tables)
+        for part in parts()
+        for trigger in part.triggers(tables)
     }
     for place, state in live.triggers.items():
         schema, table, name = place
