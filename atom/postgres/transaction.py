@@ -195,13 +195,17 @@ class Transaction:
 
 
 async def _to_its_end(work: Any) -> None:
-    """Await work that a cancellation of the caller does not stop halfway."""
+    """Await work that no cancellation of the caller stops halfway."""
     task = asyncio.ensure_future(work)
-    try:
-        await asyncio.shield(task)
-    except asyncio.CancelledError:
-        if not task.done():
+    cancelled: asyncio.CancelledError | None = None
+    while not task.done():
+        try:
             await asyncio.wait({task})
-        if not task.cancelled() and (error := task.exception()) is not None:
-            log.warning("the transaction of a cancelled caller failed", exc_info=error)
-        raise
+        except asyncio.CancelledError as again:
+            cancelled = again
+    if cancelled is None:
+        task.result()
+        return
+    if not task.cancelled() and (error := task.exception()) is not None:
+        log.warning("the transaction of a cancelled caller failed", exc_info=error)
+    raise cancelled

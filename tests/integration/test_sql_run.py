@@ -199,6 +199,38 @@ class TestTransaction:
                 await work()
         assert 0 == await database.value("select count(*) from thing")
 
+    async def test_cancelled_again_and_again_during_commit(self, database, pool):
+        """What is committed is followed by all that belongs to it; then the caller is
+        cancelled, and its connection is free."""
+        await pool.execute(
+            """
+            create or replace function slowly() returns trigger language plpgsql as
+              $$ begin perform pg_sleep(0.5); return null; end $$;
+            create constraint trigger slow after insert on thing
+              deferrable initially deferred for each row execute function slowly();
+            """
+        )
+        followed, committing = [], asyncio.Event()
+
+        async def work():
+            async with database.transaction() as transaction:
+                await transaction.run("insert into thing values (1, 'a')")
+                database.after_commit(lambda: followed.append("dropped"))
+                committing.set()
+
+        task = asyncio.create_task(work())
+        await committing.wait()
+        for _ in range(3):
+            await asyncio.sleep(0.1)
+            task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+
+        assert 1 == await database.value("select count(*) from thing")
+        assert ["dropped"] == followed
+        await asyncio.sleep(0.2)  # a connection is kept at hand for a moment
+        assert pool.get_size() == pool.get_idle_size()
+
     async def test_readonly_cannot_write(self, database):
         """A transaction that only reads refuses everything else."""
         with pytest.raises(Forbidden):
