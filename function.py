@@ -104,9 +104,15 @@ async def function_postgres_schema_read(ports):
     return operator.shown(await catalog.read(_ports(ports).database))
 
 
-async def function_postgres_schema_init(ports):
-    """Apply config_postgres_schema, as /root/postgres-init does."""
-    await operator.schema_apply(_ports(ports), destructive=False)
+async def function_postgres_schema_init(ports, destructive=False):
+    """Apply config_postgres_schema, as /root/postgres-init does.
+
+    The login of a root user made by it is printed: its password is known only then.
+    """
+    ports = _ports(ports)
+    login = await operator.schema_apply(ports, destructive=destructive)
+    if login is not None:
+        print_login(ports.config, login)
 
 
 def function_return_error(status, message):

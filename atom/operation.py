@@ -9,6 +9,7 @@ from atom.own.declaration import API
 from atom.port import Ports, UserState
 from atom.postgres import catalog
 from atom.postgres.catalog import Catalog
+from atom.row.scope import visible
 from atom.schema import apply as schema
 from atom.schema.declaration import Declaration
 from atom.schema.plan import Plan
@@ -100,3 +101,10 @@ def shown(live: Catalog) -> dict[str, dict[str, dict[str, Any]]]:
         }
         for table in live.tables.values()
     }
+
+
+def public_tables(ports: Ports) -> dict[str, dict[str, dict[str, Any]]]:
+    """Return the columns of the tables anyone may read or add to."""
+    names = ports.rules.public_read | ports.rules.public_create
+    tables = shown(visible(ports.database.catalog, ports.rules.secret))
+    return {name: columns for name, columns in tables.items() if name in names}

@@ -3,12 +3,9 @@
 from extend import *
 from fastapi import Response
 
-from atom import openapi, reply
-from atom.account import access
-from atom import row
-from atom.row import payload, writer, upsert
+from atom import account, openapi, reply, row
+from atom.http import also_at, raw_query
 from atom.openapi import answers, documented
-from atom.row.sql.query_string import parameters
 
 router = APIRouter(tags=["Admin rows"])
 
@@ -30,12 +27,14 @@ def all_rows(request):
 async def route_admin_object_create(request: Request) -> Response:
     """Add a row to any table, or a list of them. Answers the id, or the ids."""
     ports, reach = all_rows(request)
-    asked = parameters(request.scope["query_string"], ("table", *upsert.PARAMETERS))
+    asked = row.parse_parameters(
+        raw_query(request.scope), ("table", *row.UPSERT_PARAMETERS)
+    )
     if asked.get("mode") == "merge":  # it changes rows, which has an id of its own
         update = request.app.state.policies.match("http", "PUT", "/admin/object-update")
-        await access.require_too(ports, request.state.user, update.policy.id)
-    body = payload.parsed(await request.body())
-    return reply.success(await writer.create(ports, reach, asked, body))
+        await account.require_too(ports, request.state.user, update.policy.id)
+    body = row.parse_body(await request.body())
+    return reply.success(await row.submit(ports, reach, asked, body))
 
 
 @router.put(
@@ -47,8 +46,8 @@ async def route_admin_object_create(request: Request) -> Response:
 async def route_admin_object_update(request: Request) -> Response:
     """Change a row of any table, or a list of them. Answers the id, or the ids."""
     ports, reach = all_rows(request)
-    asked = parameters(request.scope["query_string"], ("table",))
-    body = payload.parsed(await request.body())
+    asked = row.parse_parameters(raw_query(request.scope), ("table",))
+    body = row.parse_body(await request.body())
     made = await row.update(ports.database, reach, asked.get("table", ""), body)
     return reply.success(made)
 
@@ -58,7 +57,7 @@ async def route_admin_ids_update(request: Request, body: openapi.IdsUpdate):
     """Write one value into a column of several rows. Answers how many there were."""
     ports, reach = all_rows(request)
     # FastAPI read the value with the digits of a double.
-    value = payload.parsed(await request.body())["value"]
+    value = row.parse_body(await request.body())["value"]
     count = await row.update_ids(
         ports.database, reach, body.table, body.ids, body.column, value
     )
@@ -80,5 +79,13 @@ async def route_admin_ids_delete(request: Request, body: openapi.IdsDelete):
 async def route_admin_object_read(request: Request) -> Response:
     """Read rows of any table; secret columns stay out of sight here too."""
     ports, reach = all_rows(request)
-    answer = await row.read(ports.database, reach, request.scope["query_string"])
+    answer = await row.read(ports.database, reach, raw_query(request.scope))
     return reply.rows(answer.body, **answer.extra)
+
+
+for method, action, endpoint in (
+    ("GET", "object-read", route_admin_object_read),
+    ("POST", "object-create", route_admin_object_create),
+    ("PUT", "object-update", route_admin_object_update),
+):
+    also_at(router, method, "/admin/rows/{table}", endpoint, of=f"/admin/{action}")

@@ -3,15 +3,14 @@
 from extend import *
 from pydantic import BaseModel, Field
 
-from atom import openapi, reply
-from atom.sandbox import runner
+from atom import openapi, reply, sandbox
 from atom.openapi import answers
 
 router = APIRouter(tags=["Admin runner"])
 
 # The user that was made with the database.
 OWNER = 1
-LIMITS = runner.Limits(
+LIMITS = sandbox.Limits(
     timeout_ms=config["config_db_runner_timeout_ms"],
     rows=config["config_db_runner_limit"],
 )
@@ -42,7 +41,7 @@ async def route_admin_db_runner(
     schemas, functions with effects and every other statement are refused for all. With
     more rows than the limit, `is_cut` is true, with the first of them.
     """
-    answer = await runner.run(
+    answer = await sandbox.run_statement(
         request.app.state.ports.sandbox,
         body.query,
         writes=request.state.user["id"] == OWNER,

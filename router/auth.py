@@ -5,9 +5,8 @@ from typing import Annotated, Any
 from extend import *
 from pydantic import BaseModel, ConfigDict, Field
 
-from atom import reply
+from atom import account, reply
 from atom.errors import Unauthenticated
-from atom.account import login, session, signup
 
 router = APIRouter(tags=["Auth"])
 
@@ -79,7 +78,7 @@ def refused(*statuses: int) -> dict[int | str, dict[str, Any]]:
     return {status: {"description": words[status]} for status in statuses}
 
 
-def tokens(pair: session.TokenPair):
+def tokens(pair: account.TokenPair):
     return reply.success(
         pair.access, refresh_token=pair.refresh, expires_in=pair.expires_in
     )
@@ -94,7 +93,7 @@ def address(request: Request) -> str:
 @router.post("/auth/signup", response_model=Tokens, responses=refused(400, 403, 409))
 async def route_auth_signup(request: Request, body: ByUsername):
     """Make a user with a name and a password."""
-    return tokens(await signup.signup(request.app.state.ports, **body.model_dump()))
+    return tokens(await account.sign_up(request.app.state.ports, **body.model_dump()))
 
 
 @router.post(
@@ -103,13 +102,13 @@ async def route_auth_signup(request: Request, body: ByUsername):
 async def route_auth_signup_bigint(request: Request, body: ByNumber):
     """Make a user with numbers as name and password."""
     ports = request.app.state.ports
-    return tokens(await signup.signup_bigint(ports, **body.model_dump()))
+    return tokens(await account.sign_up_bigint(ports, **body.model_dump()))
 
 
 async def logged_in(
     request: Request, kind: str, type: int, name: str | int, password: str
 ):
-    pair = await login.login(
+    pair = await account.log_in(
         request.app.state.ports,
         kind=kind,
         type=type,
@@ -172,7 +171,7 @@ async def route_auth_token_refresh(request: Request, body: Refresh):
     holds a token of it.
     """
     ports = request.app.state.ports
-    pair = await session.rotate(ports, body.refresh_token)
+    pair = await account.rotate(ports, body.refresh_token)
     return tokens(pair)
 
 
@@ -182,5 +181,5 @@ async def route_auth_logout(request: Request):
     ports, state = request.app.state.ports, request.state
     if not state.user:
         raise Unauthenticated("token missing", code="token.missing")
-    await session.logout(ports, state.user["id"], state.session)
+    await account.logout(ports, state.user["id"], state.session)
     return reply.success("done")

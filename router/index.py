@@ -2,8 +2,7 @@
 
 from extend import *
 
-from atom import openapi, reply
-from atom.observe import health
+from atom import observe, openapi, reply
 
 router = APIRouter(tags=["Healthcheck"])
 FRONT = reply.dump(
@@ -44,5 +43,5 @@ async def route_index(request: Request) -> responses.Response:
 async def route_health(request: Request) -> responses.Response:
     """Check that this process and its primary database answer (503 if not)."""
     ports = request.app.state.ports
-    await health.check_database(ports)
+    await observe.check_database(ports)
     return reply.success({"postgres": "ok"})

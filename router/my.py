@@ -5,8 +5,7 @@ from typing import Annotated
 from extend import *
 from fastapi import Query, Response
 
-from atom import openapi, reply
-from atom.account import deletion, profile, session
+from atom import account, openapi, reply
 
 router = APIRouter(tags=["My account"])
 
@@ -17,7 +16,7 @@ PROFILE = openapi.OBJECT | {"examples": [{"id": 7, "username": "ada"}]}
 async def route_my_profile(request: Request) -> Response:
     """Return one's own row, and note the visit in `last_active_at`."""
     ports = request.app.state.ports
-    return reply.rows(await profile.profile(ports, request.state.user["id"]))
+    return reply.rows(await account.read_profile(ports, request.state.user["id"]))
 
 
 @router.get(
@@ -27,7 +26,7 @@ async def route_my_profile(request: Request) -> Response:
 async def route_my_token_refresh(request: Request):
     """Return a token made from the row as it is now; the session stays the same."""
     ports, state = request.app.state.ports, request.state
-    access, seconds = await session.renew(ports, state.user["id"], state.session)
+    access, seconds = await account.renew(ports, state.user["id"], state.session)
     return reply.success(access, expires_in=seconds)
 
 
@@ -52,5 +51,5 @@ async def route_my_account_delete(
 ):
     """Delete one's own account."""
     user_id = request.state.user["id"]
-    await deletion.delete(request.app.state.ports, user_id, mode)
+    await account.delete_account(request.app.state.ports, user_id, mode)
     return reply.success("done")

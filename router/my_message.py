@@ -6,8 +6,7 @@ from extend import *
 from fastapi import Query, Response
 from pydantic import BaseModel, ConfigDict, Field
 
-from atom import openapi, reply
-from atom.message import inbox
+from atom import message, openapi, reply
 
 router = APIRouter(tags=["My messages"])
 
@@ -52,7 +51,7 @@ async def route_my_message_received(
     """Return what others wrote to me, and mark it read."""
     ports, me = request.app.state.ports, request.state.user["id"]
     page, unread = asked.page_of_list, asked.is_unread
-    return reply.rows(await inbox.received(ports, me, page, is_unread=unread))
+    return reply.rows(await message.read_received(ports, me, page, is_unread=unread))
 
 
 @router.get("/my/message-inbox", responses=ROWS)
@@ -62,7 +61,7 @@ async def route_my_message_inbox(
     """Return the last message of each talk, one for each other person."""
     ports, me = request.app.state.ports, request.state.user["id"]
     page, unread = asked.page_of_list, asked.is_unread
-    return reply.rows(await inbox.inbox(ports, me, page, is_unread=unread))
+    return reply.rows(await message.read_inbox(ports, me, page, is_unread=unread))
 
 
 @router.get("/my/message-thread", responses=ROWS)
@@ -73,7 +72,7 @@ async def route_my_message_thread(
     ports, me = request.app.state.ports, request.state.user["id"]
     page, unread = asked.page_of_list, asked.is_unread
     return reply.rows(
-        await inbox.thread(ports, me, asked.user_id, page, is_unread=unread)
+        await message.read_thread(ports, me, asked.user_id, page, is_unread=unread)
     )
 
 
@@ -90,11 +89,11 @@ async def route_my_message_delete_bulk(
 ):
     """Delete messages I created or received. The answer is their number."""
     ports, me = request.app.state.ports, request.state.user["id"]
-    return reply.success(await inbox.delete(ports, me, mode))
+    return reply.success(await message.delete_messages(ports, me, mode))
 
 
 @router.delete("/my/message-delete-single", responses=NUMBER)
 async def route_my_message_delete_single(request: Request, id: Id):
     """Delete one message I created or received. 0 when there is none such."""
     ports, me = request.app.state.ports, request.state.user["id"]
-    return reply.success(await inbox.delete_one(ports, me, id))
+    return reply.success(await message.delete_message(ports, me, id))

@@ -3,12 +3,9 @@
 from extend import *
 from fastapi import Response
 
-from atom import openapi, reply
-from atom.account import update
-from atom import row
-from atom.row import payload, writer
+from atom import account, openapi, reply, row
+from atom.http import also_at, raw_query
 from atom.openapi import answers, documented
-from atom.row.sql.query_string import parameters
 
 router = APIRouter(tags=["My rows"])
 
@@ -30,9 +27,9 @@ def mine(request):
 async def route_my_object_create(request: Request) -> Response:
     """Add a row of mine, or a list of them. Answers the id, or the ids in order."""
     ports, reach = mine(request)
-    asked = parameters(request.scope["query_string"], writer.PARAMETERS)
-    body = payload.parsed(await request.body())
-    return reply.success(await writer.create(ports, reach, asked, body))
+    asked = row.parse_parameters(raw_query(request.scope), row.CREATE_PARAMETERS)
+    body = row.parse_body(await request.body())
+    return reply.success(await row.submit(ports, reach, asked, body))
 
 
 @router.post(
@@ -44,8 +41,8 @@ async def route_my_object_create(request: Request) -> Response:
 async def route_my_object_create_many(request: Request) -> Response:
     """Add rows of mine to several tables, all or none. Answers the ids in order."""
     ports, reach = mine(request)
-    parameters(request.scope["query_string"], ())
-    body = payload.parsed(await request.body())
+    row.parse_parameters(raw_query(request.scope), ())
+    body = row.parse_body(await request.body())
     return reply.success(await row.create_many(ports.database, reach, body))
 
 
@@ -56,7 +53,7 @@ async def route_my_object_create_many(request: Request) -> Response:
 async def route_my_object_read(request: Request) -> Response:
     """Read my rows: filtered, ordered, paged, counted, grouped."""
     ports, reach = mine(request)
-    answer = await row.read(ports.database_read, reach, request.scope["query_string"])
+    answer = await row.read(ports.database_read, reach, raw_query(request.scope))
     return reply.rows(answer.body, **answer.extra)
 
 
@@ -67,7 +64,7 @@ async def route_my_object_read(request: Request) -> Response:
 async def route_my_parent_read(request: Request) -> Response:
     """Read the rows that my rows refer to."""
     ports, reach = mine(request)
-    raw = request.scope["query_string"]
+    raw = raw_query(request.scope)
     return reply.rows(await row.parents(ports.database_read, reach, raw))
 
 
@@ -80,11 +77,11 @@ async def route_my_parent_read(request: Request) -> Response:
 async def route_my_object_update(request: Request) -> Response:
     """Change my row or a list of them, or my account (`table=users`). Answers ids."""
     ports, reach = mine(request)
-    asked = parameters(request.scope["query_string"], ("table", "otp"))
-    body = payload.parsed(await request.body())
+    asked = row.parse_parameters(raw_query(request.scope), ("table", "otp"))
+    body = row.parse_body(await request.body())
     if asked.get("table") == "users":
         user, otp = request.state.user, asked.get("otp")
-        return reply.success(await update.update(ports, user, body, otp))
+        return reply.success(await account.update_account(ports, user, body, otp))
     made = await row.update(ports.database, reach, asked.get("table", ""), body)
     return reply.success(made)
 
@@ -94,7 +91,7 @@ async def route_my_ids_update(request: Request, body: openapi.IdsUpdate):
     """Write one value into a column of my rows. Answers how many there were."""
     ports, reach = mine(request)
     # FastAPI read the value with the digits of a double.
-    value = payload.parsed(await request.body())["value"]
+    value = row.parse_body(await request.body())["value"]
     count = await row.update_ids(
         ports.database, reach, body.table, body.ids, body.column, value
     )
@@ -118,5 +115,14 @@ async def route_my_ids_delete(request: Request, body: openapi.IdsDelete):
 async def route_my_object_delete_any(request: Request) -> Response:
     """Delete my rows that meet every filter, one filter at least. Answers how many."""
     ports, reach = mine(request)
-    raw = request.scope["query_string"]
+    raw = raw_query(request.scope)
     return reply.success(await row.delete_any(ports.database, reach, raw))
+
+
+for method, action, endpoint in (
+    ("GET", "object-read", route_my_object_read),
+    ("POST", "object-create", route_my_object_create),
+    ("PUT", "object-update", route_my_object_update),
+    ("DELETE", "object-delete-any", route_my_object_delete_any),
+):
+    also_at(router, method, "/my/rows/{table}", endpoint, of=f"/my/{action}")

@@ -10,10 +10,8 @@ from typing import Annotated
 from extend import *
 from fastapi import Path as Named
 
-from atom import openapi, reply
+from atom import openapi, operation, reply
 from atom.errors import NotFound
-from atom import operation as operator
-from atom.row.scope import visible
 from atom.openapi import failures
 from function import ROOT
 
@@ -45,7 +43,7 @@ async def route_public_info(request: Request) -> responses.Response:
     return reply.success(
         {
             "api_list": described(state.policies.policies()),
-            "postgres_schema": open_tables(state.ports),
+            "postgres_schema": operation.public_tables(state.ports),
         }
     )
 
@@ -70,13 +68,6 @@ def described(policies):
         )
         entry["methods"] = sorted({*entry["methods"], method})
     return list(found.values())
-
-
-def open_tables(ports):
-    """Return the columns of the tables anybody may read or add to."""
-    listed = ports.rules.public_read | ports.rules.public_create
-    tables = operator.shown(visible(ports.database.catalog, ports.rules.secret))
-    return {name: columns for name, columns in tables.items() if name in listed}
 
 
 @router.get(

@@ -3,11 +3,9 @@
 from extend import *
 from fastapi import Response
 
-from atom import openapi, reply
-from atom import row
-from atom.row import payload
+from atom import openapi, reply, row
+from atom.http import also_at, raw_query
 from atom.openapi import documented
-from atom.row.sql.query_string import parameters
 
 router = APIRouter(tags=["Public rows"])
 
@@ -24,8 +22,8 @@ router = APIRouter(tags=["Public rows"])
 async def route_public_object_create(request: Request) -> Response:
     """Add a row without an owner, or a list of them. Answers the id, or ids."""
     ports = request.app.state.ports
-    asked = parameters(request.scope["query_string"], ("table",))
-    body = payload.parsed(await request.body())
+    asked = row.parse_parameters(raw_query(request.scope), ("table",))
+    body = row.parse_body(await request.body())
     reach = ports.rules.public()
     made = await row.create(ports.database, reach, asked.get("table", ""), body)
     return reply.success(made)
@@ -38,6 +36,13 @@ async def route_public_object_create(request: Request) -> Response:
 async def route_public_object_read(request: Request) -> Response:
     """Read rows of a listed table: filtered, ordered, paged, counted, grouped."""
     ports = request.app.state.ports
-    raw = request.scope["query_string"]
+    raw = raw_query(request.scope)
     answer = await row.read(ports.database_read, ports.rules.public(), raw)
     return reply.rows(answer.body, **answer.extra)
+
+
+for method, action, endpoint in (
+    ("GET", "object-read", route_public_object_read),
+    ("POST", "object-create", route_public_object_create),
+):
+    also_at(router, method, "/public/rows/{table}", endpoint, of=f"/public/{action}")

@@ -6,13 +6,10 @@ from fastapi import Query
 
 from extend import *
 
-from atom import openapi, reply
-from atom.command import welcome
+from atom import openapi, operation, reply, schema
 from atom.errors import NotFound, nearest
-from atom import operation as operator
+from atom.http import explain_route
 from atom.openapi import answers
-from atom.http.explain import explain
-from atom.schema.plan import described as plan_described
 
 router = APIRouter(tags=["Root"])
 
@@ -34,16 +31,14 @@ async def route_root_postgres_init(
     """Apply the declared schema, or show what would be done."""
     ports = request.app.state.ports
     if mode == "plan":
-        plan = await operator.schema_plan(ports, is_destructive)
+        plan = await operation.schema_plan(ports, is_destructive)
         return reply.success(
-            plan_described(plan),
+            schema.described(plan),
             drift=plan.drift,
             notes=plan.notes,
             refusals=plan.refusals,
         )
-    login = await operator.schema_apply(ports, is_destructive)
-    if login is not None:
-        welcome.print_login(ports.config, login)  # its password is shown only once
+    await function_postgres_schema_init(ports, destructive=is_destructive)
     return reply.success("done")
 
 
@@ -51,7 +46,7 @@ async def route_root_postgres_init(
 @router.post("/root/reset-global", responses=answers(openapi.DONE))
 async def route_root_reset_global(request: Request) -> responses.Response:
     """Have every worker read the schema again and forget what it cached."""
-    await operator.reset(request.app.state.ports)
+    await operation.reset(request.app.state.ports)
     return reply.success("done")
 
 
@@ -81,6 +76,8 @@ async def route_root_explain(
             code="route.unknown",
             hint=nearest(path, known),
         )
-    user = await operator.known_user(request.app.state.ports, user_id)
-    rules = explain(matched.policy, policies.steps, user, is_anonymous=user_id is None)
+    user = await operation.known_user(request.app.state.ports, user_id)
+    rules = explain_route(
+        matched.policy, policies.steps, user, is_anonymous=user_id is None
+    )
     return reply.success(rules)

@@ -6,10 +6,7 @@ from extend import *
 from fastapi import File, Form, Query, UploadFile
 from pydantic import BaseModel, Field
 
-from atom import openapi, reply
-from atom.transfer.request import format_of, unzipped
-from atom.transfer.export import Export
-from atom.transfer.load import load
+from atom import openapi, reply, transfer
 from atom.openapi import failures
 
 router = APIRouter(tags=["Root data"])
@@ -30,7 +27,7 @@ class Reading(BaseModel):
 class CsvResponse(responses.StreamingResponse):
     """Sends an export as it comes; ends its query when the caller leaves."""
 
-    def __init__(self, export: Export, file_format: str = "csv") -> None:
+    def __init__(self, export: transfer.Export, file_format: str = "csv") -> None:
         named = f"attachment; filename=query_result.{file_format}"
         headers = {"Content-Disposition": named}
         super().__init__(export, media_type=MEDIA[file_format], headers=headers)
@@ -74,8 +71,8 @@ async def route_root_postgres_export(
     A fault in the middle of the stream breaks the connection off: an export that ends
     well is whole.
     """
-    file_format = format_of(file_format, "")
-    export = Export(
+    file_format = transfer.format_of(file_format, "")
+    export = transfer.Export(
         request.app.state.ports.sandbox,
         body.query,
         seconds=SECONDS,
@@ -119,12 +116,12 @@ async def route_root_postgres_import(
     or stays. What cannot be read or is refused is named by line and column.
     """
     name = file.filename or ""
-    number = await load(
+    number = await transfer.import_file(
         request.app.state.ports.database,
         mode,
         table,
-        unzipped(file.file, name),
-        file_format=format_of(file_format, name, file.content_type or ""),
+        transfer.unzipped(file.file, name),
+        file_format=transfer.format_of(file_format, name, file.content_type or ""),
         on_conflict=on_conflict,
         existing=existing,
         seconds=SECONDS,

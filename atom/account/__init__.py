@@ -17,3 +17,25 @@ In reading order:
     update    changes of one's own row
     deletion  the end of an account
 """
+
+from atom.account.access import require_too
+from atom.account.deletion import delete_account
+from atom.account.login import log_in
+from atom.account.profile import read_profile
+from atom.account.session import TokenPair, logout, renew, rotate
+from atom.account.signup import sign_up, sign_up_bigint
+from atom.account.update import update_account
+
+__all__ = [
+    "TokenPair",
+    "delete_account",
+    "log_in",
+    "logout",
+    "read_profile",
+    "renew",
+    "require_too",
+    "rotate",
+    "sign_up",
+    "sign_up_bigint",
+    "update_account",
+]

@@ -11,7 +11,7 @@ SOFT = "update users set is_deleted = 1, updated_by_id = $1 where id = $1"
 HARD = "delete from users where id = $1"
 
 
-async def delete(ports: Ports, user_id: int, mode: str) -> None:
+async def delete_account(ports: Ports, user_id: int, mode: str) -> None:
     """Delete one's own account and end its sessions.
 
     Raises:

@@ -74,7 +74,7 @@ async def check_password(
     return verdict.rehash
 
 
-async def login(
+async def log_in(
     ports: Ports,
     *,
     kind: str,

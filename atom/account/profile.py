@@ -23,7 +23,7 @@ where id = $1
 """
 
 
-async def profile(ports: Ports, user_id: int) -> bytes:
+async def read_profile(ports: Ports, user_id: int) -> bytes:
     """Return one's own row as JSON, without secret columns, and note the visit.
 
     Raises:

@@ -22,7 +22,9 @@ on conflict do nothing returning id
 """
 
 
-async def signup(ports: Ports, *, type: int, username: str, password: str) -> TokenPair:
+async def sign_up(
+    ports: Ports, *, type: int, username: str, password: str
+) -> TokenPair:
     """Create a user with a name and a password, and begin a session.
 
     Raises:
@@ -36,7 +38,7 @@ async def signup(ports: Ports, *, type: int, username: str, password: str) -> To
     return await _create(ports, (TAKEN, SIGN_UP), (type, name), password)
 
 
-async def signup_bigint(
+async def sign_up_bigint(
     ports: Ports, *, type: int, username_bigint: int, password_bigint: int
 ) -> TokenPair:
     """Create a user with numbers as name and password. Raises as `signup` does."""

@@ -66,7 +66,7 @@ def forget(ports: Ports, user_id: int) -> None:
     ports.users.forget(user_id)
 
 
-async def update(
+async def update_account(
     ports: Ports, user: Mapping[str, Any], changes: Any, otp: str | None
 ) -> int:
     """Change one's own row of users. Return its id.

@@ -22,7 +22,7 @@ from atom.row.scope import RowConfig
 from atom.runtime import command_database, open_sandbox
 from atom.transfer import statement as write
 from atom.transfer.export import Export
-from atom.transfer.load import load
+from atom.transfer.load import import_file
 from atom.transfer.request import (
     EXISTING,
     FORMATS,
@@ -208,7 +208,7 @@ async def _imported(words: Import, config: Config, url: str, feed: Feed) -> int:
         async with command_database(config, url) as database:
             bar = Bar(progress, lambda: feed.done, feed.total)
             async with bar:
-                rows = await load(
+                rows = await import_file(
                     database,
                     words.mode,
                     words.table,

@@ -19,3 +19,8 @@ Each line needs only the lines above it:
     cors          cross-origin requests of browsers
     application   FastAPI, with nothing in front of the steps
 """
+
+from atom.http.explain import explain as explain_route
+from atom.http.route import also_at, raw_query
+
+__all__ = ["also_at", "explain_route", "raw_query"]

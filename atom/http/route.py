@@ -13,8 +13,9 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from re import Pattern
 from typing import Any
+from urllib.parse import quote
 
-from fastapi import FastAPI
+from fastapi import APIRouter, FastAPI
 from fastapi.routing import APIRoute, RouteContext, iter_route_contexts
 from starlette.convertors import (
     FloatConvertor,
@@ -252,3 +253,23 @@ class RouteTable:
                 return route, params, route.methods
             allowed |= route.methods
         return None, {}, frozenset(allowed)
+
+
+def raw_query(scope: Mapping[str, Any]) -> bytes:
+    """Return the query string of a row route, which may have its table in the path."""
+    raw: bytes = scope["query_string"]
+    table = scope["path_params"].get("table")
+    return raw if table is None else f"table={quote(table, safe='')}&".encode() + raw
+
+
+def also_at(router: APIRouter, method: str, path: str, endpoint: Any, of: str) -> None:
+    """Add a route that is another one (`of` is its path), with the policy of that.
+
+    It is not in the schema: `atom.openapi.rows` writes one out for each table.
+    """
+
+    async def same(request: Request) -> Any:
+        return await endpoint(request)
+
+    same.same_as = of  # type: ignore[attr-defined]
+    router.add_api_route(path, same, methods=[method], include_in_schema=False)

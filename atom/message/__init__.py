@@ -3,3 +3,19 @@
 statement  the SQL
 inbox      received messages, threads, and deletion
 """
+
+from atom.message.inbox import (
+    delete_message,
+    delete_messages,
+    read_inbox,
+    read_received,
+    read_thread,
+)
+
+__all__ = [
+    "delete_message",
+    "delete_messages",
+    "read_inbox",
+    "read_received",
+    "read_thread",
+]

@@ -20,7 +20,7 @@ DELETE_ONE = (
 )
 
 
-async def received(
+async def read_received(
     ports: Ports, me: int, page: Mapping[str, Any], *, is_unread: int | None = None
 ) -> bytes:
     """Return a page of what others wrote to me, as JSON, and mark it read.
@@ -30,7 +30,7 @@ async def received(
     return await _read(ports, message.RECEIVED, me, page, is_unread, mark=True)
 
 
-async def inbox(
+async def read_inbox(
     ports: Ports, me: int, page: Mapping[str, Any], *, is_unread: int | None = None
 ) -> bytes:
     """Return the last message of each talk I am in, as JSON; marks nothing.
@@ -40,7 +40,7 @@ async def inbox(
     return await _read(ports, message.LAST, me, page, is_unread, mark=False)
 
 
-async def thread(
+async def read_thread(
     ports: Ports,
     me: int,
     user_id: int,
@@ -83,7 +83,7 @@ async def _read(
     return bytes(row["body"], "utf-8")
 
 
-async def delete(ports: Ports, me: int, mode: str) -> int:
+async def delete_messages(ports: Ports, me: int, mode: str) -> int:
     """Delete messages I wrote, received, or both. Return how many.
 
     Raises:
@@ -96,7 +96,7 @@ async def delete(ports: Ports, me: int, mode: str) -> int:
     return await _run(ports, DELETE[mode], me)
 
 
-async def delete_one(ports: Ports, me: int, message_id: int) -> int:
+async def delete_message(ports: Ports, me: int, message_id: int) -> int:
     """Delete one message I wrote or received. Return 0 when there is none such."""
     return await _run(ports, DELETE_ONE, me, message_id)
 

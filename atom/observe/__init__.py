@@ -7,3 +7,7 @@ Each line needs only the lines above it:
     journal          rows of `log_api`
     health           whether the database answers
 """
+
+from atom.observe.health import check_database
+
+__all__ = ["check_database"]

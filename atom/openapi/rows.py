@@ -1,7 +1,7 @@
 """Row routes as each table has them: typed by the catalog, `/my/rows/test` and so on.
 
-`/my/rows/{table}` is `/my/object-…?table={table}` under another path (router/rows.py):
-same code, same policy. OpenAPI cannot type a route by one of its parameters, so these
+`/my/rows/{table}` is `/my/object-…?table={table}` under another path: same
+code, same policy. OpenAPI cannot type a route by one of its parameters, so these
 paths are written out, one for each table a tier reaches.
 """
 

@@ -15,10 +15,17 @@ Read in this order; each module needs only those above it:
 """
 
 from atom.row.many import create_many
+from atom.row.payload import parse_body
 from atom.row.read import Answer, Rows, parents, read
+from atom.row.sql.query_string import parameters as parse_parameters
+from atom.row.upsert import PARAMETERS as UPSERT_PARAMETERS
 from atom.row.write import create, delete_any, delete_ids, update, update_ids
+from atom.row.writer import PARAMETERS as CREATE_PARAMETERS
+from atom.row.writer import submit
 
 __all__ = [
+    "CREATE_PARAMETERS",
+    "UPSERT_PARAMETERS",
     "Answer",
     "Rows",
     "create",
@@ -26,7 +33,10 @@ __all__ = [
     "delete_any",
     "delete_ids",
     "parents",
+    "parse_body",
+    "parse_parameters",
     "read",
+    "submit",
     "update",
     "update_ids",
 ]

@@ -167,7 +167,7 @@ def identities(raw: Any, most: int) -> list[int]:
         raise wrong from None
 
 
-def parsed(raw: bytes) -> Any:
+def parse_body(raw: bytes) -> Any:
     """Read the JSON of a body; a number that a double does not keep is a Decimal.
 
     Raises:

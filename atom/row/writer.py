@@ -13,7 +13,7 @@ CHOICES = ("batch", "redis", "rabbitmq", "kafka", "celery", "mongodb_<database>"
 PARAMETERS = ("table", "queue", *upsert.PARAMETERS)
 
 
-async def create(
+async def submit(
     ports: Ports, scope: RowScope, parameters: Mapping[str, str], body: Any
 ) -> Any:
     """Add a row or a list of rows, in the way the parameters ask for.

@@ -8,3 +8,7 @@ Read in this order; each line needs only the lines above it:
     session    a transaction as one of the logins
     runner     `/admin/db-runner`
 """
+
+from atom.sandbox.runner import Limits, run_statement
+
+__all__ = ["Limits", "run_statement"]

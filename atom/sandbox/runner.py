@@ -43,7 +43,7 @@ class Answer:
     is_cut: bool = False  # there were more rows than the limit
 
 
-async def run(
+async def run_statement(
     sandbox: Sandbox, query: str, *, writes: bool = False, limits: Limits | None = None
 ) -> Answer:
     """Run one statement; with `writes` it may also insert, update and delete.

@@ -21,3 +21,7 @@ Only `apply` runs anything. Read in this order:
     step_failure  why a step failed
     apply        a plan, carried out
 """
+
+from atom.schema.plan import described
+
+__all__ = ["described"]

@@ -15,3 +15,9 @@ Read in this order; each line needs only the lines above it:
     load          an import, whole
     export        the rows of a query as a stream
 """
+
+from atom.transfer.export import Export
+from atom.transfer.load import import_file
+from atom.transfer.request import format_of, unzipped
+
+__all__ = ["Export", "format_of", "import_file", "unzipped"]

@@ -16,10 +16,10 @@ from atom.transfer.jsonl_source import JsonSource
 from atom.transfer.request import MODES, ImportRequest, Progress, parse_request
 from atom.transfer.source import CsvSource
 
-__all__ = ["MODES", "load"]
+__all__ = ["MODES", "import_file"]
 
 
-async def load(
+async def import_file(
     database: Database,
     mode: str,
     table: str,

@@ -26,8 +26,8 @@ PASSWORD = "correct horse"
 async def user_id(ports):
     """A user with a name, an e-mail, a mobile and numbers, not the first one."""
     await ports.database.run("insert into users (type, username) values (1, 'first')")
-    pair = await signup.signup(ports, type=1, username="ada", password=PASSWORD)
-    numbers = await signup.signup_bigint(
+    pair = await signup.sign_up(ports, type=1, username="ada", password=PASSWORD)
+    numbers = await signup.sign_up_bigint(
         ports, type=1, username_bigint=555, password_bigint=12345678
     )
     await ports.database.run(
@@ -40,7 +40,7 @@ async def user_id(ports):
 def login(ports, name="ada", password=PASSWORD, kind="username", **more):
     """Log in as ada unless said otherwise."""
     arguments = {"type": 1, "address": "192.0.2.1", **more}
-    return login_module.login(
+    return login_module.log_in(
         ports, kind=kind, name=name, password=password, **arguments
     )
 
@@ -61,7 +61,7 @@ def closed(ports, **changes):
 class TestSignup:
     async def test_gives_tokens_of_a_user_without_rights(self, ports):
         """Who signs up has no api_access, whatever type they choose."""
-        pair = await signup.signup(ports, type=1, username="ada", password=PASSWORD)
+        pair = await signup.sign_up(ports, type=1, username="ada", password=PASSWORD)
         claims = ports.tokens.decode(pair.access, int(time.time()))
 
         assert claims.user == {
@@ -73,8 +73,8 @@ class TestSignup:
 
     async def test_stores_a_slow_hash(self, ports):
         """The stored password is Argon2id, for names and for numbers."""
-        await signup.signup(ports, type=1, username="ada", password=PASSWORD)
-        await signup.signup_bigint(
+        await signup.sign_up(ports, type=1, username="ada", password=PASSWORD)
+        await signup.sign_up_bigint(
             ports, type=1, username_bigint=1, password_bigint=12345678
         )
         rows = await ports.database.rows(
@@ -86,9 +86,9 @@ class TestSignup:
 
     async def test_name_is_taken_once(self, ports):
         """The same name of the same type is a conflict that says so."""
-        await signup.signup(ports, type=1, username="ada", password=PASSWORD)
+        await signup.sign_up(ports, type=1, username="ada", password=PASSWORD)
         with pytest.raises(Conflict) as caught:
-            await signup.signup(ports, type=1, username=" ada ", password=PASSWORD)
+            await signup.sign_up(ports, type=1, username=" ada ", password=PASSWORD)
 
         assert caught.value.message == "username already exists"
 
@@ -96,7 +96,7 @@ class TestSignup:
         """Signups that race for a name: one user, and conflicts for the others."""
         results = await asyncio.gather(
             *(
-                signup.signup(ports, type=1, username="ada", password=PASSWORD)
+                signup.sign_up(ports, type=1, username="ada", password=PASSWORD)
                 for _ in range(5)
             ),
             return_exceptions=True,
@@ -108,22 +108,22 @@ class TestSignup:
     async def test_number_is_taken_once(self, ports):
         """The same holds for names that are numbers."""
         who = {"type": 1, "username_bigint": 5, "password_bigint": 12345678}
-        await signup.signup_bigint(ports, **who)
+        await signup.sign_up_bigint(ports, **who)
 
-        assert await code(signup.signup_bigint(ports, **who)) == "account.exists"
+        assert await code(signup.sign_up_bigint(ports, **who)) == "account.exists"
 
     @pytest.mark.parametrize("name", ["", "  ", "x" * 101, "a\nb", "a\0b", "a\u202eb"])
     async def test_name_keeps_the_rules(self, ports, name):
         """Empty, long and invisible names are refused."""
-        work = signup.signup(ports, type=1, username=name, password=PASSWORD)
+        work = signup.sign_up(ports, type=1, username=name, password=PASSWORD)
 
         assert await code(work) == "identity.unreadable"
 
     async def test_password_keeps_the_rules(self, ports):
         """A short password and a huge one are refused, also as numbers."""
-        short = signup.signup(ports, type=1, username="a", password="x" * 7)
-        huge = signup.signup(ports, type=1, username="a", password="x" * 1001)
-        number = signup.signup_bigint(
+        short = signup.sign_up(ports, type=1, username="a", password="x" * 7)
+        huge = signup.sign_up(ports, type=1, username="a", password="x" * 1001)
+        number = signup.sign_up_bigint(
             ports, type=1, username_bigint=1, password_bigint=1234567
         )
 
@@ -134,7 +134,7 @@ class TestSignup:
     async def test_type_must_be_listed(self, ports):
         """A type outside config_signup_type_list is refused, naming the list."""
         with pytest.raises(ApiError) as caught:
-            await signup.signup(ports, type=2, username="a", password=PASSWORD)
+            await signup.sign_up(ports, type=2, username="a", password=PASSWORD)
 
         assert caught.value.message == "type must be one of 1"
 
@@ -142,7 +142,7 @@ class TestSignup:
         """With config_is_signup 0 nobody signs up."""
         closed(ports, is_signup=False)
         with pytest.raises(Forbidden) as caught:
-            await signup.signup(ports, type=1, username="a", password=PASSWORD)
+            await signup.sign_up(ports, type=1, username="a", password=PASSWORD)
 
         assert caught.value.message == "signup disabled"
 
@@ -324,7 +324,7 @@ class TestProfile:
             " google_data = '{}' where id = $1",
             user_id,
         )
-        row = orjson.loads(await profile.profile(ports, user_id))
+        row = orjson.loads(await profile.read_profile(ports, user_id))
         columns = set(ports.database.catalog.table("users").columns)
 
         assert row["id"] == user_id
@@ -336,14 +336,14 @@ class TestProfile:
     async def test_never_shows_a_password_whatever_config_says(self, ports, user_id):
         """Emptying config_column_secret_list opens no password."""
         closed(ports, column_secret_list=())
-        row = orjson.loads(await profile.profile(ports, user_id))
+        row = orjson.loads(await profile.read_profile(ports, user_id))
 
         assert "google_data" in row
         assert not [name for name in row if "password" in name]
 
     async def test_notes_the_visit(self, ports, user_id):
         """last_active_at is set after the first visit, without being waited for."""
-        await profile.profile(ports, user_id)
+        await profile.read_profile(ports, user_id)
         await ports.tasks.drain(seconds=5)
 
         assert await ports.database.value(
@@ -353,10 +353,10 @@ class TestProfile:
 
     async def test_notes_one_visit_a_minute(self, ports, user_id):
         """The second visit of a minute writes nothing, nor does another worker's."""
-        await profile.profile(ports, user_id)
+        await profile.read_profile(ports, user_id)
         await ports.tasks.drain(seconds=5)
         await ports.database.run("update users set last_active_at = null")
-        await profile.profile(ports, user_id)
+        await profile.read_profile(ports, user_id)
 
         assert ports.tasks.running == 0
         assert await ports.database.value(
@@ -365,7 +365,7 @@ class TestProfile:
 
     async def test_of_nobody_is_not_found(self, ports, user_id):
         """A user who is gone has no profile."""
-        assert await code(profile.profile(ports, 999)) == "account.missing"
+        assert await code(profile.read_profile(ports, 999)) == "account.missing"
 
 
 def test_visits_are_remembered_for_a_minute_and_for_so_many():
@@ -398,7 +398,7 @@ class TestTokenRefresh:
 
     async def test_of_a_deleted_user_says_not_found(self, ports, user_id):
         """After a hard delete the answer is `user not found`."""
-        await deletion.delete(ports, user_id, "hard")
+        await deletion.delete_account(ports, user_id, "hard")
         with pytest.raises(Unauthenticated) as caught:
             await renew(ports, user_id, "")
 
@@ -419,7 +419,7 @@ class TestDelete:
     async def test_soft_keeps_the_row_and_ends_the_account(self, ports, user_id):
         """Marked as deleted: no login, no refresh, the version has moved."""
         pair = await login(ports)
-        await deletion.delete(ports, user_id, "soft")
+        await deletion.delete_account(ports, user_id, "soft")
         version = await ports.database.value(
             "select version from atom.token_version where user_id = $1", user_id
         )
@@ -437,7 +437,7 @@ class TestDelete:
     async def test_hard_removes_the_row_and_its_sessions(self, ports, user_id):
         """Gone, with every session."""
         await login(ports)
-        await deletion.delete(ports, user_id, "hard")
+        await deletion.delete_account(ports, user_id, "hard")
 
         for table in ("users where id", "atom.session where user_id"):
             assert 0 == await ports.database.value(
@@ -447,7 +447,7 @@ class TestDelete:
     async def test_other_mode_names_both(self, ports, user_id):
         """A mode that does not exist is answered with those that do."""
         with pytest.raises(ApiError) as caught:
-            await deletion.delete(ports, user_id, "zzz")
+            await deletion.delete_account(ports, user_id, "zzz")
 
         assert caught.value.status == 400
         assert "soft" in caught.value.message and "hard" in caught.value.message
@@ -464,19 +464,24 @@ class TestDelete:
         """Who has api_access, or is protected, stays in either mode."""
         await ports.database.run(f"update users set {change} where id = $1", user_id)
 
-        assert await code(deletion.delete(ports, user_id, mode)) == word
+        assert await code(deletion.delete_account(ports, user_id, mode)) == word
         assert (await login(ports)).access
 
     @pytest.mark.parametrize("mode", ["soft", "hard"])
     async def test_of_the_first_user_is_refused(self, ports, user_id, mode):
         """User 1 stays, with or without rights."""
-        assert await code(deletion.delete(ports, 1, mode)) == "account.protected"
+        assert (
+            await code(deletion.delete_account(ports, 1, mode)) == "account.protected"
+        )
 
     async def test_twice_is_not_found(self, ports, user_id):
         """Who is deleted already is nobody."""
-        await deletion.delete(ports, user_id, "soft")
+        await deletion.delete_account(ports, user_id, "soft")
 
-        assert await code(deletion.delete(ports, user_id, "hard")) == "account.missing"
+        assert (
+            await code(deletion.delete_account(ports, user_id, "hard"))
+            == "account.missing"
+        )
 
 
 class TestRoot:
@@ -515,7 +520,7 @@ class TestRoot:
 
     async def test_leaves_a_first_user_alone(self, ports):
         """Where somebody is user 1 already, nobody is given rights."""
-        await signup.signup(ports, type=1, username="ada", password=PASSWORD)
+        await signup.sign_up(ports, type=1, username="ada", password=PASSWORD)
 
         assert await root.ensure_root(ports.database, ports.account, [1]) is None
         assert await ports.database.value("select count(api_access) from users") == 0
@@ -523,6 +528,6 @@ class TestRoot:
     async def test_lets_the_next_user_be_two(self, ports):
         """Signing up works right after root was made."""
         await root.ensure_root(ports.database, ports.account, [1])
-        pair = await signup.signup(ports, type=1, username="ada", password=PASSWORD)
+        pair = await signup.sign_up(ports, type=1, username="ada", password=PASSWORD)
 
         assert ports.tokens.decode(pair.access, int(time.time())).subject == 2

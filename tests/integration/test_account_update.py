@@ -5,12 +5,12 @@ from dataclasses import replace
 
 import pytest
 
-from atom.account.login import login as log_in
+from atom.account.login import log_in
 from atom.account.name import normalize
 from atom.account.otp import hash_code, verify_otp
 from atom.account.session import rotate
-from atom.account.signup import signup
-from atom.account.update import update
+from atom.account.signup import sign_up as signup
+from atom.account.update import update_account as update
 from atom.errors import ApiError, Conflict, Forbidden, Unauthenticated
 from tests.account_setup import KEY, cluster, database_url, ports, template
 

@@ -10,6 +10,7 @@ import pytest
 from bench import bulk, growth, row, table, transfer
 from bench.load import Request
 from bench.scene import ask, database, own_cores, staged
+from tests import machine
 
 ROWS = 2000
 
@@ -35,6 +36,7 @@ def test_both_sides_answer_alike(scene):
     assert 13 == len({each.name for each in rows})
 
 
+@machine.with_proc()
 @pytest.mark.parametrize("program", ["psql", "asyncpg"])
 def test_both_sides_write_and_export_alike(scene, monkeypatch, program):
     """Lists, import and export; with and without a psql on the machine."""

@@ -54,20 +54,20 @@ class TestReceived:
         await send(ME, 1)
         await send(1, 2)
 
-        assert await shown(inbox.received) == [second, first]
+        assert await shown(inbox.read_received) == [second, first]
 
     async def test_marks_what_it_shows(self, ports, shown, send):
         """Shown messages are read afterwards; those of other pages and people not."""
         hidden, seen = await send(1, ME), await send(1, ME)
         mine = await send(ME, 1)
 
-        assert await shown(inbox.received, limit=1) == [seen]
+        assert await shown(inbox.read_received, limit=1) == [seen]
         assert await unread(ports) == [hidden, mine]
 
     async def test_shows_rows_as_they_were(self, ports, send):
         """The answer still tells which messages are new."""
         await send(1, ME, 0)
-        body = await inbox.received(ports, ME, {})
+        body = await inbox.read_received(ports, ME, {})
 
         assert [row["is_read"] for row in orjson.loads(body)] == [0]
 
@@ -76,14 +76,17 @@ class TestReceived:
         null, zero = await send(1, ME), await send(1, ME, 0)
         one = await send(1, ME, 1)
 
-        assert await shown(inbox.received, is_unread=0) == [one]
-        assert await shown(inbox.received, is_unread=1) == [zero, null]
+        assert await shown(inbox.read_received, is_unread=0) == [one]
+        assert await shown(inbox.read_received, is_unread=1) == [zero, null]
 
     async def test_pages_follow_the_order(self, shown, send):
         """order, limit and page cut the list as asked."""
         ids = [await send(1, ME) for _ in range(5)]
 
-        assert await shown(inbox.received, order="id asc", limit=2, page=2) == ids[2:4]
+        assert (
+            await shown(inbox.read_received, order="id asc", limit=2, page=2)
+            == ids[2:4]
+        )
 
     async def test_caches_hear_of_marks_alone(self, ports, shown, send):
         """Answers made from messages are dropped when something was marked."""
@@ -92,7 +95,7 @@ class TestReceived:
         await send(1, ME)
 
         for _ in range(2):
-            await shown(inbox.received)
+            await shown(inbox.read_received)
         assert heard == ["message"]
 
     @pytest.mark.parametrize(
@@ -111,7 +114,7 @@ class TestReceived:
     async def test_refuses_what_it_cannot_read(self, ports, page):
         """Parameters out of range and orders by anything but columns are 400."""
         with pytest.raises(ApiError) as caught:
-            await inbox.received(ports, ME, page)
+            await inbox.read_received(ports, ME, page)
 
         assert caught.value.status == 400
 
@@ -124,7 +127,7 @@ class TestInbox:
         await send(ME + 1, ME)
         above = await send(ME, ME + 1)
 
-        assert await shown(inbox.inbox) == [above, below]
+        assert await shown(inbox.read_inbox) == [above, below]
 
     async def test_keeps_talks_apart_when_they_interleave(self, shown, send):
         """Messages that come in turns from several people mix nothing up."""
@@ -135,12 +138,12 @@ class TestInbox:
                 last[other] = await send(ME, other)
         await send(1, 2)
 
-        assert await shown(inbox.inbox) == sorted(last.values(), reverse=True)
+        assert await shown(inbox.read_inbox) == sorted(last.values(), reverse=True)
 
     async def test_marks_nothing(self, ports, shown, send):
         """Looking at the list is not reading."""
         sent = await send(1, ME)
-        await shown(inbox.inbox)
+        await shown(inbox.read_inbox)
 
         assert await unread(ports) == [sent]
 
@@ -150,20 +153,20 @@ class TestInbox:
         read = await send(1, ME, 1)
         null, zero = await send(2, ME), await send(3, ME, 0)
 
-        assert await shown(inbox.inbox, is_unread=1) == [zero, null]
-        assert await shown(inbox.inbox, is_unread=0) == [read]
+        assert await shown(inbox.read_inbox, is_unread=1) == [zero, null]
+        assert await shown(inbox.read_inbox, is_unread=0) == [read]
 
     async def test_pages_count_talks(self, shown, send):
         """limit and page cut the list of talks."""
         ids = [await send(other, ME) for other in (1, 2, 3)]
 
-        assert await shown(inbox.inbox, order="id", limit=2, page=2) == ids[2:]
+        assert await shown(inbox.read_inbox, order="id", limit=2, page=2) == ids[2:]
 
     async def test_knows_notes_to_oneself(self, shown, send):
         """A message to oneself is a talk of its own."""
         note = await send(ME, ME)
 
-        assert await shown(inbox.inbox) == [note]
+        assert await shown(inbox.read_inbox) == [note]
 
 
 class TestThread:
@@ -173,13 +176,13 @@ class TestThread:
         for pair in ((1, 1), (ME, ME), (1, 2), (2, ME), (ME, 2)):
             await send(*pair)
 
-        assert await shown(inbox.thread, 1) == [theirs, mine]
+        assert await shown(inbox.read_thread, 1) == [theirs, mine]
 
     async def test_marks_theirs_and_not_mine(self, ports, shown, send):
         """Whether they have read mine is for them to say."""
         mine, _ = await send(ME, 1), await send(1, ME)
         elsewhere = await send(2, ME)
-        await shown(inbox.thread, 1)
+        await shown(inbox.read_thread, 1)
 
         assert await unread(ports) == [mine, elsewhere]
 
@@ -189,8 +192,8 @@ class TestThread:
         await send(1, ME, 1)
         third = await send(ME, 1)
 
-        assert await shown(inbox.thread, 1, order="id", limit=1) == [first]
-        assert await shown(inbox.thread, 1, is_unread=1, order="id") == [third]
+        assert await shown(inbox.read_thread, 1, order="id", limit=1) == [first]
+        assert await shown(inbox.read_thread, 1, is_unread=1, order="id") == [third]
 
 
 class TestDelete:
@@ -202,27 +205,27 @@ class TestDelete:
         for pair in ((ME, 1), (ME, 2), (1, ME), (1, 2)):
             await send(*pair)
 
-        assert await inbox.delete(ports, ME, mode) == number
+        assert await inbox.delete_messages(ports, ME, mode) == number
         assert await ports.database.value("select count(*) from message") == 4 - number
 
     async def test_other_mode_names_the_modes(self, ports):
         """A mode that does not exist is answered with those that do."""
         with pytest.raises(ApiError) as caught:
-            await inbox.delete(ports, ME, "zzz")
+            await inbox.delete_messages(ports, ME, "zzz")
 
         assert caught.value.message == "mode must be one of all, created, received"
 
     async def test_one_is_mine_from_either_side(self, ports, send):
         """I may delete what I wrote and what I received."""
         for pair in ((ME, 1), (1, ME)):
-            assert await inbox.delete_one(ports, ME, await send(*pair)) == 1
+            assert await inbox.delete_message(ports, ME, await send(*pair)) == 1
 
     async def test_one_of_others_stays(self, ports, send):
         """A message between others, or none at all, counts 0."""
         other = await send(1, 2)
 
-        assert await inbox.delete_one(ports, ME, other) == 0
-        assert await inbox.delete_one(ports, ME, 999) == 0
+        assert await inbox.delete_message(ports, ME, other) == 0
+        assert await inbox.delete_message(ports, ME, 999) == 0
         assert await ports.database.value("select count(*) from message") == 1
 
 
@@ -230,6 +233,6 @@ async def test_secret_columns_are_not_shown(ports, send):
     """A column that config calls secret never leaves, here neither."""
     ports.config = {**ports.config, "config_column_secret_list": ("description",)}
     await send(1, ME)
-    rows = orjson.loads(await inbox.received(ports, ME, {}))
+    rows = orjson.loads(await inbox.read_received(ports, ME, {}))
 
     assert "description" not in rows[0] and "user_id" in rows[0]

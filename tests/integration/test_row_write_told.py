@@ -238,12 +238,12 @@ async def test_a_value_that_postgresql_alone_judges_names_its_column(
         "update": row.update(database, reach, "kinds", {"id": made, column: bad}),
         "Row 0: ": row.update(database, reach, "kinds", [{"id": made, column: bad}]),
         "ids": row.update_ids(database, reach, "kinds", [made], column, bad),
-        "batch": writer.create(
+        "batch": writer.submit(
             ports, reach, {"table": "kinds", "queue": "batch"}, wrong
         ),
-        "merge": writer.create(ports, reach, upsert | {"mode": "merge"}, wrong),
-        "ignore": writer.create(ports, reach, upsert | {"mode": "ignore"}, wrong),
-        "Row 0:": writer.create(ports, reach, upsert | {"mode": "merge"}, [wrong]),
+        "merge": writer.submit(ports, reach, upsert | {"mode": "merge"}, wrong),
+        "ignore": writer.submit(ports, reach, upsert | {"mode": "ignore"}, wrong),
+        "Row 0:": writer.submit(ports, reach, upsert | {"mode": "merge"}, [wrong]),
         "Entry 1: ": row.create_many(database, reach, entries),
     }
     errors = {way: await refused(work) for way, work in ways.items()}

@@ -303,14 +303,14 @@ async def fingerprint(database):
 
 async def rows(database, query, **options):
     """Run a query as an admin; return its rows."""
-    answer = await runner.run(database.sandbox, query, **options)
+    answer = await runner.run_statement(database.sandbox, query, **options)
     return json.loads(answer.rows)
 
 
 async def refusal(database, query, **options):
     """Return the error a query is refused with, None when it is answered."""
     try:
-        await runner.run(database.sandbox, query, **options)
+        await runner.run_statement(database.sandbox, query, **options)
     except ApiError as error:
         return error
     return None
@@ -348,7 +348,7 @@ async def test_what_every_login_may_do_has_no_effect(database):
     await ear.execute("analyze")
     before = await fingerprint(database)
     for name, query in HARMLESS.items():
-        answer = await runner.run(database.sandbox, query)
+        answer = await runner.run_statement(database.sandbox, query)
         assert b"hash-of-ada" not in answer.rows, name
         assert await fingerprint(database) == before, name
     shown = "select current_setting('{}') as x"
@@ -414,7 +414,7 @@ async def test_a_slow_statement_is_ended(database):
 
 async def test_rows_are_capped_and_that_is_said(database):
     """One row over the limit is not sent, but known of."""
-    answer = await runner.run(
+    answer = await runner.run_statement(
         database.sandbox,
         "select generate_series(1, 11) as n",
         limits=runner.Limits(rows=10),
@@ -422,7 +422,7 @@ async def test_rows_are_capped_and_that_is_said(database):
 
     assert [row["n"] for row in json.loads(answer.rows)] == list(range(1, 11))
     assert answer.is_cut
-    exact = await runner.run(
+    exact = await runner.run_statement(
         database.sandbox,
         "select generate_series(1, 10) as n",
         limits=runner.Limits(rows=10),
@@ -446,7 +446,7 @@ async def test_user_1_may_write_rows(database):
     """Insert, update and delete are committed, and their tables are made known."""
     told = []
     database.written = told.append
-    run = runner.run
+    run = runner.run_statement
     made = await run(
         database.sandbox, "insert into test (title) values ('x')", writes=True
     )
@@ -486,7 +486,7 @@ async def test_user_1_writes_no_more_than_rows(database, query):
     """No secret is read or written, no schema but public, no other statement."""
     before = await fingerprint(database)
     with pytest.raises(ApiError) as caught:
-        await runner.run(database.sandbox, query, writes=True)
+        await runner.run_statement(database.sandbox, query, writes=True)
 
     assert 400 <= caught.value.status < 500
     assert before == await fingerprint(database)
@@ -613,7 +613,7 @@ async def test_a_login_with_other_rights_is_not_used(database):
 async def test_user_1_adds_rows_that_a_counter_numbers(database):
     """The counter of a `serial` column is used by its default."""
     await database.run("create table counted (id serial primary key, title text)")
-    made = await runner.run(
+    made = await runner.run_statement(
         database.sandbox, "insert into counted (title) values ('x')", writes=True
     )
 
@@ -634,6 +634,6 @@ async def test_a_trigger_s_table_is_made_known_too(database):
     written = []
     database.written = written.append
     query = "insert into test (title) values ('bob')"
-    await runner.run(database.sandbox, query, writes=True)
+    await runner.run_statement(database.sandbox, query, writes=True)
 
     assert ["test", "users"] == sorted(written)

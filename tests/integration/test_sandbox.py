@@ -51,7 +51,7 @@ async def asked(url, query):
     database = Database(pool)
     sandbox = Sandbox(database, url, SECRET)
     try:
-        return json.loads((await runner.run(sandbox, query)).rows)
+        return json.loads((await runner.run_statement(sandbox, query)).rows)
     finally:
         await sandbox.close()
         await pool.close()

@@ -52,7 +52,7 @@ async def database(database_url):  # noqa: F811
 
 async def load(database, mode, text, table="test", **options):
     data = text if isinstance(text, bytes) else text.encode()
-    return await whole.load(database, mode, table, io.BytesIO(data), **options)
+    return await whole.import_file(database, mode, table, io.BytesIO(data), **options)
 
 
 async def refusal(database, mode, text, table="test"):

@@ -51,7 +51,7 @@ async def load(database, mode, file, **options):
         file = "".join(json.dumps(row) + "\n" for row in file)
         options["file_format"] = "jsonl"
     file = io.BytesIO(file.encode())
-    return await whole.load(database, mode, "item", file, **options)
+    return await whole.import_file(database, mode, "item", file, **options)
 
 
 async def items(database, columns="shop, code, title, price"):
@@ -308,7 +308,9 @@ async def test_a_fault_far_into_json_lines_is_found_at_its_line(database):
         lines[29_000] = fault + "\r\n"
         file = io.BytesIO("".join(lines).encode())
         with pytest.raises(ApiError) as caught:
-            await whole.load(database, "create", "item", file, file_format="jsonl")
+            await whole.import_file(
+                database, "create", "item", file, file_format="jsonl"
+            )
         assert caught.value.message.startswith(message), caught.value.message
     assert [] == await items(database)
 
@@ -347,7 +349,9 @@ async def test_json_lines_that_were_exported_are_imported_as_they_were(database)
     assert {"type": "Point", "coordinates": [1.5, -2]} == rows[0]["spot"]
     assert '"\\\n\u2028' == rows[0]["code"]
     file = io.BytesIO(exported)
-    assert 2 == await whole.load(database, "create", "item", file, file_format="jsonl")
+    assert 2 == await whole.import_file(
+        database, "create", "item", file, file_format="jsonl"
+    )
     after = await database.value(whole_table)
     # A json column holds text: what stood between its values is not kept, as by API.
     assert before.replace(":\n[1,\r\n2]", ":[1,2]") == after
@@ -412,7 +416,7 @@ async def test_what_is_exported_is_imported_again(database, file_format):
     before = await database.value(every)
     text = await export(database, "select * from odd", file_format=file_format)
     await database.run("delete from odd")
-    number = await whole.load(
+    number = await whole.import_file(
         database, "create", "odd", io.BytesIO(text), file_format=file_format
     )
 

@@ -18,7 +18,7 @@ from atom.errors import ApiError
 from atom.postgres import catalog
 from atom.postgres.database import Database, reset
 from atom.transfer.cell import is_exported
-from atom.transfer.load import load
+from atom.transfer.load import import_file as load
 from tests.integration.near import database_url
 from tests.integration.row_world import World, execute
 from tests.soak import size

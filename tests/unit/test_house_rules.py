@@ -237,3 +237,26 @@ def test_routers_use_only_names_that_exist():
                 bound.add(node.name)
         used = {node.id for node in names if isinstance(node.ctx, ast.Load)}
         assert not used - bound - set(dir(builtins)) - set(dir(extend)), path
+
+
+@pytest.mark.parametrize(
+    "path",
+    [ROOT / "router.py", *sorted((ROOT / "router").glob("*.py"))],
+    ids=lambda p: p.name,
+)
+def test_routers_import_nothing_deeper_than_a_face(path):
+    """`extend`, a file of atom/, or what the `__init__` of a shelf gives out."""
+    for node in ast.walk(tree(path)):
+        if isinstance(node, ast.Import):
+            assert not any(alias.name.startswith("atom.") for alias in node.names)
+        if not isinstance(node, ast.ImportFrom) or node.module is None:
+            continue
+        package, _, shelf = node.module.partition(".")
+        if package != "atom" or not shelf:
+            continue
+        assert "." not in shelf, f"{path.name} imports {node.module}"
+        for alias in node.names:
+            inside = ROOT / "atom" / shelf / alias.name
+            assert not inside.exists() and not inside.with_suffix(".py").exists(), (
+                f"{path.name} imports {alias.name} from inside {node.module}"
+            )
