@@ -12,7 +12,7 @@ from atom.errors import ApiError
 from atom.postgres.catalog import Catalog
 from atom.postgres.errors import Wordings, exhausted, translate, unavailable
 from atom.postgres.lease import Leases, is_open
-from atom.postgres.transaction import Transaction, Unit
+from atom.postgres.transaction import Transaction, Unit, waits_for
 
 log = logging.getLogger(__name__)
 
@@ -138,9 +138,12 @@ class Database:
     def current(self) -> Unit | None:
         """Return the transaction that this task is in, or None."""
         unit = self._unit.get()
-        if unit is None or not unit.is_open or unit.task is not asyncio.current_task():
+        if unit is None or not unit.is_open:
             return None
-        return unit
+        task = asyncio.current_task()
+        while task is not None and task is not unit.task:
+            task = waits_for(task)
+        return unit if task is not None else None
 
     def bind(self, unit: Unit | None) -> None:
         """Make a transaction the one that calls of this task take part in."""

@@ -2,12 +2,15 @@
 
 `async with database.transaction():` makes a connection ambient: every call of the same
 task on that database uses it, however deep. A transaction inside another is a
-savepoint. A task started inside has its own context and takes other connections.
+savepoint. A task started inside takes other connections, unless it is how
+`asyncio.wait_for` does its work.
 """
 
 import asyncio
 import logging
-from collections.abc import Callable, Generator, Mapping
+import sys
+from collections.abc import Callable, Coroutine, Generator, Mapping
+from functools import partial
 from typing import TYPE_CHECKING, Any, Self
 
 if TYPE_CHECKING:
@@ -22,6 +25,7 @@ from unnest($1::text[], $2::text[]) as setting (name, value)
 CURRENT = "select current_setting(name) from unnest($1::text[]) as setting (name)"
 READ_ONLY = "transaction_read_only"  # PostgreSQL restores it after a savepoint itself
 PROBE = "select 1"
+RELEASE = getattr(asyncio.tasks, "_release_waiter", None)  # called when a wait_for ends
 
 After = Callable[[], None]
 
@@ -144,10 +148,7 @@ class Transaction:
         unit = self.unit
         work = self._end(unit, "commit")
         try:
-            if self.is_outermost:
-                await _to_its_end(work)
-            else:
-                await work
+            await (_to_its_end(work) if self.is_outermost else work)
         except Exception as error:
             raise self._database.translate(error) from error
         finally:
@@ -168,9 +169,8 @@ class Transaction:
         self._waiting = unit.after.pop()
         is_commit = verb == "commit"
         try:
-            if is_commit and unit.may_have_failed and self.is_outermost:
-                # COMMIT after a failed statement rolls back, and reports success.
-                await unit.raw.fetchval(PROBE)
+            if is_commit and unit.may_have_failed:
+                await self._probe(unit)
             if is_commit and self._before:
                 before = self._before
                 await unit.raw.fetch(LIMITS, list(before), list(before.values()))
@@ -180,6 +180,16 @@ class Transaction:
             if self.is_outermost:
                 unit.is_open = False
                 await self._database.release(unit.raw)
+
+    async def _probe(self, unit: Unit) -> None:
+        """Raise if a statement failed: COMMIT would roll back and report success."""
+        try:
+            await unit.raw.fetchval(PROBE)
+        except Exception:
+            if not self.is_outermost:
+                await self._inner.rollback()  # what is around it goes on
+                unit.may_have_failed = False
+            raise
 
     def _followed(self, unit: Unit) -> None:
         """Run what waited for this commit, or leave it to the transaction around."""
@@ -194,18 +204,35 @@ class Transaction:
                 log.exception("work after a commit failed")
 
 
-async def _to_its_end(work: Any) -> None:
-    """Await work that no cancellation of the caller stops halfway."""
-    task = asyncio.ensure_future(work)
+async def _to_its_end(work: Coroutine[Any, Any, None]) -> None:
+    """Await work that no cancellation of the caller stops halfway, however many."""
+    task = asyncio.create_task(work)
     cancelled: asyncio.CancelledError | None = None
     while not task.done():
         try:
             await asyncio.wait({task})
-        except asyncio.CancelledError as again:
-            cancelled = again
+        except asyncio.CancelledError as caught:
+            cancelled = caught
     if cancelled is None:
-        task.result()
-        return
+        return task.result()
     if not task.cancelled() and (error := task.exception()) is not None:
         log.warning("the transaction of a cancelled caller failed", exc_info=error)
     raise cancelled
+
+
+def waits_for(task: "asyncio.Task[Any]") -> "asyncio.Task[Any] | None":
+    """Return the task that is suspended in `asyncio.wait_for` on this one, or None.
+
+    Python 3.11 runs the work of wait_for in a task of its own; later ones do not.
+    """
+    if sys.version_info >= (3, 12):
+        return None
+    waiters = [
+        each.args[0]
+        for each, _ in task._callbacks or ()
+        if isinstance(each, partial) and each.func is RELEASE
+    ]
+    if not waiters:
+        return None
+    every = asyncio.all_tasks()
+    return next((t for t in every if getattr(t, "_fut_waiter", None) in waiters), None)

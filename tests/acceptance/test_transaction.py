@@ -21,6 +21,11 @@ config_postgres_schema = {"table": {
     " add constraint one_seat unique (slot_id, seat)",
     "seat_positive": "alter table booking"
     " add constraint seat_positive check (seat > 0)",
+    "sleep": "create function sleep_at_commit() returns trigger language plpgsql as"
+    " 'begin perform pg_sleep(1); return null; end'",
+    "slow_commit": "create constraint trigger slow_commit after update on slot"
+    " deferrable initially deferred for each row"
+    " when (new.name = 'slow to commit') execute function sleep_at_commit()",
 }}
 config_error = {"one_seat": {
     "code": "booking.taken", "message": "The seat is taken.", "hint": "Take another."}}
@@ -114,6 +119,60 @@ async def route_interrupted(request: Request, name: str, by: str):
         except TimeoutError:
             pass
     return "kept"
+
+
+@router.post("/inner-failure/{name}")
+async def route_inner_failure(request: Request, name: str, inside: int = 0):
+    """Own SQL fails in a savepoint; the router goes on outside, or already inside."""
+    client = request.app.state.client_postgres
+    async with client.transaction():
+        await client.execute("insert into slot (name) values (:n)", {"n": name})
+        try:
+            async with client.transaction():
+                await client.execute("insert into slot (name) values (:n)", {"n": name})
+                try:
+                    await client.execute("insert into slot (name) values (null)")
+                except Exception:
+                    if not inside:
+                        raise
+        except Exception:
+            pass
+        await client.execute("insert into slot (name) values (:n)", {"n": name})
+    return await count(request, name)
+
+
+@router.post("/wait-for/{name}")
+async def route_wait_for(request: Request, name: str, seconds: float = 5):
+    client = request.app.state.client_postgres
+    async with function_transaction(request.app):
+        await both(request, name)
+        try:
+            async with client.transaction():
+                await asyncio.wait_for(slowly(request, name), seconds)
+        except TimeoutError:
+            pass
+        return await count(request, name)
+
+
+async def slowly(request, name):
+    await both(request, name)
+    await request.app.state.client_postgres.execute("select pg_sleep(0.2)")
+
+
+@router.post("/cancelled-in-commit/{n}")
+async def route_cancelled_in_commit(request: Request, n: int, id: int):
+    """Begin a COMMIT that takes a second, and cancel its caller n times meanwhile."""
+    async def work():
+        async with function_transaction(request.app):
+            await function_object_update_postgres(
+                request.app.state.ports, "slot", {"id": id, "name": "slow to commit"})
+
+    task = asyncio.create_task(work())
+    for _ in range(n):
+        await asyncio.sleep(0.3)
+        task.cancel()
+    await asyncio.wait({task})
+    return task.cancelled()
 
 
 @router.post("/task/{name}")
@@ -245,6 +304,22 @@ class TestUnit:
         assert 500 == api.call("POST", path).status_code
         assert 0 == count(api, by)
 
+    @pytest.mark.parametrize("inside", [0, 1])
+    def test_failed_savepoint_leaves_the_rest(self, api, inside):
+        """It is undone alone, also where the failure was swallowed inside it."""
+        answer = api.call("POST", f"/inner-failure/inner{inside}?inside={inside}")
+
+        assert 2 == answer.json()
+        assert 2 == count(api, f"inner{inside}")
+
+    @pytest.mark.parametrize(("seconds", "rows"), [(5, 6), (0.1, 3)])
+    def test_wait_for_is_inside(self, api, seconds, rows):
+        """On Python 3.11 too, which runs it in a task; at its timeout it is undone."""
+        path = f"/wait-for/wait{rows}?seconds={seconds}"
+
+        assert rows == api.call("POST", path).json()
+        assert rows == count(api, f"wait{rows}")
+
     def test_task_started_inside_is_outside(self, api):
         """It does not see what is uncommitted."""
         assert [0, 3] == api.call("POST", "/task/task").json()
@@ -368,6 +443,21 @@ def test_read_keeps_count_and_cursor(api):
     assert 1 == len(page["rows"])
     assert page["count"] > 1
     assert page["next"]
+
+
+@pytest.mark.parametrize("times", [1, 3])
+def test_cancelled_commit_drops_caches(api, times):
+    """However often its caller is cancelled meanwhile: what is committed is seen."""
+    admin = api.person(api_access="5")
+    slot = api.call("POST", f"/two/commit{times}").json()
+    path = f"/admin/object-read?table=slot&id==,{slot}"
+
+    def name():
+        return api.call("GET", path, admin).json()["message"][0]["name"]
+
+    assert f"commit{times}" == name()
+    assert api.call("POST", f"/cancelled-in-commit/{times}?id={slot}").json() is True
+    assert "slow to commit" == name()
 
 
 def test_caches_are_dropped_after_commit_alone(tmp_path):
