@@ -2,7 +2,7 @@
 
 from fastapi import APIRouter, Request, WebSocket, WebSocketDisconnect, responses
 
-from atom.http.dependency import Db, Me, Ports, require_access
+from atom.http.dependency import Db, Me, Ports, require_access, require_role
 from function import *
 from function import function_config_read
 

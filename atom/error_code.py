@@ -132,6 +132,18 @@ CALLER = (
         "An admin adds the id. `GET /root/explain` shows which.",
     ),
     Code(
+        "role.denied",
+        403,
+        "The user has none of the roles that the route takes.",
+        "`config_role` has the question that decides it.",
+    ),
+    Code(
+        "role.broken",
+        503,
+        "A query of `config_role` fails since the tables changed. No one is let in.",
+        "The log has PostgreSQL's words; correct the query and restart.",
+    ),
+    Code(
         "access.unmapped",
         403,
         "An `/admin` route without an id.",

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
     from atom.account.config import AccountConfig
+    from atom.account.role import Roles
     from atom.account.token import Decoder
     from atom.http.config import HttpConfig
     from atom.postgres.catalog import Catalog
@@ -137,6 +138,7 @@ class Ports:
     database: "Database"  # on the primary
     database_read: "Database"  # on the replica, or the primary
     rules: "RowConfig"
+    roles: "Roles"
     bus: "Bus"
     batches: "Batches"
     sandbox: "Sandbox"  # runs SQL of callers

@@ -7,7 +7,7 @@ import asyncio
 import gc
 import logging
 import time
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Mapping
 from contextlib import (
     AbstractAsyncContextManager,
     AsyncExitStack,
@@ -23,6 +23,7 @@ from typing import Any, Self, TypeVar
 import embedded
 from atom import malloc, operation
 from atom.account.config import AccountConfig
+from atom.account.role import Roles
 from atom.account.root import RootLogin
 from atom.account.token import Decoder
 from atom.adapter.memory import MemoryCounter, MemoryStore
@@ -237,6 +238,7 @@ class PortConfig:
     batch_wait_ms: int
     key_jwt: str
     key_root: str
+    role: Mapping[str, str]
 
 
 class _Late:
@@ -311,6 +313,7 @@ async def connected(
         database=primary,
         database_read=primary if replica is None else replica.database,
         rules=RowConfig(config),
+        roles=Roles(given.role, primary),
         bus=bus,
         batches=batches,
         sandbox=sandbox,
@@ -393,16 +396,20 @@ async def prepare(ports: Ports) -> RootLogin | None:
     Returns the root login when the root user was created just now.
 
     Raises:
-        ConfigError: when the declaration cannot be applied.
+        ConfigError: when the declaration cannot be applied, or a role be asked for.
     """
-    if not ports.config["config_is_postgres_init"]:
+    login = None
+    if ports.config["config_is_postgres_init"]:
+        try:
+            login = await operation.schema_apply(ports, destructive=False)
+        except ApiError as error:
+            raise ConfigError([f"config_postgres_schema: {error.message}"]) from error
+    else:
         await operation.read_schema(ports)
         _warn_of_missing(ports)
-        return None
-    try:
-        return await operation.schema_apply(ports, destructive=False)
-    except ApiError as error:
-        raise ConfigError([f"config_postgres_schema: {error.message}"]) from error
+    if problems := await ports.roles.prepare():
+        raise ConfigError(problems)
+    return login
 
 
 def _warn_of_missing(ports: Ports) -> None:

@@ -13,6 +13,7 @@ import asyncpg
 import pytest
 
 from atom.account.config import AccountConfig
+from atom.account.role import Roles
 from atom.account.token import Decoder
 from atom.adapter.memory import MemoryCounter
 from atom.adapter.users import CachedUsers
@@ -102,6 +103,7 @@ async def ports(database_url: str):
         users=CachedUsers(database, 1000),
         journal=PostgresJournal(pool, COLUMNS, batch=10, seconds=1.0),
         rules=RowConfig(config),
+        roles=Roles({}, database),
         bus=Bus(database_url, speak=database.run),
         batches=Batches(database, rows=10, wait_ms=5),
         sandbox=Sandbox(database, database_url, RowConfig(config).secret),

@@ -45,7 +45,10 @@ SHOWN = {
     *("/shop/order", "/shop/order/{id}", "/my/note-count", "/fast"),
     *("/score", "/score/all"),
 }
-NO_KEYS = {"config_api", "config_error", "config_postgres_schema", "config_is_embedded"}
+NO_KEYS = {
+    *("config_api", "config_error", "config_postgres_schema", "config_role"),
+    "config_is_embedded",
+}
 
 
 def read(name):

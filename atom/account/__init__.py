@@ -8,6 +8,7 @@ In reading order:
     name      usernames and addresses, normalized and validated
     otp       one-time codes
     access    the api ids a user holds
+    role      `config_role`: questions to the database
     session   refresh tokens, renewal, revocation
     throttle  how often a password may be guessed
     login     the logins by password

@@ -5,6 +5,7 @@ from typing import Any
 
 from atom.config.resolve import Config, is_production
 from atom.errors import ConfigError
+from atom.postgres.condition import queries
 from atom.postgres.errors import wordings
 from atom.schema.declaration import Declaration
 
@@ -48,6 +49,7 @@ def validate(config: Mapping[str, Any]) -> list[str]:
     except ConfigError as error:
         problems += error.problems
     wordings(config["config_error"], problems)
+    queries("config_role", config["config_role"], problems)
     if is_production(config):
         problems += unfit_for_production(config)
     return problems

@@ -8,6 +8,7 @@ from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 import atom.port
 from atom.account import access
 from atom.errors import Unauthenticated
+from atom.http.route import ROLE
 from atom.http.step import active
 
 # Its name is that of the scheme which `openapi` declares: it draws the lock.
@@ -65,4 +66,18 @@ def require_access(api_id: int) -> Any:
         return me
 
     caller.needs = frozenset({"access"})  # type: ignore[attr-defined]
+    return Depends(caller)
+
+
+def require_role(name: str) -> Any:
+    """Return a dependency on a caller who has a role of `config_role`.
+
+    Its value is the caller. The database is asked for every request.
+    """
+
+    async def caller(me: Me, ports: Ports) -> dict[str, Any]:
+        await ports.roles.require(me["id"], (name,))
+        return me
+
+    caller.needs = frozenset({f"{ROLE}{name}"})  # type: ignore[attr-defined]
     return Depends(caller)

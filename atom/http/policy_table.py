@@ -11,9 +11,10 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from atom.config.resolve import is_production
+from atom.config.view import view
 from atom.errors import nearest
 from atom.http.policy import SHARED, RoutePolicy, describe, parse
-from atom.http.route import Route, RouteTable
+from atom.http.route import ROLE, Route, RouteTable
 from atom.http.tier import WITH_TOKEN, tier
 
 if TYPE_CHECKING:
@@ -21,6 +22,16 @@ if TYPE_CHECKING:
 
 METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS")
 DOCS = frozenset({"/docs", "/docs/{file}", "/redoc", "/openapi.json"})
+
+
+@dataclass(frozen=True, slots=True)
+class PolicyConfig:
+    """What config sets for routes."""
+
+    api: Mapping[str, Any]
+    api_default: Mapping[str, Any]
+    role: Mapping[str, str]
+    is_docs: bool
 
 
 @dataclass(slots=True)
@@ -55,6 +66,7 @@ class PolicyTable:
         self.keys = tuple(key for step in self.steps for key in step.keys)
         self.remarks: list[str] = []  # what is odd, and not wrong
         self._config = config
+        self._entries = view(PolicyConfig, config)
         self._fallback = {
             key.field: key.parse(config[key.fallback])
             for key in self.keys
@@ -63,15 +75,15 @@ class PolicyTable:
         self._policies: dict[tuple[int, str], RoutePolicy] = {}
         self._static: dict[tuple[str, str, str], Matched] = {}
         self._nowhere = RoutePolicy(values=self._fallback)
-        self._build(config, problems)
+        self._build(problems)
 
-    def _build(self, config: Mapping[str, Any], problems: list[str]) -> None:
+    def _build(self, problems: list[str]) -> None:
         known = {key.name: key for key in self.keys}
         default = parse(
-            "config_api_default", config["config_api_default"], known, problems
+            "config_api_default", self._entries.api_default, known, problems
         )
         entries: dict[tuple[str, str], dict[str, Any]] = {}
-        for name, entry in config["config_api"].items():
+        for name, entry in self._entries.api.items():
             method, _, path = name.strip().rpartition(" ")
             if method and method.upper() not in METHODS:
                 hint = nearest(method, [word.lower() for word in METHODS]).upper()
@@ -98,9 +110,9 @@ class PolicyTable:
     def _policy(
         self, route: Route, method: str, values: Mapping[str, Any]
     ) -> RoutePolicy:
-        here, config = tier(route.path), self._config
+        here = tier(route.path)
         if route.path in DOCS and (
-            is_production(config) and not config["config_is_docs"]
+            is_production(self._config) and not self._entries.is_docs
         ):
             here = "root"
         access = here == "admin" or values.get("access_required", False)
@@ -137,6 +149,13 @@ class PolicyTable:
                 f"{name}: the id has no effect outside /admin. is_access: 1 checks "
                 "it, is_access: 0 silences this remark."
             )
+        roles = self._entries.role
+        for role in sorted(each for each in route.needs if each.startswith(ROLE)):
+            if (word := role.removeprefix(ROLE)) not in roles:
+                problems.append(
+                    f"{method} {route.path}: config_role has no {word!r}."
+                    f" {nearest(word, roles)}".rstrip()
+                )
         problems.extend(
             f"{name}: {fault}"
             for key in self.keys

@@ -27,6 +27,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Mount, WebSocketRoute
 
+ROLE = "role:"  # before the name of a role, in what a route needs
 # What never matches a slash; others, {rest:path} among them, may.
 ONE_SEGMENT = {FloatConvertor, IntegerConvertor, StringConvertor, UUIDConvertor}
 # For each kind of convertor, most general first, a value that it alone accepts.
@@ -49,7 +50,7 @@ class Route:
     direct: bool = False
     asynchronous: bool = True
     same_as: str = ""  # the path with the policy of this route too
-    needs: frozenset[str] = frozenset()  # of its dependencies: "token", "access"
+    needs: frozenset[str] = frozenset()  # of its dependencies: token, access, role:…
 
     @property
     def is_template(self) -> bool:
@@ -125,7 +126,7 @@ def _route(context: RouteContext) -> Route:
 
 
 def _needs(dependant: Any) -> frozenset[str]:
-    """Return what the dependencies of a route check: a token, access to an id."""
+    """Return what the dependencies of a route check: a token, an id, a role."""
     found: frozenset[str] = getattr(dependant.call, "needs", NONE)
     for inner in dependant.dependencies:
         found |= _needs(inner)

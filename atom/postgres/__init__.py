@@ -1,6 +1,7 @@
 """PostgreSQL: the only shelf that knows asyncpg. Read in this order:
 
 identifier   names, quoted
+condition    SQL conditions of an operator, over the values of a caller
 catalog      tables and columns as they are
 errors       driver errors as the errors of the API
 lease        connections kept at hand between statements

@@ -10,6 +10,7 @@ from urllib.parse import parse_qsl, urlencode
 
 from atom.http.exchange import Exchange
 from atom.http.policy import Key, RoutePolicy
+from atom.http.route import ROLE
 from atom.http.step import Caller, Check, Proceed, Step
 from atom.observe.request_context import TABLES_READ
 from atom.port import Store
@@ -47,8 +48,11 @@ class CacheRule:
 
 def _check(rule: CacheRule | None, config: Mapping[str, Any], route: object) -> str:
     """Return what is wrong with a rule: its store, or a check that a hit would skip."""
-    if rule is not None and "access" in getattr(route, "needs", ()):
+    needs = getattr(route, "needs", ()) if rule is not None else ()
+    if "access" in needs:
         return "cache_sec skips require_access: use the id of the path and is_access: 1"
+    if any(each.startswith(ROLE) for each in needs):
+        return "cache_sec skips require_role: leave one of the two out"
     if rule is None or rule.store != "redis" or config["config_redis_url"]:
         return ""
     if config["config_workers"] > 1:  # in development they are given a shared one

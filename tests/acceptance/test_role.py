@@ -1,0 +1,135 @@
+"""`config_role` and `require_role`: who has a role is asked of the database."""
+
+import subprocess
+import sys
+
+import pytest
+
+from tests.acceptance.checkout import copied
+from tests.acceptance.conftest import opened
+from tests.served import environment, serve
+
+CONFIG = """
+config_postgres_schema = {"table": {"staff": [
+    "created_by_id-bigint-0-0", "user_id-bigint-1-btree", "role-text-1-0"]}}
+config_role = {
+    "reception": "select 1 from staff where user_id = :me and role = 'reception'",
+}
+"""
+ROUTER = """
+from extend import *
+
+router = APIRouter()
+
+
+@router.get("/desk", dependencies=[require_role("reception")])
+async def desk():
+    return "open"
+
+
+@router.get("/desk/me")
+async def who(caller: Annotated[dict, require_role("reception")]):
+    return caller["id"]
+"""
+
+
+@pytest.fixture(scope="module")
+def desk(tmp_path_factory):
+    """A server with a role, and two routes that take it."""
+    code = copied(
+        tmp_path_factory.mktemp("desk"),
+        config_desk=CONFIG,
+        router_desk="from typing import Annotated\n" + ROUTER,
+    )
+    with serve(code=code) as served:
+        yield opened(served)
+
+
+def asked(api, path, who=None):
+    answer = api.call("GET", path, who)
+    return answer.status_code, answer.json().get("code", "")
+
+
+def test_a_role_lets_in_who_has_it_now(desk):
+    """A stranger 401, a user 403; with the row 200, without it 403 again, at once."""
+    eve = desk.person()
+
+    assert (401, "token.missing") == asked(desk, "/desk")
+    assert (403, "role.denied") == asked(desk, "/desk", eve)
+    desk.sql(f"insert into staff (user_id, role) values ({eve.id}, 'doctor')")
+    assert (403, "role.denied") == asked(desk, "/desk", eve)
+    desk.sql(f"update staff set role = 'reception' where user_id = {eve.id}")
+    assert 200 == desk.call("GET", "/desk", eve).status_code
+    assert eve.id == desk.call("GET", "/desk/me", eve).json()
+    assert (403, "role.denied") == asked(desk, "/desk", desk.person())
+    desk.sql(f"delete from staff where user_id = {eve.id}")
+    assert (403, "role.denied") == asked(desk, "/desk", eve)
+
+
+def test_docs_draw_a_lock(desk):
+    """As on every route that needs a token."""
+    paths = desk.call("GET", "/openapi.json").json()["paths"]
+
+    assert [{"user": []}] == paths["/desk"]["get"]["security"]
+
+
+def test_a_role_that_cannot_be_asked_for_any_more_is_closed(desk):
+    """A table changed by hand opens nothing; and nothing of SQL is shown."""
+    eve = desk.person()
+    desk.sql(f"insert into staff (user_id, role) values ({eve.id}, 'reception')")
+    desk.sql("alter table staff rename column role to kind")
+    try:
+        answer = desk.call("GET", "/desk", eve)
+        assert (503, "role.broken") == (answer.status_code, answer.json()["code"])
+        assert "column" not in answer.text
+    finally:
+        desk.sql("alter table staff rename column kind to role")
+    assert 200 == desk.call("GET", "/desk", eve).status_code
+
+
+@pytest.mark.parametrize(
+    ("config", "router", "words"),
+    [
+        ({"desk": "select 1 from nowhere where user_id = :me"}, "", "nowhere"),
+        ({"desk": "delete from users"}, "", "expected a select"),
+        ({"desk": "select 1 where :you = 1"}, "", ":you"),
+        ({"Desk of": "select 1"}, "", "expected a name"),
+        ({"recption": "select 1"}, ROUTER, "config_role has no 'reception'"),
+        (
+            {"reception": "select 1"},
+            ROUTER + "config_api = {}\n",
+            "cache_sec skips require_role",
+        ),
+    ],
+)
+def test_a_fault_stops_the_start(tmp_path, database, config, router, words):
+    """It names a query that PostgreSQL or Atom cannot read, a role that is not
+    declared, a cache before a role."""
+    text = f"config_role = {config!r}\n"
+    if "cache" in words:
+        text += 'config_api = {"/desk": {"cache_sec": ["inmemory", 60]}}\n'
+        router = router.replace("config_api = {}\n", "")
+    dropped = {"config_desk": text}
+    if router:
+        dropped["router_desk"] = "from typing import Annotated\n" + router
+    done = subprocess.run(
+        [sys.executable, "main.py"],
+        cwd=copied(tmp_path, **dropped),
+        env=environment({"config_postgres_url": database, "config_port": "0"}),
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+    assert 0 != done.returncode
+    told = done.stdout + done.stderr
+    assert "config_role" in told or "/desk" in told
+    assert words in told, told
+    assert "Traceback" not in told
+
+
+@pytest.fixture(scope="module")
+def database(desk):
+    """The database of the server above."""
+    return desk.database
