@@ -210,10 +210,24 @@ async def preflight(app: "FastAPI") -> None:
         pass
 
 
+class Workers(Multiprocess):
+    """uvicorn's supervisor, which replaces a worker as soon as it has ended."""
+
+    def keep_subprocess_alive(self) -> None:
+        """Ping the workers, without a hand on their end of the pipe.
+
+        While the parent holds that end open, a worker killed before it has answered
+        is waited for, and not replaced, as long as one that does not answer.
+        """
+        for process in self.processes:
+            process.child_conn.close()
+        super().keep_subprocess_alive()
+
+
 def serve_workers(given: ServeConfig) -> int:
     """Run the workers. Return the exit code: not 0 when one could not start."""
     settings = _settings(f"{WORKER}:app", given)
-    workers = Multiprocess(settings, [settings.bind_socket()])
+    workers = Workers(settings, [settings.bind_socket()])
     workers.run()
     failed = any(process.exitcode == FAILED for process in workers.processes)
     return FAILED if failed else 0
