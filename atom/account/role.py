@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping
 from functools import lru_cache
 
 from atom.errors import ApiError, Forbidden, Unavailable
-from atom.postgres.condition import ME, Reader, UnreadableCondition, numbered
+from atom.postgres.condition import ME, Reader, numbered
 from atom.postgres.database import Database
 
 
@@ -23,14 +23,12 @@ class Roles:
     async def prepare(self) -> list[str]:
         """Return what PostgreSQL has against each role, by name."""
         problems = []
-        for name in self._reader.roles:
-            try:
-                await self._database.value(self._text((name,)), 0)
-            except UnreadableCondition as error:
-                problems.append(f"config_role[{name!r}]: {error}")
-            except ApiError as error:
-                cause = error.__cause__ or error
-                problems.append(f"config_role[{name!r}]: {cause}")
+        async with self._database.connection() as connection:
+            for name in self._reader.roles:
+                try:
+                    await connection.raw.prepare(self._text((name,)))
+                except Exception as error:  # of the text, or the database's words
+                    problems.append(f"config_role[{name!r}]: {error}")
         return problems
 
     async def require(self, user_id: int, names: Iterable[str]) -> None:
