@@ -33,7 +33,7 @@ class Family:
     # json, boolean, is; sorted, summed, ranked.
     traits: frozenset[str] = frozenset()
     sends_text: bool = False  # PostgreSQL parses the value, not the driver
-    text_is_json: Callable[[str], bool] = field(default=lambda _: False)
+    text_is_json: Callable[[str], bool] | None = None  # None: it never is
     limit: Callable[[str], Limit | None] = unlimited  # by the datatype with modifier
     # OpenAPI: the JSON Schema, formats by datatype, an example and one of a filter.
     schema: Mapping[str, Any] = field(default_factory=dict)

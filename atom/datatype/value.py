@@ -20,7 +20,8 @@ UNREADABLE = (ValueError, InvalidOperation, OverflowError, TypeError, RecursionE
 
 
 def _one(kind: Datatype, raw: Any, *, text: bool) -> Any:
-    if text and BY_NAME[kind.family].text_is_json(raw):
+    is_json = BY_NAME[kind.family].text_is_json if text else None
+    if is_json is not None and is_json(raw):
         raw = exact.read(raw.encode())
     return PARSERS[kind.family](kind.name, raw)
 

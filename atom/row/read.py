@@ -1,5 +1,6 @@
 """Reading rows: a query string in, JSON as PostgreSQL wrote it out."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, Self
@@ -7,7 +8,7 @@ from typing import Any, Self
 import orjson
 
 from atom.errors import ApiError, TimedOut, Unprocessable
-from atom.observe.request_context import note_read
+from atom.observe.request_context import TABLES_READ, note_read
 from atom.postgres.catalog import Catalog
 from atom.postgres.database import Database
 from atom.postgres.errors import UnlocatedValue
@@ -53,6 +54,11 @@ class Prepared:
     wants_count: bool = False
     has_cursor: bool = False
 
+    @property
+    def wants_more(self) -> bool:
+        """Whether fields next to the rows are asked for."""
+        return self.wants_next or self.wants_count
+
 
 async def read(database: Database, scope: RowScope, raw: bytes) -> Answer:
     """Read rows; `raw` is the query string, as it came.
@@ -63,37 +69,43 @@ async def read(database: Database, scope: RowScope, raw: bytes) -> Answer:
         ApiError: naming the parameter, column, operator or value that is wrong.
     """
     understand = _remembered if len(raw) <= REMEMBERED_MAX_BYTES else _prepare
-    prepared = understand(database.catalog, scope.rules, scope.tier, raw)
-    note_read(*prepared.read.tables)
-    statement, seconds = prepared.read.statement, scope.rules.read_seconds
-    values = statement.bound(scope.owner)
+    asked = understand(database.catalog, scope.rules, scope.tier, raw)
+    if (noted := TABLES_READ.get()) is not None:
+        noted.update(asked.read.tables)
+    text, values = asked.read.statement.text, asked.read.statement.bound(scope.owner)
     try:
-        if not (prepared.wants_next or prepared.wants_count):
-            body = await database.value(statement.text, *values, seconds=seconds)
-            return Answer(body.encode(), {})
-        row = await database.row(statement.text, *values, seconds=seconds)
-    except TimedOut as error:
-        error.hint = SLOW
-        raise
+        row = await database.row(text, *values, seconds=scope.rules.read_seconds)
     except ApiError as error:
-        raise await _explained(database, scope, raw, prepared, error) from error
-    assert row is not None
-    extra: dict[str, Any] = {}
-    if prepared.wants_next:
-        keys = row["next"]
-        extra["next_cursor"] = keys and cursor.encode(prepared.read.belongs, keys)
-    if prepared.wants_count:
-        extra["count"] = row["count"]
-        guess = prepared.read.estimate
-        if guess is not None and row["count"] > COUNTED_MAX:
-            extra["count"] = await _estimated(database, guess, seconds)
+        raise await _explained(database, scope, raw, asked, error) from error
+    assert row is not None  # one aggregate of all rows
+    extra = await _extra(database, scope, asked, row) if asked.wants_more else {}
     return Answer(row["body"].encode(), extra)
+
+
+async def _extra(
+    database: Database, scope: RowScope, asked: Prepared, row: Mapping[str, Any]
+) -> dict[str, Any]:
+    """Return the fields next to the rows: the cursor of the next page, the count."""
+    extra: dict[str, Any] = {}
+    if asked.wants_next:
+        keys = row["next"]
+        extra["next_cursor"] = keys and cursor.encode(asked.read.belongs, keys)
+    if asked.wants_count:
+        extra["count"] = row["count"]
+        guess = asked.read.estimate
+        if guess is not None and row["count"] > COUNTED_MAX:
+            seconds = scope.rules.read_seconds
+            extra["count"] = await _estimated(database, guess, seconds)
+    return extra
 
 
 async def _explained(
     database: Database, scope: RowScope, raw: bytes, prepared: Prepared, error: ApiError
 ) -> ApiError:
     """Name the part of a read that PostgreSQL refuses: a filter, the cursor, a sum."""
+    if isinstance(error, TimedOut):
+        error.hint = SLOW
+        return error
     if isinstance(error, UnlocatedValue):
         query, before = _parsed(raw, scope.rules), error.message
         view = scope.visible_columns(database.catalog, query.table)

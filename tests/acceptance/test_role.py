@@ -42,7 +42,9 @@ def desk(tmp_path_factory):
         router_desk="from typing import Annotated\n" + ROUTER,
     )
     with serve(code=code) as served:
-        yield opened(served)
+        running = opened(served)
+        yield running
+        running.http.close()
 
 
 def asked(api, path, who=None):

@@ -329,7 +329,8 @@ def _rows(plan: Select, taken: Iterator[str], value_checks: list[str]) -> str:
             f" t.{quote(OWNER)}) as {quote('creator_' + name)}"
         )
         names.append("creator_" + name)
-    for each, text in relation.render(plan.relations, "t", taken):
+    related = relation.render(plan.relations, "t", taken) if plan.relations else ()
+    for each, text in related:
         output += f", {text} as {quote(each.key)}"
         names.append(each.key)
     parts += [group.render(each, "t", taken, value_checks) for each in plan.conditions]
