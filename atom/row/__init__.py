@@ -1,6 +1,6 @@
 """Rows of any table: the verbs of the generic row routes.
 
-Begin with the function `read`: one row read, whole. Then read in this order; each module
+Begin with the function `read`: one row read, whole. Then in this order; each module
 needs only those above it:
 
     scope        which tables, rows and columns a caller reaches
