@@ -29,6 +29,7 @@ from atom.account.token import Decoder
 from atom.adapter.memory import MemoryCounter, MemoryStore
 from atom.adapter.redis import RedisCounter, RedisStore
 from atom.adapter.users import CachedUsers
+from atom.backoff import Backoff
 from atom.client import Client, Live, opened
 from atom.client.all import CLIENTS
 from atom.client.postgres import FEW, open_pool, opened_database
@@ -50,7 +51,7 @@ from atom.task import Tasks
 log = logging.getLogger(__name__)
 
 DRAIN_SECONDS = 10.0  # for tasks and batches that have begun
-WAIT_SECONDS = 0.5  # between two tries to reach a database that starts
+WAITS = (0.25, 1.0)  # seconds until a database is tried again: first, longest
 WRITE_SECONDS = 5.0  # for the request log, if the database is down at the end
 
 Result = TypeVar("Result")
@@ -178,6 +179,7 @@ async def require_database(
     import asyncpg
 
     deadline = time.monotonic() + wait
+    backoff = Backoff(*WAITS)
     while True:
         try:
             connection = await asyncpg.connect(url, timeout=seconds)
@@ -185,7 +187,7 @@ async def require_database(
             starting = (OSError, TimeoutError, asyncpg.CannotConnectNowError)
             if isinstance(error, starting) and time.monotonic() < deadline:
                 log.info("waiting for the database of %s", key)
-                await asyncio.sleep(WAIT_SECONDS)
+                await backoff.rest()
                 continue
             cause = str(error) or type(error).__name__
             text = f"{key}: the database does not answer: {cause}"

@@ -16,6 +16,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
 
+from atom.backoff import Backoff
 from atom.client.secret import without_secrets
 from atom.config.resolve import Key
 from atom.errors import ConfigError, Unavailable
@@ -25,7 +26,7 @@ log = logging.getLogger(__name__)
 Config = Mapping[str, Any]
 
 OPEN, PROBE, CLOSE = 10.0, 2.0, 5.0  # seconds each may take
-AGAIN = 5.0  # seconds between two tries to open what did not answer
+AGAIN = (1.0, 5.0)  # seconds until another try to open one: the first, the longest
 
 MISSING, SILENT = "client.missing", "client.silent"
 
@@ -93,13 +94,13 @@ async def opened(
     config: Config,
     *,
     on_open: Opened | None = None,
-    again: float = AGAIN,
+    again: tuple[float, float] = AGAIN,
 ) -> AsyncIterator[Live]:
     """Open every client that is switched on; close them in reverse, whatever happens.
 
     One that cannot be opened stays None, with a warning and an entry in `problems`.
-    One that did not answer is retried every `again` seconds; `on_open(name, handle)`
-    is called once it opens.
+    One that did not answer is retried, at most `again` seconds later; `on_open(name,
+    handle)` is called once it opens.
 
     Raises:
         ConfigError: when a required one cannot be opened.
@@ -192,10 +193,11 @@ async def _retry(
     config: Config,
     live: Live,
     on_open: Opened | None,
-    again: float,
+    again: tuple[float, float],
 ) -> None:
+    backoff = Backoff(*again)
     while any(problem.code == SILENT for problem in live.problems.values()):
-        await asyncio.sleep(again)
+        await backoff.rest()
         for client in clients:
             problem = live.problems.get(client.name)
             if problem is None or problem.code != SILENT:

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 from uuid import uuid4
 
+from atom.backoff import Backoff
 from atom.postgres.copying import Dropped, Target, Unreachable, copy_rows, live_target
 
 log = logging.getLogger(__name__)
@@ -29,7 +30,7 @@ COLUMNS = (
 ROWS_PER_COPY = 250  # bounds how long one COPY holds the event loop
 BREATH = 0.005  # seconds between two of them, for the requests that came meanwhile
 PAUSE = 0.25  # seconds between writes under load, so that batches grow
-BACKOFF = (0.25, 5.0)  # seconds until the next try: the first, the longest
+PAUSES = (0.25, 5.0)  # seconds until the next try: the first, the longest
 REPORT = 10.0  # seconds between two log lines about the same fault
 
 Row = tuple[Any, ...]
@@ -67,7 +68,7 @@ class PostgresJournal:
         self._batch_id = uuid4()
         self._enabled = True
         self._task: asyncio.Task[None] | None = None
-        self._pause = 0.0  # until the next try; 0: the last one went well
+        self._backoff = Backoff(*PAUSES)
         self._lost = 0  # rows dropped and not yet reported
         self._lost_reported = -REPORT
         self._reasons: set[str] = set()
@@ -126,7 +127,7 @@ class PostgresJournal:
             left = len(self._rows)  # rows that arrive meanwhile wait for the next batch
             while left > 0 or self._batch_rows:
                 left -= await self._write(min(left, ROWS_PER_COPY))
-                if self._pause:
+                if self._backoff.seconds:
                     break
                 if left > 0 and not self._closing.is_set():
                     await asyncio.sleep(BREATH)
@@ -137,10 +138,10 @@ class PostgresJournal:
     async def _rest(self) -> None:
         """Wait for a full batch or the timer; after a write, at least for the pause."""
         if self._closing.is_set():
-            await asyncio.sleep(min(self._pause, PAUSE))
+            await asyncio.sleep(min(self._backoff.seconds, PAUSE))
             return
-        await _within(self._closing.wait(), self._pause or PAUSE)
-        if not self._pause:
+        await _within(self._closing.wait(), self._backoff.seconds or PAUSE)
+        if not self._backoff.seconds:
             await _within(self._wake.wait(), self._seconds - PAUSE)
 
     async def _write(self, count: int) -> int:
@@ -185,16 +186,15 @@ class PostgresJournal:
         return tuple(at for at, name in enumerate(self._columns) if name in live)
 
     def _failed(self, error: Unreachable) -> None:
-        if not self._pause:
+        if not self._backoff.seconds:
             log.warning("%s cannot be written (%s); rows are kept", TABLE, error)
         if error.schema:
             self._target = None
-        first, longest = BACKOFF
-        self._pause = min(self._pause * 2 or first, longest)
+        self._backoff.failed()
 
     def _healed(self) -> None:
-        if self._pause:
-            self._pause = 0.0
+        if self._backoff.seconds:
+            self._backoff.succeeded()
             log.info("%s is written again", TABLE)
             self._report_lost(now=True)
 

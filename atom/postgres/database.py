@@ -8,13 +8,18 @@ from contextvars import ContextVar
 from functools import partial
 from typing import Any
 
-from atom.errors import ApiError
+from atom.backoff import Backoff
+from atom.errors import ApiError, Unavailable
 from atom.postgres.catalog import Catalog
 from atom.postgres.errors import Wordings, exhausted, translate, unavailable
 from atom.postgres.lease import Leases, is_open
 from atom.postgres.transaction import Transaction, Unit, waits_for
 
 log = logging.getLogger(__name__)
+
+# Whether this work has no caller, so that it waits for a connection without limit.
+UNHURRIED: ContextVar[bool] = ContextVar("unhurried", default=False)
+PAUSES = (0.1, 5.0)  # seconds until it asks for one again: the first, the longest
 
 PROCESS = "select pg_backend_pid()"
 # Connections that run a single statement of Atom. Known by their
@@ -189,6 +194,17 @@ class Database:
         return self._leases.take() or await self._acquire()
 
     async def _acquire(self) -> Any:
+        if not UNHURRIED.get():
+            return await self._acquire_in_time()
+        backoff = Backoff(*PAUSES)
+        while True:
+            try:
+                return await self._acquire_in_time()
+            except Unavailable as error:
+                log.info("waiting for a connection: %s", error)
+            await backoff.rest()
+
+    async def _acquire_in_time(self) -> Any:
         self._waiting += 1
         try:
             async with asyncio.timeout(self.acquire_seconds):

@@ -13,6 +13,8 @@ from typing import Any
 
 import orjson
 
+from atom.backoff import Backoff
+
 log = logging.getLogger(__name__)
 
 CHANNEL = "atom"
@@ -77,8 +79,8 @@ class Bus:
     async def start(self) -> None:
         """Connect, and keep connecting until `close`; a failure now is not raised."""
         self._loop = asyncio.get_running_loop()
-        pause = 0.0 if await self._connect() else PAUSES[0]
-        self._spawn(self._run(pause))
+        await self._connect()
+        self._spawn(self._run())
 
     async def close(self) -> None:
         """Send what is waiting and disconnect."""
@@ -196,23 +198,21 @@ class Bus:
 
         return set_gone
 
-    async def _run(self, pause: float) -> None:
-        first, longest = PAUSES
-        if pause:
+    async def _run(self) -> None:
+        backoff = Backoff(*PAUSES)
+        if not self.connected:
             log.warning("bus: the database does not answer; nothing is cached")
         while True:
             while not self.connected:
-                await asyncio.sleep(pause)
-                if not await self._connect():
-                    pause = min(pause * 2, longest)
-                    continue
-                log.info("bus: connected")
+                await backoff.rest()
+                if await self._connect():
+                    log.info("bus: connected")
+            backoff.succeeded()
             await self._watch()
             connection, self._connection = self._connection, None
             log.warning("bus: connection lost; nothing is cached until it is back")
             self._call(self.lost)
             connection.terminate()
-            pause = first
 
     async def _watch(self) -> None:
         """Return when the connection is gone, or gives no sign of life."""

@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager
 from itertools import groupby
 from typing import Any
 
+from atom.backoff import Backoff
 from atom.errors import Conflict, Unavailable
 from atom.postgres.errors import translate
 from atom.schema import introspect, migration
@@ -24,7 +25,7 @@ POLL_SECONDS = 0.1
 POLLS = 9_000
 # A change that cannot have its lock at once lets others pass and comes again.
 ATTEMPTS = 20
-REST_SECONDS = 3.0  # at most, between two attempts
+RESTS = (0.2, 4.0)  # seconds between two attempts: the first, the longest
 # What a request may lose at a time by waiting behind a change that waits itself.
 WAIT = "1s"
 # Longer than any change takes: the pool's own limit is meant for requests.
@@ -190,6 +191,7 @@ async def _run(raw: Any, group: list[Step]) -> list[str]:
     import asyncpg
 
     at = [group[0]]
+    backoff = Backoff(*RESTS)
     for attempt in range(1, ATTEMPTS + 1):
         try:
             await _execute(raw, group, at)
@@ -200,7 +202,7 @@ async def _run(raw: Any, group: list[Step]) -> list[str]:
             if step.kind == "index" and not step.transactional:
                 await _clear(raw, step)
             if error.sqlstate in BUSY and attempt < ATTEMPTS:
-                await asyncio.sleep(min(0.1 * 2**attempt, REST_SECONDS))
+                await backoff.rest()
                 continue
             log.warning("%s %s failed: %s", step.kind, step.name or step.table, error)
             if step.kind in PATIENT and len(group) == 1:

@@ -162,6 +162,27 @@ class TestPostgres:
         time.sleep(1)
         assert len(reader.codes) == logged()
 
+    def test_work_in_the_background_waits_for_the_database(self, api, workers):
+        """What was acknowledged while the database was away is done once it is back."""
+        os.kill(postmaster(api), signal.SIGKILL)
+        read = "/public/object-read?table=test"
+        for hand in workers:
+            eventually(lambda h=hand: h.ask(read).status_code == 503, 60)
+        for number in range(20):
+            answer = workers[number % WORKERS].ask(
+                "/public/object-create?table=test&is_background=1",
+                method="POST",
+                json={"title": f"away {number}"},
+            )
+            assert "added in background" == answer.json()["message"]
+
+        def rows():
+            text = "select count(*) n from test where title like 'away %'"
+            return api.sql(text)[0]["n"]
+
+        eventually(lambda: {h.ask(read).status_code for h in workers} == {200}, 60)
+        eventually(lambda: rows() == 20, 60)
+
     def test_everything_works_again(self, api, workers):
         """After the deaths: reset, revocation and caches, on every worker."""
         answers = at_once(20, lambda _: api.call("GET", "/root/reset-global", "root"))

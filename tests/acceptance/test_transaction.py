@@ -1,6 +1,7 @@
 """One transaction for everything inside it, over HTTP, through a stranger's router."""
 
 import json
+import time
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -429,6 +430,23 @@ class TestDriverErrors:
         assert 503 == answers[-1].status_code
         assert "pool.exhausted" == answers[-1].json()["code"]
         assert "connections" in answers[-1].json()["message"]
+
+
+def test_work_in_the_background_waits_for_a_connection(api):
+    """It was acknowledged, and nobody waits for it: no 503 in log_api."""
+    slow = {"sql": "select pg_sleep(8)"}
+    with ThreadPoolExecutor(3) as pool:
+        busy = [pool.submit(api.call, "POST", "/own", json=slow) for _ in range(3)]
+        time.sleep(0.5)
+        answer = api.call("POST", "/two/behind?is_background=1")
+        assert "added in background" == answer.json()["message"]
+        assert [200] * 3 == [each.result().status_code for each in busy]
+    deadline = time.monotonic() + 30
+    while not count(api, "behind"):
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+
+    assert 1 == count(api, "behind")
 
 
 def test_jsonb_is_an_object(api):

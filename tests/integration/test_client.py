@@ -314,7 +314,7 @@ async def test_redis_that_comes_late_is_taken_up(caplog):
     config = {**DEFAULTS, "config_redis_url": f"redis://127.0.0.1:{port}/0"}
     came = asyncio.Event()
     async with opened(
-        CLIENTS, config, on_open=lambda *_: came.set(), again=0.05
+        CLIENTS, config, on_open=lambda *_: came.set(), again=(0.05, 0.05)
     ) as live:
         assert live["client_redis"] is None
         assert "client.silent" == live.problems["client_redis"].code

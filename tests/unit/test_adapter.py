@@ -7,7 +7,7 @@ from atom.adapter import Patience
 
 def test_one_caller_in_each_pause_tries(clock):
     """The others are spared the wait for a dead server."""
-    patience = Patience("Redis", "nothing is cached", pause=1.0, clock=clock)
+    patience = Patience("Redis", "nothing is cached", clock=clock)
     assert patience.may_ask()
     patience.failed(OSError())
 

@@ -166,7 +166,9 @@ async def test_late_service_is_taken_up(service, caplog):
         if name == "c":
             arrived.set()
 
-    async with opened(clients, {"url": URL}, on_open=on_open, again=0.01) as live:
+    async with opened(
+        clients, {"url": URL}, on_open=on_open, again=(0.01, 0.01)
+    ) as live:
         await asyncio.sleep(0.05)
         assert [] == came
         assert "client.silent" == live.problems["c"].code

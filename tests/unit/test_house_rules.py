@@ -52,7 +52,7 @@ LISTED = [
 ]
 OUTSIDE = {"asyncio", "httpx2", "os", "random", "socket", "subprocess", "time"}
 LAYERS = (
-    {"error_code", "errors", "malloc", "port", "reply", "task"},
+    {"backoff", "error_code", "errors", "malloc", "port", "reply", "task"},
     {"client", "config", "datatype", "observe", "own", "postgres", "schema"},
     {
         *("account", "adapter", "http", "message", "openapi", "row"),

@@ -11,6 +11,7 @@ from atom.http.exchange import Exchange
 from atom.http.policy import Key, flag
 from atom.http.step import Proceed, Step
 from atom.observe.request_context import REQUEST_ID
+from atom.postgres.database import UNHURRIED
 from atom.reply import success
 
 IS_BACKGROUND: Key[bool | None] = Key(
@@ -97,6 +98,7 @@ async def _finish(exchange: Exchange, proceed: Proceed) -> None:
     """Do the work; its result or its error goes to log_api."""
     exchange.captured = bytearray()
     token = REQUEST_ID.set(exchange.request_id)
+    unhurried = UNHURRIED.set(True)
     try:
         await proceed(exchange)
     except ApiError as error:
@@ -110,6 +112,7 @@ async def _finish(exchange: Exchange, proceed: Proceed) -> None:
         answer = bytes(exchange.captured or b"").decode(errors="replace")
         exchange.description = answer[:RESULT_MAX]
     finally:
+        UNHURRIED.reset(unhurried)
         REQUEST_ID.reset(token)
         if exchange.after is not None:
             exchange.after(exchange)
