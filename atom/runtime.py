@@ -333,7 +333,7 @@ async def connected(
         journal.start()
         await bus.start()
         if not bus.is_receiving:
-            raise pooler.no_notifications()
+            raise ConfigError([pooler.DEAF])
         yield ports
 
 

@@ -1,8 +1,8 @@
 """What the database knows of a user, whatever of its columns and tables exist."""
 
-from typing import Any
-
 from atom.port import UserState
+from atom.postgres.catalog import Catalog
+from atom.postgres.database import Database
 
 # A column that users lacks is found in `absent` instead: the name inside is looked up
 # in the nearest query first (PostgreSQL manual, 7.2.1.5, LATERAL Subqueries).
@@ -56,10 +56,10 @@ class UserSource:
     `seconds` is the lifetime of a token: a session revoked longer ago has none left.
     """
 
-    def __init__(self, database: Any, *, seconds: float) -> None:
+    def __init__(self, database: Database, *, seconds: float) -> None:
         self._database = database
         self._seconds = float(seconds)
-        self._catalog: Any = None
+        self._catalog: Catalog | None = None
         self._sessions = False  # whether schema atom was seen with this catalog
 
     async def read(self, user_id: int) -> UserState | None:

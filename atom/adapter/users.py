@@ -7,6 +7,7 @@ from typing import Any
 
 from atom.adapter.postgres import UserSource
 from atom.port import UserState
+from atom.postgres.database import Database
 
 
 class Seen(Mapping[int, Any]):
@@ -49,7 +50,9 @@ class CachedUsers:
     joined by a call that came after it.
     """
 
-    def __init__(self, database: Any, limit: int, *, seconds: float = 86_400) -> None:
+    def __init__(
+        self, database: Database, limit: int, *, seconds: float = 86_400
+    ) -> None:
         self._source = UserSource(database, seconds=seconds)
         self._limit = max(1, limit)
         self._known: OrderedDict[int, UserState | None] = OrderedDict()

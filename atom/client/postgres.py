@@ -9,6 +9,7 @@ import orjson
 from atom.client import Client, Config, Live
 from atom.postgres import pooler
 from atom.postgres.database import Database, reset, reset_pooled
+from atom.postgres.driver import RawPool
 from atom.postgres.errors import wordings
 from atom.postgres.named import Named, Pooled
 from atom.reply import dump
@@ -28,7 +29,7 @@ def server_settings(config: Config) -> dict[str, str]:
     return always | {"jit": "off"} | pooler.limits(config)
 
 
-async def open_pool(url: str, config: Config, key: str = pooler.URL) -> Any:
+async def open_pool(url: str, config: Config, key: str = pooler.URL) -> RawPool:
     """Open a pool and prove that the server answers, as config relies on it to.
 
     A role called atom would find Atom's own schema before public.
@@ -58,7 +59,7 @@ async def _take_objects_for_jsonb(connection: Any) -> None:
 
 async def _open_as(
     url: str, config: Config, settings: dict[str, str], key: str
-) -> tuple[Any, str]:
+) -> tuple[RawPool, str]:
     from asyncpg import PostgresError, connect, create_pool
 
     each = {
@@ -89,12 +90,12 @@ async def _open_as(
         raise
 
 
-def opened_database(config: Config, pool: Any) -> Database:
+def opened_database(config: Config, pool: RawPool) -> Database:
     """Return the database of a pool, with the limits and the wordings of config."""
     return Database(
         pool,
         acquire_seconds=float(config.get("config_postgres_acquire_timeout_sec") or 5.0),
-        local=pooler.local(config),
+        local=pooler.limits(config) if pooler.is_pooled(config) else {},
         wordings=wordings(config.get("config_error") or {}, []),
     )
 

@@ -139,7 +139,7 @@ async def require_direct_connection(url: str, seconds: float) -> None:
     await require_database(url, seconds)
     connect = partial(asyncpg.connect, url, timeout=seconds, statement_cache_size=0)
     if not await pooler.keeps_sessions(connect):
-        raise pooler.no_session()
+        raise ConfigError([pooler.SHARED])
 
 
 def end_with_parent() -> None:

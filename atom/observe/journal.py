@@ -10,6 +10,7 @@ from uuid import uuid4
 
 from atom.backoff import Backoff
 from atom.postgres.copying import Dropped, Target, Unreachable, copy_rows, live_target
+from atom.postgres.driver import RawPool
 
 log = logging.getLogger(__name__)
 
@@ -45,7 +46,7 @@ class PostgresJournal:
 
     def __init__(
         self,
-        pool: Any,
+        pool: RawPool,
         columns: Sequence[str],
         *,
         batch: int,

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
+from atom.postgres.driver import Raw, RawPool
+
 log = logging.getLogger(__name__)
 
 TEXT_MAX = 10_000  # characters of one value
@@ -76,7 +78,7 @@ class Target:
     has_batches: bool
 
 
-async def live_target(pool: Any, table: str) -> Target:
+async def live_target(pool: RawPool, table: str) -> Target:
     """Return what a table of schema public takes; no columns when it is missing.
 
     Raises:
@@ -84,14 +86,14 @@ async def live_target(pool: Any, table: str) -> Target:
     """
     try:
         async with pool.acquire(timeout=ACQUIRE) as connection:
-            found = await connection.fetchrow(LIVE, table, timeout=ACQUIRE)
+            (found,) = await connection.fetch(LIVE, table, timeout=ACQUIRE)
     except Exception as error:
         raise Unreachable(error) from error
     return Target(tuple(found["columns"]), found["has_batches"])
 
 
 async def copy_rows(
-    pool: Any,
+    pool: RawPool,
     table: str,
     columns: Sequence[str],
     picked: Sequence[int],
@@ -126,7 +128,7 @@ async def copy_rows(
 
 
 async def _copy(
-    connection: Any, table: str, columns: Sequence[str], rows: list[Row]
+    connection: Raw, table: str, columns: Sequence[str], rows: list[Row]
 ) -> None:
     await connection.copy_records_to_table(
         table, schema_name="public", columns=columns, records=rows
@@ -134,7 +136,7 @@ async def _copy(
 
 
 async def _halve(
-    connection: Any,
+    connection: Raw,
     table: str,
     columns: Sequence[str],
     rows: list[Row],

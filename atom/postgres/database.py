@@ -11,6 +11,7 @@ from typing import Any
 from atom.backoff import Backoff
 from atom.errors import ApiError, Unavailable
 from atom.postgres.catalog import Catalog
+from atom.postgres.driver import Raw, RawPool, Record
 from atom.postgres.errors import Wordings, exhausted, translate, unavailable
 from atom.postgres.lease import Leases, is_open
 from atom.postgres.transaction import Transaction, Unit, waits_for
@@ -27,7 +28,7 @@ PROCESS = "select pg_backend_pid()"
 _lent: set[int] = set()
 
 
-async def reset(connection: Any) -> None:
+async def reset(connection: Raw) -> None:
     """Clean a connection on its way back to the pool (`create_pool(reset=…)`).
 
     One that was lent for a single statement of Atom has nothing to clean; that
@@ -40,7 +41,7 @@ async def reset(connection: Any) -> None:
         await connection.execute(query)
 
 
-async def reset_pooled(connection: Any) -> None:
+async def reset_pooled(connection: Raw) -> None:
     """Clean a connection that may lead to a pooler in transaction mode.
 
     There no session is ours to clean. But a statement that was prepared and never run,
@@ -70,7 +71,7 @@ class Connection:
 
     __slots__ = ("_database", "raw")
 
-    def __init__(self, database: "Database", raw: Any) -> None:
+    def __init__(self, database: "Database", raw: Raw) -> None:
         self._database = database
         self.raw = raw
 
@@ -87,14 +88,14 @@ class Connection:
         """Return the first column of the first row, or None."""
         return await self._call("fetchval", text, values)
 
-    async def row(self, text: str, *values: Any) -> Mapping[str, Any] | None:
+    async def row(self, text: str, *values: Any) -> Record | None:
         """Return the first row, or None."""
-        found: Mapping[str, Any] | None = await self._call("fetchrow", text, values)
+        found: Record | None = await self._call("fetchrow", text, values)
         return found
 
-    async def rows(self, text: str, *values: Any) -> list[Mapping[str, Any]]:
+    async def rows(self, text: str, *values: Any) -> list[Record]:
         """Return every row."""
-        found: list[Mapping[str, Any]] = await self._call("fetch", text, values)
+        found: list[Record] = await self._call("fetch", text, values)
         return found
 
     async def run(self, text: str, *values: Any) -> int:
@@ -123,7 +124,7 @@ class Database:
 
     def __init__(
         self,
-        pool: Any,
+        pool: RawPool,
         *,
         acquire_seconds: float = 5.0,
         local: Mapping[str, str] | None = None,
@@ -175,17 +176,17 @@ class Database:
         """Return the ApiError of a driver's error, in the words of config_error."""
         return translate(error, self.wordings, own=own)
 
-    def interrupted(self, raw: Any) -> None:
+    def interrupted(self, raw: Raw) -> None:
         """Note that a statement on a connection did not come to its end."""
         if (unit := self.current()) is not None and unit.raw is raw:
             unit.may_have_failed = True
 
-    def failed(self, raw: Any, error: Exception, *, own: bool = False) -> ApiError:
+    def failed(self, raw: Raw, error: Exception, *, own: bool = False) -> ApiError:
         """Note that a statement failed on a connection; return the error to raise."""
         self.interrupted(raw)
         return self.translate(error, own=own)
 
-    async def acquire(self) -> Any:
+    async def acquire(self) -> Raw:
         """Take a connection out of the pool.
 
         Raises:
@@ -193,7 +194,7 @@ class Database:
         """
         return self._leases.take() or await self._acquire()
 
-    async def _acquire(self) -> Any:
+    async def _acquire(self) -> Raw:
         if not UNHURRIED.get():
             return await self._acquire_in_time()
         backoff = Backoff(*PAUSES)
@@ -204,7 +205,7 @@ class Database:
                 log.info("waiting for a connection: %s", error)
             await backoff.rest()
 
-    async def _acquire_in_time(self) -> Any:
+    async def _acquire_in_time(self) -> Raw:
         self._waiting += 1
         try:
             async with asyncio.timeout(self.acquire_seconds):
@@ -222,7 +223,7 @@ class Database:
             return exhausted(self.pool.get_max_size(), self.acquire_seconds)
         return unavailable()
 
-    async def release(self, raw: Any) -> None:
+    async def release(self, raw: Raw) -> None:
         """Return a connection to the pool, which cleans it."""
         try:
             await self.pool.release(raw)
@@ -230,18 +231,18 @@ class Database:
             # asyncpg has closed it already; its statements are done or have raised.
             log.warning("a connection could not be cleaned", exc_info=True)
 
-    async def _give_back(self, raw: Any) -> None:
+    async def _give_back(self, raw: Raw) -> None:
         """Release a connection that ran only single statements of Atom."""
         mark = id(raw.get_settings()) if is_open(raw) else 0
         _lent.add(mark)
         await self.release(raw)
         _lent.discard(mark)
 
-    async def _give_up(self, raw: Any) -> None:
+    async def _give_up(self, raw: Raw) -> None:
         """Release a connection after a failed statement, perhaps one never run."""
         await (self.release(raw) if self.local else self._give_back(raw))
 
-    def _give_back_soon(self, raw: Any) -> None:
+    def _give_back_soon(self, raw: Raw) -> None:
         task = asyncio.create_task(self._give_back(raw))
         self._returning.add(task)
         task.add_done_callback(self._returning.discard)
@@ -266,7 +267,7 @@ class Database:
 
     async def _inside(
         self,
-        raw: Any,
+        raw: Raw,
         verb: str,
         text: str,
         values: tuple[Any, ...],
@@ -288,16 +289,14 @@ class Database:
 
     async def row(
         self, text: str, *values: Any, seconds: float | None = None
-    ) -> Mapping[str, Any] | None:
+    ) -> Record | None:
         """Return the first row, or None; `seconds` as for `value`."""
-        found: Mapping[str, Any] | None = await self._once(
-            "fetchrow", text, values, seconds
-        )
+        found: Record | None = await self._once("fetchrow", text, values, seconds)
         return found
 
-    async def rows(self, text: str, *values: Any) -> list[Mapping[str, Any]]:
+    async def rows(self, text: str, *values: Any) -> list[Record]:
         """Return every row."""
-        found: list[Mapping[str, Any]] = await self._once("fetch", text, values, None)
+        found: list[Record] = await self._once("fetch", text, values, None)
         return found
 
     async def run(self, text: str, *values: Any) -> int:
@@ -305,7 +304,7 @@ class Database:
         return affected(await self._once("execute", text, values, None))
 
     @asynccontextmanager
-    async def lent(self, *, separate: bool = False) -> AsyncIterator[Any]:
+    async def lent(self, *, separate: bool = False) -> AsyncIterator[Raw]:
         """Lend asyncpg's connection: of the transaction around, else of the pool.
 
         `separate` takes one of the pool in any case: for what no transaction may hold.

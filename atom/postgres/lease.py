@@ -7,12 +7,13 @@ most half of the pool is ever kept, so that whoever uses the pool itself finds t
 """
 
 from collections.abc import Callable
-from typing import Any
+
+from atom.postgres.driver import Raw, RawPool
 
 IDLE_SECONDS = 0.02
 
 
-def is_open(connection: Any) -> bool:
+def is_open(connection: Raw) -> bool:
     """Whether a connection can be used; a lost one is back in the pool."""
     try:
         return not connection.is_closed()
@@ -29,18 +30,18 @@ class Leases:
 
     def __init__(
         self,
-        pool: Any,
-        give_back: Callable[[Any], None],
-        later: Callable[[float, Callable[[], None]], Any],
+        pool: RawPool,
+        give_back: Callable[[Raw], None],
+        later: Callable[[float, Callable[[], None]], None],
     ) -> None:
         self._pool = pool
         self._give_back = give_back
         self._later = later
-        self._idle: list[Any] = []
+        self._idle: list[Raw] = []
         self._unused = 0  # how many were not needed since the last look
         self._looking = False
 
-    def take(self) -> Any:
+    def take(self) -> Raw | None:
         """Return a connection that is open, or None."""
         while self._idle:
             connection = self._idle.pop()
@@ -50,7 +51,7 @@ class Leases:
             self._give_back(connection)
         return None
 
-    def keep(self, connection: Any) -> bool:
+    def keep(self, connection: Raw) -> bool:
         """Keep a connection for the next statement, if there is room."""
         if len(self._idle) >= self._pool.get_max_size() // 2:
             return False

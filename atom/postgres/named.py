@@ -7,6 +7,7 @@ from functools import lru_cache
 from typing import Any
 
 from atom.postgres.database import Database
+from atom.postgres.driver import Raw, Record
 from atom.postgres.transaction import Transaction
 
 Values = Mapping[str, Any] | None
@@ -86,7 +87,7 @@ class Row(Mapping[str, Any]):
 
     __slots__ = ("_record",)
 
-    def __init__(self, record: Any) -> None:
+    def __init__(self, record: Record) -> None:
         self._record = record
 
     def __getitem__(self, key: Any) -> Any:
@@ -116,7 +117,7 @@ class Own:
         self.pool = database.pool
 
     @asynccontextmanager
-    async def lent(self) -> AsyncIterator[Any]:
+    async def lent(self) -> AsyncIterator[Raw]:
         """Lend asyncpg's connection; what it raises leaves as an ApiError."""
         async with self.database.lent() as raw:
             try:

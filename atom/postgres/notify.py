@@ -8,12 +8,13 @@ received a test notification sent through the pool, by `speak`.
 import asyncio
 import logging
 import secrets
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine, Iterable
 from typing import Any
 
 import orjson
 
 from atom.backoff import Backoff
+from atom.postgres.driver import Raw
 
 log = logging.getLogger(__name__)
 
@@ -57,7 +58,7 @@ class Bus:
         self._listeners: dict[str, list[Listener]] = {}
         self.lost: list[Callable[[], Any]] = []
         self.regained: list[Callable[[], Any]] = []
-        self._connection: Any = None
+        self._connection: Raw | None = None
         self._gone = asyncio.Event()
         self._sending = asyncio.Lock()
         self._noted: dict[Item, None] = {}  # in the order they were noted
@@ -125,7 +126,7 @@ class Bus:
     async def _flush(self) -> None:
         async with self._sending:
             items, self._noted = self._noted, {}
-            if not items or (self.connected and await self._send(items)):
+            if not items or await self._send(items):
                 return
         # No other worker gets it now, but this one must not miss its own writes.
         for topic, value in items:
@@ -135,6 +136,8 @@ class Bus:
             self._unsent = dict.fromkeys((topic, "") for topic, _ in self._unsent)
 
     async def _send(self, items: dict[Item, None]) -> bool:
+        if self._connection is None:
+            return False
         texts = [payload(item) for item in items]
         try:
             await self._connection.execute(NOTIFY, texts, timeout=ANSWER)
@@ -158,7 +161,8 @@ class Bus:
         except Exception as error:
             log.debug("bus: cannot connect (%s)", type(error).__name__)
             return False
-        connection.add_termination_listener(self._terminated(self._gone))
+        gone = self._gone
+        connection.add_termination_listener(lambda _: gone.set())
         try:
             await connection.add_listener(CHANNEL, self._heard)
             self.is_receiving = await self._hears()
@@ -171,7 +175,7 @@ class Bus:
             await _hang_up(connection, "unlisten *")  # a pooler's is soon another's
             return False
         self._connection = connection
-        self._call(self.regained)
+        self._call("callback", self.regained)
         if self._unsent:
             self._noted, self._unsent = {**self._unsent, **self._noted}, {}
             self._spawn(self._flush())
@@ -191,46 +195,41 @@ class Bus:
                 return True
         return False
 
-    @staticmethod
-    def _terminated(gone: asyncio.Event) -> Callable[[Any], None]:
-        def set_gone(connection: Any) -> None:
-            gone.set()
-
-        return set_gone
-
     async def _run(self) -> None:
         backoff = Backoff(*PAUSES)
         if not self.connected:
             log.warning("bus: the database does not answer; nothing is cached")
         while True:
-            while not self.connected:
+            if (connection := self._connection) is None:
                 await backoff.rest()
                 if await self._connect():
                     log.info("bus: connected")
+                continue
             backoff.succeeded()
-            await self._watch()
-            connection, self._connection = self._connection, None
+            while await self._is_alive(connection):
+                pass
+            self._connection = None
             log.warning("bus: connection lost; nothing is cached until it is back")
-            self._call(self.lost)
+            self._call("callback", self.lost)
             connection.terminate()
 
-    async def _watch(self) -> None:
-        """Return when the connection is gone, or gives no sign of life."""
-        while True:
+    async def _is_alive(self, connection: Raw) -> bool:
+        """Wait a while for the end of the connection; then ask for a sign of life."""
+        try:
+            async with asyncio.timeout(ALIVE):
+                await self._gone.wait()
+            return False
+        except TimeoutError:
+            pass  # no news: ask
+        async with self._sending:
             try:
-                async with asyncio.timeout(ALIVE):
-                    await self._gone.wait()
-                return
-            except TimeoutError:
-                pass  # no news: ask
-            async with self._sending:
-                try:
-                    await self._connection.execute("select 1", timeout=ANSWER)
-                except Exception as error:
-                    log.warning("bus: no sign of life (%s)", type(error).__name__)
-                    return
+                await connection.execute("select 1", timeout=ANSWER)
+            except Exception as error:
+                log.warning("bus: no sign of life (%s)", type(error).__name__)
+                return False
+        return True
 
-    def _heard(self, connection: Any, pid: int, channel: str, text: str) -> None:
+    def _heard(self, connection: Raw, pid: int, channel: str, text: str) -> None:
         try:
             item = orjson.loads(text)
             topic, value = item["topic"], item["value"]
@@ -243,26 +242,21 @@ class Bus:
         self._deliver(str(topic), str(value))
 
     def _deliver(self, topic: str, value: str) -> None:
-        for listener in self._listeners.get(topic, ()):
+        self._call(f"listener of {topic}", self._listeners.get(topic, ()), value)
+
+    def _call(
+        self, what: str, calls: Iterable[Callable[..., Any]], *values: str
+    ) -> None:
+        for call in calls:
             try:
-                result = listener(value)
+                result = call(*values)
             except Exception:
-                log.exception("bus: listener of %s failed", topic)
+                log.exception("bus: %s failed", what)
                 continue
             if asyncio.iscoroutine(result):
                 self._spawn(result)
 
-    def _call(self, callbacks: list[Callable[[], Any]]) -> None:
-        for callback in callbacks:
-            try:
-                result = callback()
-            except Exception:
-                log.exception("bus: callback failed")
-                continue
-            if asyncio.iscoroutine(result):
-                self._spawn(result)
-
-    def _spawn(self, work: Any) -> None:
+    def _spawn(self, work: Coroutine[Any, Any, Any]) -> None:
         if self._closed:
             work.close()
             return
@@ -288,7 +282,7 @@ def payload(item: Item) -> str:
     return text.decode()
 
 
-async def _hang_up(connection: Any, last: str = "") -> None:
+async def _hang_up(connection: Raw, last: str = "") -> None:
     try:
         if last:
             await connection.execute(last, timeout=1)

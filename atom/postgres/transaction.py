@@ -13,6 +13,8 @@ from collections.abc import Callable, Coroutine, Generator, Mapping
 from functools import partial
 from typing import TYPE_CHECKING, Any, Self
 
+from atom.postgres.driver import Raw, RawTransaction
+
 if TYPE_CHECKING:
     from atom.postgres.database import Database
 
@@ -22,7 +24,9 @@ LIMITS = """
 select set_config(name, value, true)
 from unnest($1::text[], $2::text[]) as setting (name, value)
 """
-CURRENT = "select current_setting(name) from unnest($1::text[]) as setting (name)"
+CURRENT = """
+select current_setting(name) as value from unnest($1::text[]) as setting (name)
+"""
 READ_ONLY = "transaction_read_only"  # PostgreSQL restores it after a savepoint itself
 PROBE = "select 1"
 RELEASE = getattr(asyncio.tasks, "_release_waiter", None)  # called when a wait_for ends
@@ -35,7 +39,7 @@ class Unit:
 
     __slots__ = ("after", "is_open", "may_have_failed", "raw", "task")
 
-    def __init__(self, raw: Any) -> None:
+    def __init__(self, raw: Raw) -> None:
         self.raw = raw
         self.task = asyncio.current_task()
         self.after: list[list[After]] = []  # one list for each savepoint inside
@@ -57,7 +61,7 @@ class Transaction:
         self._options = options
         self._limits = dict(limits)
         self._unit: Unit | None = None
-        self._inner: Any = None
+        self._inner: RawTransaction
         self._before: dict[str, str] = {}  # the limits around a savepoint
         self.is_outermost = False
 
@@ -78,7 +82,7 @@ class Transaction:
     async def __aenter__(self) -> Self:
         return await self.start()
 
-    async def __aexit__(self, kind: Any, error: Any, trace: Any) -> None:
+    async def __aexit__(self, kind: type | None, *_: object) -> None:
         if kind is None:
             return await self.commit()
         try:
@@ -117,7 +121,7 @@ class Transaction:
             self._database.bind(unit)
         return self
 
-    def _begin(self, unit: Unit) -> Any:
+    def _begin(self, unit: Unit) -> RawTransaction:
         if self.is_outermost:
             self._limits = {**self._database.local, **self._limits}
             return unit.raw.transaction(**self._options)
@@ -133,7 +137,7 @@ class Transaction:
         if not self.is_outermost:
             kept = [name for name in names if name != READ_ONLY]
             now = await unit.raw.fetch(CURRENT, kept) if kept else []
-            self._before = {n: row[0] for n, row in zip(kept, now, strict=True)}
+            self._before = {n: row["value"] for n, row in zip(kept, now, strict=True)}
         await unit.raw.fetch(LIMITS, names, list(self._limits.values()))
 
     async def commit(self) -> None:
