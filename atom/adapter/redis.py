@@ -1,43 +1,161 @@
-"""Counter and Store on Redis, shared by every worker. Without it they step aside."""
+"""Counter and Store on Redis, shared by every worker. Without it they step aside.
 
+Redis is asked by Lua scripts, each done wholly or not at all.
+"""
+
+import asyncio
 import logging
 import time
 from collections.abc import Callable, Iterable
+from hashlib import sha1
 from math import ceil
 from secrets import token_hex
 from typing import Any
 
 from atom.adapter import Patience
 from atom.adapter.memory import MemoryCounter
-from atom.adapter.script import (
-    BEGIN,
-    CLEAR,
-    DROP,
-    FORGET,
-    GET,
-    HIT,
-    LOCK,
-    PEEK,
-    SET,
-    UNLOCK,
-    ask,
-)
 
 log = logging.getLogger(__name__)
 
+SECONDS = 0.3  # the longest one request waits for Redis
 
-def failures() -> tuple[type[Exception], ...]:
-    """Return what a Redis that cannot be relied on raises."""
-    from redis.exceptions import RedisError
+# A count beyond `times` is answered but not stored. A key that lost its end gets one.
+HIT = """
+local hits = tonumber(redis.call('GET', KEYS[1]) or '0')
+local left = redis.call('PTTL', KEYS[1])
+local times = tonumber(ARGV[2])
+if times > 0 and hits >= times then
+  hits = hits + 1
+else
+  hits = redis.call('INCR', KEYS[1])
+end
+if left < 0 then
+  redis.call('PEXPIRE', KEYS[1], ARGV[1])
+  left = tonumber(ARGV[1])
+end
+return {hits, left}
+"""
+PEEK = "return {redis.call('GET', KEYS[1]) or '0', redis.call('PTTL', KEYS[1])}"
+FORGET = "return redis.call('DEL', KEYS[1])"
 
-    return (RedisError, OSError, TimeoutError)
+# KEYS[1] holds the sequence, the floor below which every mark is stale, and for each
+# tag the sequence at its last drop. It begins at the server's clock in microseconds:
+# should it ever be lost, everything kept before is stale.
+STATE = """
+local function begin()
+  local sequence = redis.call('HGET', KEYS[1], 'sequence')
+  if not sequence then
+    local now = redis.call('TIME')
+    sequence = string.format('%.0f', tonumber(now[1]) * 1000000 + tonumber(now[2]))
+    redis.call('HSET', KEYS[1], 'sequence', sequence, 'floor', sequence)
+  end
+  return sequence
+end
+local function clear()
+  local sequence = string.format('%.0f', tonumber(begin()) + 1)
+  redis.call('DEL', KEYS[1])
+  redis.call('HSET', KEYS[1], 'sequence', sequence, 'floor', sequence)
+  return sequence
+end
+local function fresh(mark, tags)
+  begin()
+  mark = tonumber(mark)
+  if mark < tonumber(redis.call('HGET', KEYS[1], 'floor')) then return false end
+  for tag in string.gmatch(tags, '[^%z]+') do
+    local dropped = redis.call('HGET', KEYS[1], 'tag:' .. tag)
+    if dropped and tonumber(dropped) > mark then return false end
+  end
+  return true
+end
+"""
+BEGIN = STATE + "return begin()"
+CLEAR = STATE + "return clear()"
+DROP = (
+    STATE
+    + """
+local sequence = string.format('%.0f', tonumber(begin()) + 1)
+if redis.call('HLEN', KEYS[1]) > tonumber(ARGV[2]) then sequence = clear() end
+redis.call('HSET', KEYS[1], 'sequence', sequence, 'tag:' .. ARGV[1], sequence)
+return sequence
+"""
+)
+SET = (
+    STATE
+    + """
+if not fresh(ARGV[1], ARGV[2]) then return 0 end
+redis.call('DEL', KEYS[2])
+redis.call('HSET', KEYS[2], 'mark', ARGV[1], 'tags', ARGV[2], 'value', ARGV[4])
+redis.call('PEXPIRE', KEYS[2], ARGV[3])
+return 1
+"""
+)
+GET = (
+    STATE
+    + """
+local kept = redis.call('HMGET', KEYS[2], 'mark', 'tags', 'value')
+if not kept[3] then return false end
+if fresh(kept[1], kept[2]) then return kept[3] end
+redis.call('UNLINK', KEYS[2])
+return false
+"""
+)
+LOCK = "return redis.call('SET', KEYS[1], ARGV[1], 'NX', 'PX', ARGV[2]) and 1 or 0"
+UNLOCK = """
+if redis.call('GET', KEYS[1]) ~= ARGV[1] then return 0 end
+return redis.call('DEL', KEYS[1])
+"""
+
+HASHES = {
+    script: sha1(script.encode(), usedforsecurity=False).hexdigest()
+    for script in (HIT, PEEK, FORGET, BEGIN, CLEAR, DROP, SET, GET, LOCK, UNLOCK)
+}
 
 
-class RedisCounter:
-    """Counts in Redis; while it is silent, in the memory of this process.
+class Scripts:
+    """Runs scripts on a Redis that may be silent.
 
     `client` may be None at first and be set when the connection comes.
     """
+
+    def __init__(self, client: Any, patience: Patience) -> None:
+        from redis.exceptions import NoScriptError, RedisError
+
+        self.client = client
+        self._patience = patience
+        self._unknown = NoScriptError
+        self._failures = (RedisError, OSError, TimeoutError)
+
+    async def _run(self, script: str, keys: tuple[str, ...], *values: Any) -> Any:
+        """Run a script, sending its text only when the server does not know it yet."""
+        async with asyncio.timeout(SECONDS):
+            try:
+                known = HASHES[script]
+                return await self.client.evalsha(known, len(keys), *keys, *values)
+            except self._unknown:
+                return await self.client.eval(script, len(keys), *keys, *values)
+
+    async def _catch_up(self) -> None:
+        """Do what has to come before any script."""
+
+    async def _ask(self, script: str, keys: tuple[str, ...], *values: Any) -> Any:
+        """Return what a script answers; None while Redis is silent."""
+        if self.client is None:
+            self._patience.failed()
+            return None
+        if not self._patience.may_ask():
+            return None
+        try:
+            await self._catch_up()
+            answer = await self._run(script, keys, *values)
+        except self._failures as error:
+            self._patience.failed(error)
+            return None
+        self._patience.answered()
+        return answer
+
+
+class RedisCounter(Scripts):
+    """Counts in Redis; while it is silent, in the memory of this process."""
 
     def __init__(
         self,
@@ -46,24 +164,23 @@ class RedisCounter:
         prefix: str = "atom:count:",
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self.client = client
+        instead = "each process counts for itself"
+        super().__init__(
+            client, Patience("Redis for rate limits", instead, clock=clock)
+        )
         self._prefix = prefix
         self._instead = MemoryCounter(clock=clock)
-        self._failures = failures()
-        self._patience = Patience(
-            "Redis for rate limits", "each process counts for itself", clock=clock
-        )
 
     async def hit(self, key: str, seconds: int, *, times: int = 0) -> tuple[int, int]:
         """Count one hit. Return the hits in this window and its seconds left."""
-        answer = await self._ask(HIT, key, seconds * 1000, times)
+        answer = await self._ask(HIT, (self._prefix + key,), seconds * 1000, times)
         if answer is None:
             return await self._instead.hit(key, seconds, times=times)
         return int(answer[0]), max(1, ceil(answer[1] / 1000))
 
     async def peek(self, key: str) -> tuple[int, int]:
         """Return the hits and the seconds left, counting nothing."""
-        answer = await self._ask(PEEK, key)
+        answer = await self._ask(PEEK, (self._prefix + key,))
         if answer is None:
             return await self._instead.peek(key)
         hits, left = int(answer[0]), int(answer[1])
@@ -72,24 +189,10 @@ class RedisCounter:
     async def clear(self, key: str) -> None:
         """Forget a count, here and there."""
         await self._instead.clear(key)
-        await self._ask(FORGET, key)
-
-    async def _ask(self, script: str, key: str, *values: int) -> Any:
-        if self.client is None:
-            self._patience.failed()
-            return None
-        if not self._patience.may_ask():
-            return None
-        try:
-            answer = await ask(self.client, script, (self._prefix + key,), *values)
-        except self._failures as error:
-            self._patience.failed(error)
-            return None
-        self._patience.answered()
-        return answer
+        await self._ask(FORGET, (self._prefix + key,))
 
 
-class RedisStore:
+class RedisStore(Scripts):
     """Keeps answers in Redis; while it is silent, keeps nothing.
 
     A drop takes the same time however many answers it concerns: a kept answer carries
@@ -107,16 +210,14 @@ class RedisStore:
         tags_max: int = 10_000,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self.client = client
+        instead = "nothing is cached there"
+        patience = Patience("Redis for cached answers", instead, clock=clock)
+        super().__init__(client, patience)
         self._prefix = prefix
         self._state = prefix + "state"
         self._tags_max = tags_max
         self._missed = 0  # drops Redis may not have heard of
         self._tokens: dict[str, str] = {}
-        self._failures = failures()
-        self._patience = Patience(
-            "Redis for cached answers", "nothing is cached there", clock=clock
-        )
 
     async def get(self, key: str) -> bytes | None:
         """Return what is kept and still fresh."""
@@ -171,24 +272,8 @@ class RedisStore:
     def _lock(self, key: str) -> str:
         return self._prefix + "lock:" + key
 
-    async def _ask(self, script: str, keys: tuple[str, ...], *values: Any) -> Any:
-        if self.client is None:
-            self._patience.failed()
-            return None
-        if not self._patience.may_ask():
-            return None
-        try:
-            if self._missed:
-                await self._make_good()
-            answer = await ask(self.client, script, keys, *values)
-        except self._failures as error:
-            self._patience.failed(error)
-            return None
-        self._patience.answered()
-        return answer
-
-    async def _make_good(self) -> None:
-        missed = self._missed
-        await ask(self.client, CLEAR, (self._state,))
-        self._missed -= missed
-        log.info("cached answers forgotten: Redis missed %s writes", missed)
+    async def _catch_up(self) -> None:
+        if missed := self._missed:
+            await self._run(CLEAR, (self._state,))
+            self._missed -= missed
+            log.info("cached answers forgotten: Redis missed %s writes", missed)

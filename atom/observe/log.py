@@ -21,47 +21,35 @@ LIBRARIES = tuple(
 )
 
 
-class RequestIdFilter(logging.Filter):
-    """Adds the id of its request to every record."""
-
-    def filter(self, record: logging.LogRecord) -> bool:
-        """Add `request_id`, empty outside of requests; let every record through."""
-        known = REQUEST_ID.get()
-        record.request_id = f"[{known}] " if known else ""
-        return True
+def add_request_id(record: logging.LogRecord) -> bool:
+    """Add the id of its request to a record, empty outside of requests."""
+    known = REQUEST_ID.get()
+    record.request_id = f"[{known}] " if known else ""
+    return True
 
 
-class SecretFilter(logging.Filter):
-    """Stars the secrets in the query of a URL."""
-
-    def filter(self, record: logging.LogRecord) -> bool:
-        """Mask the record; let every one through."""
-        text = record.getMessage()
-        if SECRET.search(text):
-            record.msg, record.args = SECRET.sub(r"\1***", text), ()
-        return True
+def mask_secrets(record: logging.LogRecord) -> bool:
+    """Star the secrets in the query of a URL."""
+    text = record.getMessage()
+    if SECRET.search(text):
+        record.msg, record.args = SECRET.sub(r"\1***", text), ()
+    return True
 
 
-class PlainFilter(logging.Filter):
-    """Removes the trace of a fault of config, which names its own cure."""
-
-    def filter(self, record: logging.LogRecord) -> bool:
-        """Shorten the record of an application that could not start."""
-        trace, name, fault = str(record.msg).rpartition(CONFIG_ERROR)
-        if name and "Traceback" in trace:
-            record.msg = fault.rstrip()
-        return True
+def shorten_config_error(record: logging.LogRecord) -> bool:
+    """Remove the trace of a fault of config, which names its own cure."""
+    trace, name, fault = str(record.msg).rpartition(CONFIG_ERROR)
+    if name and "Traceback" in trace:
+        record.msg = fault.rstrip()
+    return True
 
 
-class HandshakeFilter(logging.Filter):
-    """Drops what uvicorn logs again, and as an error, of a WebSocket that was refused.
+def drop_refused_handshake(record: logging.LogRecord) -> bool:
+    """Drop what uvicorn logs again, and as an error, of a WebSocket that was refused.
 
     The refusal itself is one line at INFO.
     """
-
-    def filter(self, record: logging.LogRecord) -> bool:
-        """Drop the record where the handshake was answered with a refusal."""
-        return not (str(record.msg).startswith(NOISE) and HANDSHAKE_REFUSED.get())
+    return not (str(record.msg).startswith(NOISE) and HANDSHAKE_REFUSED.get())
 
 
 @lru_cache(maxsize=1024)
@@ -71,28 +59,25 @@ def is_library(name: str) -> bool:
     return name not in OWN and file is not None and file.startswith(LIBRARIES)
 
 
-class LibraryFilter(logging.Filter):
-    """Lets the chatter of libraries through from WARNING on, everything else always."""
+def drop_chatter(record: logging.LogRecord) -> bool:
+    """Drop what a library logs below WARNING, and make it stop."""
+    name, _, _ = record.name.partition(".")
+    if record.levelno >= logging.WARNING or not is_library(name):
+        return True
+    logging.getLogger(name).setLevel(logging.WARNING)
+    return False
 
-    def filter(self, record: logging.LogRecord) -> bool:
-        """Drop what a library logs below WARNING, and make it stop."""
-        name, _, _ = record.name.partition(".")
-        if record.levelno >= logging.WARNING or not is_library(name):
-            return True
-        logging.getLogger(name).setLevel(logging.WARNING)
-        return False
+
+FILTERS = (
+    *(drop_chatter, drop_refused_handshake),
+    *(add_request_id, shorten_config_error, mask_secrets),
+)
 
 
 def configure(level: str) -> None:
     """Log to stderr from `level` on; what libraries log, from WARNING on."""
     handler = logging.StreamHandler()
-    for each in (
-        LibraryFilter(),
-        HandshakeFilter(),
-        RequestIdFilter(),
-        PlainFilter(),
-        SecretFilter(),
-    ):
+    for each in FILTERS:
         handler.addFilter(each)
     handler.setFormatter(logging.Formatter(FORMAT))
     root = logging.getLogger()

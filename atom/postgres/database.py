@@ -66,7 +66,41 @@ def affected(status: str) -> int:
     return int(last) if last.isdigit() else 0
 
 
-class Connection:
+class Statements:
+    """The four ways to run a statement, for a connection and for a database."""
+
+    __slots__ = ()
+
+    async def _call(
+        self, verb: str, text: str, values: tuple[Any, ...], seconds: float | None
+    ) -> Any:
+        raise NotImplementedError
+
+    async def value(self, text: str, *values: Any, seconds: float | None = None) -> Any:
+        """Return the first column of the first row, or None.
+
+        After `seconds` the statement is cancelled; None leaves it to the pool.
+        """
+        return await self._call("fetchval", text, values, seconds)
+
+    async def row(
+        self, text: str, *values: Any, seconds: float | None = None
+    ) -> Record | None:
+        """Return the first row, or None; `seconds` as for `value`."""
+        found: Record | None = await self._call("fetchrow", text, values, seconds)
+        return found
+
+    async def rows(self, text: str, *values: Any) -> list[Record]:
+        """Return every row."""
+        found: list[Record] = await self._call("fetch", text, values, None)
+        return found
+
+    async def run(self, text: str, *values: Any) -> int:
+        """Run a statement. Return how many rows it affected."""
+        return affected(await self._call("execute", text, values, None))
+
+
+class Connection(Statements):
     """One connection, held for several statements; `raw` is asyncpg's own."""
 
     __slots__ = ("_database", "raw")
@@ -75,32 +109,16 @@ class Connection:
         self._database = database
         self.raw = raw
 
-    async def _call(self, verb: str, text: str, values: tuple[Any, ...]) -> Any:
+    async def _call(
+        self, verb: str, text: str, values: tuple[Any, ...], seconds: float | None
+    ) -> Any:
         try:
-            return await getattr(self.raw, verb)(text, *values)
+            return await getattr(self.raw, verb)(text, *values, timeout=seconds)
         except Exception as error:
             raise self._database.failed(self.raw, error) from error
         except BaseException:
             self._database.interrupted(self.raw)
             raise
-
-    async def value(self, text: str, *values: Any) -> Any:
-        """Return the first column of the first row, or None."""
-        return await self._call("fetchval", text, values)
-
-    async def row(self, text: str, *values: Any) -> Record | None:
-        """Return the first row, or None."""
-        found: Record | None = await self._call("fetchrow", text, values)
-        return found
-
-    async def rows(self, text: str, *values: Any) -> list[Record]:
-        """Return every row."""
-        found: list[Record] = await self._call("fetch", text, values)
-        return found
-
-    async def run(self, text: str, *values: Any) -> int:
-        """Run a statement. Return how many rows it affected."""
-        return affected(await self._call("execute", text, values))
 
 
 def _later(seconds: float, what: Callable[[], None]) -> None:
@@ -111,7 +129,7 @@ def _ignore(table: str) -> None:
     """Do nothing: no cache depends on this database yet."""
 
 
-class Database:
+class Database(Statements):
     """Runs statements on one asyncpg pool; every driver error leaves as an ApiError.
 
     `value`, `row`, `rows` and `run` take a connection for one statement. That statement
@@ -247,11 +265,15 @@ class Database:
         self._returning.add(task)
         task.add_done_callback(self._returning.discard)
 
-    async def _once(
+    async def _call(
         self, verb: str, text: str, values: tuple[Any, ...], seconds: float | None
     ) -> Any:
         if self._unit.get() is not None and (unit := self.current()) is not None:
-            return await self._inside(unit.raw, verb, text, values, seconds)
+            try:
+                async with unit.raw.transaction():  # a savepoint of its own
+                    return await getattr(unit.raw, verb)(text, *values, timeout=seconds)
+            except Exception as error:
+                raise self.translate(error) from error
         raw = self._leases.take() or await self._acquire()
         try:
             found = await getattr(raw, verb)(text, *values, timeout=seconds)
@@ -264,44 +286,6 @@ class Database:
         if self._waiting or not self._leases.keep(raw):
             await self._give_back(raw)
         return found
-
-    async def _inside(
-        self,
-        raw: Raw,
-        verb: str,
-        text: str,
-        values: tuple[Any, ...],
-        seconds: float | None,
-    ) -> Any:
-        """Run a statement in a savepoint of the transaction around it."""
-        try:
-            async with raw.transaction():
-                return await getattr(raw, verb)(text, *values, timeout=seconds)
-        except Exception as error:
-            raise self.translate(error) from error
-
-    async def value(self, text: str, *values: Any, seconds: float | None = None) -> Any:
-        """Return the first column of the first row, or None.
-
-        After `seconds` the statement is cancelled; None leaves it to the pool.
-        """
-        return await self._once("fetchval", text, values, seconds)
-
-    async def row(
-        self, text: str, *values: Any, seconds: float | None = None
-    ) -> Record | None:
-        """Return the first row, or None; `seconds` as for `value`."""
-        found: Record | None = await self._once("fetchrow", text, values, seconds)
-        return found
-
-    async def rows(self, text: str, *values: Any) -> list[Record]:
-        """Return every row."""
-        found: list[Record] = await self._once("fetch", text, values, None)
-        return found
-
-    async def run(self, text: str, *values: Any) -> int:
-        """Run a statement. Return how many rows it affected."""
-        return affected(await self._once("execute", text, values, None))
 
     @asynccontextmanager
     async def lent(self, *, separate: bool = False) -> AsyncIterator[Raw]:

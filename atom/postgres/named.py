@@ -139,19 +139,19 @@ class Own:
 class Named(Own):
     """What `databases.Database` offers for SQL text, on Atom's asyncpg pool."""
 
-    async def fetch_all(self, query: str, values: Values = None) -> list[Row]:
-        """Return every row."""
+    async def _call(self, verb: str, query: str, values: Values) -> Any:
         text, names = numbered(query)
         places = placed(names, values)
         async with self.lent() as raw:
-            return [Row(one) for one in await raw.fetch(text, *places)]
+            return await getattr(raw, verb)(text, *places)
+
+    async def fetch_all(self, query: str, values: Values = None) -> list[Row]:
+        """Return every row."""
+        return [Row(one) for one in await self._call("fetch", query, values)]
 
     async def fetch_one(self, query: str, values: Values = None) -> Row | None:
         """Return the first row, or None."""
-        text, names = numbered(query)
-        places = placed(names, values)
-        async with self.lent() as raw:
-            record = await raw.fetchrow(text, *places)
+        record = await self._call("fetchrow", query, values)
         return None if record is None else Row(record)
 
     async def fetch_val(
@@ -163,10 +163,7 @@ class Named(Own):
 
     async def execute(self, query: str, values: Values = None) -> Any:
         """Run a statement. Return the first column of its first row, or None."""
-        text, names = numbered(query)
-        places = placed(names, values)
-        async with self.lent() as raw:
-            return await raw.fetchval(text, *places)
+        return await self._call("fetchval", query, values)
 
     async def execute_many(self, query: str, values: Iterable[Values]) -> None:
         """Run a statement once for each set of values: all of them or none."""
