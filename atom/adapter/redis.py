@@ -10,10 +10,13 @@ from collections.abc import Callable, Iterable
 from hashlib import sha1
 from math import ceil
 from secrets import token_hex
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from atom.adapter import Patience
 from atom.adapter.memory import MemoryCounter
+
+if TYPE_CHECKING:
+    from redis.asyncio import Redis
 
 log = logging.getLogger(__name__)
 
@@ -117,7 +120,7 @@ class Scripts:
     `client` may be None at first and be set when the connection comes.
     """
 
-    def __init__(self, client: Any, patience: Patience) -> None:
+    def __init__(self, client: "Redis | None", patience: Patience) -> None:
         from redis.exceptions import NoScriptError, RedisError
 
         self.client = client
@@ -125,16 +128,18 @@ class Scripts:
         self._unknown = NoScriptError
         self._failures = (RedisError, OSError, TimeoutError)
 
-    async def _run(self, script: str, keys: tuple[str, ...], *values: Any) -> Any:
+    async def _run(
+        self, client: "Redis", script: str, keys: tuple[str, ...], *values: Any
+    ) -> Any:
         """Run a script, sending its text only when the server does not know it yet."""
         async with asyncio.timeout(SECONDS):
             try:
                 known = HASHES[script]
-                return await self.client.evalsha(known, len(keys), *keys, *values)
+                return await client.evalsha(known, len(keys), *keys, *values)
             except self._unknown:
-                return await self.client.eval(script, len(keys), *keys, *values)
+                return await client.eval(script, len(keys), *keys, *values)
 
-    async def _catch_up(self) -> None:
+    async def _catch_up(self, client: "Redis") -> None:
         """Do what has to come before any script."""
 
     async def _ask(self, script: str, keys: tuple[str, ...], *values: Any) -> Any:
@@ -145,8 +150,8 @@ class Scripts:
         if not self._patience.may_ask():
             return None
         try:
-            await self._catch_up()
-            answer = await self._run(script, keys, *values)
+            await self._catch_up(self.client)
+            answer = await self._run(self.client, script, keys, *values)
         except self._failures as error:
             self._patience.failed(error)
             return None
@@ -159,7 +164,7 @@ class RedisCounter(Scripts):
 
     def __init__(
         self,
-        client: Any,
+        client: "Redis | None",
         *,
         prefix: str = "atom:count:",
         clock: Callable[[], float] = time.monotonic,
@@ -204,7 +209,7 @@ class RedisStore(Scripts):
 
     def __init__(
         self,
-        client: Any,
+        client: "Redis | None",
         *,
         prefix: str = "{atom:cache}:",
         tags_max: int = 10_000,
@@ -272,8 +277,8 @@ class RedisStore(Scripts):
     def _lock(self, key: str) -> str:
         return self._prefix + "lock:" + key
 
-    async def _catch_up(self) -> None:
+    async def _catch_up(self, client: "Redis") -> None:
         if missed := self._missed:
-            await self._run(CLEAR, (self._state,))
+            await self._run(client, CLEAR, (self._state,))
             self._missed -= missed
             log.info("cached answers forgotten: Redis missed %s writes", missed)
