@@ -15,8 +15,9 @@ RUN groupadd --system --gid 10001 atom \
 WORKDIR /srv/atom
 
 # The packages change seldom, the code often: one layer each.
-COPY requirements.lock ./
-RUN pip install --require-hashes -r requirements.lock
+COPY requirements.lock requirements-app.tx[t] ./
+RUN pip install --require-hashes -r requirements.lock \
+    && if [ -f requirements-app.txt ]; then pip install -r requirements-app.txt; fi
 
 # The code belongs to root, and the application cannot change it. What it may write,
 # when somebody runs it with config_env=development, is .atom alone.

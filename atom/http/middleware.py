@@ -18,6 +18,11 @@ if TYPE_CHECKING:
     from atom.http.policy_table import Matched, PolicyTable
     from atom.http.step import Proceed, Step
 
+NOT_STARTED = (
+    "the application has not started, so it has no database yet. In a test write"
+    " `with TestClient(app) as client:`; a server runs the lifespan itself"
+)
+
 
 class ConfigApiMiddleware:
     """Runs the steps of a route's policy, in order, around the route."""
@@ -54,7 +59,10 @@ class ConfigApiMiddleware:
             if found is None:
                 found = self.chains[matched.key] = self.compile(matched, kind)
             chain = found
-        ports = scope["app"].state.ports
+        try:
+            ports = scope["app"].state.ports
+        except AttributeError:
+            raise RuntimeError(NOT_STARTED) from None
         exchange = Exchange(scope, receive, send, matched, ports)
         if method == "HEAD" and matched.key[0] == "GET":
             exchange.scope = {**scope, "method": "GET"}  # the server's own stays HEAD

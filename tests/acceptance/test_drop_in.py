@@ -366,6 +366,10 @@ import main
 from fastapi.testclient import TestClient
 real = sys.modules["router_t"].value
 main.app.dependency_overrides[real] = lambda: "fake"
+try:
+    TestClient(main.app).get("/value")
+except RuntimeError as error:
+    assert "with TestClient(app)" in str(error), error
 with TestClient(main.app) as client:
     assert client.get("/value").json() == "fake", client.get("/value").text
     assert client.get("/my/profile").status_code == 401
