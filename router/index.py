@@ -5,13 +5,16 @@ from extend import *
 from atom import observe, openapi, reply
 
 router = APIRouter(tags=["Healthcheck"])
-FRONT = reply.dump(
-    {
-        "status": "ok",
-        "name": config["config_app_name"],
-        "version": config["config_app_version"],
-        "env": config["config_env"],
-    }
+FRONT = responses.Response(
+    reply.dump(
+        {
+            "status": "ok",
+            "name": config["config_app_name"],
+            "version": config["config_app_version"],
+            "env": config["config_env"],
+        }
+    ),
+    media_type=reply.JSON,
 )
 
 
@@ -36,7 +39,7 @@ HEALTH_SCHEMA = {
 )
 async def route_index(request: Request) -> responses.Response:
     """Return name, version and environment."""
-    return responses.Response(FRONT, media_type=reply.JSON)
+    return FRONT
 
 
 @router.get("/health", responses=openapi.answers(HEALTH_SCHEMA))

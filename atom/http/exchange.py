@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from starlette.requests import Request
@@ -139,14 +139,13 @@ class Exchange:
         """Compress the answer, if it turns out to gain by it."""
         self._send = self.compressing = Compressing(self._send)
 
-    async def reply(self, response: Response) -> None:
+    def reply(self, response: Response) -> Awaitable[None]:
         """Answer now, with a response that is whole."""
-        if type(response).__call__ is not WHOLE or self.scope["type"] != "http":
-            return await response(self.scope, self.receive, self.send)
-        body = response.body
-        await self.answer(response.status_code, response.raw_headers, bytes(body))
-        if response.background is not None:
-            await response.background()
+        is_whole = type(response).__call__ is WHOLE and response.background is None
+        if not is_whole or self.scope["type"] != "http":
+            return response(self.scope, self.receive, self.send)
+        body = bytes(response.body)
+        return self.answer(response.status_code, response.raw_headers, body)
 
     async def body(self, most: int | None = None) -> bytes:
         """Read the whole body, and leave it to be read again by the route.

@@ -10,7 +10,7 @@ from atom.errors import ApiError, NotFound
 from atom.http.exchange import Exchange
 
 if TYPE_CHECKING:
-    from collections.abc import Coroutine, Sequence
+    from collections.abc import Awaitable, Coroutine, Sequence
     from typing import Any
 
     from starlette.types import ASGIApp, Receive, Scope, Send
@@ -41,9 +41,10 @@ class ConfigApiMiddleware:
         self.prefix = prefix  # that a proxy strips
         self.chains: dict[tuple[str, int], Proceed] = {}
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
+        """Return the coroutine that answers the request."""
         if scope["type"] == "lifespan":
-            return await self.app(scope, receive, send)
+            return self.app(scope, receive, send)
         path = scope["path"]
         if root := scope.get("root_path") or self.prefix:
             path = _below(root, path)
@@ -66,7 +67,7 @@ class ConfigApiMiddleware:
         exchange = Exchange(scope, receive, send, matched, ports)
         if method == "HEAD" and matched.key[0] == "GET":
             exchange.scope = {**scope, "method": "GET"}  # the server's own stays HEAD
-        await chain(exchange)
+        return chain(exchange)
 
     def compile(self, matched: Matched, kind: str) -> Proceed:
         """Return the steps of this policy around the route; made once for each."""

@@ -4,6 +4,7 @@ import asyncio
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
+from operator import itemgetter
 from typing import Any
 from uuid import UUID
 
@@ -111,7 +112,12 @@ async def copy_rows(
     """
     dropped: list[Dropped] = []
     last = max(picked)
-    kept = [tuple(clean(row[at]) for at in picked) for row in rows if len(row) > last]
+    pick = itemgetter(*picked, last)  # one more, so that it is always a tuple
+    kept = [
+        tuple([clean(v) if type(v) is str else v for v in pick(row)[:-1]])
+        for row in rows
+        if len(row) > last
+    ]
     if len(kept) < len(rows):
         dropped.append(Dropped(len(rows) - len(kept), "too few values"))
     try:

@@ -1,7 +1,7 @@
 """`cache_sec`: repeat an answer from memory or Redis while it is fresh."""
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from operator import itemgetter
@@ -136,7 +136,7 @@ async def answer_from_cache(exchange: Exchange, proceed: Proceed) -> None:
         await store.unlock(key)
 
 
-async def _replay(exchange: Exchange, kept: bytes) -> None:
+def _replay(exchange: Exchange, kept: bytes) -> Awaitable[None]:
     """Send a kept answer: its content type, then its body."""
     media_type, _, body = kept.partition(b"\n")
     exchange.outcome = "cached"
@@ -147,7 +147,7 @@ async def _replay(exchange: Exchange, kept: bytes) -> None:
         (b"content-type", media_type),
         (b"content-length", str(len(body)).encode()),
     ]
-    await exchange.answer(200, headers, body)
+    return exchange.answer(200, headers, body)
 
 
 async def _wait(store: Store, key: str, filling: asyncio.Event | None) -> bytes | None:

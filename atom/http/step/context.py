@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Coroutine
 from random import getrandbits
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from atom.http.address import FORWARDED, reported_client
 from atom.http.exchange import Exchange
@@ -26,8 +27,11 @@ NOTED = FORWARDED | {
 }
 
 
-async def open_context(exchange: Exchange, proceed: Proceed) -> None:
-    """Set the id of the request, and note the headers that later steps read."""
+def open_context(exchange: Exchange, proceed: Proceed) -> Coroutine[Any, Any, None]:
+    """Set the id of the request, and note the headers that later steps read.
+
+    A server answers each request in a task of its own, with which the id ends.
+    """
     scope = exchange.scope
     forwarded: list[tuple[bytes, bytes]] = []
     for name, value in scope["headers"]:
@@ -62,11 +66,8 @@ async def open_context(exchange: Exchange, proceed: Proceed) -> None:
     state["user"] = exchange.user
     state["request_id"] = exchange.request_id
     state["client_address"] = address
-    token = REQUEST_ID.set(exchange.request_id)
-    try:
-        await proceed(exchange)
-    finally:
-        REQUEST_ID.reset(token)
+    REQUEST_ID.set(exchange.request_id)
+    return proceed(exchange)
 
 
 def _adopt(scope: Scope, client: Client, direct: str) -> None:

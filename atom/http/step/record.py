@@ -2,6 +2,7 @@
 
 import re
 from datetime import UTC, datetime
+from decimal import Decimal
 from time import perf_counter
 from typing import Any
 from urllib.parse import unquote
@@ -63,7 +64,7 @@ def row(exchange: Exchange, milliseconds: float) -> tuple[Any, ...]:
         exchange.method,
         masked(exchange.query),
         status or None,
-        round(milliseconds, 3),
+        Decimal(int(milliseconds * 1000)).scaleb(-3),  # quicker to send than a float
         exchange.description or None,
     )
 
