@@ -19,7 +19,6 @@ from atom.http.policy_table import PolicyTable
 from atom.http.route import routes
 from atom.http.step.error import HANDLERS
 from atom.observe import log
-from atom.openapi.about import description
 from atom.runtime import Runtime, freeze_memory
 from function import ROOT, function_config_read
 
@@ -44,7 +43,7 @@ async def lifespan(app: FastAPI) -> AsyncIterator[None]:
 app = Application(
     title=config["config_app_name"],
     version=config["config_app_version"],
-    description=description(
+    description=openapi.description(
         ROOT, config["config_docs_description_file"], config.problems
     ),
     lifespan=lifespan,

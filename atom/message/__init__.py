@@ -1,7 +1,8 @@
 """Messages between users.
 
-statement  the SQL
-inbox      received messages, threads, and deletion
+Everything is in one module:
+
+    inbox  received messages, threads, and deletion
 """
 
 from atom.message.inbox import (

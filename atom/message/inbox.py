@@ -1,15 +1,50 @@
 """Messages between users: received, the last of each talk, one talk, deletion."""
 
+# ruff: noqa: S608 - SQL is written here, of quoted names and parameters alone.
+
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Any
 from urllib.parse import urlencode
 
 from atom.errors import ApiError
-from atom.message import statement as message
 from atom.port import Ports
+from atom.postgres.catalog import Table
+from atom.postgres.identifier import quote_all
 from atom.row.scope import visible_columns
 from atom.row.sql import query_string, read_plan
+from atom.row.sql.statement import Order, json_text, ordered, select_list
 
+TABLE = "message"
+NEEDED = ("id", "created_by_id", "user_id", "is_read")
+
+UNREAD = {
+    None: "true",
+    True: "t.is_read is distinct from 1",
+    False: "t.is_read = 1",
+}
+
+RECEIVED = "t.user_id = $1"
+
+# Either way, so that a talk has one last message whoever wrote it.
+LAST = """t.id in (
+  select max(id) from (
+    select id, user_id as other from public.message where created_by_id = $1
+    union all
+    select id, created_by_id from public.message where user_id = $1
+  ) as talk
+  group by other
+)"""
+
+THREAD = """(
+  (t.created_by_id = $1 and t.user_id = $4) or (t.created_by_id = $4 and t.user_id = $1)
+)"""
+
+MARK = """
+update public.message m set is_read = 1 from page
+where m.id = page.id and m.user_id = $1 and m.is_read is distinct from 1
+returning m.id
+"""
 DELETE = {
     "all": "delete from message where created_by_id = $1 or user_id = $1",
     "created": "delete from message where created_by_id = $1",
@@ -27,7 +62,7 @@ async def read_received(
 
     `page` may hold order, limit and page. Unread is whatever is not marked as read.
     """
-    return await _read(ports, message.RECEIVED, me, page, is_unread, mark=True)
+    return await _read(ports, RECEIVED, me, page, is_unread, mark=True)
 
 
 async def read_inbox(
@@ -37,7 +72,7 @@ async def read_inbox(
 
     With `is_unread`, talks with a last message that is unread (1) or read (0).
     """
-    return await _read(ports, message.LAST, me, page, is_unread, mark=False)
+    return await _read(ports, LAST, me, page, is_unread, mark=False)
 
 
 async def read_thread(
@@ -49,7 +84,7 @@ async def read_thread(
     is_unread: int | None = None,
 ) -> bytes:
     """Return a page of the talk between me and another, and mark theirs as read."""
-    return await _read(ports, message.THREAD, me, page, is_unread, user_id, mark=True)
+    return await _read(ports, THREAD, me, page, is_unread, user_id, mark=True)
 
 
 async def _read(
@@ -61,14 +96,19 @@ async def _read(
     *others: int,
     mark: bool,
 ) -> bytes:
-    table = visible_columns(ports, message.TABLE)
-    message.require(table)
+    table = visible_columns(ports, TABLE)
+    for name in NEEDED:
+        if name not in table.columns:
+            raise ApiError(
+                f"Table '{TABLE}' has no column '{name}', which messages need.",
+                code="sql.unknown_column",
+            )
     wanted = {name: value for name, value in page.items() if value is not None}
     asked = query_string.parse(
-        urlencode({"table": message.TABLE, **wanted}),
+        urlencode({"table": TABLE, **wanted}),
         ports.config["config_limit_read_max"],
     )
-    text = message.read(
+    text = _statement(
         table,
         which,
         None if is_unread is None else bool(is_unread),
@@ -79,8 +119,32 @@ async def _read(
     row = await ports.database.row(text, me, asked.limit, offset, *others)
     assert row is not None  # an aggregate: always one row
     if row["marked"]:
-        ports.database.written(message.TABLE)
+        ports.database.written(TABLE)
     return bytes(row["body"], "utf-8")
+
+
+@lru_cache(256)
+def _statement(
+    view: Table, which: str, unread: bool | None, order: tuple[Order, ...], mark: bool
+) -> str:
+    """Write a read of messages. $1 is the caller, $2 the limit, $3 the offset.
+
+    `which` is RECEIVED, LAST or THREAD (there $4 is the other person). It answers the
+    rows as they were, as one JSON text, and the number of rows it marked as read.
+    """
+    names = quote_all(view.columns)
+    inner = (
+        f"select {select_list(view, tuple(view.columns))} from public.message t"
+        f" where {which} and {UNREAD[unread]}{ordered(order)}"
+        " limit $2::bigint offset $3::bigint"
+    )
+    if not mark:
+        return f"select {json_text(inner)} as body, 0 as marked"
+    return (
+        f"with page as materialized ({inner}), marked as ({MARK})"
+        f" select {json_text(f'select {names} from page')} as body,"
+        " (select count(*) from marked) as marked"
+    )
 
 
 async def delete_messages(ports: Ports, me: int, mode: str) -> int:
@@ -104,5 +168,5 @@ async def delete_message(ports: Ports, me: int, message_id: int) -> int:
 async def _run(ports: Ports, text: str, *values: int) -> int:
     deleted: int = await ports.database.run(text, *values)
     if deleted:
-        ports.database.written(message.TABLE)
+        ports.database.written(TABLE)
     return deleted

@@ -1,36 +1,55 @@
 """Additions to `/docs` and `/openapi.json` that FastAPI does not make by itself.
 
-`install` adds what policies and tables mean for the routes.
-`documented` describes routes that read the request themselves: a small Pydantic model
-names the parameters.
+In this order; each module needs only those above it:
+
+    parameter  parameters and bodies of the row routes
+    route      what a route documents that reads the request itself
+    shape      a column as JSON Schema
+    rows       the row routes of each table, typed by the catalog
+    operation  who may call each route, its refusals, its name
+    document   the whole document, as an object and as bytes
 """
 
-from typing import TYPE_CHECKING, Any
-
-from pydantic import BaseModel
-
-from atom.openapi.document import Document
+from atom.openapi.document import description, install
 from atom.openapi.parameter import (
-    FILTER,
     Create,
     IdsDelete,
     IdsUpdate,
     Nothing,
-    Page,
     Parents,
     Read,
     Table,
     Update,
     Upsert,
 )
-from atom.openapi.refusal import failures
-from atom.openapi.rows import EXTRA
-from atom.reply import JSON
-
-if TYPE_CHECKING:
-    from fastapi import FastAPI
+from atom.openapi.route import (
+    CHANGES,
+    COUNT,
+    DONE,
+    ENTRIES,
+    ID,
+    IDS_MADE,
+    LIST,
+    OBJECT,
+    ROWS,
+    TEXT,
+    answers,
+    documented,
+    failures,
+    success,
+)
 
 __all__ = [
+    "CHANGES",
+    "COUNT",
+    "DONE",
+    "ENTRIES",
+    "ID",
+    "IDS_MADE",
+    "LIST",
+    "OBJECT",
+    "ROWS",
+    "TEXT",
     "Create",
     "IdsDelete",
     "IdsUpdate",
@@ -41,138 +60,9 @@ __all__ = [
     "Update",
     "Upsert",
     "answers",
+    "description",
     "documented",
     "failures",
     "install",
     "success",
 ]
-
-ROW = {"type": "object", "additionalProperties": True, "minProperties": 1}
-CHANGED = {
-    **ROW,
-    "required": ["id"],
-    "properties": {"id": {"type": ["integer", "string"]}},
-    "examples": [{"id": 1, "title": "x"}],
-}
-ROWS = {
-    "oneOf": [ROW, {"type": "array", "items": ROW, "minItems": 1}],
-    "examples": [{"title": "x"}],
-}
-CHANGES = {
-    "oneOf": [CHANGED, {"type": "array", "items": CHANGED, "minItems": 1}],
-    "examples": [{"id": 1, "title": "x"}],
-}
-ENTRIES = {
-    "type": "array",
-    "minItems": 1,
-    "maxItems": 100,
-    "items": {
-        "type": "object",
-        "additionalProperties": False,
-        "required": ["table", "object"],
-        "properties": {
-            "table": {"type": "string"},
-            "object": {"type": "object", "additionalProperties": True},
-            "as": {"type": "string", "pattern": "^[A-Za-z_][A-Za-z0-9_]{0,59}$"},
-        },
-    },
-    "examples": [
-        [
-            {"table": "test", "object": {"title": "x"}, "as": "first"},
-            {"table": "test", "object": {"title": "y"}},
-        ]
-    ],
-}
-INTEGER = {"type": "integer"}
-TEXT = {"type": "string"}
-ID = {"oneOf": [INTEGER, {"type": "array", "items": INTEGER}]}
-IDS_MADE = {"type": "array", "items": INTEGER}
-OBJECT = {"type": "object", "additionalProperties": True}
-LIST = {"type": "array", "items": OBJECT}
-COUNT = {"type": "integer", "minimum": 0}
-DONE = {"const": "done"}
-
-
-def install(app: "FastAPI") -> None:
-    """Make `app.openapi()` and /openapi.json return the whole document."""
-    document = Document(app)
-    app.state.document = document
-    app.openapi = document.whole  # type: ignore[method-assign]
-
-
-def answers(
-    message: dict[str, Any], *statuses: int, optional: dict[str, Any] | None = None
-) -> dict[int | str, dict[str, Any]]:
-    """Document what a route answers and how it may fail, for `responses=`."""
-    return {200: success(message, optional), **failures(*statuses)}
-
-
-def success(
-    message: dict[str, Any], optional: dict[str, Any] | None = None, **extra: Any
-) -> dict[str, Any]:
-    """Document `{"status": 1, "message": …}` with its other fields."""
-    schema = {
-        "type": "object",
-        "required": ["status", "message", *extra],
-        "properties": {
-            "status": {"const": 1},
-            "message": message,
-            **extra,
-            **(optional or {}),
-        },
-    }
-    return {"description": "Done.", "content": {JSON: {"schema": schema}}}
-
-
-def documented(
-    query: type[BaseModel],
-    *,
-    message: dict[str, Any],
-    body: dict[str, Any] | None = None,
-    filters: bool = False,
-    fails: tuple[int, ...] = (403, 404),
-) -> dict[str, Any]:
-    """Return `openapi_extra` of a route: parameters, body, success and failures."""
-    by = {
-        **FILTER,
-        "required": not issubclass(query, Page),
-    }
-    extra: dict[str, Any] = {
-        "parameters": [*_parameters(query), *([by] if filters else [])],
-        "responses": {
-            "200": success(message, EXTRA if query is Read else None),
-            **{str(status): response for status, response in failures(*fails).items()},
-        },
-    }
-    if body is not None:
-        extra["requestBody"] = {
-            "required": True,
-            "content": {JSON: {"schema": body}},
-        }
-    return extra
-
-
-def _parameters(query: type[BaseModel]) -> list[dict[str, Any]]:
-    schema = query.model_json_schema()
-    required = set(schema.get("required", ()))
-    return [
-        _parameter(name, field, required=name in required)
-        for name, field in schema["properties"].items()
-    ]
-
-
-def _parameter(name: str, field: dict[str, Any], *, required: bool) -> dict[str, Any]:
-    """Describe a parameter; a default in words, or clients and /docs would send it."""
-    left_out = {"title", "description", "default"}
-    default = field.get("default", "")
-    default_text = f" Default: `{default}`." if default != "" else ""
-    parameter = {
-        "name": name,
-        "in": "query",
-        "required": required,
-        "description": field.get("description", "") + default_text,
-        "schema": {key: value for key, value in field.items() if key not in left_out},
-    }
-    if required and "examples" in field:
-        parameter["example"] = field["examples"][0]  # what /docs fills in
-    return parameter

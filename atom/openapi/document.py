@@ -6,6 +6,7 @@ is written in a thread, and turned into bytes piece by piece.
 
 import asyncio
 from collections.abc import Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from atom.openapi.operation import complete
@@ -57,6 +58,25 @@ class Document:
 
     def _json(self, catalog: Catalog | None) -> bytes:
         return b"".join(pieces(self._of(catalog)))
+
+
+def install(app: "FastAPI") -> None:
+    """Make `app.openapi()` and /openapi.json return the whole document."""
+    document = Document(app)
+    app.state.document = document
+    app.openapi = document.whole  # type: ignore[method-assign]
+
+
+def description(root: Path, file: str | None, problems: list[str]) -> str:
+    """Return the text of `config_docs_description_file`; "" leaves Atom's own."""
+    if not file:
+        return ""
+    try:
+        return (root / file).read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        cause = getattr(error, "strerror", None) or "not UTF-8"
+        problems.append(f"config_docs_description_file: {file}: {cause}")
+        return ""
 
 
 def pieces(value: dict[str, Any]) -> Iterator[bytes]:

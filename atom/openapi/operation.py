@@ -5,7 +5,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
-from atom.openapi.refusal import FAILURE, REASONS, REFUSAL, refer, shared
+from atom.openapi.route import REASONS, REFUSAL
 from atom.reply import JSON
 
 if TYPE_CHECKING:
@@ -35,6 +35,20 @@ SCHEMES = {
         "description": "The value of config_key_root.",
     },
 }
+FAILURE = {
+    "title": "Failure",
+    "description": "Every refusal of every route.",
+    "type": "object",
+    "required": ["status", "message", "code", "hint", "request_id"],
+    "properties": {
+        "status": {"const": 0},
+        "message": {"type": "string"},
+        "code": {"type": "string", "examples": ["sql.unknown_column"]},
+        "hint": {"type": "string"},
+        "request_id": {"type": "string"},
+        "detail": {"description": "FastAPI's own detail, for its own errors."},
+    },
+}
 # Groups of the shipped routes, in the order of /docs; those of drop-ins come first.
 TAGS = {
     "Auth": "Sign up, log in, refresh, log out.",
@@ -55,11 +69,8 @@ REPLACED = ("HTTPValidationError", "ValidationError")
 CONVERTOR = re.compile(r":\w+(?=})")
 METHODS = ("get", "post", "put", "patch", "delete", "head", "options", "trace")
 SUMMARY_MAX = 100
-ANYWHERE = {
-    400,
-    503,
-    504,
-}  # the request is unreadable; a service or the database is away
+# The request is unreadable; a service or the database is away.
+ANYWHERE = {400, 503, 504}
 
 Operation = dict[str, Any]
 
@@ -72,7 +83,10 @@ def complete(document: dict[str, Any], policies: "PolicyTable") -> None:
     for name in REPLACED:
         schemas.pop(name, None)
     schemas["Failure"] = FAILURE
-    components["responses"] = shared()
+    components["responses"] = {
+        f"Failure{status}": {"description": reason, "content": REFUSAL}
+        for status, reason in REASONS.items()
+    }
     components.setdefault("securitySchemes", {}).update(SCHEMES)
     known = {CONVERTOR.sub("", policy.name): policy for policy in policies.policies()}
     for path, method, operation in operations(document):
@@ -91,7 +105,7 @@ def operations(document: Mapping[str, Any]) -> Iterator[tuple[str, str, Operatio
 
 
 def _gate(operation: Operation, policy: "RoutePolicy") -> None:
-    """Return which of the two keys opens this route, if it is locked."""
+    """Add which of the two keys opens this route, if it is locked."""
     if policy.tier == "root":
         operation.setdefault("security", [{"root": []}])
     elif policy.token_required:
@@ -112,7 +126,10 @@ def _refusals(
         if status >= "400":
             if not _is_own(response):
                 response["content"] = REFUSAL
-            responses[status] = refer(status, response)
+            usual = {"description": REASONS.get(int(status)), "content": REFUSAL}
+            if response == usual:  # worded like those of other routes
+                ref = f"#/components/responses/Failure{status}"
+                responses[status] = {"$ref": ref}
     operation["responses"] = dict(sorted(responses.items()))
 
 

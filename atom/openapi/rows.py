@@ -14,6 +14,7 @@ from urllib.parse import quote
 from atom.datatype.datatype import PLACES, datatype
 from atom.errors import ApiError
 from atom.openapi import shape
+from atom.openapi.route import EXTRA, success
 from atom.postgres.catalog import Catalog, LiveColumn, Table
 from atom.reply import JSON
 from atom.row.sql.query_string import FIXED
@@ -22,20 +23,12 @@ from atom.row.sql.statement import OWNER
 if TYPE_CHECKING:
     from atom.row.scope import RowConfig, RowScope
 
-# verb: method, what it is an action of, how a RowScope is asked whether it may
+# verb: method, what it is an action of
 VERBS = {
-    "read": ("get", "object-read", "readable"),
-    "create": ("post", "object-create", "creatable"),
-    "update": ("put", "object-update", "changeable"),
-    "delete": ("delete", "object-delete-any", "changeable"),
-}
-# The fields next to the rows of a read.
-EXTRA = {
-    "count": {"type": "integer", "minimum": 0, "description": "With `is_count`."},
-    "next_cursor": {
-        "type": ["string", "null"],
-        "description": "With `cursor`; null at the end.",
-    },
+    "read": ("get", "object-read"),
+    "create": ("post", "object-create"),
+    "update": ("put", "object-update"),
+    "delete": ("delete", "object-delete-any"),
 }
 WORD = re.compile(r"[A-Za-z0-9_]+")
 REF = "#/components/"
@@ -61,7 +54,7 @@ def expanded(
             typed = dict(_operations(place, catalog, paths, taken))
             if typed:
                 paths[f"/{scope.tier}/rows/{quote(name, safe='')}"] = typed
-                verbs = [verb for verb, (how, *_) in VERBS.items() if how in typed]
+                verbs = [verb for verb, (how, _) in VERBS.items() if how in typed]
                 texts.append(f"{CALLERS[scope.tier]}: {', '.join(verbs)}.")
         if texts:
             about = f"Rows of {name}. {' '.join(texts)}"
@@ -73,7 +66,7 @@ def _operations(
     place: "_Place", catalog: Catalog, paths: dict[str, Any], taken: set[str]
 ) -> Iterator[tuple[str, dict[str, Any]]]:
     """Yield method and operation of each thing a tier may do with a table."""
-    for verb, (method, action, _) in VERBS.items():
+    for verb, (method, action) in VERBS.items():
         original = paths.get(f"/{place.tier}/{action}", {})
         if method in original and _is_open(place.scope, catalog, place.name, verb):
             written = _operation(place, verb, original[method])
@@ -84,7 +77,12 @@ def _operations(
 
 def _is_open(scope: "RowScope", catalog: Catalog, name: str, verb: str) -> bool:
     try:
-        getattr(scope, VERBS[verb][2])(catalog, name)
+        if verb == "read":
+            scope.readable(catalog, name)
+        elif verb == "create":
+            scope.creatable(catalog, name)
+        else:
+            scope.changeable(catalog, name)
     except ApiError:
         return False
     return verb != "create" or not _lacks(scope, catalog, name)
@@ -214,30 +212,18 @@ def _rows(place: _Place) -> dict[str, Any]:
     row = {"$ref": f"{REF}schemas/{called}"}
     if called not in place.components["schemas"]:  # by a tier before: all see the same
         columns = place.view.columns.values()
-        row = place.keep(
-            "schemas",
-            called,
-            {
-                "type": "object",
-                "description": f"A row of {place.name}. `column=` leaves out what is"
-                " not named; options of a read add their fields.",
-                "properties": {each.name: place.shown(each) for each in columns},
-            },
-        )
-    answer = place.keep(
-        "schemas",
-        f"{word(place.name)}_rows",
-        {
+        schema = {
             "type": "object",
-            "required": ["status", "message"],
-            "properties": {
-                "status": {"const": 1},
-                "message": {"type": "array", "items": row},
-                **EXTRA,
-            },
-        },
-    )
-    return {"description": "Done.", "content": {JSON: {"schema": answer}}}
+            "description": f"A row of {place.name}. `column=` leaves out what is not"
+            " named; options of a read add their fields.",
+            "properties": {each.name: place.shown(each) for each in columns},
+        }
+        row = place.keep("schemas", called, schema)
+    response = success({"type": "array", "items": row}, EXTRA)
+    content: dict[str, Any] = response["content"][JSON]
+    called = f"{word(place.name)}_rows"
+    content["schema"] = place.keep("schemas", called, content["schema"])
+    return response
 
 
 def _body(place: _Place, *, create: bool) -> dict[str, Any]:

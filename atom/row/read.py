@@ -15,7 +15,6 @@ from atom.postgres.errors import UnlocatedValue
 from atom.row.explain_error import find_filter
 from atom.row.scope import RowConfig, RowScope, ScopedRelatives
 from atom.row.sql import cursor, parent, query_string, read_plan
-from atom.row.sql.query import Query
 from atom.row.sql.read_plan import COUNTED_MAX
 from atom.row.sql.statement import RowSet, Statement
 
@@ -150,7 +149,7 @@ def _prepare(catalog: Catalog, rules: RowConfig, tier: str, raw: bytes) -> Prepa
     )
 
 
-def _parsed(raw: bytes, rules: RowConfig) -> Query:
+def _parsed(raw: bytes, rules: RowConfig) -> query_string.Query:
     return query_string.parse(query_string.decoded(raw), rules.limit_max)
 
 

@@ -13,7 +13,7 @@ from atom.config import resolve as settings
 from atom.errors import ApiError
 from atom.postgres.catalog import Catalog, LiveColumn, Table
 from atom.row.scope import PERSONAL, RowConfig, ScopedRelatives
-from atom.row.sql import foreign_key, query_string, read_plan, relation
+from atom.row.sql import query_string, read_plan, relation
 
 
 def table(name, *columns, **refers):
@@ -76,7 +76,7 @@ class TestReferences:
 
     def test_names_and_foreign_keys_are_found(self):
         """By name, by who made a row, by itself, by a real foreign key."""
-        found = foreign_key.parents(CATALOG)
+        found = relation.references(CATALOG)
 
         assert {"created_by_id": "users", "parent_id": "test"} == found["test"]
         assert {"created_by_id": "users", "user_id": "users"} == found["message"]
@@ -89,7 +89,7 @@ class TestReferences:
         tables = [table("a"), table("as"), table("b", a_id="as")]
         catalog = Catalog({each.name: each for each in tables})
 
-        assert {"a_id": "as"} == foreign_key.parents(catalog)["b"]
+        assert {"a_id": "as"} == relation.references(catalog)["b"]
 
     def test_only_whole_numbers_are_ids(self):
         """A text called user_id refers to nothing."""
@@ -102,7 +102,7 @@ class TestReferences:
         )
         catalog = Catalog({"odd": odd, "users": CATALOG.table("users")})
 
-        assert {} == foreign_key.parents(catalog)["odd"]
+        assert {} == relation.references(catalog)["odd"]
 
 
 UNREADABLE = [

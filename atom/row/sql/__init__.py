@@ -5,10 +5,8 @@ fits it to the catalog and writes the text. Read in this order:
 
     filter         `<column>=<operator>,<value>`
     group          or=(…) and and=(…): filters held together
-    query          what a caller asks of a table, as data
     statement      a text, its values, the rows it reaches, and shared clauses
     cursor         where a page ended, and the rows that come after it
-    foreign_key    which column refers to which table
     relation       relation=…: rows that refer to a row, and rows it refers to
     query_string   everything a read may ask, made into a query
     read_plan      a query fitted to the catalog, and its statement

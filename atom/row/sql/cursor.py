@@ -11,7 +11,7 @@ from atom.datatype.datatype import datatype
 from atom.errors import ApiError
 from atom.postgres.catalog import LiveColumn, Table
 from atom.postgres.identifier import quote
-from atom.row.sql.query import Order
+from atom.row.sql.statement import Order
 
 CHECK_BYTES = 6
 MAX_CHARACTERS = 8192

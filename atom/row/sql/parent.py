@@ -10,8 +10,8 @@ from atom.errors import ApiError
 from atom.postgres.catalog import Table, unknown_column
 from atom.postgres.identifier import public, quote
 from atom.row.sql import query_string, read_plan, statement
-from atom.row.sql.query import LIMIT_DEFAULT, Order
-from atom.row.sql.statement import KEY, RowSet, Statement, marks
+from atom.row.sql.query_string import LIMIT_DEFAULT
+from atom.row.sql.statement import KEY, Order, RowSet, Statement, marks
 
 FIXED = ("table", "parent_table", "parent_column", "order", "limit", "page")
 

@@ -4,6 +4,7 @@ Knows no table: whether a column exists is asked later, in `read_plan.py`.
 """
 
 import re
+from dataclasses import dataclass
 from functools import lru_cache
 from math import isfinite
 from urllib.parse import parse_qsl
@@ -14,7 +15,8 @@ from atom.postgres.catalog import shown
 from atom.row.sql import group, relation
 from atom.row.sql.filter import Filter, parse_filter
 from atom.row.sql.group import Group
-from atom.row.sql.query import LIMIT_DEFAULT, Aggregate, Near, Order, Query
+from atom.row.sql.relation import RelationQuery
+from atom.row.sql.statement import Order
 
 FIXED = (
     "table",
@@ -32,6 +34,7 @@ FIXED = (
 )
 # What other parts of the server read from any query string.
 ELSEWHERE = frozenset({"is_background", "is_serialize"})
+LIMIT_DEFAULT = 100
 PAGE_MAX = 1_000_000_000
 PARAMETERS_MAX = 100
 FUNCTIONS = ("count", "sum", "avg", "min", "max")
@@ -40,6 +43,44 @@ ORDER = re.compile(
     re.IGNORECASE,
 )
 AGGREGATE = re.compile(r"(?P<function>[a-z]+)(?:\((?P<column>[^()]*)\))?")
+
+
+@dataclass(frozen=True, slots=True)
+class Aggregate:
+    """A function over the rows of a group."""
+
+    function: str
+    column: str  # "" for count of rows
+
+
+@dataclass(frozen=True, slots=True)
+class Near:
+    """Rows between two distances of a place."""
+
+    longitude: float
+    latitude: float
+    least_meters: float
+    most_meters: float
+
+
+@dataclass(frozen=True, slots=True)
+class Query:
+    """What a caller asks of one table."""
+
+    table: str
+    columns: tuple[str, ...] = ()
+    order: tuple[Order, ...] = ()
+    limit: int = LIMIT_DEFAULT
+    page: int = 1
+    cursor: str | None = None  # "" asks for the first page
+    is_count: bool = False
+    creator_keys: tuple[str, ...] = ()
+    near: Near | None = None
+    groups: tuple[str, ...] = ()
+    aggregates: tuple[Aggregate, ...] = ()
+    filters: tuple[Filter | Group, ...] = ()
+    planned: bool = False  # a large count may be an estimate
+    relations: tuple[RelationQuery, ...] = ()
 
 
 def invalid(name: str, takes: str) -> ApiError:

@@ -20,13 +20,14 @@ from atom.postgres.identifier import public, quote, quote_all
 from atom.row.sql import cursor, group, relation
 from atom.row.sql.filter import Filter
 from atom.row.sql.group import Group, Shape
-from atom.row.sql.query import Aggregate, Order, Query
+from atom.row.sql.query_string import Aggregate, Query
 from atom.row.sql.relation import Fitting, Relation, Relatives, unreadable
 from atom.row.sql.statement import (
     DISTANCE,
     KEY,
     OWNER,
     USUAL_LIMITS,
+    Order,
     RowSet,
     Statement,
     json_text,

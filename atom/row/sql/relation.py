@@ -18,14 +18,15 @@ Joined by commas. Inside parentheses a single word is a column and `*` all of th
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from functools import lru_cache
 from itertools import count
 from typing import Protocol
 
+from atom.datatype.datatype import datatype
 from atom.errors import ApiError, nearest
-from atom.postgres.catalog import Catalog, Table, shown, unknown_column
+from atom.postgres.catalog import Catalog, LiveColumn, Table, shown, unknown_column
 from atom.postgres.identifier import public, quote
-from atom.row.sql import foreign_key, statement
-from atom.row.sql.query import RelationQuery
+from atom.row.sql import statement
 from atom.row.sql.statement import KEY, OWNER, USUAL_LIMITS, RowSet
 
 CHILDREN_DEFAULT = 10
@@ -34,12 +35,26 @@ DEPTH_MAX = 2
 RELATIONS_MAX = 10
 ROWS_MAX = 100_000
 OWNER_MARK = "$1"  # an owned statement takes its owner first
+# Who made and who changed a row; every table may have them, so a table is a child of
+# users by another column first.
+STAMPS = ("created_by_id", "updated_by_id")
 TOKEN = re.compile(r"[(),:]|[^(),:]+")
 TAKES = (
     "'relation' takes tables that refer to this one and columns that refer to others,"
     " joined by commas."
 )
 EXAMPLE = "For example relation=message(id,title):3,message:count,user_id(username)."
+
+
+@dataclass(frozen=True, slots=True)
+class RelationQuery:
+    """A relation as written: a table or a column, what of it, and how many."""
+
+    name: str
+    column: str = ""  # by which column, where there are several
+    inside: tuple["RelationQuery", ...] = ()  # columns and relations
+    amount: str = ""  # a number, or count
+    bare: bool = False  # a single word: inside parentheses, a column
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,6 +136,55 @@ def _is_amount(text: str) -> bool:
     return digits and 1 <= int(text) <= CHILDREN_MAX
 
 
+@lru_cache(16)
+def references(catalog: Catalog) -> Mapping[str, Mapping[str, str]]:
+    """Return, for every table, its columns that refer and the tables they refer to."""
+    return {
+        table.name: {
+            column.name: parent
+            for column in table.columns.values()
+            if (parent := _reference(catalog, table, column)) is not None
+        }
+        for table in catalog.tables.values()
+    }
+
+
+@lru_cache(16)
+def referrers(catalog: Catalog) -> Mapping[str, Mapping[str, tuple[str, ...]]]:
+    """Return, for every table, the tables that refer to it and by which columns."""
+    found: dict[str, dict[str, tuple[str, ...]]] = {}
+    for child, columns in references(catalog).items():
+        for column, parent in columns.items():
+            by = found.setdefault(parent, {})
+            by[child] = (*by.get(child, ()), column)
+    return found
+
+
+def _reference(catalog: Catalog, table: Table, column: LiveColumn) -> str | None:
+    if datatype(column.datatype).family != "integer":
+        return None
+    for name in _likely(table, column):
+        parent = catalog.tables.get(name)
+        if parent is not None and KEY in parent.columns:
+            whole = datatype(parent.columns[KEY].datatype).family == "integer"
+            return name if whole else None
+    return None
+
+
+def _likely(table: Table, column: LiveColumn) -> tuple[str, ...]:
+    """Name the tables a column may refer to, the likeliest first."""
+    if column.refers is not None:
+        return (column.refers,)
+    if column.name in STAMPS:
+        return ("users",)
+    if column.name == "parent_id":
+        return (table.name,)
+    if not column.name.endswith("_id"):
+        return ()
+    stem = column.name.removesuffix("_id")
+    return (stem, stem + "s")
+
+
 class Relatives(Protocol):
     """What a caller reaches of the tables around one."""
 
@@ -166,7 +230,7 @@ class Fitting:
         return tuple(relations)
 
     def _one(self, query: RelationQuery, view: Table, rows: int) -> Relation:
-        refers = foreign_key.parents(self.relatives.catalog)[view.name]
+        refers = references(self.relatives.catalog)[view.name]
         refers = {name: to for name, to in refers.items() if name in view.columns}
         if query.name in refers and not query.column:
             relation = self._parent(query, view, refers)
@@ -211,14 +275,14 @@ class Fitting:
     def _children(
         self, query: RelationQuery, view: Table, refers: Mapping[str, str]
     ) -> Relation:
-        by = foreign_key.children(self.relatives.catalog).get(view.name, {})
+        by = referrers(self.relatives.catalog).get(view.name, {})
         side = self.relatives.child(query.name) if query.name in by else None
         if side is None or KEY not in view.columns:
             raise self._unknown(query, view, refers)
         columns = by[query.name]
         column = query.column
         if not column:
-            known = [name for name in columns if name not in foreign_key.STAMPS]
+            known = [name for name in columns if name not in STAMPS]
             known = known or [name for name in columns if name == OWNER]
             if len(known) != 1:
                 raise unreadable(
@@ -242,7 +306,7 @@ class Fitting:
         self, query: RelationQuery, view: Table, refers: Mapping[str, str]
     ) -> ApiError:
         """Return the error for an unknown relation, naming those the caller reaches."""
-        by = foreign_key.children(self.relatives.catalog).get(view.name, {})
+        by = referrers(self.relatives.catalog).get(view.name, {})
         open_to = [name for name, to in refers.items() if self.relatives.parent(to)]
         open_to += [name for name in by if self.relatives.child(name)]
         return ApiError(

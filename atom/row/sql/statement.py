@@ -14,10 +14,18 @@ from atom.datatype.datatype import PLACES, datatype
 from atom.errors import ApiError
 from atom.postgres.catalog import Table
 from atom.postgres.identifier import quote
-from atom.row.sql.query import Order
 
 OWNER = "created_by_id"
 KEY = "id"
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """One column to sort by; `nulls_first` None leaves it to PostgreSQL's habit."""
+
+    column: str
+    descending: bool = False
+    nulls_first: bool | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,156 @@
+"""What a route that reads the request itself documents: a model names its parameters,
+schemas its body and its answer.
+"""
+
+from typing import Any
+
+from pydantic import BaseModel
+
+from atom.openapi.parameter import FILTER, Page, Read
+from atom.reply import JSON
+
+REFUSAL = {JSON: {"schema": {"$ref": "#/components/schemas/Failure"}}}
+REASONS = {
+    400: "A parameter, column, operator or value that does not fit.",
+    401: "The token is missing, invalid or expired.",
+    403: "The caller may not do this.",
+    404: "There is no such table or row.",
+    409: "The row contradicts one that is stored, or is protected.",
+    413: "The body is too large.",
+    422: "Something is missing, of the wrong type, or against a rule of the table.",
+    429: "Too many requests; `Retry-After` holds the seconds to wait.",
+    503: "The database or another service does not answer at the moment.",
+    504: "This took too long.",
+}
+# The fields next to the rows of a read.
+EXTRA = {
+    "count": {"type": "integer", "minimum": 0, "description": "With `is_count`."},
+    "next_cursor": {
+        "type": ["string", "null"],
+        "description": "With `cursor`; null at the end.",
+    },
+}
+ROW = {"type": "object", "additionalProperties": True, "minProperties": 1}
+CHANGED = {
+    **ROW,
+    "required": ["id"],
+    "properties": {"id": {"type": ["integer", "string"]}},
+    "examples": [{"id": 1, "title": "x"}],
+}
+ROWS = {
+    "oneOf": [ROW, {"type": "array", "items": ROW, "minItems": 1}],
+    "examples": [{"title": "x"}],
+}
+CHANGES = {
+    "oneOf": [CHANGED, {"type": "array", "items": CHANGED, "minItems": 1}],
+    "examples": [{"id": 1, "title": "x"}],
+}
+ENTRIES = {
+    "type": "array",
+    "minItems": 1,
+    "maxItems": 100,
+    "items": {
+        "type": "object",
+        "additionalProperties": False,
+        "required": ["table", "object"],
+        "properties": {
+            "table": {"type": "string"},
+            "object": {"type": "object", "additionalProperties": True},
+            "as": {"type": "string", "pattern": "^[A-Za-z_][A-Za-z0-9_]{0,59}$"},
+        },
+    },
+    "examples": [
+        [
+            {"table": "test", "object": {"title": "x"}, "as": "first"},
+            {"table": "test", "object": {"title": "y"}},
+        ]
+    ],
+}
+INTEGER = {"type": "integer"}
+TEXT = {"type": "string"}
+ID = {"oneOf": [INTEGER, {"type": "array", "items": INTEGER}]}
+IDS_MADE = {"type": "array", "items": INTEGER}
+OBJECT = {"type": "object", "additionalProperties": True}
+LIST = {"type": "array", "items": OBJECT}
+COUNT = {"type": "integer", "minimum": 0}
+DONE = {"const": "done"}
+
+
+def failures(*statuses: int) -> dict[int | str, dict[str, Any]]:
+    """Document statuses a route may fail with, for `responses=`."""
+    return {
+        status: {"description": REASONS[status], "content": REFUSAL}
+        for status in statuses
+    }
+
+
+def answers(
+    message: dict[str, Any], *statuses: int, optional: dict[str, Any] | None = None
+) -> dict[int | str, dict[str, Any]]:
+    """Document what a route answers and how it may fail, for `responses=`."""
+    return {200: success(message, optional), **failures(*statuses)}
+
+
+def success(
+    message: dict[str, Any], optional: dict[str, Any] | None = None, **extra: Any
+) -> dict[str, Any]:
+    """Document `{"status": 1, "message": …}` with its other fields."""
+    schema = {
+        "type": "object",
+        "required": ["status", "message", *extra],
+        "properties": {
+            "status": {"const": 1},
+            "message": message,
+            **extra,
+            **(optional or {}),
+        },
+    }
+    return {"description": "Done.", "content": {JSON: {"schema": schema}}}
+
+
+def documented(
+    query: type[BaseModel],
+    *,
+    message: dict[str, Any],
+    body: dict[str, Any] | None = None,
+    filters: bool = False,
+    fails: tuple[int, ...] = (403, 404),
+) -> dict[str, Any]:
+    """Return `openapi_extra` of a route: parameters, body, success and failures."""
+    by = {**FILTER, "required": not issubclass(query, Page)}
+    extra: dict[str, Any] = {
+        "parameters": [*_parameters(query), *([by] if filters else [])],
+        "responses": {
+            "200": success(message, EXTRA if query is Read else None),
+            **{str(status): response for status, response in failures(*fails).items()},
+        },
+    }
+    if body is not None:
+        extra["requestBody"] = {"required": True, "content": {JSON: {"schema": body}}}
+    return extra
+
+
+def _parameters(query: type[BaseModel]) -> list[dict[str, Any]]:
+    schema = query.model_json_schema()
+    required = set(schema.get("required", ()))
+    return [
+        _parameter(name, field, required=name in required)
+        for name, field in schema["properties"].items()
+    ]
+
+
+def _parameter(name: str, field: dict[str, Any], *, required: bool) -> dict[str, Any]:
+    """Describe a parameter; a default in words, or clients and /docs would send it."""
+    left_out = {"title", "description", "default"}
+    default = field.get("default", "")
+    default_text = f" Default: `{default}`." if default != "" else ""
+    parameter = {
+        "name": name,
+        "in": "query",
+        "required": required,
+        "description": field.get("description", "") + default_text,
+        "schema": {key: value for key, value in field.items() if key not in left_out},
+    }
+    if required and "examples" in field:
+        parameter["example"] = field["examples"][0]  # what /docs fills in
+    return parameter
