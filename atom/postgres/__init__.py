@@ -3,7 +3,7 @@
 identifier   names, quoted
 condition    SQL conditions of an operator, over the values of a caller
 driver       what is used of asyncpg, as types
-catalog      tables and columns as they are
+catalog      tables and columns as they are, by the one query that reads them
 errors       driver errors as the errors of the API
 lease        connections kept at hand between statements
 database     statements, sent to a pool

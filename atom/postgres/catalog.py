@@ -1,20 +1,27 @@
-"""The tables and columns of schema `public`, as the database has them now."""
+"""Tables and columns as the database has them now: the one query that reads them."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from atom.errors import ApiError, NotFound, nearest
+from atom.postgres.driver import Querying
+
+if TYPE_CHECKING:
+    from atom.postgres.database import Connection, Database
 
 # Tables that belong to an extension (spatial_ref_sys) hold no rows of users.
-LIVE = """
-select c.relname as "table", a.attname as "column",
+COLUMNS = """
+select n.nspname as schema, c.relname as "table", a.attname as "column",
        format_type(a.atttypid, a.atttypmod) as datatype, a.attnotnull as not_null,
        pg_get_expr(d.adbin, d.adrelid) as default,
        exists (select 1 from pg_index i where i.indrelid = c.oid and i.indisvalid
                and a.attnum = any (i.indkey)) as indexed,
        a.attgenerated <> '' or a.attidentity = 'a' as generated,
+       a.attidentity <> '' as identity,
+       exists (select 1 from pg_index i where i.indrelid = c.oid and i.indisprimary
+               and a.attnum = any (i.indkey)) as primary,
        (select min(r.relname::text) from pg_constraint k
         join pg_class r on r.oid = k.confrelid and r.relnamespace = c.relnamespace
         join pg_attribute f on f.attrelid = k.confrelid and f.attname = 'id'
@@ -22,7 +29,7 @@ select c.relname as "table", a.attname as "column",
         where k.conrelid = c.oid and k.contype = 'f'
           and k.conkey = array[a.attnum]) as refers
 from pg_class c
-join pg_namespace n on n.oid = c.relnamespace and n.nspname = 'public'
+join pg_namespace n on n.oid = c.relnamespace and n.nspname = any ($1)
 join pg_attribute a on a.attrelid = c.oid and a.attnum > 0 and not a.attisdropped
 left join pg_attrdef d on d.adrelid = c.oid and d.adnum = a.attnum
 where c.relkind in ('r', 'p')
@@ -133,7 +140,8 @@ def build(rows: Iterable[Mapping[str, Any]]) -> Catalog:
     )
 
 
-async def read(connection: Any) -> Catalog:
-    """Read the catalog; takes an asyncpg connection or pool, or one of `run.py`."""
-    source = getattr(connection, "raw", None) or getattr(connection, "pool", connection)
-    return build(await source.fetch(LIVE))
+async def read(source: "Querying | Connection | Database") -> Catalog:
+    """Read the tables of schema `public`; of a database, outside any transaction."""
+    pool = getattr(source, "pool", source)
+    raw: Querying = getattr(source, "raw", pool)
+    return build(await raw.fetch(COLUMNS, ["public"]))

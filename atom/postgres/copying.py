@@ -8,6 +8,7 @@ from operator import itemgetter
 from typing import Any
 from uuid import UUID
 
+from atom.postgres import catalog
 from atom.postgres.driver import Raw, RawPool
 
 log = logging.getLogger(__name__)
@@ -23,13 +24,7 @@ BAD_ROW = ("22", "23")
 # The table, a column or the right to write it is not there.
 SCHEMA = ("42", "3F")
 
-LIVE = """
-select array(
-  select a.attname::text from pg_attribute a
-  where a.attrelid = to_regclass('public.' || quote_ident($1))
-    and a.attnum > 0 and not a.attisdropped and a.attgenerated = ''
-) as columns, to_regclass('atom.log_batch') is not null as has_batches
-"""
+HAS_BATCHES = "select to_regclass('atom.log_batch') is not null"
 # Whoever writes a batch again waits here for the end of the first attempt, if it is
 # still under way, and learns whether it was committed.
 CLAIM = """
@@ -86,11 +81,14 @@ async def live_target(pool: RawPool, table: str) -> Target:
         Unreachable: when the database cannot be asked.
     """
     try:
-        async with pool.acquire(timeout=ACQUIRE) as connection:
-            (found,) = await connection.fetch(LIVE, table, timeout=ACQUIRE)
+        async with asyncio.timeout(ACQUIRE), pool.acquire() as raw:
+            found = (await catalog.read(raw)).tables.get(table)
+            has_batches = await raw.fetchval(HAS_BATCHES)
     except Exception as error:
         raise Unreachable(error) from error
-    return Target(tuple(found["columns"]), found["has_batches"])
+    columns = found.columns.values() if found else ()
+    written = tuple(each.name for each in columns if not each.generated)
+    return Target(written, has_batches)
 
 
 async def copy_rows(

@@ -3,6 +3,7 @@
 from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
+from atom.postgres.catalog import COLUMNS
 from atom.postgres.identifier import quote
 from atom.schema.live import (
     ColumnState,
@@ -35,19 +36,6 @@ where n.nspname in ('public', 'atom') and c.relkind in ('r', 'p')
   and not exists (select 1 from pg_depend e
                   where e.classid = 'pg_class'::regclass and e.objid = c.oid
                     and e.deptype = 'e')
-"""
-COLUMNS = """
-select n.nspname as schema, c.relname as table, a.attname as column,
-       format_type(a.atttypid, a.atttypmod) as datatype, a.attnotnull as not_null,
-       pg_get_expr(d.adbin, d.adrelid) as default, a.attidentity <> '' as identity,
-       exists (select 1 from pg_index i where i.indrelid = c.oid and i.indisprimary
-               and a.attnum = any (i.indkey)) as primary
-from pg_class c
-join pg_namespace n on n.oid = c.relnamespace and n.nspname in ('public', 'atom')
-join pg_attribute a on a.attrelid = c.oid and a.attnum > 0 and not a.attisdropped
-left join pg_attrdef d on d.adrelid = c.oid and d.adnum = a.attnum
-where c.relkind in ('r', 'p')
-order by c.relname, a.attnum
 """
 INDEXES = """
 select n.nspname as schema, c.relname as index, t.relname as table,
@@ -159,7 +147,7 @@ async def read(
     looked up in those rows. `patterns` are tried: only PostgreSQL knows its regexes.
     """
     relations = await raw.fetch(RELATIONS)
-    columns = await raw.fetch(COLUMNS)
+    columns = await raw.fetch(COLUMNS, ["public", "atom"])
     indexes = await raw.fetch(INDEXES)
     tables = _tables(relations, columns, "public")
     own = _tables(relations, columns, "atom")
