@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from atom.errors import ApiError, NotFound, nearest
 from atom.postgres.driver import Querying
@@ -142,6 +142,5 @@ def build(rows: Iterable[Mapping[str, Any]]) -> Catalog:
 
 async def read(source: "Querying | Connection | Database") -> Catalog:
     """Read the tables of schema `public`; of a database, outside any transaction."""
-    pool = getattr(source, "pool", source)
-    raw: Querying = getattr(source, "raw", pool)
-    return build(await raw.fetch(COLUMNS, ["public"]))
+    held = getattr(source, "raw", None) or getattr(source, "pool", source)
+    return build(await cast(Querying, held).fetch(COLUMNS, ["public"]))

@@ -273,7 +273,10 @@ class Database(Statements):
                 async with unit.raw.transaction():  # a savepoint of its own
                     return await getattr(unit.raw, verb)(text, *values, timeout=seconds)
             except Exception as error:
-                raise self.translate(error) from error
+                raise self.failed(unit.raw, error) from error
+            except BaseException:
+                unit.may_have_failed = True  # perhaps not even undone
+                raise
         raw = self._leases.take() or await self._acquire()
         try:
             found = await getattr(raw, verb)(text, *values, timeout=seconds)
