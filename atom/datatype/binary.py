@@ -7,4 +7,5 @@ BYTES = Family(
     ("bytea",),
     takes=lambda _: r"bytes in hexadecimal such as \x00ff",
     parse=None,
+    declared={"bytea": "btree hash brin"},
 )

@@ -26,6 +26,12 @@ FAMILIES = (
 BY_NAME = {family.name: family for family in FAMILIES}
 
 
+DECLARED = {name: how for each in FAMILIES for name, how in each.declared.items()}
+ALSO = {name: whole for each in FAMILIES for name, whole in each.also.items()}
+SIZES = {name: sizes for each in FAMILIES for name, sizes in each.sizes.items()}
+EXTENSIONS = {name: by for each in FAMILIES for name, by in each.extensions.items()}
+
+
 def having(trait: str) -> frozenset[str]:
     """Return the names of the families that have a trait."""
     return frozenset(family.name for family in FAMILIES if trait in family.traits)

@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+Sizes = tuple[tuple[int, int], ...]  # the least and the most of each number in ()
 Limit = tuple[Callable[[Any], bool], str]  # whether a value fits, and the rule in words
 
 EQUAL = frozenset({"compared"})
@@ -35,6 +36,12 @@ class Family:
     sends_text: bool = False  # PostgreSQL parses the value, not the driver
     text_is_json: Callable[[str], bool] | None = None  # None: it never is
     limit: Callable[[str], Limit | None] = unlimited  # by the datatype with modifier
+    # The datatypes a column may be declared with, and for which index methods each has
+    # an operator class (`pg_opclass` of PostgreSQL 18 and its contributed extensions).
+    declared: Mapping[str, str] = field(default_factory=dict)
+    also: Mapping[str, str] = field(default_factory=dict)  # other names of them
+    sizes: Mapping[str, Sizes] = field(default_factory=dict)
+    extensions: Mapping[str, str] = field(default_factory=dict)  # that bring them
     # OpenAPI: the JSON Schema, formats by datatype, an example and one of a filter.
     schema: Mapping[str, Any] = field(default_factory=dict)
     formats: Mapping[str, str] = field(default_factory=dict)

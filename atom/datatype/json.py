@@ -28,5 +28,6 @@ JSON = Family(
     traits=EQUAL | {"json", "is"},
     sends_text=True,
     text_is_json=lambda _: True,
+    declared={"jsonb": "btree hash gin", "json": ""},
     example={"a": 1},
 )

@@ -43,13 +43,23 @@ def parse_time(datatype: str, raw: Any) -> time:
     return found if found.tzinfo else found.replace(tzinfo=UTC)
 
 
+INDEXES = "btree hash brin"
+PRECISION = ((0, 6),)
+MOMENTS = ("timestamp with time zone", "timestamp without time zone")
+TIMES = ("time with time zone", "time without time zone")
 MOMENT = Family(
     "moment",
-    ("timestamp with time zone", "timestamp without time zone"),
+    MOMENTS,
     takes=lambda _: "an ISO 8601 time such as 2026-01-31T12:00:00Z",
     parse=parse_moment,
     traits=TRAITS,
     sends_text=True,
+    declared=dict.fromkeys(MOMENTS, INDEXES),
+    also={
+        "timestamptz": "timestamp with time zone",
+        "timestamp": "timestamp without time zone",
+    },
+    sizes=dict.fromkeys(MOMENTS, PRECISION),
     schema={"type": "string"},
     formats={"timestamp with time zone": "date-time"},
     example="2026-01-31T10:00:00+00:00",
@@ -62,16 +72,20 @@ DATE = Family(
     parse=parse_date,
     traits=TRAITS,
     sends_text=True,
+    declared={"date": INDEXES},
     schema={"type": "string", "format": "date"},
     example="2026-01-31",
     filter_example=">,2020-01-01",
 )
 TIME = Family(
     "time",
-    ("time with time zone", "time without time zone"),
+    TIMES,
     takes=lambda _: "a time such as 12:00:00",
     parse=parse_time,
     traits=TRAITS,
+    declared=dict.fromkeys(TIMES, INDEXES),
+    also={"timetz": "time with time zone", "time": "time without time zone"},
+    sizes=dict.fromkeys(TIMES, PRECISION),
     schema={"type": "string"},
     example="10:00:00",
     filter_example=">,08:00",

@@ -16,6 +16,7 @@ WHOLE = re.compile(r"[+-]?[0-9]{1,19}")
 # As PostgreSQL reads them; Python takes 1_000 and the digits of every script.
 DECIMAL = re.compile(r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]{1,4})?")
 SIZED = re.compile(r"numeric\((\d+),(-?\d+)\)")
+INDEXES = "btree hash brin"
 TRAITS = ORDERED | {"summed", "ranked", "is"}
 
 
@@ -85,6 +86,8 @@ INTEGER = Family(
     takes=describe_integer,
     parse=parse_integer,
     traits=TRAITS,
+    declared=dict.fromkeys(INTEGERS, INDEXES),
+    also={"int2": "smallint", "int": "integer", "int4": "integer", "int8": "bigint"},
     schema={"type": "integer"},
     formats={"smallint": "int32", "integer": "int32", "bigint": "int64"},
     example=1,
@@ -97,6 +100,9 @@ NUMBER = Family(
     parse=parse_number,
     traits=TRAITS,
     limit=limit,
+    declared={"numeric": INDEXES},
+    also={"decimal": "numeric", "dec": "numeric"},
+    sizes={"numeric": ((1, 1000), (0, 1000))},
     schema={"type": "number"},
     example=1.5,
     filter_example=">,0",
@@ -107,6 +113,12 @@ FLOAT = Family(
     takes=lambda _: "a number such as 4.5",
     parse=parse_float,
     traits=TRAITS,
+    declared=dict.fromkeys(FLOATS, INDEXES),
+    also={
+        "float4": "real",
+        "float": "double precision",
+        "float8": "double precision",
+    },
     schema={"type": "number"},
     example=1.5,
     filter_example=">,0",

@@ -8,6 +8,8 @@ from atom.datatype import text
 from atom.datatype.family import ORDERED, Family, Limit
 
 SIZED = re.compile(r"bit( varying)?\((\d+)\)")
+RANGES = ("int4range", "int8range", "numrange", "tsrange", "tstzrange", "daterange")
+MULTIRANGES = tuple(name.replace("range", "multirange") for name in RANGES)
 TAKES = {
     "inet": "an address such as 192.0.2.1",
     "cidr": "a network such as 192.0.2.0/24",
@@ -19,6 +21,25 @@ TAKES = {
     **dict.fromkeys(
         ("daterange", "tsrange", "tstzrange"), "a range such as [2026-01-31,2026-02-28)"
     ),
+}
+
+
+INDEXES = {
+    **dict.fromkeys(RANGES, "btree hash gist brin"),
+    **dict.fromkeys(MULTIRANGES, "btree hash gist"),
+    **dict.fromkeys(("inet", "cidr", "macaddr", "macaddr8"), "btree hash brin"),
+    "interval": "btree hash brin",
+    **dict.fromkeys(("bit", "bit varying"), "btree brin"),
+    "money": "btree",
+    "tsvector": "btree gin gist",
+    "tsquery": "btree gist",
+    **dict.fromkeys(("line", "lseg", "path", "xml"), ""),
+    **dict.fromkeys(("polygon", "circle"), "gist"),
+    "box": "gist brin",
+    "hstore": "btree hash gin gist",
+    **dict.fromkeys(("ltree", "cube"), "btree gist"),
+    **dict.fromkeys(("vector", "halfvec"), "btree"),
+    "geometry": "btree hash gist",
 }
 
 
@@ -54,4 +75,16 @@ OTHER = Family(
     traits=ORDERED | {"is"},
     sends_text=True,
     limit=limit,
+    declared=INDEXES,
+    also={"varbit": "bit varying"},
+    sizes={
+        **dict.fromkeys(("bit", "bit varying"), ((1, 83_886_080),)),
+        **dict.fromkeys(("vector", "halfvec"), ((1, 16_000),)),
+        "interval": ((0, 6),),
+    },
+    extensions={
+        **{name: name for name in ("hstore", "ltree", "cube", "vector")},
+        "halfvec": "vector",
+        "geometry": "postgis",
+    },
 )

@@ -17,7 +17,7 @@ def is_geojson(text: str) -> bool:
     return text.lstrip().startswith("{")
 
 
-def _place(name: str) -> Family:
+def _place(name: str, **extensions: str) -> Family:
     return Family(
         name,
         (name,),
@@ -26,8 +26,10 @@ def _place(name: str) -> Family:
         traits=frozenset({"is", "place"}),
         sends_text=True,
         text_is_json=is_geojson,
+        declared={name: "gist"},
+        extensions=extensions,
         example={"type": "Point", "coordinates": [77.2, 28.6]},
     )
 
 
-POINT, GEOGRAPHY = _place("point"), _place("geography")
+POINT, GEOGRAPHY = _place("point"), _place("geography", geography="postgis")

@@ -22,6 +22,7 @@ UUID = Family(
     takes=lambda _: "a UUID",
     parse=parse,
     traits=ORDERED | {"is"},
+    declared={"uuid": "btree hash brin"},
     schema={"type": "string", "format": "uuid"},
     example="6f1c1d3e-0000-4000-8000-000000000001",
 )

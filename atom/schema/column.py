@@ -7,6 +7,7 @@ import re
 from dataclasses import dataclass
 from typing import Self
 
+from atom.datatype.families import ALSO, DECLARED, SIZES
 from atom.errors import nearest
 from atom.postgres.identifier import MAX_BYTES
 
@@ -22,58 +23,11 @@ def words(text: str) -> frozenset[str]:
     return frozenset(text.split(","))
 
 
-ALIASES = {
-    "int": "integer",
-    "int2": "smallint",
-    "int4": "integer",
-    "int8": "bigint",
-    "float": "double precision",
-    "float4": "real",
-    "float8": "double precision",
-    "decimal": "numeric",
-    "dec": "numeric",
-    "bool": "boolean",
-    "varchar": "character varying",
-    "char varying": "character varying",
-    "char": "character",
-    "bpchar": "character",
-    "varbit": "bit varying",
-}
-PLAIN = words(
-    "smallint,integer,bigint,real,double precision,money,text,bytea,boolean,date,uuid,"
-    "json,jsonb,xml,inet,cidr,macaddr,macaddr8,tsvector,tsquery,"
-    "point,line,lseg,box,path,polygon,circle,"
-    "int4range,int8range,numrange,tsrange,tstzrange,daterange,"
-    "int4multirange,int8multirange,nummultirange,"
-    "tsmultirange,tstzmultirange,datemultirange,"
-    "citext,hstore,ltree,cube"
-)
-# What may stand in parentheses: the least and the most of each number.
-SIZED = {
-    "numeric": ((1, 1000), (0, 1000)),
-    "character varying": ((1, 10_485_760),),
-    "character": ((1, 10_485_760),),
-    "bit": ((1, 83_886_080),),
-    "bit varying": ((1, 83_886_080),),
-    "interval": ((0, 6),),
-    "vector": ((1, 16_000),),
-    "halfvec": ((1, 16_000),),
-}
-PRECISION = ((0, 6),)
 FLOAT = re.compile(r"float ?\(")
 SPATIAL = frozenset({"geography", "geometry"})
-TIMES = {
-    "timestamptz": "timestamp{} with time zone",
-    "timestamp with time zone": "timestamp{} with time zone",
-    "timestamp": "timestamp{} without time zone",
-    "timestamp without time zone": "timestamp{} without time zone",
-    "timetz": "time{} with time zone",
-    "time with time zone": "time{} with time zone",
-    "time": "time{} without time zone",
-    "time without time zone": "time{} without time zone",
-}
+ZONED = re.compile(r" with(?:out)? time zone")
 SERIAL = words("serial,smallserial,bigserial,serial2,serial4,serial8")
-KNOWN = {*ALIASES, *PLAIN, *SIZED, *SPATIAL, *TIMES}
+KNOWN = {*DECLARED, *ALSO}
 
 SHAPE = re.compile(
     r"(?P<head>[a-z0-9_ ]+?) ?(?:\((?P<inside>[^()]*)\))?(?P<tail>[a-z ]*)"
@@ -101,7 +55,7 @@ def canonical(datatype: str) -> str:
     head = (shape["head"] + shape["tail"]).strip()
     inside = shape["inside"]
     arguments = [] if inside is None else [a.strip() for a in inside.split(",")]
-    return _spell(ALIASES.get(head, head), arguments, datatype) + suffix
+    return _spell(ALSO.get(head, head), arguments, datatype) + suffix
 
 
 def _spell(head: str, arguments: list[str], written: str) -> str:
@@ -112,7 +66,7 @@ def _spell(head: str, arguments: list[str], written: str) -> str:
         raise ValueError(f"{written!r} is not a known datatype. {hint}".rstrip())
     if head in SPATIAL:
         return _spatial(head, arguments, written)
-    bounds = PRECISION if head in TIMES else SIZED.get(head, ())
+    bounds = SIZES.get(head, ())
     if FLOAT.match(written.lower()):
         bounds = ((1, 53),)
     if len(arguments) > len(bounds) or not all(
@@ -120,9 +74,8 @@ def _spell(head: str, arguments: list[str], written: str) -> str:
         for a, (least, most) in zip(arguments, bounds, strict=False)
     ):
         raise ValueError(f"{written!r}: invalid length or precision")
-    if head in TIMES:
-        precision = f"({int(arguments[0])})" if arguments else ""
-        return TIMES[head].format(precision)
+    if ZONED.search(head) and arguments:
+        return ZONED.sub(lambda zone: f"({int(arguments[0])}){zone[0]}", head)
     if head == "double precision" and arguments:
         return "real" if int(arguments[0]) <= 24 else head
     if head in {"character", "bit"} and not arguments:

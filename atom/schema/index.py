@@ -3,36 +3,10 @@
 from dataclasses import dataclass
 from hashlib import sha256
 
+from atom.datatype.families import DECLARED
+from atom.datatype.text import TEXT
 from atom.postgres.identifier import MAX_BYTES
-from atom.schema.column import element, words
-
-GEOMETRIC = frozenset({"point", "line", "lseg", "box", "path", "polygon", "circle"})
-RANGES = words("int4range,int8range,numrange,tsrange,tstzrange,daterange")
-MULTIRANGES = words(
-    "int4multirange,int8multirange,nummultirange,"
-    "tsmultirange,tstzmultirange,datemultirange"
-)
-TEXTS = frozenset({"text", "character varying", "citext"})
-UNORDERED = GEOMETRIC | {"json", "xml", "geography"}
-UNHASHED = UNORDERED | words(
-    "bit,bit varying,money,tsvector,tsquery,cube,ltree,vector,halfvec,geography"
-)
-BRIN = RANGES | words(
-    "smallint,integer,bigint,real,double precision,numeric,date,interval,uuid,"
-    "time without time zone,time with time zone,"
-    "timestamp without time zone,timestamp with time zone,"
-    "inet,cidr,macaddr,macaddr8,bit,bit varying,bytea,text,character varying,"
-    "character,box"
-)
-GIN = TEXTS | {"jsonb", "tsvector", "hstore"}
-GIST = (
-    TEXTS
-    | RANGES
-    | MULTIRANGES
-    | words(
-        "point,box,polygon,circle,tsvector,tsquery,ltree,cube,hstore,geography,geometry"
-    )
-)
+from atom.schema.column import element
 
 
 @dataclass(frozen=True)
@@ -55,26 +29,20 @@ class Index:
 
 
 def fits(method: str, datatype: str) -> bool:
-    """Whether PostgreSQL can build this kind of index on a canonical datatype.
-
-    Source: `pg_opclass` of PostgreSQL 18 and of its contributed extensions.
-    """
-    word = element(datatype)
-    if datatype.endswith("[]"):
-        # An array is as comparable as what it holds.
-        if method == "hash":
-            return word not in UNHASHED
-        return method in {"btree", "gin"} and word not in UNORDERED
-    if method == "btree":
-        return word not in UNORDERED
-    if method == "hash":
-        return word not in UNHASHED
-    return word in {"gin": GIN, "gist": GIST, "brin": BRIN}[method]
+    """Whether PostgreSQL can build this kind of index on a canonical datatype."""
+    methods = DECLARED.get(element(datatype), "").split()
+    if datatype.endswith("[]"):  # as comparable as what it holds
+        return ("btree" if method == "gin" else method) in methods and (
+            method in {"btree", "gin", "hash"}
+        )
+    return method in methods
 
 
 def trigram(method: str, datatype: str) -> str:
     """Return the operator class pg_trgm lends to this index, or ""."""
-    if datatype.endswith("[]") or element(datatype) not in TEXTS:
+    word = element(datatype)
+    is_text = not datatype.endswith("[]") and word in TEXT.declared
+    if not is_text or method not in TEXT.declared[word].split():
         return ""
     return {"gin": "gin_trgm_ops", "gist": "gist_trgm_ops"}.get(method, "")
 

@@ -3,22 +3,12 @@
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 
+from atom.datatype.families import EXTENSIONS
 from atom.postgres.identifier import quote
 from atom.schema.column import INDEX_METHODS, Column, element
 from atom.schema.declaration import Declaration
 from atom.schema.index import UNIQUE, Index, Part, index_name, other_name, trigram
 from atom.schema.live import ColumnState, IndexState, Live
-
-EXTENSION_OF = {
-    "citext": "citext",
-    "hstore": "hstore",
-    "ltree": "ltree",
-    "cube": "cube",
-    "vector": "vector",
-    "halfvec": "vector",
-    "geography": "postgis",
-    "geometry": "postgis",
-}
 
 
 @dataclass
@@ -97,7 +87,7 @@ def _datatype(
     state: ColumnState | None,
     convert: bool,
 ) -> str:
-    extension = EXTENSION_OF.get(element(column.datatype))
+    extension = EXTENSIONS.get(element(column.datatype))
     if extension is None:
         return column.datatype
     point = is_point(column)

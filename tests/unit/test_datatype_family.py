@@ -1,4 +1,4 @@
-"""A new datatype is one file and one line: written, filtered, sorted, documented."""
+"""A new datatype is one file and one line, wherever datatypes are known."""
 
 import json
 import shutil
@@ -31,6 +31,8 @@ COLOR = Family(
     hint="Lower case.",
     traits=ORDERED | {"is"},
     sends_text=True,
+    declared={"color": "btree hash"},
+    also={"colour": "color"},
     limit=lambda name: (lambda v: v != "#ffffff", "no white"),
     schema={"type": "string", "format": "color"},
     example="#00ff00",
@@ -41,11 +43,13 @@ SCRIPT = """
 import json
 
 from atom.datatype import limit, value
-from atom.errors import ApiError
+from atom.errors import ApiError, ConfigError
 from atom.openapi import shape
 from atom.postgres.catalog import LiveColumn, Table
 from atom.row.sql import query_string, read_plan
 from atom.row.sql.statement import RowSet
+from atom.schema.declaration import Declaration
+from atom.transfer import cell, csv_file, jsonl_cell
 
 shade = LiveColumn("shade", "color")
 table = Table("paint", {"id": LiveColumn("id", "bigint"), "shade": shade})
@@ -64,7 +68,23 @@ def read(text):
     return [made.statement.text, made.statement.values]
 
 
+def declared(line):
+    try:
+        found = Declaration.parse({"table": {"paint": [line]}})
+        return [found.column("paint", "shade").datatype]
+    except ConfigError as error:
+        return error.problems
+
+
+def imported(text):
+    rows = csv_file.Rows([[text], ["#0000ff"]], [2, 3], None, False)
+    return cell.for_copy([cell.Column(shade)], rows).decode()
+
+
 print(json.dumps({
+    "declared": [declared("shade-colour-0-btree,hash"), declared("shade-color-0-gin")],
+    "csv": [imported("#00ff00"), fails(imported, "green")],
+    "jsonl": list(jsonl_cell.Column(shade, filled=False).cells(["#00ff00"], [1])),
     "written": value.from_json(shade, "#00ff00"),
     "list": value.from_text(LiveColumn("shades", "color[]"), "#00ff00,#0000ff"),
     "refused": fails(value.from_json, shade, "green"),
@@ -126,3 +146,18 @@ def test_it_is_documented(seen):
     assert seen["example"] == "#00ff00"
     assert "`=,#00ff00`" in seen["parameter"]
     assert "`between`" in seen["parameter"] and "`ilike`" not in seen["parameter"]
+
+
+def test_it_is_declared(seen):
+    """With its other name, and the indexes that PostgreSQL has for it; no others."""
+    (spelled,), (refused,) = seen["declared"]
+    assert spelled == "color"
+    assert "gin" in refused
+
+
+def test_it_is_imported(seen):
+    """From CSV and JSON lines; what does not fit is named with its line."""
+    text, (message, _) = seen["csv"]
+    assert text == '"#00ff00"\n"#0000ff"\n'
+    assert message.startswith("line 2, column shade: takes a color")
+    assert seen["jsonl"] == ["#00ff00"]
