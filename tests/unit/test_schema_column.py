@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from atom.schema.column import ALIASES, INDEX_METHODS, KNOWN, Column, canonical, element
+from atom.datatype.families import ALSO
+from atom.schema.column import INDEX_METHODS, KNOWN, Column, canonical, element
 from atom.schema.index import fits, index_name, other_name, trigram
 
 SPELLINGS = {
@@ -118,7 +119,7 @@ def test_any_text_is_read_or_refused(line):
 
 def test_every_known_datatype_has_a_verdict_for_every_index_method():
     """No combination of datatype and method is left undecided."""
-    names = {ALIASES.get(name, name) for name in KNOWN}
+    names = {ALSO.get(name, name) for name in KNOWN}
 
     verdicts = [fits(method, name) for name in names for method in INDEX_METHODS]
 
