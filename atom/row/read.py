@@ -14,9 +14,9 @@ from atom.postgres.database import Database
 from atom.postgres.errors import UnlocatedValue
 from atom.row.explain_error import find_filter
 from atom.row.scope import RowConfig, RowScope, ScopedRelatives
-from atom.row.sql import cursor, parent, query_string, read_plan
+from atom.row.sql import cursor, query_string, read_plan
 from atom.row.sql.read_plan import COUNTED_MAX
-from atom.row.sql.statement import RowSet, Statement
+from atom.row.sql.statement import Statement
 
 REMEMBERED_MAX_BYTES = 1024
 SLOW = "Ask for fewer rows, or filter and order by columns that have an index."
@@ -163,19 +163,21 @@ async def parents(database: Database, scope: RowScope, raw: bytes) -> bytes:
         Forbidden: `row.table_not_allowed` for a table that is not a parent.
         ApiError: naming the parameter or column that is wrong.
     """
-    query = parent.parse(query_string.decoded(raw), scope.rules.limit_max)
-    catalog = database.catalog
-    row_set = scope.readable(catalog, query.table)
-    child = scope.visible_columns(catalog, query.table)
-    read_plan.column(child, query.parent_column)  # first, so that a misspelt one is 400
-    view = scope.parents(catalog, row_set, query.parent_table, query.parent_column)
-    owned = view.name != "users" and view.name not in scope.rules.public_read
-    statement = parent.read(query, row_set, child, RowSet(view, owned=owned))
-    note_read(query.table, query.parent_table)
-    values = statement.bound(scope.owner)
+    limit_max, catalog = scope.rules.limit_max, database.catalog
+    table, name, query = query_string.parse_parents(
+        query_string.decoded(raw), limit_max
+    )
+    row_set = scope.readable(catalog, table)
+    child = scope.visible_columns(catalog, table)
+    read_plan.column(child, name)  # first, so that a misspelt one is 400
+    found = scope.parents(catalog, row_set, query.table, name)
+    referring = row_set, read_plan.id_column(child, name)
+    asked = read_plan.read(query, found, found.table, referring=referring)
+    note_read(*asked.tables)
+    text, values = asked.statement.text, asked.statement.bound(scope.owner)
     try:
         body: str = await database.value(
-            statement.text, *values, seconds=scope.rules.read_seconds
+            text, *values, seconds=scope.rules.read_seconds
         )
     except TimedOut as error:
         error.hint = SLOW

@@ -122,6 +122,14 @@ class RowScope:
         """The owner of the rows; None when they do not belong to one user."""
         return self.user_id if self.tier == "my" else None
 
+    def rows(self, table: Table, *, owned: bool) -> RowSet:
+        """Return rows of a table, of a caller's own or of everyone.
+
+        Every row set of the row routes is made here, and `statement.reached` writes
+        its condition: whatever else decides which rows a caller reaches belongs here.
+        """
+        return RowSet(table, owned)
+
     def row_set(self, catalog: Catalog, name: str) -> RowSet:
         """Return the rows of a table this caller reaches.
 
@@ -132,7 +140,7 @@ class RowScope:
         found = catalog.tables.get(name)
         if found is None:
             raise unknown_table(name, catalog.tables if self.tier != "public" else ())
-        return RowSet(found, owned=self.tier == "my")
+        return self.rows(found, owned=self.tier == "my")
 
     def readable(self, catalog: Catalog, name: str) -> RowSet:
         """Return the rows of a table this caller may read.
@@ -148,35 +156,39 @@ class RowScope:
         """Return the columns of a table that may be shown and filtered."""
         return visible(catalog, self.rules.secret).table(name)
 
-    def creators(self, catalog: Catalog) -> Table | None:
-        """Return the columns of users that may be shown with a row they made."""
+    def creators(self, catalog: Catalog) -> RowSet | None:
+        """Return what may be shown of users with the rows they made."""
         users = visible(catalog, self.rules.secret).tables.get("users")
-        if users is None or self.tier in OPEN:
-            return users
-        return without(users, PERSONAL)
+        if users is None:
+            return None
+        if self.tier not in OPEN:
+            users = without(users, PERSONAL)
+        return self.rows(users, owned=False)
 
     def parents(
         self, catalog: Catalog, row_set: RowSet, name: str, column: str
-    ) -> Table:
-        """Return what may be shown of the parents of one's own rows.
+    ) -> RowSet:
+        """Return the parents of one's own rows: their rows and columns that are shown.
 
         Anyone can write a row that names any parent, so naming grants nothing: only a
-        table that is open to read, or a parent by its name, may be asked for.
+        table that is open to read, or one's own parent by its name, may be asked for.
 
         Raises:
             Forbidden: `row.table_not_allowed` for any other table.
         """
         parent = self.visible_columns(catalog, name)
         if name == "users":
-            return without(parent, PERSONAL)
+            return self.rows(without(parent, PERSONAL), owned=False)
+        if name in self.rules.public_read:
+            return self.rows(parent, owned=False)
         named = {f"{name}_id", f"{name.removesuffix('s')}_id"}
         if name == row_set.table.name:
             named.add("parent_id")
         refers = row_set.table.columns.get(column)
         if refers is not None and refers.refers == name:
             named.add(column)  # declared, so it may be called as it likes
-        if name in self.rules.public_read or (name not in CLOSED and column in named):
-            return parent
+        if name not in CLOSED and column in named:
+            return self.rows(parent, owned=row_set.owned)
         raise Forbidden(
             f"Table '{shown(name)}' is not a parent of '{row_set.table.name}' by column"
             f" '{shown(column)}'.",
@@ -326,13 +338,12 @@ class ScopedRelatives:
         Anyone can write a row that refers to another, so referring grants nothing: of
         other tables only what is public is shown, of users what is not personal.
         """
-        open_to_all = name in self.scope.rules.public_read
-        if self.scope.tier in OPEN:
-            return self.child(name)
-        if name == "users":
-            table = without(self.scope.visible_columns(self.live, name), PERSONAL)
-            return RowSet(self.live.table(name), owned=False), table
-        if open_to_all:
-            view = self.scope.visible_columns(self.live, name)
-            return RowSet(self.live.table(name), owned=False), view
-        return self.child(name) if self.scope.tier == "my" else None
+        scope = self.scope
+        if scope.tier not in OPEN and (
+            name == "users" or name in scope.rules.public_read
+        ):
+            view = scope.visible_columns(self.live, name)
+            if name == "users":
+                view = without(view, PERSONAL)
+            return scope.rows(self.live.table(name), owned=False), view
+        return self.child(name) if scope.tier != "public" else None

@@ -1,5 +1,8 @@
 """Who reaches which tables and columns."""
 
+import ast
+from pathlib import Path
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -9,6 +12,8 @@ from atom.config import resolve as settings
 from atom.errors import ApiError, Forbidden, NotFound
 from atom.postgres.catalog import Catalog, LiveColumn, Table
 from atom.row.scope import MANAGED, RowConfig, RowScope, visible
+
+ROOT = Path(__file__).parents[2]
 
 
 def table(name, *columns):
@@ -150,3 +155,15 @@ def test_creators_show_no_rights(rules):
 
     assert {"id", "created_by_id", "username"} == set(shown.columns)
     assert rules.public().creators(Catalog({})) is None
+
+
+def test_a_scope_alone_makes_row_sets():
+    """One place decides which rows are reached; an account changes its own row by id."""
+    made = [
+        str(path.relative_to(ROOT))
+        for path in sorted((ROOT / "atom").rglob("*.py"))
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.Call) and getattr(node.func, "id", "") == "RowSet"
+    ]
+
+    assert ["atom/account/update.py", "atom/row/scope.py"] == made

@@ -12,14 +12,16 @@ from sqlglot import exp
 from atom.datatype.operator import OPERATORS
 from atom.errors import ApiError
 from atom.postgres.catalog import LiveColumn, Table
-from atom.row.sql import parent, query_string, read_plan
+from atom.row.sql import query_string, read_plan
 from atom.row.sql.statement import RowSet
 from tests.unit.test_sql_filter import TABLE
 
 OWNED = Table(
     "test", {**TABLE.columns, "created_by_id": LiveColumn("created_by_id", "bigint")}
 )
-USERS = Table("users", {n: LiveColumn(n, "text") for n in ("id", "username")})
+USERS = RowSet(
+    Table("users", {n: LiveColumn(n, "text") for n in ("id", "username")}), owned=False
+)
 
 COLUMNS = st.sampled_from([*OWNED.columns, "nope", 'x"y'])
 VALUES = st.sampled_from(
@@ -146,11 +148,14 @@ def test_unusual_limits_are_parameters():
 
 def test_parents_are_asked_through_ones_own_rows():
     """The ids come from rows of the owner, whatever the parent."""
-    asked = parent.parse("table=test&parent_table=users&parent_column=id", 1000)
+    raw = "table=test&parent_table=users&parent_column=id&limit=3"
+    table, column, query = query_string.parse_parents(raw, 1000)
     users = RowSet(Table("users", {"id": LiveColumn("id", "bigint")}), owned=False)
-    statement = parent.read(asked, RowSet(OWNED, owned=True), OWNED, users)
+    referring = RowSet(OWNED, owned=True), column
+    statement = read_plan.read(query, users, users.table, referring=referring).statement
     (tree,) = sqlglot.parse(statement.text, read="postgres")
 
     assert {"test", "users"} == {t.name for t in tree.find_all(exp.Table)}
     assert 'c."created_by_id" = $1::bigint' in statement.text
-    assert (7, 100, 0) == statement.bound(7)
+    assert "test" == table
+    assert (7, 3) == statement.bound(7)

@@ -10,7 +10,6 @@ fits it to the catalog and writes the text. Read in this order:
     relation       relation=…: rows that refer to a row, and rows it refers to
     query_string   everything a read may ask, made into a query
     read_plan      a query fitted to the catalog, and its statement
-    parent         the parents of one's own rows
     write          insert, update, delete
     upsert         inserts that meet rows which are there already
     trial          one value alone, to find which of many is refused

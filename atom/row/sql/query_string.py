@@ -35,6 +35,7 @@ FIXED = (
 # What other parts of the server read from any query string.
 ELSEWHERE = frozenset({"is_background", "is_serialize"})
 LIMIT_DEFAULT = 100
+FIXED_OF_PARENTS = ("table", "parent_table", "parent_column", "order", "limit", "page")
 PAGE_MAX = 1_000_000_000
 PARAMETERS_MAX = 100
 FUNCTIONS = ("count", "sum", "avg", "min", "max")
@@ -216,6 +217,28 @@ def parse(raw: str, limit_max: int) -> Query:
         planned=planned,
         relations=relation.parse(named["relation"]) if "relation" in named else (),
     )
+
+
+def parse_parents(raw: str, limit_max: int) -> tuple[str, str, Query]:
+    """Read the query string of a read of parents: a table, its column, and a query.
+
+    Raises:
+        ApiError: naming the parameter that is missing, unknown or cannot be read.
+    """
+    named, filters = split(raw, FIXED_OF_PARENTS)
+    if filters:
+        hint = "It takes " + ", ".join(FIXED_OF_PARENTS)
+        raise ApiError("This route takes no filters.", hint=hint)
+    for name in ("parent_table", "parent_column"):
+        if not named.get(name):
+            raise invalid(name, f"the name of a {name.partition('_')[2]}")
+    query = Query(
+        table=named["parent_table"],
+        order=order(named["order"]) if "order" in named else (),
+        limit=whole(named, "limit", LIMIT_DEFAULT, limit_max),
+        page=whole(named, "page", 1, PAGE_MAX),
+    )
+    return named["table"], named["parent_column"], query
 
 
 def _names(named: dict[str, str], name: str) -> tuple[str, ...]:

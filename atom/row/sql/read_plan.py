@@ -26,6 +26,7 @@ from atom.row.sql.statement import (
     DISTANCE,
     KEY,
     OWNER,
+    OWNER_MARK,
     USUAL_LIMITS,
     Order,
     RowSet,
@@ -57,12 +58,14 @@ class Select:
     counted: bool = False
     keyed: bool = False
     after: tuple[bool, ...] | None = None  # for each key of the cursor: is it null
+    users: RowSet | None = None  # creators
     creators: tuple[str, ...] = ()
     near: str | None = None  # the column that is measured
     boxes: int = 0  # how many hold what is near, where it is not a column of PostGIS
     aggregates: tuple[Aggregate, ...] = ()
     planned: bool = False  # counted no further than COUNTED_MAX
     relations: tuple[Relation, ...] = ()
+    referring: tuple[RowSet, str] | None = None  # the rows and column that refer here
 
 
 def column(view: Table, name: str) -> LiveColumn:
@@ -75,6 +78,17 @@ def column(view: Table, name: str) -> LiveColumn:
     if found is None:
         raise unknown_column(view.name, name, view.columns)
     return found
+
+
+def id_column(view: Table, name: str) -> str:
+    """Return the name of a column that holds ids.
+
+    Raises:
+        ApiError: when it is unknown or does not.
+    """
+    if datatype(column(view, name).datatype).family != "integer":
+        raise ApiError(f"Column '{name}' does not hold ids.")
+    return name
 
 
 def conditions(
@@ -125,13 +139,14 @@ def read(
     query: Query,
     row_set: RowSet,
     view: Table,
-    users: Table | None = None,
+    users: RowSet | None = None,
     relatives: Relatives | None = None,
+    referring: tuple[RowSet, str] | None = None,
 ) -> Read:
     """Make the statement of a read.
 
     `users` holds the columns of creators that may be shown, `relatives` what is reached
-    of other tables.
+    of other tables; of `referring` rows only those are read that their column names.
 
     Raises:
         ApiError: naming the column, value or parameter that does not fit.
@@ -151,10 +166,12 @@ def read(
         limit=query.limit if query.limit in USUAL_LIMITS else None,
         offset=query.page > 1,
         counted=query.is_count,
+        users=users,
         creators=_creators(query, view, users),
         near=near,
         boxes=boxes,
         planned=query.planned,
+        referring=referring,
     )
     plan, limits, tables = _related(plan, query, relatives)
     plan = _groups(plan, query) if query.aggregates else _sorted(plan, query)
@@ -164,7 +181,8 @@ def read(
     if plan.offset:
         tail += ((query.page - 1) * query.limit,)
     bound = (*place, *limits, *values, *keys, *tail)
-    made = Statement(select(plan), bound, row_set.owned)
+    owned = row_set.owned or (referring is not None and referring[0].owned)
+    made = Statement(select(plan), bound, owned)
     guess = None
     if query.planned:
         unpaged = replace(plan, after=None)
@@ -177,6 +195,8 @@ def _related(
 ) -> tuple[Select, tuple[int, ...], frozenset[str]]:
     """Fit the relations. Return the plan, their limits, and every table it reads."""
     tables = {plan.view.name, "users"} if query.creator_keys else {plan.view.name}
+    if plan.referring is not None:
+        tables.add(plan.referring[0].table.name)
     if not query.relations or relatives is None:
         return plan, (), frozenset(tables)
     fitting = Fitting(relatives)
@@ -263,17 +283,17 @@ def _suits(view: Table, aggregate: Aggregate) -> None:
         )
 
 
-def _creators(query: Query, view: Table, users: Table | None) -> tuple[str, ...]:
+def _creators(query: Query, view: Table, users: RowSet | None) -> tuple[str, ...]:
     if not query.creator_keys:
         return ()
     if users is None or OWNER not in view.columns:
         raise ApiError(f"Rows of table '{view.name}' have no creator.")
-    names = tuple(column(users, name).name for name in query.creator_keys)
+    names = tuple(column(users.table, name).name for name in query.creator_keys)
     for name in names:
         if f"creator_{name}" in view.columns:
             raise ApiError(f"Table '{view.name}' has its own 'creator_{name}'.")
-        if datatype(users.columns[name].datatype).family in PLACES:
-            raise unknown_column(users.name, name, ())
+        if datatype(users.table.columns[name].datatype).family in PLACES:
+            raise unknown_column(users.table.name, name, ())
     return names
 
 
@@ -324,12 +344,13 @@ def _rows(plan: Select, taken: Iterator[str], value_checks: list[str]) -> str:
     if plan.near is not None:
         output += f", {METERS} as {quote(DISTANCE)}"
         names.append(DISTANCE)
-    for name in plan.creators:
-        output += (
-            f', (select u.{quote(name)} from "public"."users" u where u."id" ='
-            f" t.{quote(OWNER)}) as {quote('creator_' + name)}"
-        )
-        names.append("creator_" + name)
+    if plan.creators and plan.users is not None:
+        made = reached(plan.users, "u", iter((OWNER_MARK,)))
+        of_row = where([*made, f"u.{quote(KEY)} = t.{quote(OWNER)}"])
+        one = f"from {public(plan.users.table.name)} u{of_row}"
+        for name in plan.creators:
+            output += f", (select u.{quote(name)} {one}) as {quote('creator_' + name)}"
+            names.append("creator_" + name)
     related = relation.render(plan.relations, "t", taken) if plan.relations else ()
     for each, text in related:
         output += f", {text} as {quote(each.key)}"
@@ -380,6 +401,11 @@ def _reached(plan: Select, taken: Iterator[str]) -> tuple[str, list[str]]:
     """
     source = f" from {public(plan.view.name)} t"
     parts = reached(plan.row_set, "t", taken)
+    if plan.referring is not None:
+        rows, name = plan.referring
+        mine = where(reached(rows, "c", iter((OWNER_MARK,)) if parts else taken))
+        ids = f"select c.{quote(name)} from {public(rows.table.name)} c{mine}"
+        parts.append(f"t.{quote(KEY)} in ({ids})")
     if plan.near is None:
         return source, parts
     family = datatype(plan.view.columns[plan.near].datatype).family

@@ -27,14 +27,13 @@ from atom.errors import ApiError, nearest
 from atom.postgres.catalog import Catalog, LiveColumn, Table, shown, unknown_column
 from atom.postgres.identifier import public, quote
 from atom.row.sql import statement
-from atom.row.sql.statement import KEY, OWNER, USUAL_LIMITS, RowSet
+from atom.row.sql.statement import KEY, OWNER, OWNER_MARK, USUAL_LIMITS, RowSet
 
 CHILDREN_DEFAULT = 10
 CHILDREN_MAX = 100
 DEPTH_MAX = 2
 RELATIONS_MAX = 10
 ROWS_MAX = 100_000
-OWNER_MARK = "$1"  # an owned statement takes its owner first
 # Who made and who changed a row; every table may have them, so a table is a child of
 # users by another column first.
 STAMPS = ("created_by_id", "updated_by_id")

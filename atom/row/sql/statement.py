@@ -17,6 +17,7 @@ from atom.postgres.identifier import quote
 
 OWNER = "created_by_id"
 KEY = "id"
+OWNER_MARK = "$1"
 
 
 @dataclass(frozen=True, slots=True)
