@@ -141,9 +141,11 @@ def test_parents_are_open_tables_or_named_ones(rules):
     me = rules.my(7)
     note = me.row_set(CATALOG, "note")
 
-    assert "title" in me.parents(CATALOG, note, "test", "test_id").columns
+    assert "title" in me.parents(CATALOG, note, "test", "test_id").table.columns
     assert me.parents(CATALOG, note, "note", "parent_id")
-    assert "api_access" not in me.parents(CATALOG, note, "users", "test_id").columns
+    assert (
+        "api_access" not in me.parents(CATALOG, note, "users", "test_id").table.columns
+    )
     for name, column in [("log_api", "log_api_id"), ("ownerless", "test_id")]:
         with pytest.raises(Forbidden):
             me.parents(CATALOG, note, name, column)
@@ -151,14 +153,14 @@ def test_parents_are_open_tables_or_named_ones(rules):
 
 def test_creators_show_no_rights(rules):
     """`creator_key` knows neither hashes nor api_access."""
-    shown = rules.public().creators(CATALOG)
+    shown = rules.public().creators(CATALOG).table
 
     assert {"id", "created_by_id", "username"} == set(shown.columns)
     assert rules.public().creators(Catalog({})) is None
 
 
 def test_a_scope_alone_makes_row_sets():
-    """One place decides which rows are reached; an account changes its own row by id."""
+    """One place decides which rows are reached; an account is changed by its id."""
     made = [
         str(path.relative_to(ROOT))
         for path in sorted((ROOT / "atom").rglob("*.py"))
