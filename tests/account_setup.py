@@ -24,7 +24,8 @@ from atom.observe.journal import COLUMNS, PostgresJournal
 from atom.own.declaration import SCHEMA
 from atom.port import Ports
 from atom.postgres import catalog
-from atom.postgres.database import Database, reset
+from atom.postgres.database import Database
+from atom.postgres.lease import reset
 from atom.postgres.notify import Bus
 from atom.row.batch import Batches
 from atom.row.scope import RowConfig

@@ -118,14 +118,6 @@ class Seen(Mapping[int, Any]):
         return sum(state is not None for state in self._known.values())
 
 
-def _access(state: UserState) -> str | None:
-    return ",".join(str(one) for one in sorted(state.api_access)) or None
-
-
-def _active(state: UserState) -> int:
-    return int(state.is_active)
-
-
 class CachedUsers:
     """Remembers the state of at most `limit` users, the missing ones too.
 
@@ -143,8 +135,12 @@ class CachedUsers:
         self._reading: dict[int, asyncio.Task[UserState | None]] = {}
         self._forgotten = 0  # how many times anything was forgotten
         self._coherent = False
-        self.api_access_view: Mapping[int, str | None] = Seen(self._known, _access)
-        self.is_active_view: Mapping[int, int] = Seen(self._known, _active)
+        self.api_access_view: Mapping[int, str | None] = Seen(
+            self._known, lambda one: ",".join(map(str, sorted(one.api_access))) or None
+        )
+        self.is_active_view: Mapping[int, int] = Seen(
+            self._known, lambda one: int(one.is_active)
+        )
 
     @property
     def coherent(self) -> bool:

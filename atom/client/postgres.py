@@ -8,9 +8,10 @@ import orjson
 
 from atom.client import Client, Config, Live
 from atom.postgres import pooler
-from atom.postgres.database import Database, reset, reset_pooled
+from atom.postgres.database import Database
 from atom.postgres.driver import RawPool
 from atom.postgres.errors import wordings
+from atom.postgres.lease import reset, reset_pooled
 from atom.postgres.named import Named, Pooled
 from atom.reply import dump
 

@@ -2,8 +2,8 @@
 
 import asyncio
 
-from atom.errors import Unavailable
 from atom.port import Ports
+from atom.postgres.errors import unavailable
 
 SECONDS = 1.5  # a monitor gives up after 2 s
 
@@ -26,11 +26,7 @@ async def check_database(ports: Ports) -> None:
     (task,) = _asking
     done, _ = await asyncio.wait({task}, timeout=SECONDS)
     if not done or task.exception() is not None:
-        raise Unavailable(
-            "The database does not answer at the moment.",
-            code="client.silent",
-            hint="Try again in a moment.",
-        )
+        raise unavailable()
 
 
 def _answered(task: asyncio.Task[object]) -> None:

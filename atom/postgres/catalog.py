@@ -1,7 +1,7 @@
 """Tables and columns as the database has them now: the one query that reads them."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, cast
 
@@ -51,6 +51,9 @@ class LiveColumn:
     indexed: bool = False
     generated: bool = False  # always computed by PostgreSQL, so never written
     refers: str | None = None  # the table that its foreign key refers to
+
+
+DESCRIBED = [each.name for each in fields(LiveColumn)][1:]
 
 
 @dataclass(frozen=True, eq=False)
@@ -120,15 +123,8 @@ def build(rows: Iterable[Mapping[str, Any]]) -> Catalog:
     """Make a catalog of rows that name table, column, datatype and the rest."""
     tables: dict[str, dict[str, LiveColumn]] = {}
     for row in rows:
-        column = LiveColumn(
-            row["column"],
-            row["datatype"],
-            row["not_null"],
-            row["default"],
-            row["indexed"],
-            row["generated"],
-            row.get("refers"),
-        )
+        described: list[Any] = [row.get(each) for each in DESCRIBED]
+        column = LiveColumn(row["column"], *described)
         tables.setdefault(row["table"], {})[column.name] = column
     return Catalog(
         MappingProxyType(

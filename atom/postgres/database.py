@@ -8,50 +8,14 @@ from contextvars import ContextVar
 from functools import partial
 from typing import Any
 
-from atom.backoff import Backoff
-from atom.errors import ApiError, Unavailable
+from atom.errors import ApiError
 from atom.postgres.catalog import Catalog
 from atom.postgres.driver import Raw, RawPool, Record
-from atom.postgres.errors import Wordings, exhausted, translate, unavailable
-from atom.postgres.lease import Leases, is_open
+from atom.postgres.errors import Wordings, translate
+from atom.postgres.lease import Leases
 from atom.postgres.transaction import Transaction, Unit, waits_for
 
 log = logging.getLogger(__name__)
-
-# Whether this work has no caller, so that it waits for a connection without limit.
-UNHURRIED: ContextVar[bool] = ContextVar("unhurried", default=False)
-PAUSES = (0.1, 5.0)  # seconds until it asks for one again: the first, the longest
-
-PROCESS = "select pg_backend_pid()"
-# Connections that run a single statement of Atom. Known by their
-# settings object, which a connection and the pool's proxy of it share.
-_lent: set[int] = set()
-
-
-async def reset(connection: Raw) -> None:
-    """Clean a connection on its way back to the pool (`create_pool(reset=…)`).
-
-    One that was lent for a single statement of Atom has nothing to clean; that
-    saves a round trip for every statement.
-    """
-    if id(connection.get_settings()) in _lent:
-        return
-    query = connection.get_reset_query()
-    if query:
-        await connection.execute(query)
-
-
-async def reset_pooled(connection: Raw) -> None:
-    """Clean a connection that may lead to a pooler in transaction mode.
-
-    There no session is ours to clean. But a statement that was prepared and never run,
-    for a value that does not fit, keeps the process of the server: any further
-    statement lets go of it.
-    """
-    if id(connection.get_settings()) in _lent:
-        return
-    if await connection.fetchval(PROCESS) == connection.get_server_pid():
-        await reset(connection)
 
 
 def affected(status: str) -> int:
@@ -121,10 +85,6 @@ class Connection(Statements):
             raise
 
 
-def _later(seconds: float, what: Callable[[], None]) -> None:
-    asyncio.get_running_loop().call_later(seconds, what)
-
-
 def _ignore(table: str) -> None:
     """Do nothing: no cache depends on this database yet."""
 
@@ -150,14 +110,11 @@ class Database(Statements):
     ) -> None:
         self.pool = pool
         self.local: Mapping[str, str] = local or {}  # what each transaction sets
-        self.acquire_seconds = acquire_seconds
         self.wordings: Wordings = wordings or {}
         self.on_written: Callable[[str], None] = _ignore  # called with a table's name
         self.catalog = Catalog()
         self._unit: ContextVar[Unit | None] = ContextVar("unit", default=None)
-        self._leases = Leases(pool, self._give_back_soon, _later)
-        self._returning: set[asyncio.Task[None]] = set()
-        self._waiting = 0  # callers who wait for a connection now
+        self.leases = Leases(pool, acquire_seconds)
 
     def current(self) -> Unit | None:
         """Return the transaction that this task is in, or None."""
@@ -204,67 +161,6 @@ class Database(Statements):
         self.interrupted(raw)
         return self.translate(error, own=own)
 
-    async def acquire(self) -> Raw:
-        """Take a connection out of the pool.
-
-        Raises:
-            Unavailable: `pool.exhausted` when none becomes free in time.
-        """
-        return self._leases.take() or await self._acquire()
-
-    async def _acquire(self) -> Raw:
-        if not UNHURRIED.get():
-            return await self._acquire_in_time()
-        backoff = Backoff(*PAUSES)
-        while True:
-            try:
-                return await self._acquire_in_time()
-            except Unavailable as error:
-                log.info("waiting for a connection: %s", error)
-            await backoff.rest()
-
-    async def _acquire_in_time(self) -> Raw:
-        self._waiting += 1
-        try:
-            async with asyncio.timeout(self.acquire_seconds):
-                return await self.pool.acquire()
-        except TimeoutError as error:
-            raise self._no_connection() from error
-        except Exception as error:
-            raise self.translate(error) from error
-        finally:
-            self._waiting -= 1
-
-    def _no_connection(self) -> ApiError:
-        """Return the error for a pool without a free connection, or a silent server."""
-        if self.pool.get_size() >= self.pool.get_max_size():
-            return exhausted(self.pool.get_max_size(), self.acquire_seconds)
-        return unavailable()
-
-    async def release(self, raw: Raw) -> None:
-        """Return a connection to the pool, which cleans it."""
-        try:
-            await self.pool.release(raw)
-        except Exception:
-            # asyncpg has closed it already; its statements are done or have raised.
-            log.warning("a connection could not be cleaned", exc_info=True)
-
-    async def _give_back(self, raw: Raw) -> None:
-        """Release a connection that ran only single statements of Atom."""
-        mark = id(raw.get_settings()) if is_open(raw) else 0
-        _lent.add(mark)
-        await self.release(raw)
-        _lent.discard(mark)
-
-    async def _give_up(self, raw: Raw) -> None:
-        """Release a connection after a failed statement, perhaps one never run."""
-        await (self.release(raw) if self.local else self._give_back(raw))
-
-    def _give_back_soon(self, raw: Raw) -> None:
-        task = asyncio.create_task(self._give_back(raw))
-        self._returning.add(task)
-        task.add_done_callback(self._returning.discard)
-
     async def _call(
         self, verb: str, text: str, values: tuple[Any, ...], seconds: float | None
     ) -> Any:
@@ -277,17 +173,20 @@ class Database(Statements):
             except BaseException:
                 unit.may_have_failed = True  # perhaps not even undone
                 raise
-        raw = self._leases.take() or await self._acquire()
+        leases = self.leases
+        # A failed statement was perhaps never run, which a pooler's process waits for.
+        give_up = leases.release if self.local else leases.give_back
+        raw = leases.kept() or await leases.acquire()
         try:
             found = await getattr(raw, verb)(text, *values, timeout=seconds)
         except Exception as error:
-            await self._give_up(raw)
+            await give_up(raw)
             raise self.translate(error) from error
         except BaseException:
-            await self._give_up(raw)
+            await give_up(raw)
             raise
-        if self._waiting or not self._leases.keep(raw):
-            await self._give_back(raw)
+        if not leases.keep(raw):
+            await leases.give_back(raw)
         return found
 
     @asynccontextmanager
@@ -299,11 +198,11 @@ class Database(Statements):
         if not separate and (unit := self.current()) is not None:
             yield unit.raw
             return
-        raw = await self.acquire()
+        raw = self.leases.kept() or await self.leases.acquire()
         try:
             yield raw
         finally:
-            await self.release(raw)
+            await self.leases.release(raw)
 
     @asynccontextmanager
     async def connection(self, *, separate: bool = False) -> AsyncIterator[Connection]:

@@ -109,13 +109,13 @@ class UnlocatedValue(ApiError):
 
     code = "value.unreadable"
     about: Any = None
-    # The message once the column {name} and its datatype {kind} are found; without
-    # one, the value does not have the datatype.
-    named = ""
 
-    def __init__(self, message: str, *, code: str = "", hint: str = "") -> None:
-        super().__init__(message, code=code, hint=hint)
+    def __init__(self, message: str, *, code: str = "", named: str = "") -> None:
+        super().__init__(message, code=code)
         self.text = message
+        # The message once the column {name} and its datatype {kind} are found; without
+        # one, the value does not have the datatype.
+        self.named = named
 
     def name(self, message: str, hint: str = "") -> None:
         """Replace the message; what was put before it stays."""
@@ -191,14 +191,21 @@ def _by_state(error: Any, state: str) -> ApiError:
     if state.startswith("22") or (state in READING and source != PARSER and not inside):
         return UnlocatedValue(UNFIT)
     if state == "42883" and not inside:
-        return _incomparable()
+        return UnlocatedValue(
+            "PostgreSQL does not compare values of this datatype that way.",
+            code="filter.unreadable",
+            named="PostgreSQL does not compare column '{name}' ({kind}) that way.",
+        )
     if state == "57014":
         return TimedOut("The database took too long to answer.")
     if state.startswith(LOST) or state in {"53300", "53400"}:
         log.warning("database lost: %s", error)
         return unavailable()
     if state == "0A000" and type(error).__name__ != STALE_PLAN:
-        return _unsupported()
+        return UnlocatedValue(
+            "The database server does not support this.",
+            named="The database server does not support column '{name}' ({kind}).",
+        )
     if state in STALE or state == "0A000":
         log.warning("statement does not fit the schema", exc_info=error)
         return Unavailable(
@@ -242,32 +249,11 @@ def _exists(error: Any) -> ApiError:
     )
 
 
-def _incomparable() -> ApiError:
-    found = UnlocatedValue(
-        "PostgreSQL does not compare values of this datatype that way.",
-        code="filter.unreadable",
-    )
-    found.named = "PostgreSQL does not compare column '{name}' ({kind}) that way."
-    return found
-
-
-def _unsupported() -> ApiError:
-    found = UnlocatedValue("The database server does not support this.")
-    found.named = "The database server does not support column '{name}' ({kind})."
-    return found
-
-
-def _unfit(message: str, named: str) -> ApiError:
-    found = RejectedValue(message)
-    found.named = named
-    return found
-
-
 def _missing(error: Any) -> ApiError:
     if not error.column_name:  # of a domain
-        return _unfit(
+        return RejectedValue(
             "A value is null where its datatype takes none.",
-            "Column '{name}' is mandatory.",
+            named="Column '{name}' is mandatory.",
         )
     return Unprocessable(
         f"Column '{error.column_name}' of table '{error.table_name}' is mandatory."
@@ -277,7 +263,9 @@ def _missing(error: Any) -> ApiError:
 def _checked(error: Any) -> ApiError:
     if not error.table_name:  # of a domain
         rule = f"the rule '{error.constraint_name}' of its datatype."
-        return _unfit(f"A value breaks {rule}", f"Column '{{name}}' breaks {rule}")
+        return RejectedValue(
+            f"A value breaks {rule}", named=f"Column '{{name}}' breaks {rule}"
+        )
     if not error.constraint_name:
         return Unprocessable(
             f"Table '{error.table_name}' has no partition that takes this row."
@@ -323,13 +311,13 @@ RULES: dict[str, Callable[[Any], ApiError]] = {
     "40001": _busy,
     "40P01": _busy,
     "55P03": _busy,
-    "22001": lambda error: _unfit(
+    "22001": lambda error: RejectedValue(
         "A text is longer than its column takes.",
-        "The text is too long for column '{name}' ({kind}).",
+        named="The text is too long for column '{name}' ({kind}).",
     ),
-    "22003": lambda error: _unfit(
+    "22003": lambda error: RejectedValue(
         "A number is larger than its column takes.",
-        "The number is too large for column '{name}' ({kind}).",
+        named="The number is too large for column '{name}' ({kind}).",
     ),
     "22012": lambda error: Unprocessable(
         "A rule of the table divides by zero, or a trigger leaves a row out."

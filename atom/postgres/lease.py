@@ -1,4 +1,4 @@
-"""Connections kept at hand between single statements, for a moment.
+"""Takes connections out of a pool and returns them; a few are kept for a moment.
 
 Taking a connection from asyncpg's pool and giving it back costs about twice as much as
 a short statement. One that has just finished is therefore kept here for the next
@@ -6,68 +6,152 @@ statement, and goes back to the pool as soon as it has not been needed for a mom
 most half of the pool is ever kept, so that whoever uses the pool itself finds the rest.
 """
 
-from collections.abc import Callable
+import asyncio
+import logging
+from contextvars import ContextVar
 
+from atom.backoff import Backoff
+from atom.errors import ApiError, Unavailable
 from atom.postgres.driver import Raw, RawPool
+from atom.postgres.errors import exhausted, translate, unavailable
+
+log = logging.getLogger(__name__)
 
 IDLE_SECONDS = 0.02
+PAUSES = (0.1, 5.0)  # seconds until a pool is asked again: the first, the longest
+PROCESS = "select pg_backend_pid()"
+
+# Whether this work has no caller, so that it waits for a connection without limit.
+UNHURRIED: ContextVar[bool] = ContextVar("unhurried", default=False)
+# Connections that run a single statement of Atom. Known by their
+# settings object, which a connection and the pool's proxy of it share.
+_lent: set[int] = set()
 
 
-def is_open(connection: Raw) -> bool:
+async def reset(raw: Raw) -> None:
+    """Clean a connection on its way back to the pool (`create_pool(reset=…)`).
+
+    One that was lent for a single statement of Atom has nothing to clean; that
+    saves a round trip for every statement.
+    """
+    if id(raw.get_settings()) not in _lent and (query := raw.get_reset_query()):
+        await raw.execute(query)
+
+
+async def reset_pooled(raw: Raw) -> None:
+    """Clean a connection that may lead to a pooler in transaction mode.
+
+    There no session is ours to clean. But a statement that was prepared and never run,
+    for a value that does not fit, keeps the process of the server: any further
+    statement lets go of it.
+    """
+    if id(raw.get_settings()) in _lent:
+        return
+    if await raw.fetchval(PROCESS) == raw.get_server_pid():
+        await reset(raw)
+
+
+def is_open(raw: Raw) -> bool:
     """Whether a connection can be used; a lost one is back in the pool."""
     try:
-        return not connection.is_closed()
+        return not raw.is_closed()
     except Exception:  # InterfaceError: it is the pool's again
         return False
 
 
 class Leases:
-    """A stack of idle connections that still belong to the pool.
+    """The connections of a pool; for one, a caller waits at most so many seconds."""
 
-    `give_back` returns one to the pool, `later` calls something after some seconds;
-    neither waits.
-    """
-
-    def __init__(
-        self,
-        pool: RawPool,
-        give_back: Callable[[Raw], None],
-        later: Callable[[float, Callable[[], None]], None],
-    ) -> None:
+    def __init__(self, pool: RawPool, seconds: float) -> None:
         self._pool = pool
-        self._give_back = give_back
-        self._later = later
-        self._idle: list[Raw] = []
+        self._seconds = seconds
+        self._kept: list[Raw] = []
         self._unused = 0  # how many were not needed since the last look
         self._looking = False
+        self._waiting = 0  # callers who wait for a connection now
+        self._returning: set[asyncio.Task[None]] = set()
 
-    def take(self) -> Raw | None:
-        """Return a connection that is open, or None."""
-        while self._idle:
-            connection = self._idle.pop()
-            self._unused = min(self._unused, len(self._idle))
-            if is_open(connection):
-                return connection
-            self._give_back(connection)
+    def kept(self) -> Raw | None:
+        """Take a connection at hand, or None."""
+        while self._kept:
+            raw = self._kept.pop()
+            self._unused = min(self._unused, len(self._kept))
+            if is_open(raw):
+                return raw
+            self._give_back_soon(raw)
         return None
 
-    def keep(self, connection: Raw) -> bool:
+    async def acquire(self) -> Raw:
+        """Take a connection out of the pool.
+
+        Raises:
+            Unavailable: `pool.exhausted` when none becomes free in time.
+        """
+        if not UNHURRIED.get():
+            return await self._acquire()
+        backoff = Backoff(*PAUSES)
+        while True:
+            try:
+                return await self._acquire()
+            except Unavailable as error:
+                log.info("waiting for a connection: %s", error)
+            await backoff.rest()
+
+    async def _acquire(self) -> Raw:
+        self._waiting += 1
+        try:
+            async with asyncio.timeout(self._seconds):
+                return await self._pool.acquire()
+        except TimeoutError as error:
+            raise self._none_in_time() from error
+        except Exception as error:
+            raise translate(error) from error
+        finally:
+            self._waiting -= 1
+
+    def _none_in_time(self) -> ApiError:
+        """Return the error for a pool without a free connection, or a silent server."""
+        size = self._pool.get_max_size()
+        full = self._pool.get_size() >= size
+        return exhausted(size, self._seconds) if full else unavailable()
+
+    def keep(self, raw: Raw) -> bool:
         """Keep a connection for the next statement, if there is room."""
-        if len(self._idle) >= self._pool.get_max_size() // 2:
+        if self._waiting or len(self._kept) >= self._pool.get_max_size() // 2:
             return False
-        self._idle.append(connection)
+        self._kept.append(raw)
         if not self._looking:
             self._looking = True
             self._unused = 0
-            self._later(IDLE_SECONDS, self._look)
+            asyncio.get_running_loop().call_later(IDLE_SECONDS, self._look)
         return True
 
     def _look(self) -> None:
         """Return to the pool the connections not needed since the last look."""
-        for connection in self._idle[: self._unused]:
-            self._give_back(connection)
-        del self._idle[: self._unused]
-        self._unused = len(self._idle)
-        self._looking = bool(self._idle)
+        for raw in self._kept[: self._unused]:
+            self._give_back_soon(raw)
+        del self._kept[: self._unused]
+        self._unused = len(self._kept)
+        self._looking = bool(self._kept)
         if self._looking:
-            self._later(IDLE_SECONDS, self._look)
+            asyncio.get_running_loop().call_later(IDLE_SECONDS, self._look)
+
+    async def release(self, raw: Raw) -> None:
+        """Return a connection to the pool, which cleans it."""
+        try:
+            await self._pool.release(raw)
+        except Exception:
+            # asyncpg has closed it already; its statements are done or have raised.
+            log.warning("a connection could not be cleaned", exc_info=True)
+
+    async def give_back(self, raw: Raw) -> None:
+        """Release a connection that ran only single statements of Atom."""
+        mark = id(raw.get_settings()) if is_open(raw) else 0
+        _lent.add(mark)
+        await self.release(raw)
+        _lent.discard(mark)
+
+    def _give_back_soon(self, raw: Raw) -> None:
+        task = asyncio.create_task(self.give_back(raw))
+        self._returning.add(task)
+        task.add_done_callback(self._returning.discard)

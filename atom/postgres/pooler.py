@@ -11,8 +11,8 @@ from functools import partial
 from typing import Any
 
 from atom.errors import ConfigError
-from atom.postgres.database import PROCESS
 from atom.postgres.driver import Raw
+from atom.postgres.lease import PROCESS
 
 log = logging.getLogger(__name__)
 

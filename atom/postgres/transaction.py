@@ -97,10 +97,10 @@ class Transaction:
         Raises:
             ApiError: when no connection can be had.
         """
-        unit = self._database.current()
+        unit, leases = self._database.current(), self._database.leases
         self.is_outermost = unit is None
         if unit is None:
-            unit = Unit(await self._database.acquire())
+            unit = Unit(leases.kept() or await leases.acquire())
         self._inner = self._begin(unit)
         is_begun = False
         try:
@@ -109,7 +109,7 @@ class Transaction:
             await self._limit(unit)
         except BaseException as error:
             if self.is_outermost:
-                await self._database.release(unit.raw)
+                await leases.release(unit.raw)
             elif is_begun:
                 await self._inner.rollback()
             if isinstance(error, Exception):
@@ -183,7 +183,7 @@ class Transaction:
         finally:
             if self.is_outermost:
                 unit.is_open = False
-                await self._database.release(unit.raw)
+                await self._database.leases.release(unit.raw)
 
     async def _probe(self, unit: Unit) -> None:
         """Raise if a statement failed: COMMIT would roll back and report success."""

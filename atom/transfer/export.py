@@ -11,7 +11,8 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 from atom.errors import ApiError
-from atom.postgres.database import PROCESS, affected
+from atom.postgres.database import affected
+from atom.postgres.lease import PROCESS
 from atom.sandbox import statement as sql
 from atom.sandbox.role import EXPORTER
 from atom.sandbox.session import Sandbox

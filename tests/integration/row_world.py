@@ -11,7 +11,8 @@ from atom import row
 from atom.config import keys
 from atom.config import resolve as settings
 from atom.postgres import catalog
-from atom.postgres.database import Database, reset
+from atom.postgres.database import Database
+from atom.postgres.lease import reset
 from atom.row.scope import RowConfig
 from tests.integration.near import connected, database_url
 

@@ -9,7 +9,7 @@ import asyncpg
 import pytest
 
 from atom.observe.journal import PostgresJournal
-from atom.postgres.database import reset
+from atom.postgres.lease import reset
 from tests.integration.near import (
     Wire,
     database_url,  # noqa: F401

@@ -255,7 +255,8 @@ async def test_a_lost_connection_is_told_and_nothing_tried_again(world, row_url)
     import asyncpg
 
     from atom.postgres import catalog
-    from atom.postgres.database import Database, reset
+    from atom.postgres.database import Database
+    from atom.postgres.lease import reset
 
     host, _, name = row_url.rpartition("/")
     wire = Wire(int(host.rpartition(":")[2]))

@@ -27,7 +27,8 @@ from atom.config import keys
 from atom.config import resolve as house
 from atom.errors import ApiError
 from atom.postgres import catalog
-from atom.postgres.database import Database, reset
+from atom.postgres.database import Database
+from atom.postgres.lease import reset
 from atom.row.scope import RowConfig
 from atom.row.sql import cursor
 from tests.integration.row_world import database_url, row_url

@@ -12,7 +12,8 @@ import pytest
 
 from atom.errors import ApiError
 from atom.postgres import catalog
-from atom.postgres.database import Database, reset
+from atom.postgres.database import Database
+from atom.postgres.lease import reset
 from atom.sandbox import runner
 from atom.sandbox.role import READER, WRITER
 from atom.sandbox.session import Sandbox

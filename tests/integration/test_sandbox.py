@@ -6,7 +6,8 @@ import asyncpg
 import pytest
 
 from atom.errors import ApiError
-from atom.postgres.database import Database, reset
+from atom.postgres.database import Database
+from atom.postgres.lease import reset
 from atom.sandbox import runner
 from atom.sandbox.session import Sandbox
 from atom.schema.apply import LOCK

@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 from atom.errors import Conflict, Unavailable
 from atom.own.declaration import SCHEMA
-from atom.postgres.database import Database, reset
+from atom.postgres.database import Database
+from atom.postgres.lease import reset
 from atom.schema import apply as schema
 from atom.schema.column import INDEX_METHODS
 from atom.schema.declaration import Declaration

@@ -14,7 +14,8 @@ from atom.errors import (
     Unavailable,
     Unprocessable,
 )
-from atom.postgres.database import Database, reset
+from atom.postgres.database import Database
+from atom.postgres.lease import reset
 from tests.integration.near import Wire, connected, database_url
 
 __all__ = ["database_url"]

@@ -10,7 +10,8 @@ from atom.datatype import value
 from atom.errors import ApiError
 from atom.postgres import catalog
 from atom.postgres.catalog import LiveColumn
-from atom.postgres.database import Database, reset
+from atom.postgres.database import Database
+from atom.postgres.lease import reset
 from atom.sandbox.session import Sandbox
 from atom.transfer import load as whole
 from atom.transfer.export import WAITING_MAX, Export

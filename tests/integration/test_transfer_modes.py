@@ -9,7 +9,8 @@ import pytest
 
 from atom.errors import ApiError
 from atom.postgres import catalog
-from atom.postgres.database import Database, reset
+from atom.postgres.database import Database
+from atom.postgres.lease import reset
 from atom.sandbox.session import Sandbox
 from atom.transfer import load as whole
 from atom.transfer.export import Export

@@ -16,7 +16,8 @@ from atom.datatype import exact
 from atom.datatype.datatype import datatype
 from atom.errors import ApiError
 from atom.postgres import catalog
-from atom.postgres.database import Database, reset
+from atom.postgres.database import Database
+from atom.postgres.lease import reset
 from atom.transfer.cell import is_exported
 from atom.transfer.load import import_file as load
 from tests.integration.near import database_url

@@ -11,7 +11,8 @@ from atom.adapter.users import CachedUsers
 from atom.errors import Unavailable
 from atom.port import UserState
 from atom.postgres import catalog
-from atom.postgres.database import Database, reset
+from atom.postgres.database import Database
+from atom.postgres.lease import reset
 from tests.integration.near import (
     Wire,
     database_url,  # noqa: F401

@@ -11,7 +11,7 @@ from atom.http.exchange import Exchange
 from atom.http.policy import Key, flag
 from atom.http.step import Proceed, Step
 from atom.observe.request_context import REQUEST_ID
-from atom.postgres.database import UNHURRIED
+from atom.postgres.lease import UNHURRIED
 from atom.reply import success
 
 IS_BACKGROUND: Key[bool | None] = Key(
