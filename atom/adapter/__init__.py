@@ -1,4 +1,11 @@
-"""Answers to the ports of `atom/port.py`; here, what those on a network share."""
+"""Answers to the ports of `atom/port.py`; here, what those on a network share.
+
+Each line needs only the lines above it:
+
+    memory  counts and cached answers in this process
+    redis   the same on Redis, for all processes
+    users   the state of users, cached until the database changes
+"""
 
 import logging
 import time

@@ -37,6 +37,7 @@ PURE = [
 READS_BY_NAME = 53  # of config in atom/, outside config/ and client/; never more
 LISTED = [
     "atom/account",
+    "atom/adapter",
     "atom/command",
     "atom/config",
     "atom/datatype",
@@ -45,6 +46,7 @@ LISTED = [
     "atom/message",
     "atom/observe",
     "atom/openapi",
+    "atom/postgres",
     "atom/row",
     "atom/row/sql",
     "atom/sandbox",
