@@ -16,8 +16,7 @@ from atom.postgres.catalog import LiveColumn, Table
 from atom.postgres.database import Database
 from atom.postgres.errors import BrokenRule, UnlocatedValue
 from atom.row.sql import trial
-from atom.row.sql.filter import Filter, check
-from atom.row.sql.group import Group, leaves
+from atom.row.sql.filter import Filter, Group, check, leaves
 
 COLUMNS = """
 select string_agg(a.attname, ', ' order by a.attnum)

@@ -13,40 +13,32 @@ PASSWORDS = frozenset({"password", "password_bigint"})
 ID = LiveColumn("id", "bigint")
 
 
-def column(scope: RowScope, table: Table, name: str, *, create: bool) -> LiveColumn:
-    """Return a column this caller may write.
-
-    Raises:
-        ApiError: `row.managed_column`, `sql.unknown_column`, or a generated column.
-    """
-    scope.require_writable(table.name, name, create=create)
-    found = table.columns.get(name)
-    if found is None:
-        hidden = scope.rules.secret
-        known = (n for n in table.columns if n.casefold() not in hidden)
-        raise unknown_column(table.name, name, known)
-    if found.generated:
-        raise ApiError(
-            f"Column '{name}' is computed and may not be written.",
-            code="row.managed_column",
-        )
-    return found
-
-
 class Reader:
     """Reads rows for one caller and one table; looks each column up once."""
 
     def __init__(self, scope: RowScope, table: Table, *, create: bool) -> None:
-        self._reach, self._table, self._create = scope, table, create
+        self._scope, self._table, self._create = scope, table, create
         self._columns: dict[str, Read] = {}
 
     def column(self, name: str) -> LiveColumn:
         """Return a column this caller may write.
 
         Raises:
-            ApiError: naming it.
+            ApiError: `row.managed_column`, also when generated; `sql.unknown_column`.
         """
-        return column(self._reach, self._table, name, create=self._create)
+        table = self._table
+        self._scope.require_writable(table.name, name, create=self._create)
+        found = table.columns.get(name)
+        if found is None:
+            hidden = self._scope.rules.secret
+            known = (each for each in table.columns if each.casefold() not in hidden)
+            raise unknown_column(table.name, name, known)
+        if found.generated:
+            raise ApiError(
+                f"Column '{name}' is computed and may not be written.",
+                code="row.managed_column",
+            )
+        return found
 
     def _read(self, name: str) -> Read:
         """Return what reads the values of a column; remember it."""
@@ -82,33 +74,24 @@ class Reader:
             found[name] = raw if raw is None or name in PASSWORDS else read(raw)
         return found
 
-    async def listed(self, rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
-        """Read the values of every row of a list.
+    async def rows(
+        self, bodies: Sequence[Mapping[str, Any]], *, many: bool
+    ) -> list[dict[str, Any]]:
+        """Read the values of every row; of `many` an error names the row.
 
         Raises:
-            ApiError: the same, naming the row.
+            ApiError: as `read`.
         """
         found: list[dict[str, Any]] = []
         try:
-            for row in rows:
-                read = self._values(row)
-                if not PASSWORDS.isdisjoint(read):
-                    read = await _hashed(read)
-                found.append(read)
+            for body in bodies:
+                row = self._values(body)
+                if not PASSWORDS.isdisjoint(row):
+                    row = await _hashed(row)
+                found.append(row)
         except ApiError as error:
-            raise placed(error, len(found)) from None
+            raise (placed(error, len(found)) if many else error) from None
         return found
-
-
-async def read(
-    scope: RowScope, table: Table, body: Mapping[str, Any], *, create: bool
-) -> dict[str, Any]:
-    """Read the values of one row.
-
-    Raises:
-        ApiError: as `Reader.read`.
-    """
-    return await Reader(scope, table, create=create).read(body)
 
 
 async def _hashed(row: dict[str, Any]) -> dict[str, Any]:

@@ -11,6 +11,7 @@ from atom.postgres.database import Database
 from atom.row import payload
 from atom.row.explain_error import about, naming_columns
 from atom.row.insert import Row, blamed, listed
+from atom.row.payload import Reader
 from atom.row.scope import RowScope
 from atom.row.sql import upsert
 from atom.row.sql.statement import RowSet, Statement
@@ -66,19 +67,17 @@ async def create(
         raise ApiError("'on_conflict' is for callers with a token.")
     keys = await _keys(database, scope, row_set.table, on_conflict.keys)
     raw, many = payload.rows(body, scope.rules.write_max)
-    reader = payload.Reader(scope, row_set.table, create=True)
-    stamps = scope.stamps(row_set.table, create=True)
-    read = await reader.listed(raw) if many else [await reader.read(raw[0])]
-    rows = [{**row, **stamps} for row in read]
+    rows = await Reader(scope, row_set.table, create=True).rows(raw, many=many)
+    for row in rows:
+        row.update(scope.stamps(row_set.table, create=True))
     _require_alike(rows, keys, many)
     work = _Upsert(database, scope, row_set, keys, rows, many)
-    ids: list[int] | list[int | None]
-    if on_conflict.mode == "merge":
-        _require_distinct(rows, keys)
-        async with naming_columns(database):
+    ids: Sequence[int | None]
+    async with naming_columns(database):
+        if on_conflict.mode == "merge":
+            _require_distinct(rows, keys)
             ids = await work.merge()
-    else:
-        async with naming_columns(database):
+        else:
             ids = await work.ignore()
     database.written(table)
     return ids if many else ids[0]
@@ -88,23 +87,23 @@ async def _keys(
     database: Database, scope: RowScope, table: Table, wanted: Keys
 ) -> Keys:
     """Return the unique rule with these columns, if the caller can name it."""
-    stamps = scope.stamps(table, create=True)
+    stamps, reader = scope.stamps(table, create=True), Reader(scope, table, create=True)
+
+    def is_writable(name: str) -> bool:
+        if name in stamps:
+            return True
+        try:
+            reader.column(name)
+        except ApiError:
+            return False
+        return name.casefold() not in scope.rules.secret
+
     usable = [
         keys
         for keys in await unique_rules(database, table.name)
-        if all(key in stamps or _is_writable(scope, table, key) for key in keys)
+        if all(map(is_writable, keys))
     ]
     return choose_rule(table.name, usable, wanted)
-
-
-def _is_writable(scope: RowScope, table: Table, name: str) -> bool:
-    if name.casefold() in scope.rules.secret:
-        return False
-    try:
-        payload.column(scope, table, name, create=True)
-    except ApiError:
-        return False
-    return True
 
 
 def _require_alike(rows: list[Row], keys: Keys, many: bool) -> None:
@@ -222,12 +221,10 @@ class _Upsert:
         """Find the row that is refused."""
 
         def attempt(_: int, row: Row) -> tuple[str, tuple[Any, ...]]:
-            _, *values = self._call(text, names, [row], same)
-            return text, tuple(values)
+            return text, self._call(text, names, [row], same)[1:]
 
-        return await blamed(
-            self.database, self.row_set.table, self.rows, attempt, error
-        )
+        table = self.row_set.table
+        return await blamed(self.database, table, self.rows, attempt, error)
 
 
 # Read once for each catalog: a changed schema is a new catalog.

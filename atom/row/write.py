@@ -26,30 +26,25 @@ async def create(
     """
     into = scope.creatable(database.catalog, table).table
     raw, many = payload.rows(body, scope.rules.write_max)
-    reader = payload.Reader(scope, into, create=True)
-    stamps = scope.stamps(into, create=True)
-    made: int | list[int]
+    rows = await payload.Reader(scope, into, create=True).rows(raw, many=many)
+    for row in rows:
+        row.update(scope.stamps(into, create=True))
     async with naming_columns(database):
         if many:
-            rows = await reader.listed(raw)
-            for row in rows:
-                row.update(stamps)
-            made = await _insert(database, into, rows)
+            made: int | list[int] = await _insert(database, into, rows)
         else:
-            row = {**await reader.read(raw[0]), **stamps}
-            made = await insert_one(database, into, row)
+            made = await insert_one(database, into, rows[0])
     database.written(table)
     return made
 
 
 async def _insert(database: Database, table: Table, rows: list[Row]) -> list[int]:
+    def attempt(_: int, row: Row) -> tuple[str, tuple[Any, ...]]:
+        return write.insert(table, tuple(row)), tuple(row.values())
+
     try:
         return await insert(database, table, rows)
     except ApiError as error:
-
-        def attempt(_: int, row: Row) -> tuple[str, tuple[Any, ...]]:
-            return write.insert(table, tuple(row)), tuple(row.values())
-
         raise await blamed(database, table, rows, attempt, error) from None
 
 
@@ -69,13 +64,13 @@ async def update(
     ids = _ids(raw, many)
     changes = [{name: row[name] for name in row if name != "id"} for row in raw]
     reader = payload.Reader(scope, row_set.table, create=False)
+    rows = await reader.rows(changes, many=many)
     stamps = scope.stamps(row_set.table, create=False)
     async with naming_columns(database):
         if many:
-            read = await reader.listed(changes)
-            await _update_many(database, scope, row_set, ids, read, stamps)
+            await _update_many(database, scope, row_set, ids, rows, stamps)
         else:
-            row = {**await reader.read(changes[0]), **stamps}
+            row = {**rows[0], **stamps}
             text, values = _update_one(scope, row_set, ids[0], row)
             with about(row_set.table, row):
                 changed = await database.value(text, *values)
@@ -126,6 +121,10 @@ async def _update_many(
         *stamps.values(),
     )
     bound = Statement(text, values, row_set.owned).bound(scope.owner)
+
+    def attempt(number: int, row: Row) -> tuple[str, tuple[Any, ...]]:
+        return _update_one(scope, row_set, ids[number], {**row, **stamps})
+
     try:
         async with database.transaction() as connection:
             changed = set(await connection.value(text, *bound) or ())
@@ -135,10 +134,6 @@ async def _update_many(
     except NotFound:
         raise
     except ApiError as error:
-
-        def attempt(number: int, row: Row) -> tuple[str, tuple[Any, ...]]:
-            return _update_one(scope, row_set, ids[number], {**row, **stamps})
-
         raise await blamed(database, table, rows, attempt, error) from None
 
 
@@ -152,7 +147,8 @@ async def update_ids(
     """
     row_set = scope.changeable(database.catalog, table)
     which = payload.identities(ids, scope.rules.write_max)
-    read = await payload.read(scope, row_set.table, {column: raw}, create=False)
+    reader = payload.Reader(scope, row_set.table, create=False)
+    read = await reader.read({column: raw})
     read |= scope.stamps(row_set.table, create=False)
     text = write.update_ids(row_set, tuple(read))
     statement = Statement(text, (which, *read.values()), row_set.owned)

@@ -44,7 +44,7 @@ async def batch(ports: Ports, scope: RowScope, table: str, body: Any) -> int:
     """
     into = scope.creatable(ports.database.catalog, table).table
     (raw,), _ = payload.rows(body, 1)
-    row = await payload.read(scope, into, raw, create=True)
+    row = await payload.Reader(scope, into, create=True).read(raw)
     row |= scope.stamps(into, create=True)
     async with naming_columns(ports.database):
         made: int = await ports.batches.create(into, row)

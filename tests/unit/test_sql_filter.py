@@ -12,8 +12,8 @@ from atom.datatype.operator import OPERATORS
 from atom.errors import ApiError
 from atom.postgres.catalog import LiveColumn, Table
 from atom.row.sql import cursor, query_string, read_plan
-from atom.row.sql.filter import Filter, check, parse_filter
-from atom.row.sql.group import parse, render
+from atom.row.sql.filter import Filter, check, parse_filter, render
+from atom.row.sql.filter import parse_group as parse
 
 DATATYPES = {
     "id": "bigint",

@@ -3,8 +3,7 @@
 Stages, with frozen types between them: a query string becomes a `Query`, a read plan
 fits it to the catalog and writes the text. Read in this order:
 
-    filter         `<column>=<operator>,<value>`
-    group          or=(…) and and=(…): filters held together
+    filter         `<column>=<operator>,<value>`, and or=(…), and=(…) of them
     statement      a text, its values, the rows it reaches, and shared clauses
     cursor         where a page ended, and the rows that come after it
     relation       relation=…: rows that refer to a row, and rows it refers to

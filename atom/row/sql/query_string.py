@@ -12,9 +12,8 @@ from urllib.parse import parse_qsl
 from atom.datatype import geography
 from atom.errors import ApiError, nearest
 from atom.postgres.catalog import shown
-from atom.row.sql import group, relation
-from atom.row.sql.filter import Filter, parse_filter
-from atom.row.sql.group import Group
+from atom.row.sql import relation
+from atom.row.sql.filter import Filter, Group, parse_filter, parse_group
 from atom.row.sql.relation import RelationQuery
 from atom.row.sql.statement import Order
 
@@ -159,7 +158,7 @@ def split(
                 raise ApiError(f"'{name}' is given twice.")
             named[name] = text
         elif name == "or" or (name == "and" and text.startswith("(")):
-            filters.append(group.parse(name, text))
+            filters.append(parse_group(name, text))
         elif name not in ELSEWHERE:
             filters.append(_filter(name, text, fixed))
     if not named.get("table"):

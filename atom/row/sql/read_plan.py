@@ -17,9 +17,8 @@ from atom.datatype.families import having
 from atom.errors import ApiError
 from atom.postgres.catalog import LiveColumn, Table, unknown_column
 from atom.postgres.identifier import public, quote, quote_all
-from atom.row.sql import cursor, group, relation
-from atom.row.sql.filter import Filter
-from atom.row.sql.group import Group, Shape
+from atom.row.sql import cursor, relation
+from atom.row.sql.filter import Filter, Group, Shape, fit, render
 from atom.row.sql.query_string import Aggregate, Query
 from atom.row.sql.relation import Fitting, Relation, Relatives, unreadable
 from atom.row.sql.statement import (
@@ -95,7 +94,7 @@ def conditions(
     view: Table, filters: Iterable[Filter | Group]
 ) -> tuple[tuple[Shape, ...], tuple[Any, ...]]:
     """Fit filters to a table: what decides the text, and all values in order."""
-    fitted = [group.fit(view, each) for each in filters]
+    fitted = [fit(view, each) for each in filters]
     values = tuple(value for _, read in fitted for value in read)
     return tuple(shape for shape, _ in fitted), values
 
@@ -355,7 +354,7 @@ def _rows(plan: Select, taken: Iterator[str], value_checks: list[str]) -> str:
     for each, text in related:
         output += f", {text} as {quote(each.key)}"
         names.append(each.key)
-    parts += [group.render(each, "t", taken, value_checks) for each in plan.conditions]
+    parts += [render(each, "t", taken, value_checks) for each in plan.conditions]
     condition = where(parts)
     if plan.aggregates:
         return _grouped(plan, source + condition, taken)
@@ -390,7 +389,7 @@ def estimate(plan: Select) -> str:
     """Write the question to the planner: how many rows does it expect to match?"""
     taken = marks()
     source, parts = _reached(plan, taken)
-    parts += [group.render(each, "t", taken) for each in plan.conditions]
+    parts += [render(each, "t", taken) for each in plan.conditions]
     return f"explain (format json) select 1{source}{where(parts)}"
 
 

@@ -7,8 +7,7 @@ from functools import lru_cache
 from atom.datatype.datatype import datatype
 from atom.postgres.catalog import LiveColumn
 from atom.postgres.identifier import quote
-from atom.row.sql import group
-from atom.row.sql.filter import Condition
+from atom.row.sql.filter import Condition, render
 from atom.row.sql.statement import marks
 
 # The words of an enum, also of a list of them or of a domain over one.
@@ -41,5 +40,5 @@ def condition(tried: Condition) -> str:
     # offset keeps PostgreSQL from seeing that the column is null and no value is read.
     return (
         f"select true from (select null::{column.datatype} as {quote(column.name)}"
-        f" offset 0) as t where {group.render(tried, 't', marks())}"
+        f" offset 0) as t where {render(tried, 't', marks())}"
     )

@@ -8,8 +8,7 @@ from itertools import count
 from atom.datatype.datatype import datatype
 from atom.postgres.catalog import LiveColumn, Table
 from atom.postgres.identifier import public, quote, quote_all
-from atom.row.sql import group
-from atom.row.sql.group import Shape
+from atom.row.sql.filter import Shape, render
 from atom.row.sql.statement import KEY, RowSet, marks, reached, where
 
 
@@ -172,7 +171,7 @@ def delete_any(row_set: RowSet, conditions: tuple[Shape, ...]) -> str:
         raise ValueError("a delete needs a condition")
     taken, value_checks = marks(), list[str]()
     parts = reached(row_set, "t", taken)
-    parts += [group.render(each, "t", taken, value_checks) for each in conditions]
+    parts += [render(each, "t", taken, value_checks) for each in conditions]
     condition, too_many = where(parts), f"{next(taken)}::bigint"
     name = public(row_set.table.name)
     return (
