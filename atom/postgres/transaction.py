@@ -63,6 +63,7 @@ class Transaction:
         self._unit: Unit | None = None
         self._inner: RawTransaction
         self._before: dict[str, str] = {}  # the limits around a savepoint
+        self._is_committed = False
         self.is_outermost = False
 
     @property
@@ -149,41 +150,39 @@ class Transaction:
         Raises:
             ApiError: when PostgreSQL does not commit, or a statement failed before.
         """
-        unit = self.unit
-        work = self._end(unit, "commit")
+        unit, waiting = self._leave()
         try:
-            await (_to_its_end(work) if self.is_outermost else work)
+            await _to_its_end(self._commit(unit))
         except Exception as error:
             raise self._database.translate(error) from error
         finally:
-            if self._inner_is_done:
-                self._followed(unit)
+            if self._is_committed:
+                self._follow(unit, waiting)
 
     async def rollback(self) -> None:
         """Undo what was done, and forget what waited for the commit."""
-        unit = self.unit
+        unit, _ = self._leave()
         unit.may_have_failed = False
-        await self._end(unit, "rollback")
-
-    _inner_is_done = False
-    _waiting: list[After]
-
-    async def _end(self, unit: Unit, verb: str) -> None:
-        self._unit = None
-        self._waiting = unit.after.pop()
-        is_commit = verb == "commit"
         try:
-            if is_commit and unit.may_have_failed:
-                await self._probe(unit)
-            if is_commit and self._before:
-                before = self._before
-                await unit.raw.fetch(LIMITS, list(before), list(before.values()))
-            await getattr(self._inner, verb)()
-            self._inner_is_done = is_commit
+            await self._inner.rollback()
         finally:
-            if self.is_outermost:
-                unit.is_open = False
-                await self._database.leases.release(unit.raw)
+            await self._close(unit)
+
+    def _leave(self) -> tuple[Unit, list[After]]:
+        unit, self._unit = self.unit, None
+        return unit, unit.after.pop()
+
+    async def _commit(self, unit: Unit) -> None:
+        try:
+            if unit.may_have_failed:
+                await self._probe(unit)
+            if self._before:
+                names, values = list(self._before), list(self._before.values())
+                await unit.raw.fetch(LIMITS, names, values)
+            await self._inner.commit()
+            self._is_committed = True
+        finally:
+            await self._close(unit)
 
     async def _probe(self, unit: Unit) -> None:
         """Raise if a statement failed: COMMIT would roll back and report success."""
@@ -195,13 +194,18 @@ class Transaction:
                 unit.may_have_failed = False
             raise
 
-    def _followed(self, unit: Unit) -> None:
+    async def _close(self, unit: Unit) -> None:
+        if self.is_outermost:
+            unit.is_open = False
+            await self._database.leases.release(unit.raw)
+
+    def _follow(self, unit: Unit, waiting: list[After]) -> None:
         """Run what waited for this commit, or leave it to the transaction around."""
         if not self.is_outermost:
-            unit.after[-1] += self._waiting
+            unit.after[-1] += waiting
             return
         self._database.bind(None)
-        for each in self._waiting:
+        for each in waiting:
             try:
                 each()
             except Exception:

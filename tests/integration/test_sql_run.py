@@ -232,6 +232,22 @@ class TestTransaction:
         await asyncio.sleep(0.2)  # a connection is kept at hand for a moment
         assert pool.get_size() == pool.get_idle_size()
 
+    async def test_wait_for_is_inside_and_other_tasks_are_not(self, database):
+        """However deep; on Python 3.11 each wait_for is a task."""
+
+        async def count():
+            return await database.value("select count(*) from thing")
+
+        async def waited():
+            return await asyncio.wait_for(count(), 5)
+
+        async with database.transaction() as connection:
+            await connection.run("insert into thing values (1, 'a')")
+            assert 1 == await asyncio.wait_for(waited(), 5)
+            assert [0, 0] == await asyncio.gather(count(), waited())
+            assert 0 == await asyncio.wait_for(asyncio.shield(count()), 5)
+            assert 1 == await waited()
+
     async def test_readonly_cannot_write(self, database):
         """A transaction that only reads refuses everything else."""
         with pytest.raises(Forbidden):
