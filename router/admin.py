@@ -21,7 +21,10 @@ def all_rows(request):
 @router.post(
     "/admin/object-create",
     openapi_extra=documented(
-        openapi.Upsert, message=openapi.ID, body=openapi.ROWS, fails=FAILS
+        ("table", *row.UPSERT_PARAMETERS),
+        message=openapi.ID,
+        body=openapi.ROWS,
+        fails=FAILS,
     ),
 )
 async def route_admin_object_create(request: Request) -> Response:
@@ -40,7 +43,7 @@ async def route_admin_object_create(request: Request) -> Response:
 @router.put(
     "/admin/object-update",
     openapi_extra=documented(
-        openapi.Table, message=openapi.ID, body=openapi.CHANGES, fails=FAILS
+        ("table",), message=openapi.ID, body=openapi.CHANGES, fails=FAILS
     ),
 )
 async def route_admin_object_update(request: Request) -> Response:
@@ -74,7 +77,7 @@ async def route_admin_ids_delete(request: Request, body: openapi.IdsDelete):
 
 @router.get(
     "/admin/object-read",
-    openapi_extra=documented(openapi.Read, message=openapi.LIST, filters=True),
+    openapi_extra=documented(row.READ_PARAMETERS, message=openapi.LIST, filters=True),
 )
 async def route_admin_object_read(request: Request) -> Response:
     """Read rows of any table; secret columns stay out of sight here too."""

@@ -9,6 +9,7 @@ from atom.openapi import answers, documented
 
 router = APIRouter(tags=["My rows"])
 
+UPDATE = ("table", "otp")
 FAILS = (403, 404, 409, 422)
 
 
@@ -21,7 +22,7 @@ def mine(request):
 @router.post(
     "/my/object-create",
     openapi_extra=documented(
-        openapi.Create, message=openapi.ID, body=openapi.ROWS, fails=FAILS
+        row.CREATE_PARAMETERS, message=openapi.ID, body=openapi.ROWS, fails=FAILS
     ),
 )
 async def route_my_object_create(request: Request) -> Response:
@@ -35,7 +36,7 @@ async def route_my_object_create(request: Request) -> Response:
 @router.post(
     "/my/object-create-many",
     openapi_extra=documented(
-        openapi.Nothing, message=openapi.IDS_MADE, body=openapi.ENTRIES, fails=FAILS
+        (), message=openapi.IDS_MADE, body=openapi.ENTRIES, fails=FAILS
     ),
 )
 async def route_my_object_create_many(request: Request) -> Response:
@@ -48,7 +49,7 @@ async def route_my_object_create_many(request: Request) -> Response:
 
 @router.get(
     "/my/object-read",
-    openapi_extra=documented(openapi.Read, message=openapi.LIST, filters=True),
+    openapi_extra=documented(row.READ_PARAMETERS, message=openapi.LIST, filters=True),
 )
 async def route_my_object_read(request: Request) -> Response:
     """Read my rows: filtered, ordered, paged, counted, grouped."""
@@ -59,7 +60,7 @@ async def route_my_object_read(request: Request) -> Response:
 
 @router.get(
     "/my/parent-read",
-    openapi_extra=documented(openapi.Parents, message=openapi.LIST),
+    openapi_extra=documented(row.PARENT_PARAMETERS, message=openapi.LIST),
 )
 async def route_my_parent_read(request: Request) -> Response:
     """Read the rows that my rows refer to."""
@@ -71,13 +72,13 @@ async def route_my_parent_read(request: Request) -> Response:
 @router.put(
     "/my/object-update",
     openapi_extra=documented(
-        openapi.Update, message=openapi.ID, body=openapi.CHANGES, fails=FAILS
+        UPDATE, message=openapi.ID, body=openapi.CHANGES, fails=FAILS
     ),
 )
 async def route_my_object_update(request: Request) -> Response:
     """Change my row or a list of them, or my account (`table=users`). Answers ids."""
     ports, reach = mine(request)
-    asked = row.parse_parameters(raw_query(request.scope), ("table", "otp"))
+    asked = row.parse_parameters(raw_query(request.scope), UPDATE)
     body = row.parse_body(await request.body())
     if asked.get("table") == "users":
         user, otp = request.state.user, asked.get("otp")
@@ -109,7 +110,7 @@ async def route_my_ids_delete(request: Request, body: openapi.IdsDelete):
 @router.delete(
     "/my/object-delete-any",
     openapi_extra=documented(
-        openapi.Table, message=openapi.COUNT, filters=True, fails=FAILS
+        ("table",), message=openapi.COUNT, filters=True, fails=FAILS
     ),
 )
 async def route_my_object_delete_any(request: Request) -> Response:

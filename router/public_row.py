@@ -13,7 +13,7 @@ router = APIRouter(tags=["Public rows"])
 @router.post(
     "/public/object-create",
     openapi_extra=documented(
-        openapi.Table,
+        ("table",),
         message=openapi.ID,
         body=openapi.ROWS,
         fails=(403, 404, 409, 422),
@@ -31,7 +31,7 @@ async def route_public_object_create(request: Request) -> Response:
 
 @router.get(
     "/public/object-read",
-    openapi_extra=documented(openapi.Read, message=openapi.LIST, filters=True),
+    openapi_extra=documented(row.READ_PARAMETERS, message=openapi.LIST, filters=True),
 )
 async def route_public_object_read(request: Request) -> Response:
     """Read rows of a listed table: filtered, ordered, paged, counted, grouped."""

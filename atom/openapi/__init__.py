@@ -11,17 +11,7 @@ In this order; each module needs only those above it:
 """
 
 from atom.openapi.document import description, install
-from atom.openapi.parameter import (
-    Create,
-    IdsDelete,
-    IdsUpdate,
-    Nothing,
-    Parents,
-    Read,
-    Table,
-    Update,
-    Upsert,
-)
+from atom.openapi.parameter import IdsDelete, IdsUpdate
 from atom.openapi.route import (
     CHANGES,
     COUNT,
@@ -50,15 +40,8 @@ __all__ = [
     "OBJECT",
     "ROWS",
     "TEXT",
-    "Create",
     "IdsDelete",
     "IdsUpdate",
-    "Nothing",
-    "Parents",
-    "Read",
-    "Table",
-    "Update",
-    "Upsert",
     "answers",
     "description",
     "documented",

@@ -1,9 +1,10 @@
 """Parameters and bodies of the row routes, as `/docs` shows them.
 
-Nothing validates with those of a query string: the row grammar in `atom/sql` does.
+A parameter of a query string is described by its name, whatever route takes it; the
+grammar in `atom.row.sql.query_string` reads it.
 """
 
-from typing import Any, Literal
+from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -24,118 +25,76 @@ FILTER = {
     "schema": {"type": "object", "additionalProperties": {"type": "string"}},
     "example": {"id": ">,0"},
 }
+TABLE = "Name of a table, exactly."
 
 
-class Page(BaseModel):
-    """Which rows of all that are meant."""
-
-    order: str = Field(
-        "id desc",
-        description="Columns: `created_at desc nulls last,id`.",
-        examples=["id desc nulls last"],
-    )
-    limit: int = Field(
-        100, ge=1, description="At most config_limit_read_max.", examples=[10]
-    )
-    page: int = Field(1, ge=1, description="Counts from 1.", examples=[2])
+def _query(
+    about: str, *examples: Any, required: bool = False, **schema: Any
+) -> dict[str, Any]:
+    """Describe a parameter; a default in words, or clients and /docs would send it."""
+    schema = {"type": "string", **schema}
+    if examples:
+        schema["examples"] = list(examples)
+    made = {"in": "query", "required": required, "description": about, "schema": schema}
+    return {**made, "example": examples[0]} if required else made  # what /docs fills in
 
 
-class Table(BaseModel):
-    """The one parameter every row route has."""
-
-    table: str = Field(description="Name of a table, exactly.", examples=["test"])
-
-
-class Read(Page, Table):
-    """Parameters of every object-read."""
-
-    column: str = Field(
+PARAMETERS = {
+    "table": _query(TABLE, "test", required=True),
+    "order": _query(
+        "Columns: `created_at desc nulls last,id`. Default: `id desc`.",
+        "id desc nulls last",
+    ),
+    "limit": _query(
+        "At most config_limit_read_max. Default: `100`.", 10, type="integer", minimum=1
+    ),
+    "page": _query("Counts from 1. Default: `1`.", 2, type="integer", minimum=1),
+    "column": _query("Columns to answer: `id,created_at`. Default: all.", "id"),
+    "cursor": _query(
+        "Pages at constant cost: empty for the first page, then `next_cursor` of the"
+        " answer before. Not together with `page`.",
         "",
-        description="Columns to answer: `id,created_at`. Default: all.",
-        examples=["id"],
-    )
-    cursor: str = Field(
-        "",
-        description="Pages at constant cost: empty for the first page, then"
-        " `next_cursor` of the answer before. Not together with `page`.",
-        examples=[""],
-    )
-    is_count: Literal["0", "1", "false", "true", "planned"] = Field(
-        "0",
-        description="1: `count` next to `message`. planned: above 10,000 an estimate;"
-        " not on /my.",
-        examples=["1"],
-    )
-    creator_key: str = Field(
-        "",
-        description="`username,name` adds creator_username and creator_name.",
-        examples=["username,name"],
-    )
-    location_filter: str = Field(
-        "",
-        description="`long,lat,min_meter,max_meter`; adds `distance_meter`, which"
-        " `order` may name.",
-        examples=["77.2,28.6,0,5000"],
-    )
-    group_by: str = Field("", description="Columns: `type,title`.")
-    aggregate: str = Field(
-        "",
-        description="`count,sum(x),avg(x),min(x),max(x)`.",
-        examples=["count,max(id)"],
-    )
-    relation: str = Field(
-        "",
-        description="Rows that refer to a row, how many, and what it refers to:"
-        " `message(id,description):5,message:count,user_id(username)`.",
-    )
-
-
-class Parents(Page, Table):
-    """Parameters of parent-read."""
-
-    parent_table: str = Field(description="Table of the parents.", examples=["users"])
-    parent_column: str = Field(
-        description="Column of `table` with their ids.", examples=["created_by_id"]
-    )
-
-
-class Nothing(BaseModel):
-    """Parameters of a route that has none."""
-
-
-class Upsert(Table):
-    """Parameters of a create that may meet rows that are there already."""
-
-    on_conflict: str = Field(
-        "", description="Columns of a unique rule: `a,b`. Together with `mode`."
-    )
-    mode: str = Field(
-        "", description="merge: change the row that is there; ignore: leave it alone."
-    )
-
-
-class Create(Upsert):
-    """Parameters of /my/object-create."""
-
-    queue: str = Field(
-        "", description="batch, redis, rabbitmq, kafka, celery, mongodb_<database>."
-    )
-
-
-class Update(Table):
-    """Parameters of /my/object-update."""
-
-    otp: str = Field("", description="Code sent to a new e-mail or mobile.")
+    ),
+    "is_count": _query(
+        "1: `count` next to `message`. planned: above 10,000 an estimate; not on /my."
+        " Default: `0`.",
+        "1",
+        enum=["0", "1", "false", "true", "planned"],
+    ),
+    "creator_key": _query(
+        "`username,name` adds creator_username and creator_name.", "username,name"
+    ),
+    "location_filter": _query(
+        "`long,lat,min_meter,max_meter`; adds `distance_meter`, which `order` may"
+        " name.",
+        "77.2,28.6,0,5000",
+    ),
+    "group_by": _query("Columns: `type,title`."),
+    "aggregate": _query("`count,sum(x),avg(x),min(x),max(x)`.", "count,max(id)"),
+    "relation": _query(
+        "Rows that refer to a row, how many, and what it refers to:"
+        " `message(id,description):5,message:count,user_id(username)`."
+    ),
+    "parent_table": _query("Table of the parents.", "users", required=True),
+    "parent_column": _query(
+        "Column of `table` with their ids.", "created_by_id", required=True
+    ),
+    "on_conflict": _query("Columns of a unique rule: `a,b`. Together with `mode`."),
+    "mode": _query("merge: change the row that is there; ignore: leave it alone."),
+    "queue": _query("batch, redis, rabbitmq, kafka, celery, mongodb_<database>."),
+    "otp": _query("Code sent to a new e-mail or mobile."),
+}
 
 
 IDS = Field(description='"1,2,3" or [1,2,3].', examples=["1,2,3"])
 
 
-class IdsDelete(Table):
+class IdsDelete(BaseModel):
     """Body of ids-delete: several rows."""
 
     model_config = ConfigDict(strict=True, extra="forbid")
 
+    table: str = Field(description=TABLE, examples=["test"])
     ids: str | list[int] = IDS
 
 

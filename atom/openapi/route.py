@@ -1,12 +1,8 @@
-"""What a route that reads the request itself documents: a model names its parameters,
-schemas its body and its answer.
-"""
+"""What a route documents that reads the request itself: parameters, body, answer."""
 
 from typing import Any
 
-from pydantic import BaseModel
-
-from atom.openapi.parameter import FILTER, Page, Read
+from atom.openapi.parameter import FILTER, PARAMETERS
 from atom.reply import JSON
 
 REFUSAL = {JSON: {"schema": {"$ref": "#/components/schemas/Failure"}}}
@@ -109,7 +105,7 @@ def success(
 
 
 def documented(
-    query: type[BaseModel],
+    parameters: tuple[str, ...],
     *,
     message: dict[str, Any],
     body: dict[str, Any] | None = None,
@@ -117,40 +113,16 @@ def documented(
     fails: tuple[int, ...] = (403, 404),
 ) -> dict[str, Any]:
     """Return `openapi_extra` of a route: parameters, body, success and failures."""
-    by = {**FILTER, "required": not issubclass(query, Page)}
+    query: list[Any] = [{"name": each, **PARAMETERS[each]} for each in parameters]
+    if filters:
+        query.append({**FILTER, "required": "limit" not in parameters})
     extra: dict[str, Any] = {
-        "parameters": [*_parameters(query), *([by] if filters else [])],
+        "parameters": query,
         "responses": {
-            "200": success(message, EXTRA if query is Read else None),
+            "200": success(message, EXTRA if "is_count" in parameters else None),
             **{str(status): response for status, response in failures(*fails).items()},
         },
     }
     if body is not None:
         extra["requestBody"] = {"required": True, "content": {JSON: {"schema": body}}}
     return extra
-
-
-def _parameters(query: type[BaseModel]) -> list[dict[str, Any]]:
-    schema = query.model_json_schema()
-    required = set(schema.get("required", ()))
-    return [
-        _parameter(name, field, required=name in required)
-        for name, field in schema["properties"].items()
-    ]
-
-
-def _parameter(name: str, field: dict[str, Any], *, required: bool) -> dict[str, Any]:
-    """Describe a parameter; a default in words, or clients and /docs would send it."""
-    left_out = {"title", "description", "default"}
-    default = field.get("default", "")
-    default_text = f" Default: `{default}`." if default != "" else ""
-    parameter = {
-        "name": name,
-        "in": "query",
-        "required": required,
-        "description": field.get("description", "") + default_text,
-        "schema": {key: value for key, value in field.items() if key not in left_out},
-    }
-    if required and "examples" in field:
-        parameter["example"] = field["examples"][0]  # what /docs fills in
-    return parameter

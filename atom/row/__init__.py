@@ -18,6 +18,8 @@ needs only those above it:
 from atom.row.many import create_many
 from atom.row.payload import parse_body
 from atom.row.read import Answer, Rows, parents, read
+from atom.row.sql.query_string import FIXED as READ_PARAMETERS
+from atom.row.sql.query_string import PARENTS as PARENT_PARAMETERS
 from atom.row.sql.query_string import parameters as parse_parameters
 from atom.row.upsert import PARAMETERS as UPSERT_PARAMETERS
 from atom.row.write import create, delete_any, delete_ids, update, update_ids
@@ -26,6 +28,8 @@ from atom.row.writer import submit
 
 __all__ = [
     "CREATE_PARAMETERS",
+    "PARENT_PARAMETERS",
+    "READ_PARAMETERS",
     "UPSERT_PARAMETERS",
     "Answer",
     "Rows",

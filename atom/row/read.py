@@ -44,21 +44,6 @@ class Rows(bytes):
         return made
 
 
-@dataclass(frozen=True, slots=True)
-class Prepared:
-    """A query string that was understood: what to run, and what to make of it."""
-
-    read: read_plan.Read
-    wants_next: bool = False
-    wants_count: bool = False
-    has_cursor: bool = False
-
-    @property
-    def wants_more(self) -> bool:
-        """Whether fields next to the rows are asked for."""
-        return self.wants_next or self.wants_count
-
-
 async def read(database: Database, scope: RowScope, raw: bytes) -> Answer:
     """Read rows; `raw` is the query string, as it came.
 
@@ -70,52 +55,51 @@ async def read(database: Database, scope: RowScope, raw: bytes) -> Answer:
     understand = _remembered if len(raw) <= REMEMBERED_MAX_BYTES else _prepare
     asked = understand(database.catalog, scope.rules, scope.tier, raw)
     if (noted := TABLES_READ.get()) is not None:
-        noted.update(asked.read.tables)
-    text, values = asked.read.statement.text, asked.read.statement.bound(scope.owner)
+        noted.update(asked.tables)
+    text, values = asked.statement.text, asked.statement.bound(scope.owner)
     try:
         row = await database.row(text, *values, seconds=scope.rules.read_seconds)
     except ApiError as error:
-        raise await _explained(database, scope, raw, asked, error) from error
+        raise await _explained(database, scope, asked, error) from error
     assert row is not None  # one aggregate of all rows
     extra = await _extra(database, scope, asked, row) if asked.wants_more else {}
     return Answer(row["body"].encode(), extra)
 
 
 async def _extra(
-    database: Database, scope: RowScope, asked: Prepared, row: Mapping[str, Any]
+    database: Database, scope: RowScope, asked: read_plan.Read, row: Mapping[str, Any]
 ) -> dict[str, Any]:
     """Return the fields next to the rows: the cursor of the next page, the count."""
     extra: dict[str, Any] = {}
-    if asked.wants_next:
+    if asked.query.cursor is not None:
         keys = row["next"]
-        extra["next_cursor"] = keys and cursor.encode(asked.read.belongs, keys)
-    if asked.wants_count:
+        extra["next_cursor"] = keys and cursor.encode(asked.belongs, keys)
+    if asked.query.is_count:
         extra["count"] = row["count"]
-        guess = asked.read.estimate
-        if guess is not None and row["count"] > COUNTED_MAX:
+        if asked.estimate is not None and row["count"] > COUNTED_MAX:
             seconds = scope.rules.read_seconds
-            extra["count"] = await _estimated(database, guess, seconds)
+            extra["count"] = await _estimated(database, asked.estimate, seconds)
     return extra
 
 
 async def _explained(
-    database: Database, scope: RowScope, raw: bytes, prepared: Prepared, error: ApiError
+    database: Database, scope: RowScope, asked: read_plan.Read, error: ApiError
 ) -> ApiError:
     """Name the part of a read that PostgreSQL refuses: a filter, the cursor, a sum."""
     if isinstance(error, TimedOut):
         error.hint = SLOW
         return error
     if isinstance(error, UnlocatedValue):
-        query, before = _parsed(raw, scope.rules), error.message
-        view = scope.visible_columns(database.catalog, query.table)
-        await find_filter(database, view, query.filters, error)
+        before = error.message
+        view = scope.visible_columns(database.catalog, asked.query.table)
+        await find_filter(database, view, asked.query.filters, error)
         if error.message != before:
             if error.status == Unprocessable.status:
                 error.status, error.code = ApiError.status, "value.unreadable"
             return error
     elif not isinstance(error, Unprocessable):
         return error
-    if prepared.has_cursor:
+    if asked.query.cursor:
         return ApiError("'cursor' cannot be read.", code="filter.unreadable")
     if error.status != Unprocessable.status:
         return error
@@ -132,25 +116,18 @@ async def _estimated(database: Database, guess: Statement, seconds: float) -> in
     return max(int(root["Plan"]["Plan Rows"]), COUNTED_MAX + 1)
 
 
-def _prepare(catalog: Catalog, rules: RowConfig, tier: str, raw: bytes) -> Prepared:
+def _prepare(
+    catalog: Catalog, rules: RowConfig, tier: str, raw: bytes
+) -> read_plan.Read:
     """Prepare a query string. The owner of the rows is bound when it runs."""
-    query = _parsed(raw, rules)
+    query = query_string.parse(query_string.decoded(raw), rules.limit_max)
     # Any caller of the tier will do: its id is bound when the statement runs.
     scope = RowScope(rules, tier, None if tier == "public" else 0)
     row_set = scope.readable(catalog, query.table)
     view = scope.visible_columns(catalog, query.table)
     users = scope.creators(catalog) if query.creator_keys else None
     relatives = ScopedRelatives(scope, catalog) if query.relations else None
-    return Prepared(
-        read_plan.read(query, row_set, view, users, relatives),
-        query.cursor is not None,
-        query.is_count,
-        bool(query.cursor),
-    )
-
-
-def _parsed(raw: bytes, rules: RowConfig) -> query_string.Query:
-    return query_string.parse(query_string.decoded(raw), rules.limit_max)
+    return read_plan.read(query, row_set, view, users, relatives)
 
 
 _remembered = lru_cache(1024)(_prepare)

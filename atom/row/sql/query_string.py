@@ -34,7 +34,7 @@ FIXED = (
 # What other parts of the server read from any query string.
 ELSEWHERE = frozenset({"is_background", "is_serialize"})
 LIMIT_DEFAULT = 100
-FIXED_OF_PARENTS = ("table", "parent_table", "parent_column", "order", "limit", "page")
+PARENTS = ("table", "parent_table", "parent_column", "order", "limit", "page")
 PAGE_MAX = 1_000_000_000
 PARAMETERS_MAX = 100
 FUNCTIONS = ("count", "sum", "avg", "min", "max")
@@ -224,9 +224,9 @@ def parse_parents(raw: str, limit_max: int) -> tuple[str, str, Query]:
     Raises:
         ApiError: naming the parameter that is missing, unknown or cannot be read.
     """
-    named, filters = split(raw, FIXED_OF_PARENTS)
+    named, filters = split(raw, PARENTS)
     if filters:
-        hint = "It takes " + ", ".join(FIXED_OF_PARENTS)
+        hint = "It takes " + ", ".join(PARENTS)
         raise ApiError("This route takes no filters.", hint=hint)
     for name in ("parent_table", "parent_column"):
         if not named.get(name):

@@ -128,10 +128,16 @@ def order(
 class Read:
     """A read that can be run: its statement, and what goes with it."""
 
+    query: Query
     statement: Statement
     belongs: str  # the order a cursor is made for
     tables: frozenset[str]
     estimate: Statement | None = None  # asks the planner, if rows are too many to count
+
+    @property
+    def wants_more(self) -> bool:
+        """Whether fields next to the rows are asked for."""
+        return self.query.is_count or self.query.cursor is not None
 
 
 def read(
@@ -186,7 +192,7 @@ def read(
     if query.planned:
         unpaged = replace(plan, after=None)
         guess = Statement(estimate(unpaged), (*place, *values), row_set.owned)
-    return Read(made, belongs, tables, guess)
+    return Read(query, made, belongs, tables, guess)
 
 
 def _related(
