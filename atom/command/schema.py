@@ -15,7 +15,7 @@ from atom.operation import root_api_ids
 from atom.runtime import command_database
 from atom.schema import apply as schema
 from atom.schema.apply import Declaration, Plan
-from atom.schema.plan_text import script, shown
+from atom.schema.plan import script, shown
 
 SCHEMA = typer.Typer(help="Compare and change the tables.")
 Destructive = Annotated[

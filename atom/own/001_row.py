@@ -2,20 +2,12 @@
 
 from collections.abc import Iterator, Mapping
 
+from atom.datatype.declared import is_time
 from atom.own.part import Function, Trigger
-from atom.schema.column import is_time
 
 COUNTING = frozenset({"smallint", "integer", "bigint", "numeric"})
 
 TOUCH = Function("touch", "begin\n  new.updated_at := now();\n  return new;\nend")
-
-KEEP_PROTECTED = Function(
-    "keep_protected",
-    """begin
-  raise exception 'Row % of "%" is protected and cannot be deleted.',
-    to_jsonb(old) ->> 'id', tg_table_name;
-end""",
-)
 
 KEEP_PROTECTED = Function(
     "keep_protected",

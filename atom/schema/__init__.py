@@ -2,23 +2,22 @@
 
 Only `apply` runs anything. Read in this order:
 
-    column       one column as declared
     literal      defaults and choices, as SQL constants
     entry        one entry of `config_postgres_schema`, in either of its spellings
-    index        indexes and their names
     declaration  the whole of `config_postgres_schema`
-    live         what a database has
-    introspect   the questions that find it out
-    plan         steps, their locks and costs
-    target       the declaration as this server can carry it out
+    live         what a database has, and the questions that find it out
+    plan         steps, their locks and costs; a plan for people; why a step failed
     draft        a plan in the making
-    alter        steps that make and alter tables
-    build        steps that build on tables
-    rule         steps for checks and foreign keys
+    extension    extensions
+    index        indexes and their names
+    constraint   flags, checks and foreign keys
+    default      defaults
+    table        Atom's own tables, and declared ones that are not there
+    column       datatypes and nulls
+    trigger      trigger functions and triggers
+    query        the user's own queries
     rename       columns that have a new name
     migration    declared minus live: all steps, in order
-    plan_text    a plan, for people
-    step_failure  why a step failed
     apply        a plan, carried out
 """
 

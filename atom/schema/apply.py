@@ -10,10 +10,10 @@ from typing import Any
 from atom.backoff import Backoff
 from atom.errors import Conflict, Unavailable
 from atom.postgres.errors import translate
-from atom.schema import introspect, migration
+from atom.schema import migration
 from atom.schema.declaration import Declaration
-from atom.schema.plan import UPDATE_EXCLUSIVE, Plan, Step, described
-from atom.schema.step_failure import reason
+from atom.schema.live import read
+from atom.schema.plan import UPDATE_EXCLUSIVE, Plan, Step, described, reason
 
 log = logging.getLogger(__name__)
 
@@ -99,7 +99,7 @@ async def _compare(raw: Any, declaration: Declaration, destructive: bool) -> Pla
     }
     every = (c for columns in declaration.tables.values() for c in columns.values())
     patterns = {column.regex for column in every if column.regex}
-    live = await introspect.read(raw, mandatory, patterns)
+    live = await read(raw, mandatory, patterns)
     return migration.plan(declaration, live, destructive=destructive)
 
 

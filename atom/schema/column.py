@@ -1,218 +1,245 @@
-"""A column as declared, and its short form: `title-text-1-btree,gin`.
-
-The long form, a dict, is read in `entry.py`.
-"""
+"""Columns: their datatype, whether they may be null, and what goes with them."""
 
 import re
-from dataclasses import dataclass
-from typing import Self
 
-from atom.datatype.families import ALSO, DECLARED, SIZES
-from atom.errors import nearest
-from atom.postgres.identifier import MAX_BYTES
+from atom.datatype.declared import element, is_time
+from atom.datatype.families import EXTENSIONS
+from atom.postgres.identifier import public, quote
+from atom.schema import extension
+from atom.schema.constraint import flag_rule_name, is_flag
+from atom.schema.default import default_clause, is_row_time
+from atom.schema.draft import MARK, Draft, same_datatype
+from atom.schema.entry import Column
+from atom.schema.index import is_own, own_names, shorten
+from atom.schema.literal import VOLATILE
+from atom.schema.live import ColumnState, TableState
+from atom.schema.plan import EXCLUSIVE, UPDATE_EXCLUSIVE
+from atom.schema.table import ID
 
-INDEX_METHODS = ("btree", "gin", "gist", "brin", "hash")
-NAME = re.compile(r"[a-z_][a-z0-9_]*")
-
-# Every PostgreSQL table has these; a column of that name cannot be added.
-SYSTEM_COLUMNS = frozenset({"tableoid", "xmin", "cmin", "xmax", "cmax", "ctid"})
-
-
-def words(text: str) -> frozenset[str]:
-    """Split a comma list into a set."""
-    return frozenset(text.split(","))
-
-
-FLOAT = re.compile(r"float ?\(")
-SPATIAL = frozenset({"geography", "geometry"})
-ZONED = re.compile(r" with(?:out)? time zone")
-SERIAL = words("serial,smallserial,bigserial,serial2,serial4,serial8")
-KNOWN = {*DECLARED, *ALSO}
-
-SHAPE = re.compile(
-    r"(?P<head>[a-z0-9_ ]+?) ?(?:\((?P<inside>[^()]*)\))?(?P<tail>[a-z ]*)"
-)
-DIMENSION = re.compile(r"( ?\[\d*\])+$")
+# Up to here a lock held while every row is read is harmless.
+SMALL = 10_000
 
 
-def canonical(datatype: str) -> str:
-    """Return a datatype as PostgreSQL's format_type spells it.
-
-    Raises:
-        ValueError: when it is not a datatype a column may be declared with.
-
-    Source: PostgreSQL manual, chapter 8, Data Types.
-
-    >>> canonical("timestamptz"), canonical("numeric( 10, 2 )"), canonical("int[]")
-    ('timestamp with time zone', 'numeric(10,2)', 'integer[]')
-    """
-    text = " ".join(datatype.lower().split())
-    element = DIMENSION.sub("", text)
-    suffix = "[]" if element != text else ""
-    shape = SHAPE.fullmatch(element)
-    if shape is None:
-        raise ValueError(f"{datatype!r} cannot be read as a datatype")
-    head = (shape["head"] + shape["tail"]).strip()
-    inside = shape["inside"]
-    arguments = [] if inside is None else [a.strip() for a in inside.split(",")]
-    return _spell(ALSO.get(head, head), arguments, datatype) + suffix
+def choose(draft: Draft) -> None:
+    """Choose the datatype each column has on this server."""
+    for table, columns in draft.declared.tables.items():
+        state = draft.state(table)
+        found = state.columns if state is not None else {}
+        draft.chosen[table] = {
+            name: _choose(draft, table, column, found.get(name))
+            for name, column in columns.items()
+        }
 
 
-def _spell(head: str, arguments: list[str], written: str) -> str:
-    if head in SERIAL:
-        raise ValueError(f"{written!r} numbers rows, which id does; use bigint")
-    if head not in KNOWN:
-        hint = nearest(head, KNOWN)
-        raise ValueError(f"{written!r} is not a known datatype. {hint}".rstrip())
-    if head in SPATIAL:
-        return _spatial(head, arguments, written)
-    bounds = SIZES.get(head, ())
-    if FLOAT.match(written.lower()):
-        bounds = ((1, 53),)
-    if len(arguments) > len(bounds) or not all(
-        a.isdecimal() and least <= int(a) <= most
-        for a, (least, most) in zip(arguments, bounds, strict=False)
-    ):
-        raise ValueError(f"{written!r}: invalid length or precision")
-    if ZONED.search(head) and arguments:
-        return ZONED.sub(lambda zone: f"({int(arguments[0])}){zone[0]}", head)
-    if head == "double precision" and arguments:
-        return "real" if int(arguments[0]) <= 24 else head
-    if head in {"character", "bit"} and not arguments:
-        return f"{head}(1)"
-    if head == "numeric" and len(arguments) == 1:
-        return f"numeric({int(arguments[0])},0)"
-    if not arguments:
-        return head
-    return f"{head}({','.join(str(int(a)) for a in arguments)})"
+def _choose(draft: Draft, table: str, column: Column, found: ColumnState | None) -> str:
+    needed = EXTENSIONS.get(element(column.datatype))
+    if needed is None:
+        return column.datatype
+    # A place on earth, which is stored without PostGIS as well.
+    point = column.datatype == "geography(point,4326)"
+    stays = point and found is not None and found.datatype == "point"
+    if stays and not draft.destructive and extension.usable(draft, needed):
+        draft.drift.append(
+            f"{table}.{column.name} is a point and PostGIS is here now:"
+            " is_destructive=1 turns it into geography and keeps every row."
+        )
+        return "point"
+    if extension.use(draft, needed):
+        return column.datatype
+    if point:
+        draft.note(
+            "geography(POINT) is stored as point (longitude, latitude), because PostGIS"
+            f" cannot be used here. {extension.cure(draft, needed)}"
+        )
+        return "point"
+    draft.refusals.append(
+        f"{table}.{column.name}: {column.datatype} needs the extension {needed}."
+        f" {extension.cure(draft, needed)}"
+    )
+    return column.datatype
 
 
-def _spatial(head: str, arguments: list[str], written: str) -> str:
-    """Spell a PostGIS type; a geography without a reference system is WGS 84."""
-    if not arguments:
-        return head
-    kind, *reference = arguments
-    if (
-        not re.fullmatch(r"[a-z]+", kind)
-        or len(reference) > 1
-        or not all(r.isdecimal() for r in reference)
-    ):
-        raise ValueError(f"{written!r}: invalid length or precision")
-    if head == "geography" and not reference:
-        reference = ["4326"]
-    return f"{head}({','.join([kind, *reference])})"
+def steps(draft: Draft) -> None:
+    """Add what is missing; report, or with `destructive` change, what is otherwise."""
+    for table, state in draft.existing():
+        _identity(draft, table, state)
+        declared = draft.declared_columns(table)
+        for name, datatype in draft.chosen[table].items():
+            found = state.columns.get(name)
+            if found is None:
+                _add(draft, table, declared[name], datatype)
+            elif not same_datatype(datatype, found.datatype):
+                _retype(draft, table, found, datatype)
+        for name in state.columns:
+            if name != "id" and name not in declared:
+                _drop(draft, table, name)
 
 
-def element(datatype: str) -> str:
-    """Return the bare word of a canonical datatype, without size and dimensions.
+def _identity(draft: Draft, table: str, state: TableState) -> None:
+    found = state.columns.get("id")
+    if found is None and any(column.primary for column in state.columns.values()):
+        draft.drift.append(f"{table}.id is missing, and another column is the key.")
+        return
+    if found is None:
+        sql = f"alter table {public(table)} add column {ID}"
+        draft.add(sql, "column", table, lock=EXCLUSIVE, rewrite=True, scan=True)
+        return
+    if found.datatype != "bigint":
+        draft.drift.append(f"{table}.id is {found.datatype}, not bigint.")
+    if not found.primary:
+        draft.drift.append(f"{table}.id is not the primary key.")
+    if not found.identity and found.default is None:
+        draft.drift.append(
+            f"{table}.id is not an identity: new rows must bring theirs."
+        )
 
-    >>> element("numeric(10,2)"), element("timestamp(3) with time zone[]")
-    ('numeric', 'timestamp with time zone')
-    """
-    return re.sub(r"\([^)]*\)|\[\]", "", datatype).strip()
+
+def _add(draft: Draft, table: str, column: Column, datatype: str) -> None:
+    sql = f"alter table {public(table)} add column {quote(column.name)} {datatype}"
+    if column.not_null and is_row_time(column, datatype):
+        # The rows that exist need a value at once; later rows get theirs as usual.
+        sql += " not null default now()"
+    elif default_clause(column):
+        sql += " not null" * column.not_null + default_clause(column)
+    elif column.not_null and (table, column.name) in draft.live.lacking:
+        draft.refusals.append(
+            f"{table}.{column.name} is new and mandatory, but {table} has rows:"
+            " declare it with 0, fill it, then declare it with 1."
+        )
+    elif column.not_null:
+        sql += " not null"
+    # A constant is kept once for all rows; each row has a uuid of its own.
+    each = column.default in VOLATILE
+    draft.add(sql, "column", table, lock=EXCLUSIVE, rewrite=each, scan=each)
 
 
-def is_time(datatype: str) -> bool:
-    """Whether a canonical datatype is a moment or a day.
-
-    >>> is_time("timestamp(3) with time zone"), is_time("date"), is_time("daterange")
-    (True, True, False)
-    """
-    return datatype == "date" or (
-        datatype.startswith("timestamp") and not datatype.endswith("[]")
+def _retype(draft: Draft, table: str, found: ColumnState, datatype: str) -> None:
+    name = quote(found.name)
+    if not draft.destructive:
+        draft.drift.append(
+            f"{table}.{found.name} is {found.datatype}, declared {datatype}:"
+            " is_destructive=1 changes it."
+        )
+        return
+    _drop_dependents(draft, table, found.name, datatype)
+    converts = found.datatype == "point" and datatype.startswith("geography")
+    using = f"{name}::{datatype}"
+    if converts:
+        place = extension.within(draft, "postgis", "st_makepoint")
+        mark = extension.within(draft, "postgis", "st_setsrid")
+        using = f"{mark}({place}({name}[0], {name}[1]), 4326)::{datatype}"
+    # A default of Atom would not fit a column that is not a time any more.
+    written = draft.declared_columns(table)[found.name].default
+    ours = found.default == "now()" and not is_time(datatype)
+    ours = ours or (found.default is not None and bool(written))
+    first = f"alter column {name} drop default, " if ours else ""
+    draft.add(
+        f"alter table {public(table)} {first}alter column {name} type {datatype}"
+        f" using {using}",
+        "column",
+        table,
+        lock=EXCLUSIVE,
+        rewrite=True,
+        scan=True,
+        destructive=not converts,
+        reversible=converts,
     )
 
 
-def unquoted_name(name: str) -> str:
-    """Return a table's or column's name when it is one that needs no quotes.
+def _drop(draft: Draft, table: str, name: str) -> None:
+    if (table, name) in draft.kept:
+        return
+    if not draft.destructive:
+        draft.drift.append(
+            f"{table}.{name} is not declared: is_destructive=1 drops it."
+        )
+        return
+    _drop_dependents(draft, table, name)
+    sql = f"alter table {public(table)} drop column {quote(name)}"
+    lost = {"destructive": True, "reversible": False}
+    draft.add(sql, "column", table, lock=EXCLUSIVE, **lost)
 
-    Raises:
-        ValueError: with what is wrong with it.
+
+def _drop_dependents(draft: Draft, table: str, column: str, datatype: str = "") -> None:
+    """Drop what Atom made for a column; later phases create it again.
+
+    `datatype` is what the column becomes, "" when it goes.
     """
-    if not NAME.fullmatch(name):
-        raise ValueError(f"{name!r}: a name is made of a-z, 0-9 and _, no digit first")
-    if len(name) > MAX_BYTES:
-        raise ValueError(f"{name!r}: a name has at most {MAX_BYTES} characters")
-    return name
+    live = draft.live
+    if table not in draft.untriggered:
+        draft.untriggered.add(table)
+        for schema, on, trigger in live.triggers:
+            if (schema, on) == ("public", table) and trigger.startswith("atom_"):
+                sql = f"drop trigger {quote(trigger)} on {public(table)}"
+                draft.add(sql, "trigger", table, lock=EXCLUSIVE)
+    own = own_names(table, [column])
+    for name, state in sorted(live.indexes.items()):
+        ours = name in own or (column in state.columns and is_own(state, own))
+        if state.table != table or state.constraint or not ours:
+            continue
+        if name in draft.unindexed or (state.unique and datatype):
+            continue  # PostgreSQL takes what is unique along into the new datatype
+        draft.unindexed.add(name)
+        sql = f"drop index {public(name)}"
+        draft.add(sql, "index", table, lock=EXCLUSIVE)
+    for (on, name), rule in live.constraints.items():
+        flag = name == flag_rule_name(table, column) and not is_flag(column, datatype)
+        marked = rule.comment.startswith(MARK) and column in rule.columns
+        if on == table and (flag or marked) and (on, name) not in draft.unruled:
+            draft.drop_constraint(table, name)
 
 
-def column_name(text: str) -> str:
-    """Return a column's name when a table can have it.
-
-    Raises:
-        ValueError: with what is wrong with it.
-    """
-    name = unquoted_name(text.strip())
-    if name in SYSTEM_COLUMNS:
-        raise ValueError(f"{name!r} is a column PostgreSQL keeps for itself")
-    return name
-
-
-@dataclass(frozen=True)
-class Reference:
-    """Columns that point to rows of a table, and what a deletion there does."""
-
-    columns: tuple[str, ...]
-    table: str
-    targets: tuple[str, ...] = ("id",)
-    on_delete: str = ""
+def nulls(draft: Draft) -> None:
+    """Make columns mandatory, or no longer so."""
+    for table, state in draft.existing():
+        for name, column in draft.declared_columns(table).items():
+            found = state.columns.get(name)
+            if found is None:
+                continue
+            if column.not_null and not found.not_null:
+                _refuse_null(draft, state, name)
+            elif found.not_null and not column.not_null:
+                _permit_null(draft, table, found)
 
 
-@dataclass(frozen=True)
-class Column:
-    """A column as declared: its name, its datatype, and what is asked of it.
-
-    `default` is SQL; None leaves a default that is there alone, "" is for none.
-    """
-
-    name: str
-    datatype: str
-    not_null: bool
-    indexes: tuple[str, ...]
-    default: str | None = None
-    unique: bool = False
-    check: str = ""
-    regex: str = ""
-    choices: tuple[str, ...] = ()  # SQL, each
-    old: str = ""
-    reference: Reference | None = None
-
-    @classmethod
-    def parse(cls, line: str) -> Self:
-        """Read `<name>-<datatype>-<0|1>-<0 or index methods>`.
-
-        Raises:
-            ValueError: with which of the four parts cannot be read.
-
-        >>> column = Column.parse("title-text-1-btree,gin")
-        >>> column.name, column.datatype, column.not_null, column.indexes
-        ('title', 'text', True, ('btree', 'gin'))
-        """
-        name, dash, rest = line.partition("-")
-        parts = rest.rsplit("-", 2)
-        if not dash or len(parts) != 3:
-            raise ValueError("expected name-datatype-mandatory-index, joined by -")
-        datatype, mandatory, index = (part.strip() for part in parts)
-        name = column_name(name)
-        spelled = canonical(datatype)
-        if mandatory not in {"0", "1"}:
-            raise ValueError(f"mandatory is 0 or 1, not {mandatory!r}")
-        return cls(name, spelled, mandatory == "1", methods(index))
+def _refuse_null(draft: Draft, state: TableState, name: str) -> None:
+    table, column = state.name, quote(name)
+    target = f"alter table {public(table)}"
+    if (table, name) in draft.live.lacking:
+        draft.refusals.append(
+            f"{table}.{name} is declared mandatory, but rows hold null:"
+            " fill them, or declare it with 0."
+        )
+    demand = f"{target} alter column {column} set not null"
+    interim = shorten(f"atom_not_null_{table}_{name}")
+    proof = draft.live.constraints.get((table, interim))
+    if proof is None and state.rows < SMALL:
+        draft.add(demand, "null", table, lock=EXCLUSIVE, scan=True)
+        return
+    # Rows are read under a lock that lets others write; the proof makes the rest short.
+    if proof is None:
+        sql = (
+            f"{target} add constraint {quote(interim)}"
+            f" check ({column} is not null) not valid"
+        )
+        draft.add(sql, "null", table, lock=EXCLUSIVE, transactional=False)
+    if proof is None or not proof.validated:
+        sql = f"{target} validate constraint {quote(interim)}"
+        cost = {"lock": UPDATE_EXCLUSIVE, "scan": True, "transactional": False}
+        draft.add(sql, "null", table, **cost)
+    sql = f"{demand};\n{target} drop constraint {quote(interim)}"
+    draft.add(sql, "null", table, lock=EXCLUSIVE)
 
 
-def methods(text: str) -> tuple[str, ...]:
-    """Read 0, or index methods with commas between.
-
-    Raises:
-        ValueError: naming what is not a method.
-    """
-    if text == "0":
-        return ()
-    found = tuple(method.strip() for method in text.split(","))
-    for method in found:
-        if method not in INDEX_METHODS:
-            hint = nearest(method, INDEX_METHODS) or f"Use {', '.join(INDEX_METHODS)}."
-            raise ValueError(f"{method!r} is not an index method. {hint}")
-    if len(set(found)) != len(found):
-        raise ValueError(f"index {text!r} names a method twice")
-    return found
+def _permit_null(draft: Draft, table: str, found: ColumnState) -> None:
+    """Let a column be null again, unless a key or a query of the user's forbids it."""
+    asked = re.compile(
+        rf'\balter\s+(column\s+)?"?{re.escape(found.name)}"?\s+set\s+not\s+null'
+        rf"|\bprimary\s+key\b[^;]*\b{re.escape(found.name)}\b",
+        re.IGNORECASE,
+    )
+    texts = (query.bare for query in draft.declared.queries)
+    if found.primary or found.identity or any(map(asked.search, texts)):
+        return
+    sql = f"alter table {public(table)} alter column {quote(found.name)} drop not null"
+    draft.add(sql, "null", table, lock=EXCLUSIVE)

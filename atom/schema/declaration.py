@@ -1,7 +1,4 @@
-"""`config_postgres_schema` read as a whole: tables, queries, and all its faults.
-
-A line is parsed in `column.py`, a dict in `entry.py`.
-"""
+"""`config_postgres_schema` read as a whole: tables, queries, and all its faults."""
 
 import re
 from collections.abc import Iterator, Mapping
@@ -9,11 +6,10 @@ from dataclasses import dataclass, field
 from hashlib import sha256
 from typing import Any, Self
 
+from atom.datatype.declared import fits
 from atom.errors import ConfigError, nearest
-from atom.schema.column import Column, Reference, unquoted_name
-from atom.schema.entry import Composite
+from atom.schema.entry import Column, Composite, Reference, unquoted_name
 from atom.schema.entry import read as read_entry
-from atom.schema.index import fits
 
 KEY = "config_postgres_schema"
 PARTS = ("table", "query")

@@ -1,16 +1,15 @@
 """A plan in the making: what is compared, and what has come of it so far."""
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from atom.postgres.identifier import public, quote
-from atom.schema.column import Column
 from atom.schema.declaration import Declaration
+from atom.schema.entry import Column
 from atom.schema.live import Live, TableState
 from atom.schema.plan import EXCLUSIVE, Step
-from atom.schema.target import Target
 
 MARK = "atom:"  # begins the comment on a constraint of Atom
 
@@ -21,16 +20,40 @@ def same_datatype(wanted: str, found: str) -> bool:
     return wanted.lower() == bare.lower()
 
 
+@dataclass(frozen=True)
+class Part:
+    """One column of an index."""
+
+    column: str
+    operator_class: str = ""
+
+
+@dataclass(frozen=True)
+class Index:
+    """An index as it should be."""
+
+    name: str
+    table: str
+    method: str
+    parts: tuple[Part, ...]
+    unique: bool = False
+
+
 @dataclass
 class Draft:
     """What `plan` gathers while it goes through the phases."""
 
     declared: Declaration
     live: Live
-    target: Target
     destructive: bool
+    # The declaration as this server can carry it out: datatypes by table and column,
+    # indexes by name, and the extensions to install for them.
+    chosen: dict[str, dict[str, str]] = field(default_factory=dict)
+    indexes: dict[str, Index] = field(default_factory=dict)
+    extensions: list[str] = field(default_factory=list)
     steps: list[Step] = field(default_factory=list)
     drift: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
     refusals: list[str] = field(default_factory=list)
     # Tables that lost their triggers, and indexes dropped, in an earlier step.
     untriggered: set[str] = field(default_factory=set)
@@ -45,6 +68,11 @@ class Draft:
         rows = state.rows if state is not None else 0
         self.steps.append(Step(sql, kind, table, rows=rows, **cost))
 
+    def note(self, text: str) -> None:
+        """Note once what this server or role cannot do."""
+        if text not in self.notes:
+            self.notes.append(text)
+
     def drop_constraint(self, table: str, name: str) -> None:
         """Drop a rule of Atom; a later phase may create it again."""
         self.unruled.add((table, name))
@@ -54,6 +82,12 @@ class Draft:
     def state(self, table: str) -> TableState | None:
         """Return a table as it is, or None."""
         return self.live.tables.get(table)
+
+    def existing(self) -> Iterator[tuple[str, TableState]]:
+        """Yield the declared tables that exist, each as it is."""
+        for table in self.declared.tables:
+            if (state := self.live.tables.get(table)) is not None:
+                yield table, state
 
     def new_tables(self) -> list[str]:
         """Name the tables this plan makes."""
@@ -73,7 +107,7 @@ class Draft:
         """Whether a column will have the datatype it is declared with."""
         state = self.state(table)
         found = state.columns.get(column) if state is not None else None
-        wanted = self.target.tables[table].get(column, "bigint")
+        wanted = self.chosen[table].get(column, "bigint")
         return (
             found is None or self.destructive or same_datatype(wanted, found.datatype)
         )
@@ -82,7 +116,7 @@ class Draft:
         """Return a table's columns as they will be, undeclared ones included."""
         state = self.state(table)
         if state is None or self.destructive:
-            return self.target.tables[table]
+            return self.chosen[table]
         # What is there stays as it is unless the plan changes it.
         kept = {name: column.datatype for name, column in state.columns.items()}
-        return {**self.target.tables[table], **kept}
+        return {**self.chosen[table], **kept}

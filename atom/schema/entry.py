@@ -1,23 +1,22 @@
-"""The long form of a declaration: a column, an index or a foreign key as a dict."""
+"""One entry of a table's list: a column, an index or a foreign key.
+
+A column has a short form, `title-text-1-btree,gin`; everything has a long one, a dict.
+"""
 
 import re
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Self
 
 from atom.datatype.datatype import datatype as known
+from atom.datatype.declared import INDEX_METHODS, canonical
 from atom.errors import nearest
-from atom.schema.column import (
-    INDEX_METHODS,
-    Column,
-    Reference,
-    canonical,
-    column_name,
-    methods,
-    unquoted_name,
-)
+from atom.postgres.identifier import MAX_BYTES
 from atom.schema.literal import NULL, default, literal
 
+NAME = re.compile(r"[a-z_][a-z0-9_]*")
+# Every PostgreSQL table has these; a column of that name cannot be added.
+SYSTEM_COLUMNS = frozenset({"tableoid", "xmin", "cmin", "xmax", "cmax", "ctid"})
 COLUMN = (
     *("name", "datatype", "is_mandatory", "index", "default", "unique"),
     *("check", "regex", "in", "old", "references", "on_delete"),
@@ -25,10 +24,61 @@ COLUMN = (
 INDEX = ("index", "type", "unique")
 REFERENCE = ("foreign_key", "references", "on_delete")
 ON_DELETE = ("cascade", "restrict", "set null", "no action")
-
 STRINGS = re.compile(r"'(?:[^']|'')*'|\"(?:[^\"]|\"\")*\"")
 # What could end an expression early, or hide its end.
 LOOSE = re.compile(r"['\";$\\\0]|--|/\*")
+
+
+@dataclass(frozen=True)
+class Reference:
+    """Columns that point to rows of a table, and what a deletion there does."""
+
+    columns: tuple[str, ...]
+    table: str
+    targets: tuple[str, ...] = ("id",)
+    on_delete: str = ""
+
+
+@dataclass(frozen=True)
+class Column:
+    """A column as declared: its name, its datatype, and what is asked of it.
+
+    `default` is SQL; None leaves a default that is there alone, "" is for none.
+    """
+
+    name: str
+    datatype: str
+    not_null: bool
+    indexes: tuple[str, ...]
+    default: str | None = None
+    unique: bool = False
+    check: str = ""
+    regex: str = ""
+    choices: tuple[str, ...] = ()  # SQL, each
+    old: str = ""
+    reference: Reference | None = None
+
+    @classmethod
+    def parse(cls, line: str) -> Self:
+        """Read `<name>-<datatype>-<0|1>-<0 or index methods>`.
+
+        Raises:
+            ValueError: with which of the four parts cannot be read.
+
+        >>> column = Column.parse("title-text-1-btree,gin")
+        >>> column.name, column.datatype, column.not_null, column.indexes
+        ('title', 'text', True, ('btree', 'gin'))
+        """
+        name, dash, rest = line.partition("-")
+        parts = rest.rsplit("-", 2)
+        if not dash or len(parts) != 3:
+            raise ValueError("expected name-datatype-mandatory-index, joined by -")
+        datatype, mandatory, index = (part.strip() for part in parts)
+        name = column_name(name)
+        spelled = canonical(datatype)
+        if mandatory not in {"0", "1"}:
+            raise ValueError(f"mandatory is 0 or 1, not {mandatory!r}")
+        return cls(name, spelled, mandatory == "1", methods(index))
 
 
 @dataclass(frozen=True)
@@ -58,6 +108,49 @@ def read(entry: Mapping[str, Any]) -> Column | Composite | Reference:
     if "index" in entry and "datatype" not in entry:
         return _composite(entry)
     raise ValueError("a dict has 'name' and 'datatype', or 'index', or 'foreign_key'")
+
+
+def methods(text: str) -> tuple[str, ...]:
+    """Read 0, or index methods with commas between.
+
+    Raises:
+        ValueError: naming what is not a method.
+    """
+    if text == "0":
+        return ()
+    found = tuple(method.strip() for method in text.split(","))
+    for method in found:
+        if method not in INDEX_METHODS:
+            hint = nearest(method, INDEX_METHODS) or f"Use {', '.join(INDEX_METHODS)}."
+            raise ValueError(f"{method!r} is not an index method. {hint}")
+    if len(set(found)) != len(found):
+        raise ValueError(f"index {text!r} names a method twice")
+    return found
+
+
+def unquoted_name(name: str) -> str:
+    """Return a table's or column's name when it is one that needs no quotes.
+
+    Raises:
+        ValueError: with what is wrong with it.
+    """
+    if not NAME.fullmatch(name):
+        raise ValueError(f"{name!r}: a name is made of a-z, 0-9 and _, no digit first")
+    if len(name) > MAX_BYTES:
+        raise ValueError(f"{name!r}: a name has at most {MAX_BYTES} characters")
+    return name
+
+
+def column_name(text: str) -> str:
+    """Return a column's name when a table can have it.
+
+    Raises:
+        ValueError: with what is wrong with it.
+    """
+    name = unquoted_name(text.strip())
+    if name in SYSTEM_COLUMNS:
+        raise ValueError(f"{name!r} is a column PostgreSQL keeps for itself")
+    return name
 
 
 def _known(entry: Mapping[str, Any], keys: Collection[str]) -> None:

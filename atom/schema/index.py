@@ -1,50 +1,19 @@
-"""Indexes a declaration asks for: their names, and what they can be built on."""
+"""Indexes: their names, what they are to be, and the steps from what there is."""
 
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Sequence
 from hashlib import sha256
 
-from atom.datatype.families import DECLARED
-from atom.datatype.text import TEXT
-from atom.postgres.identifier import MAX_BYTES
-from atom.schema.column import element
+from atom.datatype.declared import INDEX_METHODS, trigram
+from atom.postgres.identifier import MAX_BYTES, public, quote
+from atom.schema import extension
+from atom.schema.draft import Draft, Index, Part
+from atom.schema.entry import Column
+from atom.schema.live import IndexState
+from atom.schema.plan import EXCLUSIVE, UPDATE_EXCLUSIVE
 
-
-@dataclass(frozen=True)
-class Part:
-    """One column of an index."""
-
-    column: str
-    operator_class: str = ""
-
-
-@dataclass(frozen=True)
-class Index:
-    """An index as it should be."""
-
-    name: str
-    table: str
-    method: str
-    parts: tuple[Part, ...]
-    unique: bool = False
-
-
-def fits(method: str, datatype: str) -> bool:
-    """Whether PostgreSQL can build this kind of index on a canonical datatype."""
-    methods = DECLARED.get(element(datatype), "").split()
-    if datatype.endswith("[]"):  # as comparable as what it holds
-        return ("btree" if method == "gin" else method) in methods and (
-            method in {"btree", "gin", "hash"}
-        )
-    return method in methods
-
-
-def trigram(method: str, datatype: str) -> str:
-    """Return the operator class pg_trgm lends to this index, or ""."""
-    word = element(datatype)
-    is_text = not datatype.endswith("[]") and word in TEXT.declared
-    if not is_text or method not in TEXT.declared[word].split():
-        return ""
-    return {"gin": "gin_trgm_ops", "gist": "gist_trgm_ops"}.get(method, "")
+# The word that stands for the method in the name of an index that is a rule as well.
+UNIQUE = "unique"
+KINDS = (*INDEX_METHODS, UNIQUE)
 
 
 def shorten(name: str, whole: str = "") -> str:
@@ -56,10 +25,6 @@ def shorten(name: str, whole: str = "") -> str:
         return name
     digest = sha256((whole or name).encode()).hexdigest()[:8]
     return f"{name[: MAX_BYTES - 9]}_{digest}"
-
-
-# The word that stands for the method in the name of an index that is a rule as well.
-UNIQUE = "unique"
 
 
 def _whole(table: str, columns: str, method: str) -> str:
@@ -78,3 +43,166 @@ def index_name(table: str, columns: str, method: str) -> str:
 def other_name(table: str, columns: str, method: str) -> str:
     """Return a name for an index that shares its own: a_b + c and a + b_c meet."""
     return shorten(_whole(table, columns, method), f"{table}.{columns}.{method}")
+
+
+def own_names(table: str, columns: Iterable[str]) -> set[str]:
+    """Return every name Atom may have given to an index on one of these columns.
+
+    Of an index on several columns hand in all of them, with commas between.
+    """
+    return {
+        make(table, column, method)
+        for column in columns
+        for method in KINDS
+        for make in (index_name, other_name)
+    }
+
+
+def is_own(index: IndexState, singles: Collection[str]) -> bool:
+    """Whether an index has the name Atom gives; `singles` are `own_names`."""
+    several = len(index.keys) > 1
+    return index.name in singles or (
+        several and index.name in own_names(index.table, [",".join(index.columns)])
+    )
+
+
+def choose(draft: Draft) -> None:
+    """Choose the indexes that this server can build, and their names."""
+    for table, columns in draft.declared.tables.items():
+        for column in columns.values():
+            for method in column.indexes:
+                _choose(draft, table, [column], method)
+            if column.unique:
+                _choose(draft, table, [column], "btree", unique=True)
+    for table, composites in draft.declared.indexes.items():
+        for index in composites:
+            named = [draft.declared.column(table, name) for name in index.columns]
+            _choose(draft, table, named, index.method, unique=index.unique)
+
+
+def _choose(
+    draft: Draft,
+    table: str,
+    columns: Sequence[Column],
+    method: str,
+    *,
+    unique: bool = False,
+) -> None:
+    parts = [
+        part
+        for column in columns
+        if (part := _part(draft, table, column, method)) is not None
+    ]
+    if len(parts) < len(columns):
+        return
+    joined = ",".join(column.name for column in columns)
+    kind = UNIQUE if unique else method
+    name = index_name(table, joined, kind)
+    state = draft.live.indexes.get(name)
+    if name in draft.indexes or (state is not None and state.table != table):
+        name = other_name(table, joined, kind)
+    draft.indexes[name] = Index(name, table, method, tuple(parts), unique)
+
+
+def _part(draft: Draft, table: str, column: Column, method: str) -> Part | None:
+    """Return what an index stores of a column; None when it cannot be built here."""
+    lent = trigram(method, draft.chosen[table].get(column.name, column.datatype))
+    if not lent:
+        return Part(column.name)
+    if extension.use(draft, "pg_trgm"):
+        return Part(column.name, extension.within(draft, "pg_trgm", lent))
+    draft.note(
+        f"A {method} index on text needs pg_trgm, which cannot be used here;"
+        f" it is left out. {extension.cure(draft, 'pg_trgm')}"
+    )
+    return None
+
+
+def steps(draft: Draft) -> None:
+    """Build what is missing, rebuild what is broken, drop what is stale."""
+    _drop_stale(draft)
+    for index in draft.indexes.values():
+        there = draft.live.indexes.get(index.name)
+        if there is not None and index.name not in draft.unindexed:
+            if there.valid and same(index, there):
+                continue
+            _drop(draft, index.name, index.table)
+        _create(draft, index)
+
+
+def _drop_stale(draft: Draft) -> None:
+    texts = [query.text for query in draft.declared.queries]
+    for name, found in sorted(draft.live.indexes.items()):
+        table, state = found.table, draft.state(found.table)
+        if table not in draft.declared.tables or state is None:
+            continue
+        if name in draft.indexes or name in draft.unindexed:
+            continue
+        if not is_own(found, own_names(table, state.columns)):
+            continue
+        if not draft.has_declared(table, found.columns):
+            continue  # a column that stays keeps its index
+        # One that is unique under another name was meant as more than speed.
+        rule = found.unique and not _is_unique_name(found)
+        if not (found.constraint or rule or any(name in t for t in texts)):
+            _drop(draft, name, table)
+
+
+def _is_unique_name(found: IndexState) -> bool:
+    columns = ",".join(found.columns)
+    makers = (index_name, other_name)
+    return found.name in {make(found.table, columns, UNIQUE) for make in makers}
+
+
+def same(index: Index, found: IndexState) -> bool:
+    """Whether an index is built as it should be."""
+    if (found.table, found.method) != (index.table, index.method) or found.partial:
+        return False
+    if len(found.keys) != len(index.parts) or (index.unique and not found.unique):
+        return False
+    classes = found.classes or ("",) * len(found.keys)
+    return all(map(_same_part, index.parts, found.columns, classes))
+
+
+def _same_part(part: Part, key: str, operator_class: str) -> bool:
+    if part.operator_class.rpartition(".")[2] not in {"", operator_class}:
+        return False
+    return key == part.column
+
+
+def _concurrently(draft: Draft, table: str) -> str:
+    """PostgreSQL builds an index on a partitioned table only under a lock."""
+    state = draft.state(table)
+    return "" if state is not None and state.partitioned else "concurrently "
+
+
+def _drop(draft: Draft, name: str, table: str) -> None:
+    how = _concurrently(draft, table)
+    draft.add(
+        f"drop index {how}{public(name)}",
+        "index",
+        table,
+        name=name,
+        lock=UPDATE_EXCLUSIVE if how else EXCLUSIVE,
+        transactional=not how,
+    )
+
+
+def _create(draft: Draft, index: Index) -> None:
+    how = _concurrently(draft, index.table)
+    unique = "unique " if index.unique else ""
+    keys = ", ".join(
+        quote(part.column) + (f" {part.operator_class}" if part.operator_class else "")
+        for part in index.parts
+    )
+    draft.add(
+        f"create {unique}index {how}{quote(index.name)} on {public(index.table)}"
+        f" using {index.method} ({keys})",
+        "index",
+        index.table,
+        name=index.name,
+        lock=UPDATE_EXCLUSIVE if how else "SHARE",
+        scan=True,
+        transactional=not how,
+        undo=f"drop index {how}if exists {public(index.name)}",
+    )

@@ -16,8 +16,8 @@ from uuid import UUID
 
 from atom.datatype.datatype import Datatype
 from atom.datatype.datatype import datatype as known
+from atom.datatype.declared import element
 from atom.datatype.number import INTEGERS
-from atom.schema.column import element
 
 # Functions that may be a default, and the families they fill.
 FUNCTIONS = {

@@ -1,7 +1,86 @@
-"""What the planner knows of a database: `public` and Atom's own schema, as they are."""
+"""What a database has, in `public` and in Atom's own schema, and the questions."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
+from typing import Any
+
+from atom.postgres.catalog import COLUMNS
+from atom.postgres.identifier import quote
+
+# Names that no table can have: of views, sequences, indexes, and of types.
+TAKEN = """
+select c.relname::text as name from pg_class c
+where c.relnamespace = 'public'::regnamespace and c.relkind not in ('r', 'p')
+union
+select t.typname::text from pg_type t
+where t.typnamespace = 'public'::regnamespace and t.typrelid = 0
+  and not (t.typcategory = 'A' and t.typelem <> 0)
+"""
+# Tables of an extension (spatial_ref_sys) are not the application's.
+RELATIONS = """
+select n.nspname as schema, c.relname as table, c.relkind::text as kind,
+       c.relispartition as part,
+       case when c.reltuples >= 0 then c.reltuples::bigint
+            else pg_relation_size(c.oid) / 100 end as rows
+from pg_class c join pg_namespace n on n.oid = c.relnamespace
+where n.nspname in ('public', 'atom') and c.relkind in ('r', 'p')
+  and not exists (select 1 from pg_depend e
+                  where e.classid = 'pg_class'::regclass and e.objid = c.oid
+                    and e.deptype = 'e')
+"""
+INDEXES = """
+select n.nspname as schema, c.relname as index, t.relname as table,
+       m.amname as method, i.indisvalid as valid, i.indisunique as unique,
+       i.indpred is not null as partial,
+       exists (select 1 from pg_constraint k where k.conindid = i.indexrelid
+               and k.contype in ('p', 'u', 'x')) as constraint,
+       array(select pg_get_indexdef(i.indexrelid, k, true)
+             from generate_series(1, i.indnkeyatts) k) as keys,
+       array(select o.opcname from unnest(i.indclass) with ordinality u(class, place)
+             join pg_opclass o on o.oid = u.class order by u.place)::text[] as classes
+from pg_index i
+join pg_class c on c.oid = i.indexrelid
+join pg_class t on t.oid = i.indrelid
+join pg_am m on m.oid = c.relam
+join pg_namespace n on n.oid = c.relnamespace and n.nspname in ('public', 'atom')
+"""
+CONSTRAINTS = """
+select c.relname as table, k.conname as constraint, k.convalidated as validated,
+       coalesce(obj_description(k.oid, 'pg_constraint'), '') as comment,
+       array(select a.attname from pg_attribute a
+             where a.attrelid = c.oid and a.attnum = any (k.conkey))::text[] as columns
+from pg_constraint k
+join pg_class c on c.oid = k.conrelid
+join pg_namespace n on n.oid = c.relnamespace and n.nspname = 'public'
+"""
+TRIGGERS = """
+select n.nspname as schema, c.relname as table, t.tgname as trigger,
+       t.tgenabled <> 'D' as enabled,
+       coalesce(obj_description(t.oid, 'pg_trigger'), '') as comment
+from pg_trigger t
+join pg_class c on c.oid = t.tgrelid
+join pg_namespace n on n.oid = c.relnamespace and n.nspname in ('public', 'atom')
+where not t.tgisinternal and t.tgparentid = 0
+"""
+FUNCTIONS = """
+select p.proname as function, p.prosrc as source,
+       coalesce(obj_description(p.oid, 'pg_proc'), '') as comment
+from pg_proc p join pg_namespace n on n.oid = p.pronamespace and n.nspname = 'atom'
+"""
+EXTENSIONS = """
+select e.name as extension, n.nspname as schema,
+       u.rolsuper or (v.trusted
+           and has_database_privilege(current_database(), 'create')) as creatable
+from pg_available_extensions e
+join pg_available_extension_versions v
+  on v.name = e.name and v.version = e.default_version
+join pg_roles u on u.rolname = current_user
+left join pg_extension x on x.extname = e.name
+left join pg_namespace n on n.oid = x.extnamespace
+"""
+# How long looking for rows without a value may take.
+SCAN_SECONDS = 600.0
+APPLIED = "select label, mark from atom.applied_query"
 
 
 @dataclass(frozen=True)
@@ -97,3 +176,135 @@ class Live:
     lacking: frozenset[tuple[str, str]] = frozenset()  # mandatory, and rows without it
     unreadable: frozenset[str] = frozenset()  # what is declared as a regex and is none
     has_own_schema: bool = False  # whether Atom's own schema exists
+
+
+async def read(
+    raw: Any,
+    mandatory: Mapping[str, Mapping[str, str]],
+    patterns: Collection[str] = (),
+) -> Live:
+    """Read everything the planner needs over one asyncpg connection.
+
+    `mandatory` names, per table, the columns that should refuse null, each with the
+    name it had before; which of them would not be accepted by the rows that exist is
+    looked up in those rows. `patterns` are tried: only PostgreSQL knows its regexes.
+    """
+    relations = await raw.fetch(RELATIONS)
+    columns = await raw.fetch(COLUMNS, ["public", "atom"])
+    indexes = await raw.fetch(INDEXES)
+    tables = _tables(relations, columns, "public")
+    own = _tables(relations, columns, "atom")
+    applied = await raw.fetch(APPLIED) if "applied_query" in own else []
+    return Live(
+        tables=tables,
+        own=own,
+        others=frozenset(row["name"] for row in await raw.fetch(TAKEN)),
+        indexes={
+            row["index"]: _index(row) for row in indexes if row["schema"] == "public"
+        },
+        own_indexes=frozenset(
+            row["index"] for row in indexes if row["schema"] == "atom"
+        ),
+        constraints={
+            (row["table"], row["constraint"]): ConstraintState(
+                row["validated"], row["comment"], tuple(row["columns"])
+            )
+            for row in await raw.fetch(CONSTRAINTS)
+        },
+        triggers={
+            (row["schema"], row["table"], row["trigger"]): TriggerState(
+                row["comment"], row["enabled"]
+            )
+            for row in await raw.fetch(TRIGGERS)
+        },
+        functions={
+            row["function"]: FunctionState(row["comment"], row["source"])
+            for row in await raw.fetch(FUNCTIONS)
+        },
+        extensions={
+            row["extension"]: ExtensionState(row["schema"], bool(row["creatable"]))
+            for row in await raw.fetch(EXTENSIONS)
+        },
+        applied={row["label"]: row["mark"] for row in applied},
+        lacking=await _lacking(raw, tables, mandatory),
+        unreadable=await _unreadable(raw, patterns),
+        has_own_schema=await raw.fetchval("select to_regnamespace('atom') is not null"),
+    )
+
+
+def _tables(
+    relations: Iterable[Mapping[str, Any]],
+    columns: Iterable[Mapping[str, Any]],
+    schema: str,
+) -> dict[str, TableState]:
+    inside: dict[str, dict[str, ColumnState]] = {}
+    for row in columns:
+        if row["schema"] == schema:
+            inside.setdefault(row["table"], {})[row["column"]] = ColumnState(
+                row["column"],
+                row["datatype"],
+                row["not_null"],
+                row["default"],
+                row["identity"],
+                row["primary"],
+            )
+    return {
+        row["table"]: TableState(
+            row["table"],
+            inside.get(row["table"], {}),
+            row["rows"],
+            row["kind"] == "p",
+            row["part"],
+        )
+        for row in sorted(relations, key=lambda row: str(row["table"]))
+        if row["schema"] == schema
+    }
+
+
+def _index(row: Mapping[str, Any]) -> IndexState:
+    return IndexState(
+        row["index"],
+        row["table"],
+        row["method"],
+        tuple(row["keys"]),
+        tuple(row["classes"]),
+        row["valid"],
+        row["unique"],
+        row["partial"],
+        row["constraint"],
+    )
+
+
+async def _lacking(
+    raw: Any,
+    tables: Mapping[str, TableState],
+    mandatory: Mapping[str, Mapping[str, str]],
+) -> frozenset[tuple[str, str]]:
+    """Find the columns that should be mandatory and are not filled in some row."""
+    found = set()
+    for table, names in mandatory.items():
+        state = tables.get(table)
+        for name, old in names.items() if state is not None else ():
+            there = state.columns if state is not None else {}
+            column = there.get(name) or there.get(old)
+            if column is not None and column.not_null:
+                continue
+            test = "" if column is None else f" where {quote(column.name)} is null"
+            # Names are quoted, and a long scan is not the pool's usual statement.
+            text = f"select exists (select 1 from public.{quote(table)}{test})"  # noqa: S608
+            if await raw.fetchval(text, timeout=SCAN_SECONDS):
+                found.add((table, name))
+    return frozenset(found)
+
+
+async def _unreadable(raw: Any, patterns: Collection[str]) -> frozenset[str]:
+    """Find the patterns that PostgreSQL cannot read as a regular expression."""
+    import asyncpg
+
+    found = set()
+    for pattern in patterns:
+        try:
+            await raw.fetchval("select '' ~ $1::text", pattern)
+        except asyncpg.InvalidRegularExpressionError:
+            found.add(pattern)
+    return frozenset(found)

@@ -1,18 +1,41 @@
-"""Declared minus live: one ordered plan. Pure; `feature/schema.py` runs it.
+"""Declared minus live: one ordered plan. Pure; `apply` runs it."""
 
-Order: extensions, renames, tables, columns, nulls, indexes, defaults, triggers,
-constraints, queries.
-"""
-
-from atom.postgres.identifier import quote
-from atom.schema import alter, build, rename, rule
+from atom.schema import (
+    column,
+    constraint,
+    default,
+    extension,
+    index,
+    query,
+    rename,
+    table,
+    trigger,
+)
 from atom.schema.declaration import Declaration
 from atom.schema.draft import Draft
 from atom.schema.live import Live
-from atom.schema.plan import Plan, Step
-from atom.schema.target import resolve
+from atom.schema.plan import Plan
 
-__all__ = ["Plan", "Step", "plan"]
+# A new kind of object is a file, and a line here where its steps belong.
+OBJECTS = (
+    rename.steps,
+    column.choose,
+    index.choose,
+    extension.steps,
+    table.own,
+    constraint.drop_undeclared,
+    table.steps,
+    column.steps,
+    column.nulls,
+    index.steps,
+    default.steps,
+    trigger.functions,
+    trigger.steps,
+    constraint.flags,
+    constraint.steps,
+    query.steps,
+    table.undeclared,
+)
 
 
 def plan(declared: Declaration, live: Live, *, destructive: bool = False) -> Plan:
@@ -21,40 +44,12 @@ def plan(declared: Declaration, live: Live, *, destructive: bool = False) -> Pla
     Without `destructive` no column is dropped and no datatype changed: the difference
     is reported as drift.
     """
-    renamed = rename.apply(declared, live)
-    live = renamed.live
-    target = resolve(declared, live, convert=destructive)
-    draft = Draft(declared, live, target, destructive, kept=renamed.kept)
-    for extension in target.extensions:
-        draft.add(f"create extension if not exists {quote(extension)}", "extension")
-    for table, sql, lock in renamed.statements:
-        draft.add(sql, "column", table, lock=lock)
-    alter.own_tables(draft)
-    rule.drop_undeclared(draft)
-    for table in declared.tables:
-        alter.create_table(draft, table)
-    for table in declared.tables:
-        alter.columns(draft, table)
-    for table in declared.tables:
-        alter.nulls(draft, table)
-    build.indexes(draft)
-    for table in declared.tables:
-        build.defaults(draft, table)
-    build.functions(draft)
-    build.triggers(draft)
-    for table in declared.tables:
-        rule.flags(draft, table)
-    for table in declared.tables:
-        rule.add_missing(draft, table)
-    build.queries(draft)
-    draft.drift.extend(
-        f"Table {name} is not declared."
-        for name, state in live.tables.items()
-        if name not in declared.tables and not state.part
-    )
+    draft = Draft(declared, live, destructive)
+    for steps in OBJECTS:
+        steps(draft)
     return Plan(
         tuple(draft.steps),
-        tuple([*renamed.drift, *target.drift, *draft.drift]),
-        tuple(target.notes),
-        tuple([*target.refusals, *draft.refusals]),
+        tuple(draft.drift),
+        tuple(draft.notes),
+        tuple(draft.refusals),
     )

@@ -1,55 +1,42 @@
 """Columns with a new name: `old` is the one that holds the data."""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 
 from atom.postgres.identifier import MAX_BYTES, public, quote
-from atom.schema.alter import flag_rule_name
-from atom.schema.declaration import Declaration
-from atom.schema.index import index_name, other_name
-from atom.schema.live import Live, TableState
+from atom.schema.constraint import CHECKS, flag_rule_name, key_name, rule_name
+from atom.schema.draft import Draft
+from atom.schema.index import KINDS, index_name, other_name
+from atom.schema.live import TableState
 from atom.schema.plan import EXCLUSIVE, UPDATE_EXCLUSIVE
-from atom.schema.rule import CHECKS, key_name, rule_name
-from atom.schema.target import KINDS
 
 
-@dataclass
-class Renamed:
-    """A database as it will be after the renames, and how to come there."""
+def steps(draft: Draft) -> None:
+    """Rename columns that have their old name; report where both names exist.
 
-    live: Live
-    # Table, SQL, lock.
-    statements: list[tuple[str, str, str]] = field(default_factory=list)
-    drift: list[str] = field(default_factory=list)
-    kept: set[tuple[str, str]] = field(default_factory=set)
-
-
-def apply(declared: Declaration, live: Live) -> Renamed:
-    """Rename columns that have their old name; note where both names exist."""
-    renamed = Renamed(live)
-    for table, columns in declared.tables.items():
+    What comes after compares with the database as it will be then.
+    """
+    for table, columns in draft.declared.tables.items():
         for column in columns.values():
-            state = renamed.live.tables.get(table)
+            state = draft.state(table)
             if not column.old or state is None or column.old not in state.columns:
                 continue
-            if column.name in state.columns:
-                renamed.kept.add((table, column.old))
-                renamed.drift.append(
-                    f"{table}.{column.name} and {table}.{column.old}, its old name,"
-                    " both exist: move what the old one holds and drop it, or take"
-                    ' "old" out of the declaration.'
-                )
+            if column.name not in state.columns:
+                _rename(draft, state, column.old, column.name)
                 continue
-            _rename(renamed, state, column.old, column.name)
-    return renamed
+            draft.kept.add((table, column.old))
+            draft.drift.append(
+                f"{table}.{column.name} and {table}.{column.old}, its old name,"
+                " both exist: move what the old one holds and drop it, or take"
+                ' "old" out of the declaration.'
+            )
 
 
-def _rename(renamed: Renamed, state: TableState, old: str, new: str) -> None:
-    table, live = state.name, renamed.live
+def _rename(draft: Draft, state: TableState, old: str, new: str) -> None:
+    table, live = state.name, draft.live
     target = f"alter table {public(table)}"
     sql = f"{target} rename column {quote(old)} to {quote(new)}"
-    renamed.statements.append((table, sql, EXCLUSIVE))
-
+    draft.add(sql, "column", table, lock=EXCLUSIVE)
     columns = {
         new if name == old else name: replace(column, name=new)
         if name == old
@@ -68,7 +55,7 @@ def _rename(renamed: Renamed, state: TableState, old: str, new: str) -> None:
         called = names.get(name, name)
         if called != name and called not in indexes:
             sql = f"alter index {public(name)} rename to {quote(called)}"
-            renamed.statements.append((table, sql, UPDATE_EXCLUSIVE))
+            draft.add(sql, "column", table, lock=UPDATE_EXCLUSIVE)
             del indexes[name]
         else:
             called = name
@@ -79,19 +66,17 @@ def _rename(renamed: Renamed, state: TableState, old: str, new: str) -> None:
     for (on, name), rule in live.constraints.items():
         if on != table or old not in rule.columns:
             continue
-        after = _follow(rule.columns, old, new)
         called = _rule_names(table, old, new, rule.columns).get(name, name)
         if called != name and (table, called) not in constraints:
             sql = f"{target} rename constraint {quote(name)} to {quote(called)}"
-            renamed.statements.append((table, sql, EXCLUSIVE))
+            draft.add(sql, "column", table, lock=EXCLUSIVE)
             del constraints[table, name]
         else:
             called = name
+        after = _follow(rule.columns, old, new)
         constraints[table, called] = replace(rule, columns=after)
 
-    renamed.live = replace(
-        live, tables=tables, indexes=indexes, constraints=constraints
-    )
+    draft.live = replace(live, tables=tables, indexes=indexes, constraints=constraints)
 
 
 def _follow(columns: tuple[str, ...], old: str, new: str) -> tuple[str, ...]:

@@ -9,14 +9,13 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from atom.datatype.declared import INDEX_METHODS, fits
 from atom.errors import Conflict, Unavailable
 from atom.own.declaration import SCHEMA
 from atom.postgres.database import Database
 from atom.postgres.lease import reset
 from atom.schema import apply as schema
-from atom.schema.column import INDEX_METHODS
 from atom.schema.declaration import Declaration
-from atom.schema.index import fits
 from tests.database import dumped
 from tests.integration.near import connected, database_url, fresh_database
 

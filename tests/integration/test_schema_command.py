@@ -8,7 +8,7 @@ import sys
 import pytest
 
 from atom.schema.apply import LOCK
-from atom.schema.plan_text import HEAD
+from atom.schema.plan import HEAD
 from tests.integration.near import connected, database_url, fresh_database
 from tests.served import ROOT, environment
 

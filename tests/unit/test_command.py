@@ -6,8 +6,7 @@ from atom import VERSION
 from atom.command.program import program
 from atom.command.project import Project
 from atom.command.schema import differs
-from atom.schema.plan import Plan, Step
-from atom.schema.plan_text import script, shown
+from atom.schema.plan import Plan, Step, script, shown
 
 STEP = Step(
     'alter table "public"."test"\n  drop column "a"',

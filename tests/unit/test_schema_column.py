@@ -6,9 +6,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from atom.datatype.declared import (
+    INDEX_METHODS,
+    KNOWN,
+    canonical,
+    element,
+    fits,
+    trigram,
+)
 from atom.datatype.families import ALSO
-from atom.schema.column import INDEX_METHODS, KNOWN, Column, canonical, element
-from atom.schema.index import fits, index_name, other_name, trigram
+from atom.schema.entry import Column
+from atom.schema.index import index_name, other_name
 
 SPELLINGS = {
     "text": "text",

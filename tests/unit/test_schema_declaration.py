@@ -3,8 +3,8 @@
 import pytest
 
 from atom.errors import ConfigError
-from atom.schema.column import Column
 from atom.schema.declaration import Declaration, Query
+from atom.schema.entry import Column
 
 FAULTS = {
     "unknown key": ({"tables": {}}, "unknown key 'tables'. Did you mean 'table'?"),

@@ -3,9 +3,8 @@
 import pytest
 
 from atom.errors import ConfigError
-from atom.schema.column import Column, Reference
 from atom.schema.declaration import Declaration
-from atom.schema.entry import Composite, read
+from atom.schema.entry import Column, Composite, Reference, read
 from atom.schema.literal import quoted
 
 

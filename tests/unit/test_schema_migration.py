@@ -17,8 +17,7 @@ from atom.schema.live import (
     TriggerState,
 )
 from atom.schema.migration import plan
-from atom.schema.plan import described
-from atom.schema.step_failure import reason
+from atom.schema.plan import described, reason
 
 TABLES = {name: each for part in parts() for name, each in part.tables.items()}
 INDEXES = [name for part in parts() for name in part.indexes]

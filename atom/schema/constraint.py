@@ -1,4 +1,4 @@
-"""The declared rules other than datatypes: flags, checks and foreign keys.
+"""Constraints: flags, checks and foreign keys, as declared and as there are.
 
 A check or key of Atom has a comment with a digest of the text it was made from: what
 PostgreSQL shows of a check is never what was written. A flag needs none.
@@ -9,12 +9,12 @@ from dataclasses import dataclass
 
 from atom.errors import nearest
 from atom.postgres.identifier import public, quote, quote_all
-from atom.schema.alter import flag_rule_name, is_flag
-from atom.schema.column import Column, Reference
 from atom.schema.declaration import Declaration, digest
 from atom.schema.draft import MARK, Draft
+from atom.schema.entry import Column, Reference
 from atom.schema.index import shorten
 from atom.schema.literal import quoted
+from atom.schema.live import TableState
 from atom.schema.plan import EXCLUSIVE, ROW_EXCLUSIVE, UPDATE_EXCLUSIVE
 
 CHECKS = ("check", "regex", "in")
@@ -34,6 +34,16 @@ class Rule:
     def mark(self) -> str:
         """A digest of this text, to compare with an earlier one."""
         return f"{MARK}{digest(self.text)}"
+
+
+def flag_rule_name(table: str, column: str) -> str:
+    """Name the rule that a flag is 0 or 1."""
+    return shorten(f"check_{table}_{column}")
+
+
+def is_flag(name: str, datatype: str) -> bool:
+    """Whether a column is one of the 0/1 flags."""
+    return name.startswith("is_") and datatype in {"smallint", "integer", "bigint"}
 
 
 def rule_name(table: str, column: str, kind: str) -> str:
@@ -111,45 +121,49 @@ def drop_undeclared(draft: Draft) -> None:
             draft.drop_constraint(table, name)
 
 
-def flags(draft: Draft, table: str) -> None:
+def flags(draft: Draft) -> None:
     """Let flags be 0, 1 or null."""
-    state = draft.state(table)
-    if state is None:
-        return  # a new table has them
-    datatypes = draft.datatypes(table)
-    for column in draft.declared_columns(table):
-        name, datatype = flag_rule_name(table, column), datatypes[column]
-        found = draft.live.constraints.get((table, name))
-        if (table, name) in draft.unruled:
-            found = None
-        if not is_flag(column, datatype) or (found is not None and found.validated):
-            continue
-        if found is None:
-            late = " not valid" if state.rows else ""
-            sql = (
-                f"alter table {public(table)} add constraint {quote(name)}"
-                f" check ({quote(column)} in (0, 1)){late}"
-            )
-            draft.add(sql, "constraint", table, name=name, lock=EXCLUSIVE)
-        if found is not None or state.rows:
-            _prove(draft, table, name)
+    for table, state in draft.existing():  # a new table has them
+        datatypes = draft.datatypes(table)
+        for column in draft.declared_columns(table):
+            if is_flag(column, datatypes[column]):
+                _flag(draft, state, column)
 
 
-def add_missing(draft: Draft, table: str) -> None:
+def _flag(draft: Draft, state: TableState, column: str) -> None:
+    table, name = state.name, flag_rule_name(state.name, column)
+    found = draft.live.constraints.get((table, name))
+    if (table, name) in draft.unruled:
+        found = None
+    if found is None:
+        late = " not valid" if state.rows else ""
+        sql = (
+            f"alter table {public(table)} add constraint {quote(name)}"
+            f" check ({quote(column)} in (0, 1)){late}"
+        )
+        draft.add(sql, "constraint", table, name=name, lock=EXCLUSIVE)
+    if state.rows if found is None else not found.validated:
+        _prove(draft, table, name)
+
+
+def steps(draft: Draft) -> None:
     """Add rules that are missing or of another text, and prove them for all rows."""
-    if table in draft.live.others:
+    for table in draft.declared.tables:
+        if table not in draft.live.others:
+            for name, rule in rules(draft.declared, table).items():
+                _rule(draft, table, name, rule)
+
+
+def _rule(draft: Draft, table: str, name: str, rule: Rule) -> None:
+    found = draft.live.constraints.get((table, name))
+    gone = (table, name) in draft.unruled
+    if found is not None and not gone and found.comment == rule.mark:
+        if not found.validated:
+            _prove(draft, table, name)
         return
-    for name, rule in rules(draft.declared, table).items():
-        found = draft.live.constraints.get((table, name))
-        gone = (table, name) in draft.unruled
-        if found is not None and not gone and found.comment == rule.mark:
-            if not found.validated:
-                _prove(draft, table, name)
-            continue
-        if not all(draft.settled(table, column) for column in rule.columns):
-            continue  # reported as drift of the datatype
-        if not _possible(draft, table, rule):
-            continue
+    # One that is not settled is reported as drift of the datatype.
+    settled = all(draft.settled(table, column) for column in rule.columns)
+    if settled and _possible(draft, table, rule):
         _add(draft, table, name, rule, replaces=found is not None and not gone)
 
 
