@@ -11,6 +11,7 @@ Each line needs only the lines above it:
     transaction  one transaction for everything inside it
     database     statements, sent to a pool or in the transaction around them
     named        `client_postgres`: values by `:name`
+    bisect       rows that are refused among many, found by halves
     copying      rows written by COPY, and the bad ones among them found
     pooler       a pooler before PostgreSQL: declared in config, and proven
     notify       LISTEN and NOTIFY between workers

@@ -9,6 +9,7 @@ from typing import Any
 from uuid import UUID
 
 from atom.postgres import catalog
+from atom.postgres.bisect import in_halves
 from atom.postgres.driver import Raw, RawPool
 
 log = logging.getLogger(__name__)
@@ -125,44 +126,30 @@ async def copy_rows(
             connection.transaction(),
         ):
             if batch is None or await connection.fetchval(CLAIM, batch):
-                await _halve(connection, table, columns, kept, dropped)
+                dropped += await _copy(connection, table, columns, kept)
     except Exception as error:
         raise Unreachable(error) from error
     return dropped
 
 
 async def _copy(
-    connection: Raw, table: str, columns: Sequence[str], rows: list[Row]
-) -> None:
-    await connection.copy_records_to_table(
-        table, schema_name="public", columns=columns, records=rows
-    )
+    connection: Raw, table: str, columns: Sequence[str], rows: Sequence[Row]
+) -> list[Dropped]:
+    """Write the rows but those that are bad."""
 
+    async def write(part: Sequence[Row]) -> None:
+        async with connection.transaction():
+            await connection.copy_records_to_table(
+                table, schema_name="public", columns=columns, records=part
+            )
 
-async def _halve(
-    connection: Raw,
-    table: str,
-    columns: Sequence[str],
-    rows: list[Row],
-    dropped: list[Dropped],
-) -> None:
-    """Write the rows; while that fails because of one of them, write halves of them."""
-    failures = 0
-    waiting = [rows]
-    while waiting:
-        part = waiting.pop()
-        try:
-            async with connection.transaction():
-                await _copy(connection, table, columns, part)
-        except Exception as error:
-            if not about_a_row(error):
-                raise
-            failures += 1
-            if len(part) == 1 or failures > FAILURES_MAX:
-                dropped.append(Dropped(len(part), reason(error)))
-                continue
-            middle = len(part) // 2
-            waiting += [part[middle:], part[:middle]]
+    def is_halved(error: Exception) -> bool:
+        if not about_a_row(error):
+            raise error
+        return True
+
+    refused = await in_halves(rows, write, is_halved, FAILURES_MAX)
+    return [Dropped(len(part), reason(error)) for part, error in refused]
 
 
 def about_a_row(error: Exception) -> bool:

@@ -8,10 +8,12 @@ is answered after that commit: with the id of its own row, or with its own error
 import asyncio
 import copy
 from collections import deque
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from atom.errors import ApiError, Unavailable, Unexpected
+from atom.postgres.bisect import in_halves
 from atom.postgres.catalog import Table
 from atom.postgres.database import Database
 from atom.row.insert import BUSY, insert
@@ -173,26 +175,29 @@ class Batches:
         After a lost connection nothing is tried again: it may have been written.
         """
         table = entries[0].table
-        rows = [each.row for each in entries]
-        try:
-            ids = await insert(self._database, table, rows, lock_wait.lock_ms)
-        except ApiError as error:
-            over = asyncio.get_running_loop().time() >= lock_wait.until
-            busy = error.code == BUSY
-            if error.status >= 500 or len(entries) == 1 or (busy and over):
-                for entry in entries:
-                    entry.fail(error)
-                return
-            if busy:
-                lock_wait = LockWait(AGAIN_MS, lock_wait.until)
-            half = len(entries) // 2
-            await self._write(entries[:half], lock_wait)
-            await self._write(entries[half:], lock_wait)
-            return
-        self._database.written(table.name)
-        for entry, made in zip(entries, ids, strict=True):
-            if not entry.end.done():
-                entry.end.set_result(made)
+        lock_ms = lock_wait.lock_ms
+
+        async def write(part: Sequence[Entry]) -> None:
+            rows = [each.row for each in part]
+            ids = await insert(self._database, table, rows, lock_ms)
+            self._database.written(table.name)
+            for entry, made in zip(part, ids, strict=True):
+                if not entry.end.done():
+                    entry.end.set_result(made)
+
+        def is_halved(error: Exception) -> bool:
+            nonlocal lock_ms
+            if not isinstance(error, ApiError):
+                raise error
+            if error.code != BUSY:
+                return error.status < 500
+            lock_ms = AGAIN_MS
+            return asyncio.get_running_loop().time() < lock_wait.until
+
+        for part, error in await in_halves(entries, write, is_halved):
+            assert isinstance(error, ApiError)
+            for entry in part:
+                entry.fail(error)
 
 
 def _together(waiting: deque[Entry]) -> list[Entry]:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import BinaryIO
 
 from atom.errors import ApiError, Conflict, NotFound
+from atom.postgres.bisect import first_refused
 from atom.postgres.catalog import shown
 from atom.postgres.database import Connection, affected
 from atom.postgres.errors import translate
@@ -112,36 +113,19 @@ async def _all_or_named(
     except ApiError as error:
         if error.status >= 500:
             raise
-        ordinal = await _culprit(connection, text, last, shape, seconds)
-        if ordinal is None:
+
+        async def write(first: int, end: int) -> None:
+            await _part(connection, text, (first, end, shape), seconds)
+
+        found = await first_refused(last, write, _is_refusal)
+        if found is None:  # a rule on the whole statement
             raise
-        line = await rows.line(ordinal)
+        line = await rows.line(found[0])
         raise on_line(error, f"line {line}") from error
 
 
-async def _culprit(
-    connection: Connection, text: str, last: int, shape: int, seconds: float
-) -> int | None:
-    """Return the row of the stage that the statement fails for, by halving.
-
-    None when it fails for no row alone: a rule on the whole statement.
-    """
-    first = 1
-    while first < last:
-        middle = (first + last) // 2
-        try:
-            await _part(connection, text, (first, middle, shape), seconds)
-        except ApiError as error:
-            if error.status >= 500:
-                raise
-            last = middle
-        else:
-            first = middle + 1
-    try:
-        await _part(connection, text, (first, first, shape), seconds)
-    except ApiError:
-        return first
-    return None
+def _is_refusal(error: Exception) -> bool:
+    return isinstance(error, ApiError) and error.status < 500
 
 
 async def _part(
