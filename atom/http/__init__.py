@@ -20,7 +20,19 @@ Each line needs only the lines above it:
     application   FastAPI, with nothing in front of the steps
 """
 
-from atom.http.explain import explain as explain_route
-from atom.http.route import also_at, raw_query
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from atom.http.explain import explain as explain_route
+    from atom.http.route import also_at, raw_query
 
 __all__ = ["also_at", "explain_route", "raw_query"]
+
+
+def __getattr__(name: str) -> Any:
+    """Import what needs FastAPI once it is used: a script does without."""
+    if name not in __all__:
+        raise AttributeError(name)
+    from atom.http import explain, route
+
+    return explain.explain if name == "explain_route" else getattr(route, name)
