@@ -14,6 +14,11 @@ def parse(datatype: str, raw: Any) -> bool:
     return raw == "true"
 
 
+def constant(datatype: str, value: Any) -> str | None:
+    """Write a declared value."""
+    return str(bool(value)).lower() if value in (0, 1) else None
+
+
 BOOLEAN = Family(
     "boolean",
     ("boolean",),
@@ -22,6 +27,8 @@ BOOLEAN = Family(
     traits=ORDERED | {"boolean", "is"},
     declared={"boolean": "btree hash"},
     also={"bool": "boolean"},
+    constant=constant,
+    shown=lambda _, text: text in {"t", "true"},
     schema={"type": "boolean"},
     example=True,
     filter_example="is,true",

@@ -25,10 +25,10 @@ FAMILIES = (
 )
 BY_NAME = {family.name: family for family in FAMILIES}
 
-
 DECLARED = {name: how for each in FAMILIES for name, how in each.declared.items()}
 ALSO = {name: whole for each in FAMILIES for name, whole in each.also.items()}
 SIZES = {name: sizes for each in FAMILIES for name, sizes in each.sizes.items()}
+FUNCTIONS = frozenset(name for each in FAMILIES for name in each.functions)
 EXTENSIONS = {name: by for each in FAMILIES for name, by in each.extensions.items()}
 
 

@@ -42,6 +42,12 @@ class Family:
     also: Mapping[str, str] = field(default_factory=dict)  # other names of them
     sizes: Mapping[str, Sizes] = field(default_factory=dict)
     extensions: Mapping[str, str] = field(default_factory=dict)  # that bring them
+    # A default or a choice of a declaration, written as text; None or a ValueError
+    # refuses it. None: it has none. `shown` is the value of a text from the catalog,
+    # to compare with; `functions` may be a default as well.
+    constant: Callable[[str, Any], str | None] | None = None
+    shown: Callable[[str, str], Any] = lambda _, text: text
+    functions: tuple[str, ...] = ()
     # OpenAPI: the JSON Schema, formats by datatype, an example and one of a filter.
     schema: Mapping[str, Any] = field(default_factory=dict)
     formats: Mapping[str, str] = field(default_factory=dict)

@@ -1,5 +1,6 @@
 """JSON values."""
 
+import json
 import re
 from typing import Any
 
@@ -18,6 +19,27 @@ def parse(datatype: str, raw: Any) -> str:
     return written
 
 
+def constant(datatype: str, value: Any) -> str | None:
+    """Write a declared value; a text is JSON already."""
+    text = value
+    if isinstance(value, str):
+        json.loads(value)
+    else:
+        text = json.dumps(value, ensure_ascii=False, allow_nan=False)
+    return text if "\\u0000" not in text else None
+
+
+def shown(datatype: str, text: str) -> str:
+    """Return a value as text in which equal ones are the same."""
+    return json.dumps(json.loads(text, parse_float=_tidy), sort_keys=True)
+
+
+def _tidy(text: str) -> int | float:
+    """Read 1.0 and 1e2 as PostgreSQL's jsonb shows them: as whole numbers."""
+    number = float(text)
+    return int(number) if number.is_integer() else number
+
+
 JSON = Family(
     "json",
     ("jsonb", "json"),
@@ -29,5 +51,7 @@ JSON = Family(
     sends_text=True,
     text_is_json=lambda _: True,
     declared={"jsonb": "btree hash gin", "json": ""},
+    constant=constant,
+    shown=shown,
     example={"a": 1},
 )

@@ -33,6 +33,18 @@ def parse_date(datatype: str, raw: Any) -> str:
     return date.fromisoformat(raw).isoformat()
 
 
+def moment_constant(datatype: str, value: Any) -> str | None:
+    """Write a declared moment; it has an offset where the datatype has one."""
+    moment = value if isinstance(value, datetime) else datetime.fromisoformat(value)
+    placed = moment.tzinfo is not None
+    return moment.isoformat(" ") if placed == ("with time" in datatype) else None
+
+
+def date_constant(datatype: str, value: Any) -> str:
+    """Write a declared day."""
+    return (value if isinstance(value, date) else date.fromisoformat(value)).isoformat()
+
+
 def parse_time(datatype: str, raw: Any) -> time:
     """Parse a time of day; without an offset it is UTC."""
     if not isinstance(raw, str):
@@ -60,6 +72,9 @@ MOMENT = Family(
         "timestamp": "timestamp without time zone",
     },
     sizes=dict.fromkeys(MOMENTS, PRECISION),
+    constant=moment_constant,
+    shown=lambda _, text: datetime.fromisoformat(text),
+    functions=("now()", "clock_timestamp()", "current_date"),
     schema={"type": "string"},
     formats={"timestamp with time zone": "date-time"},
     example="2026-01-31T10:00:00+00:00",
@@ -73,6 +88,9 @@ DATE = Family(
     traits=TRAITS,
     sends_text=True,
     declared={"date": INDEXES},
+    constant=date_constant,
+    shown=lambda _, text: date.fromisoformat(text),
+    functions=("now()", "current_date"),
     schema={"type": "string", "format": "date"},
     example="2026-01-31",
     filter_example=">,2020-01-01",

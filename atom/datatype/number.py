@@ -1,6 +1,7 @@
 """Whole numbers, exact numbers, and floating-point numbers."""
 
 import re
+import struct
 from decimal import Decimal, localcontext
 from math import isfinite
 from typing import Any
@@ -62,6 +63,36 @@ def parse_float(datatype: str, raw: Any) -> float:
     return number
 
 
+def _is_number(value: Any, *types: type) -> bool:
+    return isinstance(value, types) and not isinstance(value, bool)
+
+
+def integer_constant(datatype: str, value: Any) -> str | None:
+    """Write a declared whole number."""
+    edge = INTEGERS[datatype]
+    return str(value) if _is_number(value, int) and -edge <= value < edge else None
+
+
+def number_constant(datatype: str, value: Any) -> str | None:
+    """Write a declared number, every digit of it."""
+    if not _is_number(value, int, float, Decimal, str):
+        return None
+    number = Decimal(str(value))
+    return f"{number:f}" if number.is_finite() else None
+
+
+def float_constant(datatype: str, value: Any) -> str | None:
+    """Write a declared floating-point number."""
+    plain = _is_number(value, int, float) and isfinite(value)
+    return repr(float(value)) if plain else None
+
+
+def shown_float(datatype: str, text: str) -> float | bytes:
+    """Return what a column keeps of a number."""
+    number = float(text)
+    return struct.pack("f", number) if datatype == "real" else number
+
+
 def describe_integer(datatype: str) -> str:
     """Return the range of a whole number, in words."""
     bound = INTEGERS[datatype]
@@ -88,6 +119,8 @@ INTEGER = Family(
     traits=TRAITS,
     declared=dict.fromkeys(INTEGERS, INDEXES),
     also={"int2": "smallint", "int": "integer", "int4": "integer", "int8": "bigint"},
+    constant=integer_constant,
+    shown=lambda _, text: Decimal(text),
     schema={"type": "integer"},
     formats={"smallint": "int32", "integer": "int32", "bigint": "int64"},
     example=1,
@@ -103,6 +136,8 @@ NUMBER = Family(
     declared={"numeric": INDEXES},
     also={"decimal": "numeric", "dec": "numeric"},
     sizes={"numeric": ((1, 1000), (0, 1000))},
+    constant=number_constant,
+    shown=lambda _, text: Decimal(text),
     schema={"type": "number"},
     example=1.5,
     filter_example=">,0",
@@ -119,6 +154,8 @@ FLOAT = Family(
         "float": "double precision",
         "float8": "double precision",
     },
+    constant=float_constant,
+    shown=shown_float,
     schema={"type": "number"},
     example=1.5,
     filter_example=">,0",

@@ -25,6 +25,11 @@ def limit(datatype: str) -> Limit | None:
     return (lambda v: not v[most:].strip(" ")), f"at most {most} characters"
 
 
+def constant(datatype: str, value: Any) -> str | None:
+    """Write a declared value."""
+    return value if isinstance(value, str) else None
+
+
 TEXT = Family(
     "text",
     ("text", "character varying", "character", "citext", "name", '"char"'),
@@ -47,6 +52,8 @@ TEXT = Family(
     },
     sizes=dict.fromkeys(("character varying", "character"), ((1, 10_485_760),)),
     extensions={"citext": "citext"},
+    constant=constant,
+    shown=lambda name, text: text.rstrip() if name == "character" else text,
     schema={"type": "string"},
     example="x",
     filter_example="ilike,%a%",

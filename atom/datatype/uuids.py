@@ -23,6 +23,9 @@ UUID = Family(
     parse=parse,
     traits=ORDERED | {"is"},
     declared={"uuid": "btree hash brin"},
+    constant=lambda _, value: str(Value(str(value))),
+    shown=lambda _, text: Value(text),
+    functions=("gen_random_uuid()", "uuidv7()"),  # the second from PostgreSQL 18 on
     schema={"type": "string", "format": "uuid"},
     example="6f1c1d3e-0000-4000-8000-000000000001",
 )

@@ -2,6 +2,7 @@
 
 from atom.postgres.identifier import quote
 from atom.schema.draft import Draft
+from atom.schema.plan import Step
 
 
 def usable(draft: Draft, name: str) -> bool:
@@ -32,6 +33,8 @@ def cure(draft: Draft, name: str) -> str:
 
 
 def steps(draft: Draft) -> None:
-    """Install what columns and indexes need."""
-    for name in draft.extensions:
-        draft.add(f"create extension if not exists {quote(name)}", "extension")
+    """Install what columns and indexes need, before everything else."""
+    draft.steps[:0] = [
+        Step(f"create extension if not exists {quote(name)}", "extension")
+        for name in draft.extensions
+    ]

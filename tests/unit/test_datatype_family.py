@@ -23,6 +23,11 @@ def parse(datatype, raw):
     return raw
 
 
+def parse_constant(datatype, value):
+    """Write a color of a declaration."""
+    return parse(datatype, value.lower())
+
+
 COLOR = Family(
     "color",
     ("color",),
@@ -33,6 +38,8 @@ COLOR = Family(
     sends_text=True,
     declared={"color": "btree hash"},
     also={"colour": "color"},
+    constant=parse_constant,
+    functions=("random_color()",),
     limit=lambda name: (lambda v: v != "#ffffff", "no white"),
     schema={"type": "string", "format": "color"},
     example="#00ff00",
@@ -48,6 +55,7 @@ from atom.openapi import shape
 from atom.postgres.catalog import LiveColumn, Table
 from atom.row.sql import query_string, read_plan
 from atom.row.sql.statement import RowSet
+from atom.schema import literal
 from atom.schema.declaration import Declaration
 from atom.transfer import cell, csv_file, jsonl_cell
 
@@ -76,6 +84,15 @@ def declared(line):
         return error.problems
 
 
+def default(value):
+    entry = {"name": "shade", "datatype": "color", "default": value}
+    try:
+        found = Declaration.parse({"table": {"paint": [entry]}})
+        return found.column("paint", "shade").default
+    except ConfigError as error:
+        return error.problems[0]
+
+
 def imported(text):
     rows = csv_file.Rows([[text], ["#0000ff"]], [2, 3], None, False)
     return cell.for_copy([cell.Column(shade)], rows).decode()
@@ -83,6 +100,8 @@ def imported(text):
 
 print(json.dumps({
     "declared": [declared("shade-colour-0-btree,hash"), declared("shade-color-0-gin")],
+    "default": [default("#00FF00"), default("random_color()"), default("green")],
+    "same": literal.same("'#00ff00'::color", "'#00ff00'::color", "color"),
     "csv": [imported("#00ff00"), fails(imported, "green")],
     "jsonl": list(jsonl_cell.Column(shade, filled=False).cells(["#00ff00"], [1])),
     "written": value.from_json(shade, "#00ff00"),
@@ -153,6 +172,15 @@ def test_it_is_declared(seen):
     (spelled,), (refused,) = seen["declared"]
     assert spelled == "color"
     assert "gin" in refused
+
+
+def test_it_has_defaults(seen):
+    """Constants and functions of its own; PostgreSQL shows the one that was written."""
+    constant, function, refused = seen["default"]
+    assert constant == "'#00ff00'::color"
+    assert function == "random_color()"
+    assert "'green' is not a value of color; or use random_color()" in refused
+    assert seen["same"]
 
 
 def test_it_is_imported(seen):

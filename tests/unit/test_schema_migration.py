@@ -128,6 +128,14 @@ class TestNewTable:
             ' check ("is_active" in (0, 1)))'
         ) == planned.steps[0].sql
 
+    def test_extensions_are_before_a_new_name(self):
+        """As docs/schema.md lists them, for a column that has both."""
+        live = table(TITLE)
+        live = replace(live, extensions={"pg_trgm": ExtensionState(None, True)})
+        column = {"name": "name", "datatype": "text", "index": "gin", "old": "title"}
+
+        assert ["extension", "column", "index"] == kinds(plan(declare(column), live))
+
     def test_phases_come_in_their_order(self):
         """Extensions first, queries last, whatever is declared first."""
         live = replace(BARE, extensions={"pg_trgm": ExtensionState(None, True)})
