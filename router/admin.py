@@ -13,7 +13,7 @@ FAILS = (403, 404, 409, 422)
 
 
 def all_rows(request):
-    """Return the ports, and what an admin reaches: every row of every table."""
+    """Return the ports, and the scope of an admin: every row of every table."""
     ports = request.app.state.ports
     return ports, ports.rules.admin(request.state.user["id"])
 
@@ -29,7 +29,7 @@ def all_rows(request):
 )
 async def route_admin_object_create(request: Request) -> Response:
     """Add a row to any table, or a list of them. Answers the id, or the ids."""
-    ports, reach = all_rows(request)
+    ports, scope = all_rows(request)
     asked = row.parse_parameters(
         raw_query(request.scope), ("table", *row.UPSERT_PARAMETERS)
     )
@@ -37,7 +37,7 @@ async def route_admin_object_create(request: Request) -> Response:
         update = request.app.state.policies.match("http", "PUT", "/admin/object-update")
         await account.require_too(ports, request.state.user, update.policy.id)
     body = row.parse_body(await request.body())
-    return reply.success(await row.submit(ports, reach, asked, body))
+    return reply.success(await row.submit(ports, scope, asked, body))
 
 
 @router.put(
@@ -48,21 +48,21 @@ async def route_admin_object_create(request: Request) -> Response:
 )
 async def route_admin_object_update(request: Request) -> Response:
     """Change a row of any table, or a list of them. Answers the id, or the ids."""
-    ports, reach = all_rows(request)
+    ports, scope = all_rows(request)
     asked = row.parse_parameters(raw_query(request.scope), ("table",))
     body = row.parse_body(await request.body())
-    made = await row.update(ports.database, reach, asked.get("table", ""), body)
+    made = await row.update(ports.database, scope, asked.get("table", ""), body)
     return reply.success(made)
 
 
 @router.put("/admin/ids-update", responses=answers(openapi.COUNT, *FAILS))
 async def route_admin_ids_update(request: Request, body: openapi.IdsUpdate):
     """Write one value into a column of several rows. Answers how many there were."""
-    ports, reach = all_rows(request)
+    ports, scope = all_rows(request)
     # FastAPI read the value with the digits of a double.
     value = row.parse_body(await request.body())["value"]
     count = await row.update_ids(
-        ports.database, reach, body.table, body.ids, body.column, value
+        ports.database, scope, body.table, body.ids, body.column, value
     )
     return reply.success(count)
 
@@ -70,8 +70,8 @@ async def route_admin_ids_update(request: Request, body: openapi.IdsUpdate):
 @router.delete("/admin/ids-delete", responses=answers(openapi.COUNT, *FAILS))
 async def route_admin_ids_delete(request: Request, body: openapi.IdsDelete):
     """Delete rows of any table by id. Answers how many there were."""
-    ports, reach = all_rows(request)
-    count = await row.delete_ids(ports.database, reach, body.table, body.ids)
+    ports, scope = all_rows(request)
+    count = await row.delete_ids(ports.database, scope, body.table, body.ids)
     return reply.success(count)
 
 
@@ -81,8 +81,8 @@ async def route_admin_ids_delete(request: Request, body: openapi.IdsDelete):
 )
 async def route_admin_object_read(request: Request) -> Response:
     """Read rows of any table; secret columns stay out of sight here too."""
-    ports, reach = all_rows(request)
-    answer = await row.read(ports.database, reach, raw_query(request.scope))
+    ports, scope = all_rows(request)
+    answer = await row.read(ports.database, scope, raw_query(request.scope))
     return reply.rows(answer.body, **answer.extra)
 
 

@@ -14,7 +14,7 @@ FAILS = (403, 404, 409, 422)
 
 
 def mine(request):
-    """Return the ports, and what the caller reaches: rows of their own."""
+    """Return the ports, and the scope of the caller: rows of their own."""
     ports = request.app.state.ports
     return ports, ports.rules.my(request.state.user["id"])
 
@@ -27,10 +27,10 @@ def mine(request):
 )
 async def route_my_object_create(request: Request) -> Response:
     """Add a row of mine, or a list of them. Answers the id, or the ids in order."""
-    ports, reach = mine(request)
+    ports, scope = mine(request)
     asked = row.parse_parameters(raw_query(request.scope), row.CREATE_PARAMETERS)
     body = row.parse_body(await request.body())
-    return reply.success(await row.submit(ports, reach, asked, body))
+    return reply.success(await row.submit(ports, scope, asked, body))
 
 
 @router.post(
@@ -41,10 +41,10 @@ async def route_my_object_create(request: Request) -> Response:
 )
 async def route_my_object_create_many(request: Request) -> Response:
     """Add rows of mine to several tables, all or none. Answers the ids in order."""
-    ports, reach = mine(request)
+    ports, scope = mine(request)
     row.parse_parameters(raw_query(request.scope), ())
     body = row.parse_body(await request.body())
-    return reply.success(await row.create_many(ports.database, reach, body))
+    return reply.success(await row.create_many(ports.database, scope, body))
 
 
 @router.get(
@@ -53,8 +53,8 @@ async def route_my_object_create_many(request: Request) -> Response:
 )
 async def route_my_object_read(request: Request) -> Response:
     """Read my rows: filtered, ordered, paged, counted, grouped."""
-    ports, reach = mine(request)
-    answer = await row.read(ports.database_read, reach, raw_query(request.scope))
+    ports, scope = mine(request)
+    answer = await row.read(ports.database_read, scope, raw_query(request.scope))
     return reply.rows(answer.body, **answer.extra)
 
 
@@ -64,9 +64,9 @@ async def route_my_object_read(request: Request) -> Response:
 )
 async def route_my_parent_read(request: Request) -> Response:
     """Read the rows that my rows refer to."""
-    ports, reach = mine(request)
+    ports, scope = mine(request)
     raw = raw_query(request.scope)
-    return reply.rows(await row.parents(ports.database_read, reach, raw))
+    return reply.rows(await row.parents(ports.database_read, scope, raw))
 
 
 @router.put(
@@ -77,24 +77,24 @@ async def route_my_parent_read(request: Request) -> Response:
 )
 async def route_my_object_update(request: Request) -> Response:
     """Change my row or a list of them, or my account (`table=users`). Answers ids."""
-    ports, reach = mine(request)
+    ports, scope = mine(request)
     asked = row.parse_parameters(raw_query(request.scope), UPDATE)
     body = row.parse_body(await request.body())
     if asked.get("table") == "users":
         user, otp = request.state.user, asked.get("otp")
         return reply.success(await account.update_account(ports, user, body, otp))
-    made = await row.update(ports.database, reach, asked.get("table", ""), body)
+    made = await row.update(ports.database, scope, asked.get("table", ""), body)
     return reply.success(made)
 
 
 @router.put("/my/ids-update", responses=answers(openapi.COUNT, *FAILS))
 async def route_my_ids_update(request: Request, body: openapi.IdsUpdate):
     """Write one value into a column of my rows. Answers how many there were."""
-    ports, reach = mine(request)
+    ports, scope = mine(request)
     # FastAPI read the value with the digits of a double.
     value = row.parse_body(await request.body())["value"]
     count = await row.update_ids(
-        ports.database, reach, body.table, body.ids, body.column, value
+        ports.database, scope, body.table, body.ids, body.column, value
     )
     return reply.success(count)
 
@@ -102,8 +102,8 @@ async def route_my_ids_update(request: Request, body: openapi.IdsUpdate):
 @router.delete("/my/ids-delete", responses=answers(openapi.COUNT, *FAILS))
 async def route_my_ids_delete(request: Request, body: openapi.IdsDelete):
     """Delete my rows by id. Answers how many there were."""
-    ports, reach = mine(request)
-    count = await row.delete_ids(ports.database, reach, body.table, body.ids)
+    ports, scope = mine(request)
+    count = await row.delete_ids(ports.database, scope, body.table, body.ids)
     return reply.success(count)
 
 
@@ -115,9 +115,9 @@ async def route_my_ids_delete(request: Request, body: openapi.IdsDelete):
 )
 async def route_my_object_delete_any(request: Request) -> Response:
     """Delete my rows that meet every filter, one filter at least. Answers how many."""
-    ports, reach = mine(request)
+    ports, scope = mine(request)
     raw = raw_query(request.scope)
-    return reply.success(await row.delete_any(ports.database, reach, raw))
+    return reply.success(await row.delete_any(ports.database, scope, raw))
 
 
 for method, action, endpoint in (

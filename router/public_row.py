@@ -24,8 +24,8 @@ async def route_public_object_create(request: Request) -> Response:
     ports = request.app.state.ports
     asked = row.parse_parameters(raw_query(request.scope), ("table",))
     body = row.parse_body(await request.body())
-    reach = ports.rules.public()
-    made = await row.create(ports.database, reach, asked.get("table", ""), body)
+    scope = ports.rules.public()
+    made = await row.create(ports.database, scope, asked.get("table", ""), body)
     return reply.success(made)
 
 

@@ -127,9 +127,9 @@ async def _read(
 def _statement(
     view: Table, which: str, unread: bool | None, order: tuple[Order, ...], mark: bool
 ) -> str:
-    """Write a read of messages. $1 is the caller, $2 the limit, $3 the offset.
+    """Build a read of messages. $1 is the caller, $2 the limit, $3 the offset.
 
-    `which` is RECEIVED, LAST or THREAD (there $4 is the other person). It answers the
+    `which` is RECEIVED, LAST or THREAD (there $4 is the other person). It returns the
     rows as they were, as one JSON text, and the number of rows it marked as read.
     """
     names = quote_all(view.columns)

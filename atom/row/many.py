@@ -81,7 +81,7 @@ async def create_many(database: Database, scope: RowScope, body: Any) -> list[in
 async def _entry(
     database: Database, scope: RowScope, raw: Any, names: Mapping[str, int]
 ) -> Entry:
-    """Read an entry as far as it can be read before any row is there."""
+    """Parse an entry as far as possible before any row is there."""
     if not isinstance(raw, Mapping):
         raise ApiError("An entry is an object with 'table' and 'object'.")
     for field in raw:

@@ -14,7 +14,7 @@ ID = LiveColumn("id", "bigint")
 
 
 class Reader:
-    """Reads rows for one caller and one table; looks each column up once."""
+    """Parses rows for one caller and one table; looks each column up once."""
 
     def __init__(self, scope: RowScope, table: Table, *, create: bool) -> None:
         self._scope, self._table, self._create = scope, table, create
@@ -41,7 +41,7 @@ class Reader:
         return found
 
     def _read(self, name: str) -> Read:
-        """Return what reads the values of a column; remember it."""
+        """Return the parser of a column's values; remember it."""
         found = self.column(name)
         plain, checked = value.reader(found), limit.limit(found.datatype) is not None
 
@@ -54,7 +54,7 @@ class Reader:
         return self._columns[name]
 
     async def read(self, body: Mapping[str, Any]) -> dict[str, Any]:
-        """Read the values of one row, by the datatype of each column.
+        """Parse the values of one row, by the datatype of each column.
 
         Raises:
             ApiError: naming the column that may not be written or cannot be read.
@@ -64,7 +64,7 @@ class Reader:
         return found if PASSWORDS.isdisjoint(found) else await _hashed(found)
 
     def _values(self, body: Mapping[str, Any]) -> dict[str, Any]:
-        """Read all but passwords, which stay as they were written."""
+        """Parse all but passwords, which stay as they were written."""
         if not body:
             raise ApiError("The body names no column.")
         known = self._columns
@@ -77,7 +77,7 @@ class Reader:
     async def rows(
         self, bodies: Sequence[Mapping[str, Any]], *, many: bool
     ) -> list[dict[str, Any]]:
-        """Read the values of every row; of `many` an error names the row.
+        """Parse the values of every row; of `many` an error names the row.
 
         Raises:
             ApiError: as `read`.
@@ -117,7 +117,7 @@ async def _hash(name: str, raw: Any) -> str:
 
 
 def identity(raw: Any, name: str = "id") -> int:
-    """Read an id.
+    """Parse an id.
 
     Raises:
         ApiError: naming the parameter.
@@ -129,7 +129,7 @@ def identity(raw: Any, name: str = "id") -> int:
 
 
 def identities(raw: Any, most: int) -> list[int]:
-    """Read ids: `1,2,3` or a list of whole numbers, at most so many.
+    """Parse ids: `1,2,3` or a list of whole numbers, at most so many.
 
     Raises:
         ApiError: when one of them is anything else, or there is none, or too many.
@@ -151,7 +151,7 @@ def identities(raw: Any, most: int) -> list[int]:
 
 
 def parse_body(raw: bytes) -> Any:
-    """Read the JSON of a body; a number that a double does not keep is a Decimal.
+    """Parse the JSON of a body; a number that a double does not keep is a Decimal.
 
     Raises:
         ApiError: when it is none.

@@ -30,7 +30,7 @@ class OnConflict:
 
 
 def parse(parameters: Mapping[str, str]) -> OnConflict | None:
-    """Read the two parameters; None when neither is given.
+    """Parse the two parameters; None when neither is given.
 
     Raises:
         ApiError: when one is missing or the mode is unknown.

@@ -18,7 +18,7 @@ MAX_CHARACTERS = 8192
 
 
 def encode(order: str, keys: str) -> str:
-    """Write a cursor: the order it belongs to, and the last row's keys as JSON.
+    """Build a cursor: the order it belongs to, and the last row's keys as JSON.
 
     The keys are the caller's own reading, so the check guards against accidents and
     not against anybody: a cursor made up by hand finds nothing new.
@@ -29,7 +29,7 @@ def encode(order: str, keys: str) -> str:
 
 
 def decode(cursor: str, order: str) -> tuple[str | None, ...]:
-    """Read a cursor made for the same order.
+    """Parse a cursor made for the same order.
 
     Raises:
         ApiError: `filter.unreadable` when it was changed, or made for another order.
@@ -77,7 +77,7 @@ def suits(keys: tuple[str | None, ...], order: tuple[Order, ...], view: Table) -
 def after(
     view: Table, order: tuple[Order, ...], nulls: tuple[bool, ...], taken: Iterator[str]
 ) -> str:
-    """Write the condition that a row comes after the last row of the page before."""
+    """Build the condition that a row comes after the last row of the page before."""
     columns = [view.columns[by.column] for by in order]
     keys = [
         "null" if null else _key(column, next(taken))
@@ -106,7 +106,7 @@ def _key(column: LiveColumn, mark: str) -> str:
 
 
 def _beyond(by: Order, column: LiveColumn, key: str, *, null: bool) -> str:
-    """Write that a column sorts strictly after a key, with nulls in their place."""
+    """Build the condition that a column sorts after a key, nulls in their place."""
     name = f"t.{quote(column.name)}"
     nulls_first = by.descending if by.nulls_first is None else by.nulls_first
     if null:

@@ -40,7 +40,7 @@ REGULAR = frozenset({"~", "~*"})
 
 @dataclass(frozen=True, slots=True)
 class Filter:
-    """A filter as written: its column is not looked up, its value not read."""
+    """A filter as written: its column is not looked up, its value not parsed."""
 
     column: str
     operator: str
@@ -80,7 +80,7 @@ def unreadable(message: str, hint: str = "") -> ApiError:
 
 
 def parse_filter(column: str, text: str) -> Filter:
-    """Read `<operator>,<value>`.
+    """Parse `<operator>,<value>`.
 
     Raises:
         ApiError: `filter.unreadable` without a comma or with an unknown operator.
@@ -105,7 +105,7 @@ def parse_filter(column: str, text: str) -> Filter:
 
 
 def parse_group(word: str, text: str) -> Group:
-    """Read `(<column>=<operator>,<value>;…)`.
+    """Parse `(<column>=<operator>,<value>;…)`.
 
     Raises:
         ApiError: `filter.unreadable` when it is not that.
@@ -125,7 +125,7 @@ def parse_group(word: str, text: str) -> Group:
 def _members(
     text: str, start: int, depth: int
 ) -> tuple[tuple[Filter | Group, ...], int]:
-    """Read the members of a group. Return them, and where the group ends."""
+    """Parse the members of a group. Return them, and where the group ends."""
     if depth > DEPTH_MAX:
         raise unreadable(f"Groups of filters go at most {DEPTH_MAX} deep.")
     found: list[Filter | Group] = []
@@ -188,11 +188,11 @@ def suiting(kind: Datatype) -> list[str]:
 
 
 def check(table: Table, written: Filter) -> tuple[Condition, tuple[Any, ...]]:
-    """Fit a filter to its column: what decides the text, and the values, read.
+    """Fit a filter to its column: what decides the text, and the values, parsed.
 
     Raises:
         ApiError: when the table has no such column, the operator does not suit its
-            datatype, or the value cannot be read.
+            datatype, or the value cannot be parsed.
     """
     column = table.columns.get(written.column)
     if column is None:
@@ -308,7 +308,7 @@ def render(
     marks: Iterator[str],
     value_checks: list[str] | None = None,
 ) -> str:
-    """Write a condition or a group.
+    """Build a condition or a group.
 
     `value_checks` receives what belongs at the end of the whole statement: conditions,
     always true, that make PostgreSQL check values that only it can check. They run even
@@ -334,7 +334,7 @@ def _render(
 def _condition(
     condition: Condition, alias: str, marks: Iterator[str], value_checks: list[str]
 ) -> str:
-    """Write a condition, taking a parameter from `marks` for each of its values."""
+    """Build a condition, taking a parameter from `marks` for each of its values."""
     kind = datatype(condition.column.datatype)
     column = f"{alias}.{quote(condition.column.name)}"
     takes, sql = condition.operator.takes, condition.operator.sql

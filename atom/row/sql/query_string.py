@@ -1,4 +1,4 @@
-"""The query string of a read, taken apart: fixed parameters read, filters split.
+"""The query string of a read, taken apart: fixed parameters parsed, filters split.
 
 Knows no table: whether a column exists is asked later, in `read_plan.py`.
 """
@@ -89,7 +89,7 @@ def invalid(name: str, takes: str) -> ApiError:
 
 
 def decoded(raw: bytes) -> str:
-    """Read the bytes of a query string.
+    """Decode the bytes of a query string.
 
     Raises:
         ApiError: `request.invalid` when they are not UTF-8.
@@ -108,7 +108,7 @@ def _unreadable() -> ApiError:
 
 
 def parameters(raw: bytes, allowed: tuple[str, ...]) -> dict[str, str]:
-    """Read a query string that holds nothing but known parameters.
+    """Parse a query string that holds nothing but known parameters.
 
     Raises:
         ApiError: naming one that is unknown or given twice.
@@ -148,7 +148,7 @@ def split(
     """Return the fixed parameters by name, and everything else as filters.
 
     Raises:
-        ApiError: when a fixed one is given twice or a filter cannot be read.
+        ApiError: when a fixed one is given twice or a filter cannot be parsed.
     """
     named: dict[str, str] = {}
     filters: list[Filter | Group] = []
@@ -167,7 +167,7 @@ def split(
 
 
 def _filter(name: str, text: str, fixed: tuple[str, ...]) -> Filter:
-    """Read a filter; one that is none may be a misspelt parameter.
+    """Parse a filter; one that is none may be a misspelt parameter.
 
     Only one that is very near: `title=x` means the column, not `table`.
     """
@@ -182,10 +182,10 @@ def _filter(name: str, text: str, fixed: tuple[str, ...]) -> Filter:
 
 @lru_cache(512)
 def parse(raw: str, limit_max: int) -> Query:
-    """Read the query string of a read.
+    """Parse the query string of a read.
 
     Raises:
-        ApiError: naming the parameter that cannot be read, and what it takes.
+        ApiError: naming the parameter that cannot be parsed, and what it takes.
 
     >>> parse("table=test&id=>,1&limit=3", 1000).filters[0].operand
     '1'
@@ -219,10 +219,10 @@ def parse(raw: str, limit_max: int) -> Query:
 
 
 def parse_parents(raw: str, limit_max: int) -> tuple[str, str, Query]:
-    """Read the query string of a read of parents: a table, its column, and a query.
+    """Parse the query string of a read of parents: a table, its column, and a query.
 
     Raises:
-        ApiError: naming the parameter that is missing, unknown or cannot be read.
+        ApiError: naming the parameter that is missing, unknown or cannot be parsed.
     """
     named, filters = split(raw, PARENTS)
     if filters:
@@ -250,7 +250,7 @@ def _names(named: dict[str, str], name: str) -> tuple[str, ...]:
 
 
 def whole(named: dict[str, str], name: str, default: int, most: int) -> int:
-    """Read a whole number from 1 to `most`.
+    """Parse a whole number from 1 to `most`.
 
     Raises:
         ApiError: naming the parameter.
@@ -274,7 +274,7 @@ def _flag(named: dict[str, str], name: str) -> bool:
 
 
 def order(text: str) -> tuple[Order, ...]:
-    """Read `<column> [asc|desc] [nulls first|last]`, joined by commas.
+    """Parse `<column> [asc|desc] [nulls first|last]`, joined by commas.
 
     Raises:
         ApiError: when it is not that, or names a column twice.
@@ -299,7 +299,7 @@ def order(text: str) -> tuple[Order, ...]:
 
 
 def _measure(text: str) -> float:
-    """Read a number; Python would take 1_0 and the digits of other scripts for one."""
+    """Parse a number; Python would take 1_0 and the digits of other scripts for one."""
     if not text.isascii() or "_" in text:
         raise ValueError("not a number")
     return float(text)

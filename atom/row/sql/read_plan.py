@@ -148,7 +148,7 @@ def read(
     relatives: Relatives | None = None,
     referring: tuple[RowSet, str] | None = None,
 ) -> Read:
-    """Make the statement of a read.
+    """Build the statement of a read.
 
     `users` holds the columns of creators that may be shown, `relatives` what is reached
     of other tables; of `referring` rows only those are read that their column names.
@@ -206,13 +206,16 @@ def _related(
         return plan, (), frozenset(tables)
     fitting = Fitting(relatives)
     relations = fitting.fit(query.relations, plan.view, query.limit)
+    others = {f"creator_{name}" for name in plan.creators} | {DISTANCE}
+    for each in relations:
+        if each.key in others:
+            raise unreadable(f"A row would have two '{each.key}'.", "")
     plan = replace(plan, relations=relations)
-    _distinct(plan)
     return plan, tuple(fitting.limits), frozenset(tables | fitting.tables)
 
 
 def _after(plan: Select, query: Query, belongs: str) -> tuple[Select, tuple[str, ...]]:
-    """Read the cursor. Return the plan, and the keys of the last row before."""
+    """Parse the cursor. Return the plan, and the keys of the last row before."""
     if not query.cursor:
         return plan, ()
     keys = cursor.decode(query.cursor, belongs)
@@ -220,14 +223,6 @@ def _after(plan: Select, query: Query, belongs: str) -> tuple[Select, tuple[str,
         raise ApiError("'cursor' cannot be read.", code="filter.unreadable")
     plan = replace(plan, after=tuple(key is None for key in keys))
     return plan, tuple(key for key in keys if key is not None)
-
-
-def _distinct(plan: Select) -> None:
-    """Check that no relation has the name of another part of the row."""
-    others = {f"creator_{name}" for name in plan.creators} | {DISTANCE}
-    for each in plan.relations:
-        if each.key in others:
-            raise unreadable(f"A row would have two '{each.key}'.", "")
 
 
 def _sorted(plan: Select, query: Query) -> Select:
@@ -325,7 +320,7 @@ def _near(query: Query, view: Table) -> tuple[str | None, int, tuple[float, ...]
 
 
 def _tail(plan: Select, taken: Iterator[str]) -> tuple[str, str]:
-    """Write limit and offset. Return them, and how the limit is written."""
+    """Build the limit and offset clause. Return it, and how the limit is written."""
     limit = f"{next(taken)}::bigint" if plan.limit is None else str(plan.limit)
     offset = f" offset {next(taken)}::bigint" if plan.offset else ""
     return f" limit {limit}{offset}", limit
@@ -333,7 +328,7 @@ def _tail(plan: Select, taken: Iterator[str]) -> tuple[str, str]:
 
 @lru_cache(1024)
 def select(plan: Select) -> str:
-    """Write the statement of a read: its rows as one JSON text, and what was asked.
+    """Build the statement of a read: its rows as one JSON text, and what was asked.
 
     The text begins with select (or with a `with` that only selects) and names no
     function that writes.
@@ -392,7 +387,7 @@ def _rows(plan: Select, taken: Iterator[str], value_checks: list[str]) -> str:
 
 @lru_cache(1024)
 def estimate(plan: Select) -> str:
-    """Write the question to the planner: how many rows does it expect to match?"""
+    """Build the question to the planner: how many rows does it expect to match?"""
     taken = marks()
     source, parts = _reached(plan, taken)
     parts += [render(each, "t", taken) for each in plan.conditions]
@@ -400,7 +395,7 @@ def estimate(plan: Select) -> str:
 
 
 def _reached(plan: Select, taken: Iterator[str]) -> tuple[str, list[str]]:
-    """Write where rows come from, and which of them may be reached.
+    """Build the from clause, and the conditions of the rows that may be reached.
 
     Each row comes with its distance, if that is asked.
     """

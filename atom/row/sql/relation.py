@@ -77,7 +77,7 @@ def unreadable(message: str = TAKES, hint: str = EXAMPLE) -> ApiError:
 
 
 def parse(text: str) -> tuple[RelationQuery, ...]:
-    """Read a relation.
+    """Parse a relation.
 
     Raises:
         ApiError: `relation.unreadable`.
@@ -329,7 +329,7 @@ def _columns(query: RelationQuery, view: Table) -> tuple[str, ...]:
 def render(
     relations: tuple[Relation, ...], row: str, taken: Iterator[str]
 ) -> list[tuple[Relation, str]]:
-    """Write each relation of the row called `row` as one expression."""
+    """Build each relation of the row called `row` as one expression."""
     aliases = (f"r{number}" for number in count(1))
     return [(each, _one(each, row, taken, aliases)) for each in relations]
 

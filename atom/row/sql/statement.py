@@ -88,19 +88,19 @@ USUAL_LIMITS = frozenset({1, 5, 10, 20, 25, 30, 50, 100, 200, 500, 1000})
 
 
 def reached(row_set: RowSet, alias: str, taken: Iterator[str]) -> list[str]:
-    """Write what keeps a statement to the rows it may reach; always comes first."""
+    """Build the conditions of the rows a statement may reach; they come first."""
     if not row_set.owned:
         return []
     return [f"{alias}.{quote(OWNER)} = {next(taken)}::bigint"]
 
 
 def where(parts: list[str]) -> str:
-    """Write the where clause of conditions that must all hold."""
+    """Build the where clause of conditions that must all hold."""
     return " where " + " and ".join(parts) if parts else ""
 
 
 def select_list(view: Table, names: tuple[str, ...], alias: str = "t") -> str:
-    """Write the columns of a row, places as GeoJSON."""
+    """Build the columns of a row, places as GeoJSON."""
     parts = []
     for name in names:
         column = f"{alias}.{quote(name)}"
@@ -112,7 +112,7 @@ def select_list(view: Table, names: tuple[str, ...], alias: str = "t") -> str:
 
 
 def ordered(order: tuple[Order, ...], meters: str = "") -> str:
-    """Write the order by clause; `meters` is the distance, where it is not a column."""
+    """Build the order by clause; `meters` is the distance, where it is not a column."""
     if not order:
         return ""
     parts = []
@@ -126,7 +126,7 @@ def ordered(order: tuple[Order, ...], meters: str = "") -> str:
 
 
 def json_array(inner: str) -> str:
-    """Write the expression for all rows of a query as one JSON array.
+    """Build the expression for all rows of a query as one JSON array.
 
     Measured on PostgreSQL 18: faster than json_agg, string_agg and building objects
     column by column, with 10 rows and with 100 rows of 20 columns.
@@ -135,5 +135,5 @@ def json_array(inner: str) -> str:
 
 
 def json_text(inner: str) -> str:
-    """Write the expression for all rows of a query as the text of a JSON array."""
+    """Build the expression for all rows of a query as the text of a JSON array."""
     return json_array(inner) + "::text"

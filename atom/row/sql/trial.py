@@ -29,13 +29,13 @@ from inside i join pg_enum e on e.enumtypid = i.oid
 
 @lru_cache(256)
 def cast(column: LiveColumn) -> str:
-    """Write what reads one value as a column would; it answers nothing of it."""
+    """Build a query that casts one value to the type of a column."""
     arrived = datatype(column.datatype).cast("$1")
     return f"select ({arrived}::{column.datatype}) is null"
 
 
 def condition(tried: Condition) -> str:
-    """Write what tries one condition on no row at all."""
+    """Build a query that tries one condition on no row at all."""
     column = tried.column
     # offset keeps PostgreSQL from seeing that the column is null and no value is read.
     return (

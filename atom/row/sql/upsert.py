@@ -33,10 +33,10 @@ order by c.relname, columns
 def merge(
     row_set: RowSet, columns: tuple[str, ...], keys: tuple[str, ...], same: str
 ) -> str:
-    """Write the insert that changes a row with the same keys, if it may be reached.
+    """Build the insert that changes a row with the same keys, if it may be reached.
 
     One more parameter, where `same` names a column that is set to it in a changed row.
-    It answers one array of ids; a row that may not be reached is missing in it.
+    It returns one array of ids; a row that may not be reached is missing in it.
     """
     table, start = row_set.table, 2 if row_set.owned else 1
     values, source = rows_in_order(table, columns, start)
@@ -57,31 +57,31 @@ def merge(
 
 @lru_cache(1024)
 def ignore(row_set: RowSet, columns: tuple[str, ...], keys: tuple[str, ...]) -> str:
-    """Write the insert that leaves alone what is there.
+    """Build the insert that leaves alone what is there.
 
-    It answers a row for each row, in order: its place, and `id`, which is null when one
-    is there that may not be reached.
+    It returns a row for each row, in order: its place, and `id`, null when one is
+    there that may not be reached.
     """
     table, start = row_set.table, 2 if row_set.owned else 1
     values, source = rows_in_order(table, columns, start)
     listed, cast = cell_names(columns, start), _numbered(values, start)
     places = {name: n for n, name in enumerate(columns, start)}
     numbers = tuple(places[key] for key in keys)
+    made = ", ".join(f"{quote(key)} as k{n}" for n, key in enumerate(keys))
+    same = " and ".join(
+        f"m.k{n} = {_given(table, key, places[key])}" for n, key in enumerate(keys)
+    )
     return (
         f"with given as materialized (select x.place, {cast} from {source}),"
         f" made as (insert into {public(table.name)} ({quote_all(columns)})"
         f" select {listed} from given order by place"
         f" on conflict ({quote_all(keys)}) do nothing"
-        f" returning {quote(KEY)} as id, {_listed(keys)})"
+        f" returning {quote(KEY)} as id, {made})"
         f" select g.place, coalesce(m.id, t.{quote(KEY)}) as id"
-        f" from given g left join made m on {_made(table, keys, numbers)}"
+        f" from given g left join made m on {same}"
         f" left join {public(table.name)} t on {_same(row_set, keys, numbers)}"
         " order by g.place"
     )
-
-
-def _listed(keys: tuple[str, ...]) -> str:
-    return ", ".join(f"{quote(key)} as k{n}" for n, key in enumerate(keys))
 
 
 def _numbered(values: list[str], start: int) -> str:
@@ -90,15 +90,8 @@ def _numbered(values: list[str], start: int) -> str:
 
 
 def _given(table: Table, key: str, number: int) -> str:
-    """Write a key as its column holds it: rounded where that rounds."""
+    """Cast a key to what its column holds: rounded where that rounds."""
     return f"g.c{number}::{table.columns[key].datatype}"
-
-
-def _made(table: Table, keys: tuple[str, ...], numbers: tuple[int, ...]) -> str:
-    return " and ".join(
-        f"m.k{n} = {_given(table, key, number)}"
-        for n, (key, number) in enumerate(zip(keys, numbers, strict=True))
-    )
 
 
 def _same(row_set: RowSet, keys: tuple[str, ...], numbers: tuple[int, ...]) -> str:
@@ -112,7 +105,7 @@ def _same(row_set: RowSet, keys: tuple[str, ...], numbers: tuple[int, ...]) -> s
 
 @lru_cache(1024)
 def look_up(row_set: RowSet, keys: tuple[str, ...]) -> str:
-    """Write the look for rows with the same keys; lists are those of the keys alone."""
+    """Build the look-up of rows with the same keys; the lists are those of the keys."""
     table, start = row_set.table, 2 if row_set.owned else 1
     values, source = rows_in_order(table, keys, start)
     numbers = tuple(range(start, start + len(keys)))

@@ -18,7 +18,7 @@ def _cast(column: LiveColumn, mark: str) -> str:
 
 @lru_cache(1024)
 def insert(table: Table, columns: tuple[str, ...]) -> str:
-    """Write the insert of one row, one parameter for each column."""
+    """Build the insert of one row, one parameter for each column."""
     taken = marks()
     values = ", ".join(_cast(table.columns[name], next(taken)) for name in columns)
     return (
@@ -30,7 +30,7 @@ def insert(table: Table, columns: tuple[str, ...]) -> str:
 def unnested(
     table: Table, columns: tuple[str, ...], start: int
 ) -> tuple[list[str], str]:
-    """Write lists, one parameter for each column, as the rows of a from clause.
+    """Build the rows of a from clause of lists, one parameter for each column.
 
     Return the values to select (x.c1, x.c2, …, cast to their columns) and the lists.
     Lists of arrays travel as array literals: unnest would take them apart.
@@ -55,7 +55,7 @@ def cell_names(columns: tuple[str, ...], start: int) -> str:
 def rows_in_order(
     table: Table, columns: tuple[str, ...], start: int
 ) -> tuple[list[str], str]:
-    """Write lists as `unnested` does. Return the values, and where to take them from.
+    """Build rows as `unnested` does. Return the values, and where to take them from.
 
     That also has `x.place`, the number of the row in the list.
     """
@@ -66,7 +66,7 @@ def rows_in_order(
 
 @lru_cache(1024)
 def insert_many(table: Table, columns: tuple[str, ...]) -> str:
-    """Write the insert of any number of rows, one parameter (a list) for each column.
+    """Build the insert of any number of rows, one parameter (a list) for each column.
 
     It returns one array of ids, in the order of the rows. If a trigger leaves a row
     out, ids could not be matched to rows: a division by zero undoes the statement.
@@ -89,7 +89,7 @@ def _assigned(table: Table, columns: tuple[str, ...], start: int) -> str:
 
 @lru_cache(1024)
 def update(row_set: RowSet, columns: tuple[str, ...]) -> str:
-    """Write the update of one row: its id, then a value for each column."""
+    """Build the update of one row: its id, then a value for each column."""
     taken = marks()
     parts = [*reached(row_set, "t", taken), f"t.{quote(KEY)} = {next(taken)}::bigint"]
     start = 3 if row_set.owned else 2
@@ -107,7 +107,7 @@ def update_many(
     partial: tuple[str, ...],
     same: tuple[str, ...],
 ) -> str:
-    """Write the update of rows, each with values of its own.
+    """Build the update of rows, each with values of its own.
 
     Parameters: a list of ids; a list for each column; for each of the `partial` ones a
     list of flags for the rows that have it (the others keep theirs); a value for each
@@ -142,7 +142,7 @@ def update_many(
 
 @lru_cache(1024)
 def update_ids(row_set: RowSet, columns: tuple[str, ...]) -> str:
-    """Write the update of rows by a list of ids, then a value for each column."""
+    """Build the update of rows by a list of ids, then a value for each column."""
     which = _by_ids(row_set)
     start = 3 if row_set.owned else 2
     return (
@@ -153,15 +153,15 @@ def update_ids(row_set: RowSet, columns: tuple[str, ...]) -> str:
 
 @lru_cache(1024)
 def delete_ids(row_set: RowSet) -> str:
-    """Write the delete of rows by a list of ids."""
+    """Build the delete of rows by a list of ids."""
     return f"delete from {public(row_set.table.name)} as t{_by_ids(row_set)}"
 
 
 @lru_cache(1024)
 def delete_any(row_set: RowSet, conditions: tuple[Shape, ...]) -> str:
-    """Write the delete of the rows that meet conditions, at least one.
+    """Build the delete of the rows that meet conditions, at least one.
 
-    The last parameter is how many are too many: then none is deleted. It answers how
+    The last parameter is how many are too many: then none is deleted. It returns how
     many were `found`, counted no further than that, and how many are `gone`.
 
     Raises:
