@@ -6,6 +6,7 @@ here: the layers are passed in.
 """
 
 from collections.abc import Iterable, Mapping
+from copy import deepcopy
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any, NoReturn
@@ -35,7 +36,46 @@ class Key:
     also: tuple[str, ...] = ()
 
 
-class Config(dict[str, Any]):
+def _refuse(self: Any, *values: Any, **named: Any) -> NoReturn:
+    raise TypeError(
+        "config is read-only: set the key in a config file, .env or the environment"
+    )
+
+
+class FrozenDict(dict[str, Any]):
+    """A dict that cannot be changed, and is JSON as any dict."""
+
+    __setitem__ = __delitem__ = __ior__ = _refuse
+    clear = pop = popitem = setdefault = update = _refuse
+
+    def __deepcopy__(self, memo: Any) -> dict[str, Any]:
+        """Return a copy that can be changed."""
+        return {key: deepcopy(value, memo) for key, value in self.items()}
+
+
+class FrozenList(list[Any]):
+    """A list that cannot be changed, and is JSON as any list."""
+
+    __setitem__ = __delitem__ = __iadd__ = __imul__ = _refuse
+    append = clear = extend = insert = pop = remove = reverse = sort = _refuse
+
+    def __deepcopy__(self, memo: Any) -> list[Any]:
+        """Return a copy that can be changed."""
+        return [deepcopy(value, memo) for value in self]
+
+
+def frozen(value: Any) -> Any:
+    """Return a value with every dict and list in it, at any depth, read-only."""
+    if type(value) is dict:
+        return FrozenDict({key: frozen(each) for key, each in value.items()})
+    if type(value) is list:
+        return FrozenList(map(frozen, value))
+    if type(value) is tuple:
+        return tuple(map(frozen, value))
+    return value
+
+
+class Config(FrozenDict):
     """Every config value, read-only, with the problems and remarks of its layers."""
 
     def __init__(
@@ -44,21 +84,13 @@ class Config(dict[str, Any]):
         problems: Iterable[str] = (),
         remarks: Iterable[str] = (),
     ) -> None:
-        super().__init__(values)
+        super().__init__({key: frozen(value) for key, value in values.items()})
         self.problems = list(problems)
         self.remarks = list(remarks)
 
     def replace(self, values: Mapping[str, Any]) -> "Config":
         """Return a config with these values instead."""
         return Config({**self, **values}, self.problems, self.remarks)
-
-    def _refuse(self, *values: Any, **named: Any) -> NoReturn:
-        raise TypeError(
-            "config is read-only: set the key in a config file, .env or the environment"
-        )
-
-    __setitem__ = __delitem__ = __ior__ = _refuse
-    clear = pop = popitem = setdefault = update = _refuse
 
 
 Layer = tuple[str, Mapping[str, Any]]
