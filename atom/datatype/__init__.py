@@ -16,8 +16,8 @@ Read in this order; each line needs only the lines above it:
     array      arrays
     other      text that PostgreSQL parses: networks, ranges, bits and the rest
     families   all of them
-    declared   one spelling of a declared datatype, and the indexes it can have
     datatype   a datatype by the name PostgreSQL gives it
+    declared   one spelling of a declared datatype, and the indexes it can have
     value      text and JSON parsed for a column
     limit      the length, size and precision a column accepts
     operator   the operators a filter may use, and the families they suit

@@ -2,8 +2,8 @@
 
 import re
 
-from atom.datatype.families import ALSO, DECLARED, SIZES
-from atom.datatype.text import TEXT
+from atom.datatype.datatype import datatype as known
+from atom.datatype.families import ALSO, BY_NAME, DECLARED, SIZES
 from atom.errors import nearest
 
 INDEX_METHODS = ("btree", "gin", "gist", "brin", "hash")
@@ -103,9 +103,7 @@ def is_time(datatype: str) -> bool:
     >>> is_time("timestamp(3) with time zone"), is_time("date"), is_time("daterange")
     (True, True, False)
     """
-    return datatype == "date" or (
-        datatype.startswith("timestamp") and not datatype.endswith("[]")
-    )
+    return "now()" in BY_NAME[known(datatype).family].functions
 
 
 def fits(method: str, datatype: str) -> bool:
@@ -118,10 +116,6 @@ def fits(method: str, datatype: str) -> bool:
     return method in methods
 
 
-def trigram(method: str, datatype: str) -> str:
-    """Return the operator class pg_trgm lends to this index, or ""."""
-    word = element(datatype)
-    is_text = not datatype.endswith("[]") and word in TEXT.declared
-    if not is_text or method not in TEXT.declared[word].split():
-        return ""
-    return {"gin": "gin_trgm_ops", "gist": "gist_trgm_ops"}.get(method, "")
+def operator_class(method: str, datatype: str) -> tuple[str, str] | None:
+    """Return the extension and the operator class an index needs, None for neither."""
+    return BY_NAME[known(datatype).family].lent.get(method)

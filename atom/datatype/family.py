@@ -39,6 +39,8 @@ class Family:
     # The datatypes a column may be declared with, and for which index methods each has
     # an operator class (`pg_opclass` of PostgreSQL 18 and its contributed extensions).
     declared: Mapping[str, str] = field(default_factory=dict)
+    # Index methods for which an extension has the operator class: both names.
+    lent: Mapping[str, tuple[str, str]] = field(default_factory=dict)
     also: Mapping[str, str] = field(default_factory=dict)  # other names of them
     sizes: Mapping[str, Sizes] = field(default_factory=dict)
     extensions: Mapping[str, str] = field(default_factory=dict)  # that bring them

@@ -44,6 +44,7 @@ TEXT = Family(
         "character": "btree hash brin",
         "citext": "btree hash gin gist",
     },
+    lent={"gin": ("pg_trgm", "gin_trgm_ops"), "gist": ("pg_trgm", "gist_trgm_ops")},
     also={
         "varchar": "character varying",
         "char varying": "character varying",

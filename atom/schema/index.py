@@ -3,7 +3,8 @@
 from collections.abc import Collection, Iterable, Sequence
 from hashlib import sha256
 
-from atom.datatype.declared import INDEX_METHODS, trigram
+from atom.datatype.datatype import datatype as known
+from atom.datatype.declared import INDEX_METHODS, operator_class
 from atom.postgres.identifier import MAX_BYTES, public, quote
 from atom.schema import extension
 from atom.schema.draft import Draft, Index, Part
@@ -106,14 +107,16 @@ def _choose(
 
 def _part(draft: Draft, table: str, column: Column, method: str) -> Part | None:
     """Return what an index stores of a column; None when it cannot be built here."""
-    lent = trigram(method, draft.chosen[table].get(column.name, column.datatype))
-    if not lent:
+    datatype = draft.chosen[table].get(column.name, column.datatype)
+    lent = operator_class(method, datatype)
+    if lent is None:
         return Part(column.name)
-    if extension.use(draft, "pg_trgm"):
-        return Part(column.name, extension.within(draft, "pg_trgm", lent))
+    needed, name = lent
+    if extension.use(draft, needed):
+        return Part(column.name, extension.within(draft, needed, name))
     draft.note(
-        f"A {method} index on text needs pg_trgm, which cannot be used here;"
-        f" it is left out. {extension.cure(draft, 'pg_trgm')}"
+        f"A {method} index on {known(datatype).family} needs {needed}, which cannot be"
+        f" used here; it is left out. {extension.cure(draft, needed)}"
     )
     return None
 

@@ -36,7 +36,8 @@ COLOR = Family(
     hint="Lower case.",
     traits=ORDERED | {"is"},
     sends_text=True,
-    declared={"color": "btree hash"},
+    declared={"color": "btree hash gist"},
+    lent={"gist": ("color_tree", "color_ops")},
     also={"colour": "color"},
     constant=parse_constant,
     functions=("random_color()",),
@@ -57,6 +58,8 @@ from atom.row.sql import query_string, read_plan
 from atom.row.sql.statement import RowSet
 from atom.schema import literal
 from atom.schema.declaration import Declaration
+from atom.schema.live import ExtensionState, Live
+from atom.schema.migration import plan
 from atom.transfer import cell, csv_file, jsonl_cell
 
 shade = LiveColumn("shade", "color")
@@ -93,6 +96,12 @@ def default(value):
         return error.problems[0]
 
 
+def indexed(line):
+    live = Live(extensions={"color_tree": ExtensionState(None, True)})
+    planned = plan(Declaration.parse({"table": {"paint": [line]}}), live)
+    return {step.kind: step.sql for step in planned.steps}
+
+
 def imported(text):
     rows = csv_file.Rows([[text], ["#0000ff"]], [2, 3], None, False)
     return cell.for_copy([cell.Column(shade)], rows).decode()
@@ -101,6 +110,7 @@ def imported(text):
 print(json.dumps({
     "declared": [declared("shade-colour-0-btree,hash"), declared("shade-color-0-gin")],
     "default": [default("#00FF00"), default("random_color()"), default("green")],
+    "index": indexed("shade-color-0-gist"),
     "same": literal.same("'#00ff00'::color", "'#00ff00'::color", "color"),
     "csv": [imported("#00ff00"), fails(imported, "green")],
     "jsonl": list(jsonl_cell.Column(shade, filled=False).cells(["#00ff00"], [1])),
@@ -172,6 +182,13 @@ def test_it_is_declared(seen):
     (spelled,), (refused,) = seen["declared"]
     assert spelled == "color"
     assert "gin" in refused
+
+
+def test_it_is_indexed(seen):
+    """By an operator class of an extension, which is installed first."""
+    assert next(iter(seen["index"])) == "extension"
+    assert "color_tree" in seen["index"]["extension"]
+    assert 'using gist ("shade" "public".color_ops)' in seen["index"]["index"]
 
 
 def test_it_has_defaults(seen):
