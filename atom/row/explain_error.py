@@ -4,9 +4,11 @@ PostgreSQL names the rule of a table and not its columns, and of a value that a 
 refuses nothing at all. Both are looked up once something was refused, never before.
 """
 
+# ruff: noqa: S608 - SQL is written here, of quoted names and parameters alone.
+
 from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
-from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 from atom.datatype import value
@@ -15,8 +17,9 @@ from atom.errors import ApiError, nearest
 from atom.postgres.catalog import LiveColumn, Table
 from atom.postgres.database import Database
 from atom.postgres.errors import BrokenRule, UnlocatedValue
-from atom.row.sql import trial
-from atom.row.sql.filter import Filter, Group, check, leaves
+from atom.postgres.identifier import quote
+from atom.row.sql.filter import Condition, Filter, Group, check, leaves, render
+from atom.row.sql.statement import marks
 
 COLUMNS = """
 select string_agg(a.attname, ', ' order by a.attnum)
@@ -26,17 +29,26 @@ join pg_namespace n on n.oid = c.relnamespace and n.nspname = 'public'
 join pg_attribute a on a.attrelid = c.oid and a.attnum = any (k.conkey)
 where k.conname = $2 and k.contype = 'c'
 """
+# The words of an enum, also of a list of them or of a domain over one.
+WORDS = """
+with recursive inside (oid) as (
+  select a.atttypid from pg_attribute a
+  join pg_class c on c.oid = a.attrelid
+  join pg_namespace n on n.oid = c.relnamespace and n.nspname = 'public'
+  where c.relname = $1 and a.attname = $2
+  union
+  select case when t.typtype = 'd' then t.typbasetype else t.typelem end
+  from inside i join pg_type t on t.oid = i.oid
+  where t.typtype = 'd' or (t.typcategory = 'A' and t.typelem <> 0)
+)
+select array_agg(e.enumlabel::text order by e.enumsortorder)
+from inside i join pg_enum e on e.enumtypid = i.oid
+"""
 WORDS_MAX = 50  # of an enum, in a message
 
 
-@dataclass(frozen=True, slots=True)
-class Trial:
-    """One value tried alone: its column, as it was written, and what tries it."""
-
-    column: LiveColumn
-    raw: Any
-    text: str
-    values: tuple[Any, ...]
+# A value tried alone: its column, as it was written, a query and its values.
+Trial = tuple[LiveColumn, Any, str, tuple[Any, ...]]
 
 
 @asynccontextmanager
@@ -69,24 +81,12 @@ def about(table: Table, row: Mapping[str, Any]) -> Iterator[None]:
         raise
 
 
-@asynccontextmanager
-async def naming_filters(
-    database: Database, view: Table, filters: Iterable[Filter | Group]
-) -> AsyncIterator[None]:
-    """Name the column of the filter that is refused inside."""
-    try:
-        yield
-    except UnlocatedValue as error:
-        await find_filter(database, view, filters, error)
-        raise
-
-
 async def _find_column(
     database: Database, table: Table, row: Mapping[str, Any], error: UnlocatedValue
 ) -> None:
     """Read the values of a row one by one, until one is refused alone."""
     columns = ((table.columns[name], raw) for name, raw in row.items())
-    trials = (Trial(column, raw, trial.cast(column), (raw,)) for column, raw in columns)
+    trials = ((column, raw, _cast(column), (raw,)) for column, raw in columns)
     await _find(database, table, trials, error)
 
 
@@ -104,33 +104,40 @@ def _filter_trials(view: Table, filters: Iterable[Filter | Group]) -> Iterator[T
     for each in filters:
         for one in leaves(each):
             shape, values = check(view, one)
-            yield Trial(shape.column, one.operand, trial.condition(shape), values)
+            yield shape.column, one.operand, _condition(shape), values
+
+
+@lru_cache(256)
+def _cast(column: LiveColumn) -> str:
+    """Build a query that casts one value to the type of a column."""
+    arrived = datatype(column.datatype).cast("$1")
+    return f"select ({arrived}::{column.datatype}) is null"
+
+
+def _condition(tried: Condition) -> str:
+    """Build a query that tries one condition on no row at all."""
+    column = tried.column
+    # offset keeps PostgreSQL from seeing that the column is null and no value is read.
+    return (
+        f"select true from (select null::{column.datatype} as {quote(column.name)}"
+        f" offset 0) as t where {render(tried, 't', marks())}"
+    )
 
 
 async def _find(
     database: Database, table: Table, trials: Iterable[Trial], error: UnlocatedValue
 ) -> None:
     """Try each value until one fails, then make the error name its column."""
-    for each in trials:
-        refusal = await _refused(database, each.text, *each.values)
-        if refusal is not None:
-            await _name(database, table, each.column, each.raw, refusal)
+    for column, raw, text, values in trials:
+        try:
+            await database.value(text, *values)
+        except UnlocatedValue as refusal:
+            await _name(database, table, column, raw, refusal)
             error.status, error.code = refusal.status, refusal.code
             error.name(refusal.message, refusal.hint)
             return
-
-
-async def _refused(
-    database: Database, text: str, *values: Any
-) -> UnlocatedValue | None:
-    """Return what PostgreSQL has against a trial, if it is about the value."""
-    try:
-        await database.value(text, *values)
-    except UnlocatedValue as error:
-        return error
-    except ApiError:
-        return None  # about something else: keep the first error
-    return None
+        except ApiError:
+            continue  # about something else: keep the first error
 
 
 async def _name(
@@ -147,7 +154,7 @@ async def _name(
         message = error.named.replace("{name}", name).replace("{kind}", kind.name)
         error.name(message)
         return
-    words = await database.value(trial.WORDS, table.name, name) or ()
+    words = await database.value(WORDS, table.name, name) or ()
     if not words:
         error.name(f"Column '{name}' takes {value.expected(kind)}.")
         return

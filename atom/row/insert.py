@@ -11,6 +11,7 @@ from atom.postgres.catalog import Table
 from atom.postgres.database import Connection, Database
 from atom.postgres.errors import UnlocatedValue
 from atom.row import payload
+from atom.row.explain_error import about
 from atom.row.sql import write
 
 Row = dict[str, Any]
@@ -18,7 +19,7 @@ Group = tuple[tuple[str, ...], Sequence[int]]  # columns, and the places of thei
 # Makes the statement and values of one row; one that answers nothing is refused too.
 Attempt = Callable[[int, Row], tuple[str, Sequence[Any]]]
 BUSY = "row.busy"
-BLAMED_MAX = 1000  # rows tried one by one to find the one that is refused
+TRIED_MAX = 1000  # rows tried one by one to find the one that is refused
 
 
 async def insert(
@@ -109,7 +110,7 @@ def listed(table: Table, names: Iterable[str], rows: Sequence[Row]) -> list[list
     return lists
 
 
-async def blamed(
+async def find_refused(
     database: Database,
     table: Table,
     rows: Sequence[Row],
@@ -126,26 +127,13 @@ async def blamed(
         transaction = connection.raw.transaction()
         await transaction.start()
         try:
-            tried = islice(rows, BLAMED_MAX)
-            return await _first_refused(connection, table, tried, attempt, error)
+            for number, row in enumerate(islice(rows, TRIED_MAX)):
+                text, values = attempt(number, row)
+                with about(table, row):
+                    if await connection.value(text, *values) is None:
+                        return payload.placed(error, number)
+        except ApiError as refusal:
+            return payload.placed(refusal, number)
         finally:
             await transaction.rollback()
-
-
-async def _first_refused(
-    connection: Connection,
-    table: Table,
-    rows: Iterable[Row],
-    attempt: Attempt,
-    error: ApiError,
-) -> ApiError:
-    for number, row in enumerate(rows):
-        text, values = attempt(number, row)
-        try:
-            if await connection.value(text, *values) is None:
-                return payload.placed(error, number)
-        except ApiError as refusal:
-            if isinstance(refusal, UnlocatedValue):
-                refusal.about = (table, row)
-            return payload.placed(refusal, number)
     return error

@@ -10,7 +10,7 @@ from atom.postgres.catalog import Catalog, Table, shown
 from atom.postgres.database import Database
 from atom.row import payload
 from atom.row.explain_error import about, naming_columns
-from atom.row.insert import Row, blamed, listed
+from atom.row.insert import Row, find_refused, listed
 from atom.row.payload import Reader
 from atom.row.scope import RowScope
 from atom.row.sql import upsert
@@ -171,7 +171,7 @@ class _Upsert:
                     raise self._not_reached()
                 return made
         except ApiError as error:
-            raise await self._blamed(text, names, same, error) from None
+            raise await self._refused(text, names, same, error) from None
 
     async def ignore(self) -> list[int | None]:
         """Add the rows that are not there. Return all ids the caller may know."""
@@ -184,7 +184,7 @@ class _Upsert:
         except ApiError as error:
             if not self.many:
                 raise
-            raise await self._blamed(text, names, (), error) from None
+            raise await self._refused(text, names, (), error) from None
         ids: list[int | None] = [row["id"] for row in found]
         unknown = [place for place, made in enumerate(ids) if made is None]
         if unknown:
@@ -215,7 +215,7 @@ class _Upsert:
             return Conflict(f"A row with the same {keys} exists and is not yours.")
         return Conflict(f"A trigger leaves out the row with these {keys}.")
 
-    async def _blamed(
+    async def _refused(
         self, text: str, names: tuple[str, ...], same: tuple[Any, ...], error: ApiError
     ) -> ApiError:
         """Find the row that is refused."""
@@ -224,7 +224,7 @@ class _Upsert:
             return text, self._call(text, names, [row], same)[1:]
 
         table = self.row_set.table
-        return await blamed(self.database, table, self.rows, attempt, error)
+        return await find_refused(self.database, table, self.rows, attempt, error)
 
 
 # Read once for each catalog: a changed schema is a new catalog.

@@ -6,9 +6,10 @@ from typing import Any
 from atom.errors import ApiError, NotFound
 from atom.postgres.catalog import Table
 from atom.postgres.database import Database
+from atom.postgres.errors import UnlocatedValue
 from atom.row import payload
-from atom.row.explain_error import about, naming_columns, naming_filters
-from atom.row.insert import Row, blamed, insert, insert_one, listed
+from atom.row.explain_error import about, find_filter, naming_columns
+from atom.row.insert import Row, find_refused, insert, insert_one, listed
 from atom.row.scope import RowScope
 from atom.row.sql import query_string, read_plan, write
 from atom.row.sql.statement import RowSet, Statement
@@ -45,7 +46,7 @@ async def _insert(database: Database, table: Table, rows: list[Row]) -> list[int
     try:
         return await insert(database, table, rows)
     except ApiError as error:
-        raise await blamed(database, table, rows, attempt, error) from None
+        raise await find_refused(database, table, rows, attempt, error) from None
 
 
 async def update(
@@ -134,7 +135,7 @@ async def _update_many(
     except NotFound:
         raise
     except ApiError as error:
-        raise await blamed(database, table, rows, attempt, error) from None
+        raise await find_refused(database, table, rows, attempt, error) from None
 
 
 async def update_ids(
@@ -189,8 +190,11 @@ async def delete_any(database: Database, scope: RowScope, raw: bytes) -> int:
     most = scope.rules.write_max
     text = write.delete_any(row_set, shapes)
     statement = Statement(text, (*values, most + 1), row_set.owned)
-    async with naming_filters(database, view, filters):
+    try:
         counts = await database.row(text, *statement.bound(scope.owner))
+    except UnlocatedValue as error:
+        await find_filter(database, view, filters, error)
+        raise
     assert counts is not None  # a select of two counts
     if counts["found"] > most:
         raise payload.too_many(counts["found"], most)

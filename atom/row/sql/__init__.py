@@ -11,5 +11,4 @@ fits it to the catalog and writes the text. Read in this order:
     read_plan      a query fitted to the catalog, and its statement
     write          insert, update, delete
     upsert         inserts that meet rows which are there already
-    trial          one value alone, to find which of many is refused
 """
