@@ -24,7 +24,16 @@ from tests.served import serve
 
 HERE = Path(__file__).parent
 REST_SECONDS = 3
-EVERYDAY = ("start", "memory", "index", "cached", "read", "profile", "create")
+EVERYDAY = (
+    "start",
+    "memory",
+    "index",
+    "cached",
+    "read",
+    "fastify",
+    "profile",
+    "create",
+)
 UNLOGGED = ("index", "bare-index")  # what probes ask is not a row of log_api
 FLOOR = ("bare-index", "bare-cached")
 READS = ("filter", "wide", "cursor", "cursor-order", "relation", "batch")

@@ -39,6 +39,17 @@ def everyday(scene: Scene) -> Iterator[Row]:
     ]
     for pair in pairs:
         yield _row(scene, pair)
+    if scene.fastify is not None:
+        first, second = (scene.atom.url, read), (scene.fastify.url, read)
+        yield Row(
+            "fastify",
+            f"`{read.path}`, {ROWS:,} rows",
+            "Fastify, postgres.js",
+            asking(*first),
+            asking(*second),
+            1.0,
+            partial(agree, first, second),
+        )
     for name, label, mine in (
         ("bare-index", "`GET /`", empty),
         ("bare-cached", "cached GET, memory", cached),

@@ -8,8 +8,8 @@ import shutil
 import subprocess
 import sys
 import urllib.request
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -18,7 +18,7 @@ from typing import Any
 import asyncpg
 import psutil
 
-from bench import table
+from bench import node, table
 from bench.load import BenchError, Request
 from tests.served import ROOT, Served, serve
 
@@ -46,11 +46,12 @@ FILL = """
 
 @dataclass(frozen=True)
 class Scene:
-    """Two servers on one database, and a user known to both."""
+    """Servers on one database, and a user known to two of them."""
 
     atom: Served
     byhand: Served
     bare: Served
+    fastify: Served | None  # None: the machine has no Node, or no registry
     token: str
     postgres_url: str
     folder: Path
@@ -213,7 +214,7 @@ def staged(folder: Path, postgres_url: str, cores: set[int]) -> Iterator[Scene]:
     Raises:
         BenchError: when the database does not hold the rows.
     """
-    common: Mapping[str, str] = {
+    common: dict[str, str] = {
         "config_postgres_url": postgres_url,
         "config_key_jwt": secrets.token_hex(32),
     }
@@ -225,10 +226,16 @@ def staged(folder: Path, postgres_url: str, cores: set[int]) -> Iterator[Scene]:
         token = signup(atom.url)
         if (rows := asyncio.run(fill(postgres_url))) < ROWS:
             raise BenchError(f"test holds {rows} rows, not {ROWS}")
-        with (
-            serve(common, command=by_hand) as byhand,
-            serve(common, command=(sys.executable, "-m", "bench.bare")) as bare,
-        ):
-            for each in (byhand, bare):
-                pin(each.process.pid, cores)
-            yield Scene(atom, byhand, bare, token, postgres_url, folder, cores)
+        with ExitStack() as servers:
+            byhand = servers.enter_context(serve(common, command=by_hand))
+            bare = servers.enter_context(
+                serve(common, command=(sys.executable, "-m", "bench.bare"))
+            )
+            fastify = None
+            if (command := node.fetched(folder)) is not None:
+                url = {"bench_postgres": node.options(postgres_url)}
+                fastify = servers.enter_context(serve(common | url, command=command))
+            for each in (byhand, bare, fastify):
+                if each is not None:
+                    pin(each.process.pid, cores)
+            yield Scene(atom, byhand, bare, fastify, token, postgres_url, folder, cores)

@@ -1,0 +1,20 @@
+// The read of the bench on Fastify and postgres.js: one process, a pool as large.
+
+import Fastify from "fastify";
+import postgres from "postgres";
+
+const number = (oids, parse) => ({ to: oids[0], from: oids, serialize: String, parse });
+const sql = postgres({
+  ...JSON.parse(process.env.bench_postgres),
+  max: 20,
+  types: { bigint: number([20], Number), numeric: number([1700], Number) },
+});
+const app = Fastify();
+
+app.get("/", async () => ({ status: "ok" }));
+app.get("/public/object-read", async (request) => {
+  const limit = Number(request.query.limit ?? 100);
+  const rows = await sql`select * from test order by id desc limit ${limit}`;
+  return { status: 1, message: rows };
+});
+await app.listen({ host: "127.0.0.1", port: Number(process.env.config_port) });
