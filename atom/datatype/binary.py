@@ -5,6 +5,7 @@ from atom.datatype.family import Family
 BYTES = Family(
     "bytes",
     ("bytea",),
+    opaque=frozenset({"bytea"}),
     takes=lambda _: r"bytes in hexadecimal such as \x00ff",
     parse=None,
     declared={"bytea": "btree hash brin"},

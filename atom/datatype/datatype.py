@@ -12,11 +12,7 @@ PLACES = having("place")  # families that hold a place on earth
 # the last day of its calendar for infinity; it also does not depend on a codec that is
 # set on the pool.
 SENT_AS_TEXT = frozenset(family.name for family in FAMILIES if family.sends_text)
-# Datatypes without = or order in PostgreSQL, or compared by something else (the area).
-OPAQUE = frozenset(
-    {"json", "xml", "jsonpath", "xid", "cid", "point", "bytea"}
-    | {"box", "circle", "line", "lseg", "path", "polygon"}
-)
+OPAQUE = frozenset(name for family in FAMILIES for name in family.opaque)
 BARE = {"bit": "bit varying", "bit[]": "bit varying[]"}
 MODIFIER = re.compile(r"\s*\([^()\"]*\)")
 

@@ -33,6 +33,9 @@ class Family:
     # Which operators, order by, group by and aggregates apply: compared, ordered, text,
     # json, boolean, is; sorted, summed, ranked.
     traits: frozenset[str] = frozenset()
+    # Datatypes without = or order in PostgreSQL, or compared by something else (the
+    # area): values can only be read and written.
+    opaque: frozenset[str] = frozenset()
     sends_text: bool = False  # PostgreSQL parses the value, not the driver
     text_is_json: Callable[[str], bool] | None = None  # None: it never is
     limit: Callable[[str], Limit | None] = unlimited  # by the datatype with modifier

@@ -43,6 +43,7 @@ def _tidy(text: str) -> int | float:
 JSON = Family(
     "json",
     ("jsonb", "json"),
+    opaque=frozenset({"json"}),
     takes=lambda _: "a JSON value",
     parse=parse,
     hint="It holds no NUL character, no number of more than 400 digits, and is at most"

@@ -24,6 +24,8 @@ TAKES = {
 }
 
 
+SHAPES = ("box", "circle", "line", "lseg", "path", "polygon")
+OPAQUE = frozenset({"xml", "jsonpath", "xid", "cid", *SHAPES})
 INDEXES = {
     **dict.fromkeys(RANGES, "btree hash gist brin"),
     **dict.fromkeys(MULTIRANGES, "btree hash gist"),
@@ -70,6 +72,7 @@ def limit(datatype: str) -> Limit | None:
 OTHER = Family(
     "other",
     (),
+    opaque=OPAQUE,
     takes=describe,
     parse=parse,
     traits=ORDERED | {"is"},

@@ -21,6 +21,7 @@ def _place(name: str, **extensions: str) -> Family:
     return Family(
         name,
         (name,),
+        opaque=frozenset({"point"}),
         takes=lambda _: "POINT(longitude latitude) or a GeoJSON point",
         parse=partial(parse, name),
         traits=frozenset({"is", "place"}),

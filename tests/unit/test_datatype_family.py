@@ -30,7 +30,8 @@ def parse_constant(datatype, value):
 
 COLOR = Family(
     "color",
-    ("color",),
+    ("color", "swatch"),
+    opaque=frozenset({"swatch"}),
     takes=lambda _: "a color such as #00ff00",
     parse=parse,
     hint="Lower case.",
@@ -51,6 +52,7 @@ SCRIPT = """
 import json
 
 from atom.datatype import limit, value
+from atom.datatype.datatype import datatype
 from atom.errors import ApiError, ConfigError
 from atom.openapi import shape
 from atom.postgres.catalog import LiveColumn, Table
@@ -110,6 +112,7 @@ def imported(text):
 print(json.dumps({
     "declared": [declared("shade-colour-0-btree,hash"), declared("shade-color-0-gin")],
     "default": [default("#00FF00"), default("random_color()"), default("green")],
+    "opaque": [datatype(name).is_opaque for name in ("color", "swatch")],
     "index": indexed("shade-color-0-gist"),
     "same": literal.same("'#00ff00'::color", "'#00ff00'::color", "color"),
     "csv": [imported("#00ff00"), fails(imported, "green")],
@@ -167,6 +170,7 @@ def test_it_is_read(seen):
     assert 'order by t."shade"' in text
     assert values[0] == ["#00ff00", "#0000ff"]
     assert "ilike" in seen["unfit"][0]
+    assert seen["opaque"] == [False, True]
 
 
 def test_it_is_documented(seen):
