@@ -1,76 +1,15 @@
 """The progress of an import or export: a bar on a terminal, and a last line."""
 
 import asyncio
-import shutil
 import sys
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass
 
 from atom.transfer.request import Progress
 
 DRAW_SECONDS = 0.2
 CELLS = 20
 MEGA = 1_000_000
-CLEAR = "\r\x1b[K"
-
-
-@dataclass(frozen=True, slots=True)
-class State:
-    """The progress at one moment; `total` is 0 when it is unknown."""
-
-    done: int  # bytes
-    total: int
-    rows: int
-    seconds: float
-    is_read: bool = False
-
-
-def megabytes(size: float) -> str:
-    """Return a number of bytes as text.
-
-    >>> megabytes(1_234_567)
-    '1.2 MB'
-    """
-    return f"{size / MEGA:,.1f} MB"
-
-
-def clock(seconds: float) -> str:
-    """Return a span of time as text.
-
-    >>> clock(75), clock(3675)
-    ('1:15', '1:01:15')
-    """
-    minutes, rest = divmod(int(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
-
-
-def line(state: State, width: int) -> str:
-    """Return the bar, not wider than the terminal.
-
-    >>> print(line(State(50_000_000, 100_000_000, 600_000, 2.0), 80))
-    [##########----------]  50%  50.0 of 100.0 MB  600,000 rows  300,000 rows/s  0:
-    """
-    parts = []
-    share = min(1.0, state.done / state.total) if state.total else 0.0
-    if state.total:
-        full = int(CELLS * share)
-        parts.append(f"[{'#' * full}{'-' * (CELLS - full)}] {share:4.0%}")
-        parts.append(f"{state.done / MEGA:,.1f} of {megabytes(state.total)}")
-    else:
-        parts.append(megabytes(state.done))
-    pace = max(state.seconds, 0.001)
-    if state.rows:
-        parts.append(f"{state.rows:,} rows")
-        parts.append(f"{state.rows / pace:,.0f} rows/s")
-    else:
-        parts.append(f"{megabytes(state.done / pace)}/s")
-    if state.is_read:
-        parts.append("applying")
-    elif share:
-        parts.append(f"{clock(state.seconds / share - state.seconds)} left")
-    return "  ".join(parts)[: max(width - 1, 1)]
 
 
 def ended(verb: str, what: str, rows: int, size: int, seconds: float) -> str:
@@ -81,7 +20,7 @@ def ended(verb: str, what: str, rows: int, size: int, seconds: float) -> str:
     """
     pace = f"{rows / max(seconds, 0.001):,.0f} rows/s"
     count = f"{rows:,} row{'s' if rows != 1 else ''}"
-    return f"{verb} {count} {what}: {megabytes(size)} in {seconds:.1f} s, {pace}."
+    return f"{verb} {count} {what}: {size / MEGA:,.1f} MB in {seconds:.1f} s, {pace}."
 
 
 class Bar:
@@ -105,7 +44,6 @@ class Bar:
             self._task.cancel()
             with suppress(asyncio.CancelledError):
                 await self._task
-            sys.stderr.write(CLEAR)
 
     @property
     def seconds(self) -> float:
@@ -113,12 +51,30 @@ class Bar:
         return asyncio.get_running_loop().time() - self._began
 
     async def _draw(self) -> None:
-        while True:
-            await asyncio.sleep(DRAW_SECONDS)
-            progress = self._progress
-            state = State(
-                self._done(), self._total, progress.rows, self.seconds, progress.is_read
-            )
-            width = shutil.get_terminal_size().columns
-            sys.stderr.write(CLEAR + line(state, width))
-            sys.stderr.flush()
+        from rich import progress as bar
+        from rich.console import Console
+
+        columns = (
+            bar.BarColumn(CELLS),
+            bar.TaskProgressColumn(),
+            bar.DownloadColumn(),
+            bar.TextColumn("{task.fields[rows]}"),
+            bar.TimeRemainingColumn(compact=True),
+        )
+        with bar.Progress(
+            *columns,
+            console=Console(stderr=True),
+            auto_refresh=False,
+            redirect_stdout=False,
+            redirect_stderr=False,
+            transient=True,
+        ) as shown:
+            task = shown.add_task("", total=self._total or None, rows="")
+            while True:
+                await asyncio.sleep(DRAW_SECONDS)
+                done, rows, seconds = self._done(), self._progress.rows, self.seconds
+                text = f"{rows:,} rows  {rows / seconds:,.0f} rows/s"
+                if not rows:  # an export counts them at its end
+                    text = f"{done / MEGA / seconds:,.1f} MB/s"
+                text += "  applying" * self._progress.is_read
+                shown.update(task, completed=done, rows=text, refresh=True)

@@ -140,7 +140,9 @@ class Rights:
         found = await self._login(connection)
         views = await connection.rows(self._scoped(VIEWS))
         versions = [view["version"] for view in views]
-        if versions == self._versions and await self._is_settled(connection, found):
+        if versions == self._versions and not await self._changes(
+            connection, found, self._views
+        ):
             await self._check_open(connection, found)
             return
         await connection.value("select pg_advisory_xact_lock($1)", LOCK)
@@ -171,7 +173,9 @@ class Rights:
             await connection.value("select pg_advisory_xact_lock($1)", LOCK)
             row = await connection.row(LOGIN, self.name)
         if row is None:
-            await self._run(connection, f"{self._create()}; {self._grant_to_atom()}")
+            word = verifier(self.password)
+            create = f"create role {quote(self.name)} login password '{word}'"
+            await self._run(connection, f"{create}; {self._grant_to_atom()}")
             row = await connection.row(LOGIN, self.name)
         assert row is not None
         if row["is_powerful"] or not row["rolcanlogin"]:
@@ -184,16 +188,8 @@ class Rights:
             await self._run(connection, f"grant {on} to {quote(self.name)}")
         return row["oid"]
 
-    def _create(self) -> str:
-        return (
-            f"create role {quote(self.name)} login password '{verifier(self.password)}'"
-        )
-
     def _grant_to_atom(self) -> str:
         return f"grant {quote(self.name)} to current_user"
-
-    async def _is_settled(self, connection: Connection, oid: Any) -> bool:
-        return not await self._changes(connection, oid, self._views)
 
     async def _changes(
         self, connection: Connection, oid: Any, views: Sequence[int]
@@ -288,8 +284,6 @@ class Rights:
             f"SQL of callers needs the database login {self.name}. {why}",
             code="query.closed",
             hint=cure
-            or f'The SQL that makes it is in the log. See docs/data.md, "{HEADING}".',
+            or "The SQL that makes it is in the log. See docs/data.md, "
+            '"A caller\'s own SQL".',
         )
-
-
-HEADING = "A caller's own SQL"

@@ -88,7 +88,9 @@ async def _run(sandbox: Sandbox, role: Role, text: str, limits: Limits) -> Answe
 
 async def _answer(raw: Any, query: sql.Query, limits: Limits, *, reads: bool) -> Answer:
     if not reads and not query.columns:
-        status = await _status(raw, query.text)
+        statement = await raw.prepare(query.text)
+        await statement.fetch()
+        status = str(statement.get_statusmsg())
         if status.partition(" ")[0] not in CHANGED:
             raise sql.not_read_only()
         return Answer(None, affected(status))
@@ -103,9 +105,3 @@ async def _answer(raw: Any, query: sql.Query, limits: Limits, *, reads: bool) ->
         )
     body = "[" + ",".join(rows[: limits.rows]) + "]"
     return Answer(body.encode(), is_cut=len(rows) > limits.rows)
-
-
-async def _status(raw: Any, text: str) -> str:
-    statement = await raw.prepare(text)
-    await statement.fetch()
-    return str(statement.get_statusmsg())

@@ -8,7 +8,7 @@ reads; and the first word of any other is its kind.
 # ruff: noqa: S608 - the caller's text is run by a login that has the caller's rights.
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -27,6 +27,7 @@ WRITING = re.compile(
     r"(?:\s|--[^\n\r]*|/\*(?:(?!/\*).)*?\*/)*(insert|update|delete|with)\b",
     re.IGNORECASE | re.DOTALL,
 )
+HALF = re.compile("[\ud800-\udfff]")  # of a surrogate pair
 DENIED, READ_ONLY = "42501", "25006"
 RELATION = re.compile(r' (?:table|view|relation) "?([^"]+)"?$')
 
@@ -56,16 +57,11 @@ def trimmed(query: str) -> str:
     text = query.strip().rstrip("; \t\r\n")
     if not text:
         raise ApiError("The query is empty.", code="query.unreadable")
-    if "\0" in text or (not text.isascii() and _is_broken(text)):
+    if (not text.isascii() and HALF.search(text)) or "\0" in text:
         raise ApiError(
             "The query holds what is not a character.", code="query.unreadable"
         )
     return text
-
-
-def _is_broken(text: str) -> bool:
-    """Whether a text holds half of a surrogate pair."""
-    return any("\ud800" <= character <= "\udfff" for character in text)
 
 
 async def parse(raw: Any, text: str) -> Query:
@@ -187,9 +183,13 @@ def place(error: Exception, text: str) -> str:
     return f" (line {line}, column {len(before) - before.rfind(chr(10))})"
 
 
-def _numbered(columns: Sequence[tuple[str, str]]) -> str:
-    names = ", ".join(f"c{n}" for n in range(len(columns)))
-    return f"({names})" if columns else ""
+def _numbered(query: Query) -> str:
+    names = ", ".join(f"c{n}" for n in range(len(query.columns)))
+    return f"q({names})" if names else "q"
+
+
+def _subquery(query: Query) -> str:
+    return f"(\n{query.text}\n) as {_numbered(query)}"
 
 
 def once(names: Iterable[str]) -> list[str]:
@@ -213,10 +213,10 @@ def as_json(query: Query, *, reads: bool, limit: int, most: int) -> str:
 
     From the row on with which the answer would pass `most` bytes, rows are null.
     """
-    shown, numbered = _json_fields(query.columns), _numbered(query.columns)
-    head, source = "", f"(\n{query.text}\n) as q{numbered}"
+    shown = _json_fields(query.columns)
+    head, source = "", _subquery(query)
     if not reads:
-        head, source = f"with q{numbered} as (\n{query.text}\n) ", "q"
+        head, source = f"with {_numbered(query)} as (\n{query.text}\n) ", "q"
     return (
         f"{head}select case when sum(octet_length(j)) over (rows unbounded preceding)"
         f" <= {most:d} then j end from (select row_to_json(r)::text as j from"
@@ -228,15 +228,10 @@ def _json_fields(columns: Columns) -> str:
     """Build the fields of the object that a row becomes, no two with one name."""
     names = once(name for name, _ in columns)
     return ", ".join(
-        f"{_json(datatype, f'q.c{n}')} as {quote(name)}"
-        for n, (name, (_, datatype)) in enumerate(zip(names, columns, strict=True))
+        (as_geojson(kind, f"q.c{n}") if kind in PLACES else f"q.c{n}")
+        + f" as {quote(name)}"
+        for n, (name, (_, kind)) in enumerate(zip(names, columns, strict=True))
     )
-
-
-def _json(datatype: str, column: str) -> str:
-    if datatype in PLACES:
-        return as_geojson(datatype, column)
-    return column
 
 
 def formula_safe(query: Query) -> str:
@@ -245,7 +240,7 @@ def formula_safe(query: Query) -> str:
         f"{_text(datatype, f'q.c{n}')} as {quote(_inert(name))}"
         for n, (name, datatype) in enumerate(query.columns)
     )
-    return f"select {shown} from (\n{query.text}\n) as q{_numbered(query.columns)}"
+    return f"select {shown} from {_subquery(query)}"
 
 
 def _inert(name: str) -> str:
@@ -267,9 +262,7 @@ def as_lines(query: Query) -> str:
     Only between the parts of a value of datatype json can there be a line break: inside
     a text it is escaped.
     """
-    shown = _json_fields(query.columns)
-    source = f"(\n{query.text}\n) as q{_numbered(query.columns)}"
     return (
         "select replace(replace(row_to_json(r)::text, chr(10), ' '), chr(13), ' ')"
-        f" from (select {shown} from {source}) as r"
+        f" from (select {_json_fields(query.columns)} from {_subquery(query)}) as r"
     )

@@ -7,7 +7,7 @@ what the datatype takes, it goes to PostgreSQL as it is. Only where it is not do
 
 import re
 import struct
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import time
 from typing import Any
 
@@ -73,16 +73,45 @@ COLUMNS = {family: _every(pattern) for family, pattern in PLAIN.items()}
 NAMED = {name: _every(pattern) for name, pattern in PLAIN_NAMED.items()}
 
 
-class Column:
-    """One column of the file: what it takes, and how a cell of it reaches COPY."""
+class Target:
+    """A column of the table that a file of either format fills."""
 
     def __init__(self, live: LiveColumn, *, filled: bool = False) -> None:
         self.name = live.name
         self._live = live
         self._kind = datatype(live.datatype)
-        self._filled = filled  # an empty cell is refused here, not by PostgreSQL
+        self._filled = filled  # a missing value is refused here, not by PostgreSQL
         self._plain = NAMED.get(self._kind.name) or COLUMNS.get(self._kind.family)
         self._is_password = live.name in PASSWORDS
+
+    def fault(self, line: int, raw: Any, what: str = "") -> ApiError:
+        """Return the error for a value that cannot be read, with what can be."""
+        found = raw if isinstance(raw, str) else _written(raw)
+        but = f"; not '{shown(found)}'" if found and not self._is_password else ""
+        what = what or f"takes {value.expected(self._kind)}"
+        return ApiError(
+            f"line {line}, column {self.name}: {what}{but}.",
+            code="transfer.unreadable_value",
+        )
+
+    def _check_hashes(self, raws: Iterable[tuple[Any, int]]) -> None:
+        for raw, line in raws:
+            if not isinstance(raw, str) or not HASH.fullmatch(raw):
+                raise self.fault(
+                    line, "", "a password cannot be imported, only its Argon2id hash"
+                )
+
+
+def _written(raw: Any) -> str:
+    """Write a value for a message; nothing when it is too deep or too long."""
+    try:
+        return exact.write(raw)
+    except TypeError:
+        return ""
+
+
+class Column(Target):
+    """One column of a CSV file, and how its cells reach COPY."""
 
     def written(self, cells: Sequence[str], rows: Rows) -> Sequence[str] | None:
         """Return the cells for COPY, None when they may go as they came.
@@ -93,7 +122,8 @@ class Column:
         if self._filled and not all(cells):
             raise self.fault(rows.lines[list(cells).index("")], "", "is empty")
         if self._is_password:
-            self._check_hashes(cells, rows)
+            given = zip(cells, rows.lines, strict=True)
+            self._check_hashes(each for each in given if each[0])
         elif rows.holds_empty and EMPTY in cells:
             return self._one_by_one(cells, rows)
         elif self._kind.name == "json":
@@ -107,22 +137,6 @@ class Column:
         if SPECIAL.search("\0".join(cells)):
             return [quoted(cell) if SPECIAL.search(cell) else cell for cell in cells]
         return cells
-
-    def fault(self, line: int, cell: str, what: str = "") -> ApiError:
-        """Return the error for a cell that cannot be read, with what can be."""
-        found = f"; not '{shown(cell)}'" if cell and not self._is_password else ""
-        what = what or f"takes {value.expected(self._kind)}"
-        return ApiError(
-            f"line {line}, column {self.name}: {what}{found}.",
-            code="transfer.unreadable_value",
-        )
-
-    def _check_hashes(self, cells: Sequence[str], rows: Rows) -> None:
-        for cell, line in zip(cells, rows.lines, strict=True):
-            if cell and not HASH.fullmatch(cell):
-                raise self.fault(
-                    line, "", "a password cannot be imported, only its Argon2id hash"
-                )
 
     def _check_json(self, cells: Sequence[str], rows: Rows) -> None:
         """Refuse a NUL and half a surrogate: json would keep what jsonb refuses."""

@@ -2,10 +2,11 @@
 
 import re
 from collections.abc import Callable, Sequence
-from typing import Any, BinaryIO, Protocol
+from typing import BinaryIO
 
 from atom.errors import ApiError
 from atom.postgres.errors import translate
+from atom.transfer.cell import Target
 from atom.transfer.csv_file import Reader
 
 # PostgreSQL's `COPY test, line 3, column rating: "x"`, in whatever language it speaks.
@@ -16,17 +17,8 @@ UNREADABLE = frozenset({"22P02", "22007", "22008", "22003", "22023", "2200N", "2
 VALUE = re.compile(r':\s*["»«„](.*)["«»“]\s*\Z', re.DOTALL)
 
 
-class Named(Protocol):
-    """A column that can name a value it does not take."""
-
-    name: str
-
-    def fault(self, line: int, raw: Any, /) -> ApiError:
-        """Return the error for a value that cannot be read, with what can be."""
-
-
 def located(
-    error: Exception, columns: Sequence[Named], line: Callable[[int], int]
+    error: Exception, columns: Sequence[Target], line: Callable[[int], int]
 ) -> ApiError:
     """Return the caller's error for a row that PostgreSQL refused.
 

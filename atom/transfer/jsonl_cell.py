@@ -9,20 +9,11 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
-from atom.datatype import exact, limit, value
-from atom.datatype.datatype import datatype
+from atom.datatype import limit, value
 from atom.datatype.number import INTEGERS
 from atom.errors import ApiError
-from atom.postgres.catalog import LiveColumn, shown
-from atom.transfer.cell import (
-    COLUMNS,
-    HASH,
-    NAMED,
-    PASSWORDS,
-    array,
-    is_exported,
-    spelt,
-)
+from atom.postgres.catalog import LiveColumn
+from atom.transfer.cell import NAMED, Target, array, is_exported, spelt
 
 NULL = "\\N"
 SPECIAL = re.compile(r"[\\\t\n\r\0]")
@@ -43,30 +34,16 @@ def escaped(text: str) -> str:
     return text.replace("\n", "\\n").replace("\r", "\\r")
 
 
-class Column:
-    """One column: what it takes, and how a value of it reaches COPY."""
+class Column(Target):
+    """One member of the objects, and how its values reach COPY."""
 
     def __init__(self, live: LiveColumn, *, filled: bool) -> None:
-        self.name = live.name
-        self._live = live
-        self._kind = kind = datatype(live.datatype)
-        self._filled = filled
+        super().__init__(live, filled=filled)
+        kind = self._kind
         self._read = value.reader(live)
-        self._plain = NAMED.get(kind.name)
-        if kind.family in SPELT:
-            self._plain = COLUMNS[kind.family]
-        element = kind.element or kind
-        self._name = element.name
-
-    def fault(self, line: int, raw: Any, what: str = "") -> ApiError:
-        """Return the error for a value that cannot be read, with what can be."""
-        found = raw if isinstance(raw, str) else _shown(raw)
-        but = f"; not '{shown(found)}'" if found and self.name not in PASSWORDS else ""
-        what = what or f"takes {value.expected(self._kind)}"
-        return ApiError(
-            f"line {line}, column {self.name}: {what}{but}.",
-            code="transfer.unreadable_value",
-        )
+        if kind.family not in SPELT and kind.name not in NAMED:
+            self._plain = None
+        self._name = (kind.element or kind).name
 
     def cells(self, raws: Sequence[Any], lines: Sequence[int]) -> Sequence[str]:
         """Return the values as cells.
@@ -95,8 +72,9 @@ class Column:
         self, raws: Sequence[Any], lines: Sequence[int], kinds: set[type]
     ) -> Sequence[str]:
         family = self._kind.family
-        if self.name in PASSWORDS:
-            return self._hashes(raws, lines)
+        if self._is_password:
+            self._check_hashes(zip(raws, lines, strict=True))
+            return raws
         if kinds == {int} and family in {"integer", "number"}:
             bound = INTEGERS.get(self._kind.name)
             if bound is None or (-bound <= min(raws) and max(raws) < bound):
@@ -119,14 +97,6 @@ class Column:
     def _texts(self, raws: Sequence[str], joined: str) -> Sequence[str]:
         if "\\" in joined or "\n" in joined or "\t" in joined or "\r" in joined:
             return [escaped(raw) for raw in raws]
-        return raws
-
-    def _hashes(self, raws: Sequence[Any], lines: Sequence[int]) -> Sequence[str]:
-        for raw, line in zip(raws, lines, strict=True):
-            if not isinstance(raw, str) or not HASH.fullmatch(raw):
-                raise self.fault(
-                    line, "", "a password cannot be imported, only its Argon2id hash"
-                )
         return raws
 
     def _one(self, raw: Any, line: int) -> str:
@@ -152,11 +122,3 @@ class Column:
             return escaped(spelt(read, self._name))
         items = [None if item is None else spelt(item, self._name) for item in read]
         return escaped(value.literal(items) or "{}")
-
-
-def _shown(raw: Any) -> str:
-    """Write a value for a message; nothing when it is too deep or too long."""
-    try:
-        return exact.write(raw)
-    except TypeError:
-        return ""

@@ -6,13 +6,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from atom.errors import ApiError
-from atom.postgres.database import Connection, affected
+from atom.postgres.database import Connection
 from atom.transfer.csv_file import fault
 from atom.transfer.fault import located, on_line
 from atom.transfer.jsonl_cell import Column
 from atom.transfer.jsonl_file import Lines, Reader
 from atom.transfer.request import ImportRequest, Progress
-from atom.transfer.source import Into, Names, Prefetch, check
+from atom.transfer.source import Into, Names, Prefetch, check, send
 
 PLACED = ("#", "%")  # the stage's own columns: line and shape
 SHAPES_MAX = 1000
@@ -101,15 +101,14 @@ class JsonSource:
 
     async def copy(self, connection: Connection, into: Into, seconds: float) -> int:
         """Send the file to COPY, some thousand rows at a time. Return how many."""
-        schema, table = into
-        placed = PLACED if schema != "public" else ()
+        placed = PLACED if into[0] != "public" else ()
         prefetch, number = Prefetch(self._parts(placed=bool(placed))), 0
         try:
             async with asyncio.timeout(seconds):
                 async for parts in prefetch:
                     for part in parts:
                         names = [*placed, *part.shape.names]
-                        number += await _send(connection, schema, table, names, part)
+                        number += await _send(connection, into, names, part)
         except TimeoutError as error:
             raise located(error, (), int) from error
         finally:
@@ -118,22 +117,14 @@ class JsonSource:
 
 
 async def _send(
-    connection: Connection, schema: str, table: str, names: list[str], part: Part
+    connection: Connection, into: Into, names: list[str], part: Part
 ) -> int:
     """Send rows of one shape to COPY. Return how many it wrote."""
     try:
-        status = await connection.raw.copy_to_table(
-            table,
-            schema_name=schema,
-            columns=names,
-            source=_once(part.text),
-            format="text",
-            encoding="utf8",
-        )
+        return await send(connection, into, names, _once(part.text), format="text")
     except Exception as error:
         columns = part.shape.columns
         raise located(error, columns, lambda copied: part.lines[copied - 1]) from error
-    return affected(status)
 
 
 async def _once(text: bytes) -> AsyncIterator[bytes]:

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Iterator, Sequence
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 from atom.errors import ApiError
 from atom.postgres.catalog import Table, unknown_column
@@ -15,6 +15,7 @@ from atom.transfer.request import ImportRequest, Progress
 Into = tuple[str, str]  # schema and table
 Names = tuple[str, ...]
 T = TypeVar("T")
+CSV = {"format": "csv", "header": True}
 
 
 class Prefetch(Generic[T]):
@@ -68,24 +69,26 @@ class CsvSource:
 
     async def copy(self, connection: Connection, into: Into, seconds: float) -> int:
         """Send the file to COPY. Return how many rows it wrote."""
-        schema, table = into
         prefetch = Prefetch(self._parts())
         try:
-            status = await connection.raw.copy_to_table(
-                table,
-                schema_name=schema,
-                columns=self.names,
-                source=prefetch,
-                format="csv",
-                header=True,
-                encoding="utf8",
-                timeout=seconds,
+            return await send(
+                connection, into, self.names, prefetch, **CSV, timeout=seconds
             )
         except Exception as error:
             raise located(error, self._columns, self._line) from error
         finally:
             await prefetch.close()
-        return affected(status)
+
+
+async def send(
+    connection: Connection, into: Into, names: Sequence[str], source: Any, **form: Any
+) -> int:
+    """Send the parts of a source to COPY. Return how many rows it wrote."""
+    schema, table = into
+    status = await connection.raw.copy_to_table(
+        table, schema_name=schema, columns=names, source=source, encoding="utf8", **form
+    )
+    return affected(status)
 
 
 def chosen(request: ImportRequest, header: Sequence[str]) -> Names:

@@ -378,8 +378,11 @@ def test_somebody_who_watches_sees_a_bar(started, tmp_path, bulk):
             break
     os.close(ours)
 
-    assert re.search(rb"\r\x1b\[K\[#*-*\] +\d+%  [\d.]+ of 7\.4 MB", shown)
-    assert shown.rpartition(b"\r\x1b[K")[2].startswith(b"Imported 200,000 rows into")
+    drawn = rb"\d+% [\d.]+/7\.4 MB [\d,]+ rows  [\d,]+ rows/s(  applying)? [\d:-]+"
+    plain = re.sub(rb"\x1b\[[?\d;]*[a-zA-JL-Z]", b"", shown)
+    bar, _, last = plain.rpartition(b"\x1b[2K")  # a line is cleared
+    assert re.search(drawn, bar)
+    assert last.startswith(b"Imported 200,000 rows into")
 
 
 SIZE = 60_000_000
