@@ -3,11 +3,14 @@
 import Fastify from "fastify";
 import postgres from "postgres";
 
-const number = (oids, parse) => ({ to: oids[0], from: oids, serialize: String, parse });
+const type = (oid, parse) => ({ to: oid, from: [oid], serialize: String, parse });
+// A Date would lose the microseconds.
+const iso = (text) => `${text.replace(" ", "T")}:00`;
 const sql = postgres({
   ...JSON.parse(process.env.bench_postgres),
   max: 20,
-  types: { bigint: number([20], Number), numeric: number([1700], Number) },
+  types: { bigint: type(20, Number), numeric: type(1700, Number), time: type(1184, iso) },
+  connection: { timezone: "UTC" },
 });
 const app = Fastify();
 

@@ -33,7 +33,8 @@ def test_both_sides_answer_alike(scene):
     for each in rows:
         each.check()
 
-    assert 13 == len({each.name for each in rows})
+    there = 13 if scene.fastify is None else 14  # Node, or a registry, may be absent
+    assert there == len({each.name for each in rows})
 
 
 @machine.with_proc()
