@@ -16,8 +16,8 @@ from atom.row.sql import write
 
 Row = dict[str, Any]
 Group = tuple[tuple[str, ...], Sequence[int]]  # columns, and the places of their rows
-# Makes the statement and values of one row; one that answers nothing is refused too.
-Attempt = Callable[[int, Row], tuple[str, Sequence[Any]]]
+# Returns the statement and values of one row; it is refused too if it returns no row.
+Attempt = Callable[[int, Row], tuple[Any, ...]]
 BUSY = "row.busy"
 TRIED_MAX = 1000  # rows tried one by one to find the one that is refused
 
@@ -128,9 +128,8 @@ async def find_refused(
         await transaction.start()
         try:
             for number, row in enumerate(islice(rows, TRIED_MAX)):
-                text, values = attempt(number, row)
                 with about(table, row):
-                    if await connection.value(text, *values) is None:
+                    if await connection.value(*attempt(number, row)) is None:
                         return payload.placed(error, number)
         except ApiError as refusal:
             return payload.placed(refusal, number)

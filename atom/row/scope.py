@@ -14,7 +14,7 @@ from atom.datatype.datatype import datatype
 from atom.errors import ApiError, Forbidden
 from atom.port import Ports
 from atom.postgres.catalog import Catalog, Table, shown, unknown_table
-from atom.row.sql.statement import OWNER, RowSet
+from atom.row.sql.statement import OWNER, RowSet, Statement
 
 # What the server itself keeps, in any table; only an admin writes some of it.
 MANAGED = frozenset(
@@ -129,6 +129,10 @@ class RowScope:
         its condition: whatever else decides which rows a caller reaches belongs here.
         """
         return RowSet(table, owned)
+
+    def call(self, row_set: RowSet, text: str, *values: Any) -> tuple[Any, ...]:
+        """Return a statement and its parameters; the owner is the first, if any."""
+        return text, *Statement(text, values, row_set.owned).bound(self.owner)
 
     def row_set(self, catalog: Catalog, name: str) -> RowSet:
         """Return the rows of a table this caller reaches.

@@ -14,7 +14,7 @@ from atom.row.insert import Row, find_refused, listed
 from atom.row.payload import Reader
 from atom.row.scope import RowScope
 from atom.row.sql import upsert
-from atom.row.sql.statement import RowSet, Statement
+from atom.row.sql.statement import RowSet
 
 Keys = tuple[str, ...]  # the columns of a rule
 PARAMETERS = ("on_conflict", "mode")
@@ -204,9 +204,8 @@ class _Upsert:
         same: tuple[Any, ...] = (),
     ) -> tuple[Any, ...]:
         """Return a text and its parameters: the owner, lists of columns, `same`."""
-        values = (*listed(self.row_set.table, names, rows), *same)
-        statement = Statement(text, values, self.row_set.owned)
-        return text, *statement.bound(self.scope.owner)
+        lists = listed(self.row_set.table, names, rows)
+        return self.scope.call(self.row_set, text, *lists, *same)
 
     def _not_reached(self) -> Conflict:
         """Return the error for a row that was neither added nor changed."""
@@ -220,8 +219,8 @@ class _Upsert:
     ) -> ApiError:
         """Find the row that is refused."""
 
-        def attempt(_: int, row: Row) -> tuple[str, tuple[Any, ...]]:
-            return text, self._call(text, names, [row], same)[1:]
+        def attempt(_: int, row: Row) -> tuple[Any, ...]:
+            return self._call(text, names, [row], same)
 
         table = self.row_set.table
         return await find_refused(self.database, table, self.rows, attempt, error)

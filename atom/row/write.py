@@ -12,7 +12,7 @@ from atom.row.explain_error import about, find_filter, naming_columns
 from atom.row.insert import Row, find_refused, insert, insert_one, listed
 from atom.row.scope import RowScope
 from atom.row.sql import query_string, read_plan, write
-from atom.row.sql.statement import RowSet, Statement
+from atom.row.sql.statement import RowSet
 
 
 async def create(
@@ -40,8 +40,8 @@ async def create(
 
 
 async def _insert(database: Database, table: Table, rows: list[Row]) -> list[int]:
-    def attempt(_: int, row: Row) -> tuple[str, tuple[Any, ...]]:
-        return write.insert(table, tuple(row)), tuple(row.values())
+    def attempt(_: int, row: Row) -> tuple[Any, ...]:
+        return write.insert(table, tuple(row)), *row.values()
 
     try:
         return await insert(database, table, rows)
@@ -72,9 +72,9 @@ async def update(
             await _update_many(database, scope, row_set, ids, rows, stamps)
         else:
             row = {**rows[0], **stamps}
-            text, values = _update_one(scope, row_set, ids[0], row)
             with about(row_set.table, row):
-                changed = await database.value(text, *values)
+                call = _update_one(scope, row_set, ids[0], row)
+                changed = await database.value(*call)
             if changed is None:
                 raise missing(scope)
     database.written(table)
@@ -96,10 +96,9 @@ def _ids(rows: Sequence[Mapping[str, Any]], many: bool) -> list[int]:
 
 def _update_one(
     scope: RowScope, row_set: RowSet, row_id: int, row: Row
-) -> tuple[str, tuple[Any, ...]]:
+) -> tuple[Any, ...]:
     text = write.update(row_set, tuple(row))
-    values = (row_id, *row.values())
-    return text, Statement(text, values, row_set.owned).bound(scope.owner)
+    return scope.call(row_set, text, row_id, *row.values())
 
 
 async def _update_many(
@@ -115,20 +114,16 @@ async def _update_many(
     partial = tuple(n for n in names if any(n not in row for row in rows))
     table = row_set.table
     text = write.update_many(row_set, names, partial, tuple(stamps))
-    values = (
-        ids,
-        *listed(table, names, rows),
-        *([name in row for row in rows] for name in partial),
-        *stamps.values(),
-    )
-    bound = Statement(text, values, row_set.owned).bound(scope.owner)
+    held = ([name in row for row in rows] for name in partial)
+    lists = (ids, *listed(table, names, rows), *held)
+    call = scope.call(row_set, text, *lists, *stamps.values())
 
-    def attempt(number: int, row: Row) -> tuple[str, tuple[Any, ...]]:
+    def attempt(number: int, row: Row) -> tuple[Any, ...]:
         return _update_one(scope, row_set, ids[number], {**row, **stamps})
 
     try:
         async with database.transaction() as connection:
-            changed = set(await connection.value(text, *bound) or ())
+            changed = set(await connection.value(*call) or ())
             for number, row_id in enumerate(ids):
                 if row_id not in changed:
                     raise payload.placed(missing(scope), number)
@@ -152,10 +147,10 @@ async def update_ids(
     read = await reader.read({column: raw})
     read |= scope.stamps(row_set.table, create=False)
     text = write.update_ids(row_set, tuple(read))
-    statement = Statement(text, (which, *read.values()), row_set.owned)
     async with naming_columns(database):
         with about(row_set.table, read):
-            return await _run(database, scope, statement, table)
+            call = scope.call(row_set, text, which, *read.values())
+            return await _run(database, table, *call)
 
 
 async def delete_ids(database: Database, scope: RowScope, table: str, ids: Any) -> int:
@@ -167,8 +162,8 @@ async def delete_ids(database: Database, scope: RowScope, table: str, ids: Any) 
     """
     row_set = scope.changeable(database.catalog, table)
     which = payload.identities(ids, scope.rules.write_max)
-    text = write.delete_ids(row_set)
-    return await _run(database, scope, Statement(text, (which,), row_set.owned), table)
+    call = scope.call(row_set, write.delete_ids(row_set), which)
+    return await _run(database, table, *call)
 
 
 async def delete_any(database: Database, scope: RowScope, raw: bytes) -> int:
@@ -189,9 +184,8 @@ async def delete_any(database: Database, scope: RowScope, raw: bytes) -> int:
     shapes, values = read_plan.conditions(view, filters)
     most = scope.rules.write_max
     text = write.delete_any(row_set, shapes)
-    statement = Statement(text, (*values, most + 1), row_set.owned)
     try:
-        counts = await database.row(text, *statement.bound(scope.owner))
+        counts = await database.row(*scope.call(row_set, text, *values, most + 1))
     except UnlocatedValue as error:
         await find_filter(database, view, filters, error)
         raise
@@ -204,10 +198,8 @@ async def delete_any(database: Database, scope: RowScope, raw: bytes) -> int:
     return gone
 
 
-async def _run(
-    database: Database, scope: RowScope, statement: Statement, table: str
-) -> int:
-    count = await database.run(statement.text, *statement.bound(scope.owner))
+async def _run(database: Database, table: str, *call: Any) -> int:
+    count: int = await database.run(*call)
     if count:
         database.written(table)
     return count
