@@ -7,14 +7,14 @@ needs only those above it:
     payload      the values of a body, parsed by the columns they are for
     explain_error  which column, filter or row it is that PostgreSQL refuses
     read         rows read
-    insert       rows added, one or many in one statement
-    write        rows created, changed and deleted
+    write        rows created, updated and deleted
     many         rows of several tables, later ones referring to earlier ones
     upsert       rows that may be there already
-    batch        rows of several callers, added in one statement
-    writer       who writes the rows of a request, and when
+    batch        who writes the rows of a request, and when; those of many together
 """
 
+from atom.row.batch import PARAMETERS as CREATE_PARAMETERS
+from atom.row.batch import submit
 from atom.row.many import create_many
 from atom.row.payload import parse_body
 from atom.row.read import Answer, Rows, parents, read
@@ -23,8 +23,6 @@ from atom.row.sql.query_string import PARENTS as PARENT_PARAMETERS
 from atom.row.sql.query_string import parameters as parse_parameters
 from atom.row.upsert import PARAMETERS as UPSERT_PARAMETERS
 from atom.row.write import create, delete_any, delete_ids, update, update_ids
-from atom.row.writer import PARAMETERS as CREATE_PARAMETERS
-from atom.row.writer import submit
 
 __all__ = [
     "CREATE_PARAMETERS",

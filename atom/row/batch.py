@@ -1,4 +1,4 @@
-"""`queue=batch`: rows of many callers written in one statement.
+"""`queue=`: who writes the rows of a request, and when; `batch`: with those of others.
 
 Rows of one table wait a few milliseconds for each other. While a statement is under way
 the next rows gather, so the busier it is, the more rows share one commit. Every caller
@@ -8,16 +8,22 @@ is answered after that commit: with the id of its own row, or with its own error
 import asyncio
 import copy
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from atom.errors import ApiError, Unavailable, Unexpected
+from atom.errors import ApiError, Unavailable, Unexpected, nearest
+from atom.port import Ports
 from atom.postgres.bisect import in_halves
 from atom.postgres.catalog import Table
 from atom.postgres.database import Database
-from atom.row.insert import BUSY, insert
+from atom.row import payload, upsert, write
+from atom.row.explain_error import naming_columns
+from atom.row.scope import RowScope
+from atom.row.write import BUSY, insert
 
+CHOICES = ("batch", "redis", "rabbitmq", "kafka", "celery", "mongodb_<database>")
+PARAMETERS = ("table", "queue", *upsert.PARAMETERS)
 ROWS_MAX = 1000  # of one statement
 WAITING_MAX = 10_000  # of all tables together, in each process
 # Of those who have waited for a lock already, no one holds up the others again.
@@ -215,3 +221,61 @@ def _broken(error: BaseException) -> ApiError:
     if isinstance(error, asyncio.CancelledError):
         return Unavailable("The server is stopping.", code="concurrency.exceeded")
     return Unexpected("Something went wrong on our side.")
+
+
+async def submit(
+    ports: Ports, scope: RowScope, parameters: Mapping[str, str], body: Any
+) -> Any:
+    """Add a row or a list of rows, in the way the parameters ask for.
+
+    A list is one statement already, so `queue=batch` writes it directly.
+
+    Raises:
+        ApiError: naming the choices when there is no such queue.
+        Unavailable: `client.missing` when there is one and it is not served here.
+    """
+    queue, table = parameters.get("queue", ""), parameters.get("table", "")
+    require_known(queue)
+    on_conflict = upsert.parse(parameters)
+    if on_conflict is not None:
+        if queue:
+            raise ApiError("'queue' and 'on_conflict' do not go together.")
+        return await upsert.create(ports.database, scope, table, body, on_conflict)
+    if queue != "batch" or isinstance(body, list):
+        return await write.create(ports.database, scope, table, body)
+    return await batch(ports, scope, table, body)
+
+
+async def batch(ports: Ports, scope: RowScope, table: str, body: Any) -> int:
+    """Add one row together with those of other callers. Return its id.
+
+    Raises:
+        ApiError: naming the column; and what `Batches.create` raises.
+    """
+    into = scope.creatable(ports.database.catalog, table).table
+    (raw,), _ = payload.rows(body, 1)
+    row = await payload.Reader(scope, into, create=True).read(raw)
+    row |= scope.stamps(into, create=True)
+    async with naming_columns(ports.database):
+        made: int = await ports.batches.create(into, row)
+    return made
+
+
+def require_known(queue: str) -> None:
+    """Refuse a way of writing that does not exist, or not here.
+
+    Raises:
+        ApiError: naming the choices when there is no such queue.
+        Unavailable: `client.missing` when there is one and it is not served here.
+    """
+    if queue in {"", "batch"}:
+        return
+    if queue in CHOICES[:-1] or queue.startswith("mongodb_"):
+        raise Unavailable(
+            f"Queue '{queue[:60]}' is not configured.",
+            hint="Leave 'queue' out, or write queue=batch.",
+        )
+    raise ApiError(
+        "'queue' takes " + ", ".join(CHOICES) + ".",
+        hint=nearest(queue[:60], CHOICES),
+    )

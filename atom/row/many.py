@@ -11,8 +11,8 @@ from atom.postgres.catalog import LiveColumn, Table, shown
 from atom.postgres.database import Database
 from atom.row import payload
 from atom.row.explain_error import naming_columns
-from atom.row.insert import Row, insert_one
 from atom.row.scope import RowScope
+from atom.row.write import Row, insert_one
 
 ENTRIES_MAX = 100
 FIELDS = ("table", "object", "as")

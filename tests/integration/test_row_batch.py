@@ -6,8 +6,7 @@ import time
 import pytest
 
 from atom.errors import ApiError, Conflict, Unavailable, Unprocessable
-from atom.row.batch import Batches
-from atom.row.writer import batch
+from atom.row.batch import Batches, batch
 from tests.integration.near import Wire, eventually
 from tests.integration.row_world import ADA, CLO, database_url, row_url, world
 

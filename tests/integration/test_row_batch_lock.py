@@ -11,8 +11,7 @@ from atom.config import keys
 from atom.config import resolve as settings
 from atom.errors import Conflict
 from atom.postgres.database import Database
-from atom.row.batch import Batches
-from atom.row.writer import batch
+from atom.row.batch import Batches, batch
 from tests.integration.row_world import ADA, database_url, row_url, world
 
 __all__ = ["database_url", "row_url", "world"]

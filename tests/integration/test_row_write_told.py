@@ -8,7 +8,7 @@ import pytest
 from atom import row
 from atom.errors import ApiError
 from atom.postgres import catalog
-from atom.row import writer
+from atom.row import batch as writer
 from atom.row.batch import Batches
 from atom.row.scope import RowConfig
 from tests.integration.row_world import ADA, CLO, database_url, row_url, world

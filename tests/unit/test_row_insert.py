@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from atom.datatype import limit
 from atom.errors import Unprocessable
 from atom.postgres.catalog import LiveColumn, Table
-from atom.row.insert import grouped, listed
+from atom.row.write import grouped, listed
 
 ROWS = st.lists(
     st.dictionaries(st.sampled_from("abcd"), st.integers(), min_size=1), min_size=1
