@@ -9,6 +9,7 @@ Each line needs only the lines above it:
     policy        one `config_api` entry, parsed
     policy_table  the policy of each route
     compress      gzip
+    wire          a whole answer, written at once to a connection of uvicorn
     exchange      one request and its response, as the steps see them
     step/         the pipeline, one `config_api` key to a file
     dependency    the caller, the database and rights, as dependencies of FastAPI

@@ -11,6 +11,7 @@ from starlette.responses import Response
 
 from atom.errors import TooLarge
 from atom.http.compress import Compressing
+from atom.http.wire import REQUEST_ID, write_whole
 
 if TYPE_CHECKING:
     from starlette.types import Message, Receive, Scope, Send
@@ -104,16 +105,17 @@ class Exchange:
     ) -> None:
         """Send a whole answer: the same as `send`, for the price of one call."""
         self.headers = headers
-        start = {
-            "type": "http.response.start",
-            "status": status,
-            "headers": self._begin(status, headers),
-        }
+        sent = self._begin(status, headers)
         if self.captured is not None:
             self._capture(body)
-        await self._send(start)
-        sent = b"" if self.method == "HEAD" else body
-        await self._send({"type": "http.response.body", "body": sent})
+        if self.method == "HEAD":
+            body = b""
+        elif write_whole(self._send, status, sent, body):
+            return
+        await self._send(
+            {"type": "http.response.start", "status": status, "headers": sent}
+        )
+        await self._send({"type": "http.response.body", "body": body})
 
     def _begin(
         self, status: int, given: Iterable[tuple[bytes, bytes]]
@@ -122,7 +124,7 @@ class Exchange:
         self.status = status
         if self.on_start is not None:
             self.on_start()
-        request_id = b"x-request-id", self.request_id.encode()
+        request_id = REQUEST_ID, self.request_id.encode()
         headers = [*given, *ALWAYS, request_id, *self.extra_headers]
         if self.user and not any(name == b"cache-control" for name, _ in given):
             headers.append((b"cache-control", b"no-store"))

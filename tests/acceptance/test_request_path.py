@@ -3,6 +3,7 @@
 import asyncio
 import os
 import signal
+import socket
 import time
 from collections import Counter
 
@@ -91,6 +92,11 @@ async def where(request: Request, item: str):
 @router.get("/direct")
 async def direct(request: Request) -> responses.Response:
     return responses.PlainTextResponse(str(request.url_for("where", item="x")))
+
+
+@router.get("/split")
+async def split(request: Request) -> responses.Response:
+    return responses.PlainTextResponse("", headers={"x-a": "1\\r\\nx-b: 2"})
 
 
 @router.get("/note")
@@ -355,6 +361,43 @@ def command_line(pid):
         return machine.proc(f"{pid}/cmdline").read_bytes()
     except OSError:
         return b""
+
+
+def spoken(api, *requests):
+    """Send requests on one connection at once. Return all that comes back."""
+    host, port = api.url.removeprefix("http://").split(":")
+    with socket.create_connection((host, int(port)), timeout=10) as line:
+        line.sendall("".join(requests).encode())
+        return b"".join(iter(lambda: line.recv(65536), b""))
+
+
+def question(path, *headers, method="GET"):
+    lines = (f"{method} {path} HTTP/1.1", "Host: atom", "X-Request-Id: same", *headers)
+    return "".join(f"{each}\r\n" for each in (*lines, ""))
+
+
+def undated(answer):
+    lines = answer.split(b"\r\n")
+    return [each for each in lines if not each.startswith(b"date: ")]
+
+
+@pytest.mark.parametrize("path", ["/", "/path/kept", "/path/direct", "/nowhere"])
+def test_an_answer_written_at_once_is_the_one_uvicorn_writes(api, path):
+    last = question(path, "Connection: close")
+    spoken(api, last)  # a cached route has its answer
+    ends = undated(spoken(api, last))
+    both = undated(spoken(api, question(path), last))
+    assert b"connection: close" in ends
+    plain = [each for each in ends if each != b"connection: close"]
+    body = plain.pop()
+    assert both == [*plain, body + ends[0], *ends[1:]]
+    head = undated(spoken(api, question(path, "Connection: close", method="HEAD")))
+    assert head == [*ends[:-1], b""]
+
+
+def test_a_header_cannot_begin_another(api):
+    heard = spoken(api, question("/path/split"))
+    assert b"x-b" not in heard.lower()
 
 
 def test_health_answers_in_two_seconds_with_a_frozen_database(api):
