@@ -154,7 +154,12 @@ class Export:
             query = await sql.parse_reading(raw, text)
             # The driver knows another number when a pooler is in between.
             process = await raw.fetchval(PROCESS)
-            await self._stream(raw, self._written(query), process)
+            written = query.text
+            if not self._is_csv:
+                written = sql.as_lines(query)
+            elif self._is_formula_safe:
+                written = sql.formula_safe(query)
+            await self._stream(raw, written, process)
         await self._chunks.put(None)
 
     @asynccontextmanager
@@ -167,14 +172,6 @@ class Export:
         database = self._sandbox.database
         async with database.transaction(readonly=True, timeout_ms=limit) as held:
             yield held.raw
-
-    def _written(self, query: sql.Query) -> str:
-        """Return the statement that is copied."""
-        if not self._is_csv:
-            return sql.as_lines(query)
-        if self._is_formula_safe:
-            return sql.formula_safe(query)
-        return query.text
 
     async def _stream(self, raw: Any, text: str, process: int) -> None:
         ends = LineEnds()

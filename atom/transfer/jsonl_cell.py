@@ -87,17 +87,13 @@ class Column(Target):
             joined = "\0".join(raws)
             if joined.count("\0") < len(raws):  # no text holds one itself
                 if family == "text":
-                    return self._texts(raws, joined)
+                    is_escaped = any(each in joined for each in "\\\n\t\r")
+                    return list(map(escaped, raws)) if is_escaped else raws
                 if self._plain is not None and self._plain.fullmatch(joined + "\0"):
                     return raws
         elif kinds == {bool} and family == "boolean":
             return ["t" if raw else "f" for raw in raws]
         return [self._one(raw, line) for raw, line in zip(raws, lines, strict=True)]
-
-    def _texts(self, raws: Sequence[str], joined: str) -> Sequence[str]:
-        if "\\" in joined or "\n" in joined or "\t" in joined or "\r" in joined:
-            return [escaped(raw) for raw in raws]
-        return raws
 
     def _one(self, raw: Any, line: int) -> str:
         """Read a value as rows are read everywhere, and as our own export writes it."""

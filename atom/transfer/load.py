@@ -81,7 +81,7 @@ async def _staged(
     """Put the file into a temporary table, and apply that."""
     columns = request.table.columns.values()
     names = [column.name for column in columns if not column.generated]
-    await stage.make(connection, request.table.name, names)
+    await connection.run(write.stage(request.table.name, names))
     number = await source.copy(connection, ("pg_temp", stage.NAME), seconds)
     progress.is_read = True
     if not number:

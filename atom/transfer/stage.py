@@ -43,12 +43,6 @@ class Rows:
         return write.upsert(request.table.name, names, request.keys, merge=merge)
 
 
-async def make(connection: Connection, table: str, columns: Sequence[str]) -> None:
-    """Make the stage; it is gone with the transaction."""
-    await connection.run(write.stage(table, columns))
-    await connection.run(write.number_stage())
-
-
 async def apply(connection: Connection, rows: Rows, seconds: float) -> int:
     """Apply every row of the stage, or none. Return how many there are.
 
@@ -62,8 +56,12 @@ async def apply(connection: Connection, rows: Rows, seconds: float) -> int:
     await connection.run(write.ANALYZE)
     if request.existing == "merge":
         await _require_once(connection, rows)
-    if request.mode != "upsert":
-        await _require_present(connection, rows)
+    table = request.table.name
+    if request.mode != "upsert" and (gone := await connection.row(write.absent(table))):
+        line = await rows.line(gone["ordinal"])
+        raise NotFound(
+            f"line {line}, column id: table '{table}' has no row {gone['id']}."
+        )
     last = await connection.value(write.LAST)
     done = 0
     for shape in rows.shapes:
@@ -71,7 +69,7 @@ async def apply(connection: Connection, rows: Rows, seconds: float) -> int:
     if done != rows.count and request.existing == "merge":
         raise Conflict(
             f"{rows.count - done} rows would stay as they are: a rule of table"
-            f" '{request.table.name}' keeps them, or another caller just deleted them.",
+            f" '{table}' keeps them, or another caller just deleted them.",
             code="row.refused",
             hint="Nothing was changed.",
         )
@@ -91,16 +89,6 @@ async def _require_once(connection: Connection, rows: Rows) -> None:
         f" line {first} already.",
         code="transfer.id_twice",
     )
-
-
-async def _require_present(connection: Connection, rows: Rows) -> None:
-    table = rows.request.table.name
-    gone = await connection.row(write.absent(table))
-    if gone is not None:
-        line = await rows.line(gone["ordinal"])
-        raise NotFound(
-            f"line {line}, column id: table '{table}' has no row {gone['id']}."
-        )
 
 
 async def _all_or_named(
