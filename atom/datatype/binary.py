@@ -8,5 +8,6 @@ BYTES = Family(
     opaque=frozenset({"bytea"}),
     takes=lambda _: r"bytes in hexadecimal such as \x00ff",
     parse=None,
+    plain={"bytea": r"\\x(?:[0-9a-fA-F]{2})*"},
     declared={"bytea": "btree hash brin"},
 )

@@ -27,6 +27,7 @@ BOOLEAN = Family(
     traits=ORDERED | {"boolean", "is"},
     declared={"boolean": "btree hash"},
     also={"bool": "boolean"},
+    plain={"boolean": "true|false|t|f"},
     constant=constant,
     shown=lambda _, text: text in {"t", "true"},
     schema={"type": "boolean"},

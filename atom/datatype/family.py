@@ -47,6 +47,10 @@ class Family:
     also: Mapping[str, str] = field(default_factory=dict)  # other names of them
     sizes: Mapping[str, Sizes] = field(default_factory=dict)
     extensions: Mapping[str, str] = field(default_factory=dict)  # that bring them
+    # Files: patterns of what PostgreSQL reads exactly as `parse` does, by datatype (it
+    # checks the ranges), and of what an export writes and the API does not take.
+    plain: Mapping[str, str] = field(default_factory=dict)
+    exported: str | None = None
     # A default or a choice of a declaration, written as text; None or a ValueError
     # refuses it. None: it has none. `shown` is the value of a text from the catalog,
     # to compare with; `functions` may be a default as well.

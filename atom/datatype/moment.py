@@ -55,6 +55,13 @@ def parse_time(datatype: str, raw: Any) -> time:
     return found if found.tzinfo else found.replace(tzinfo=UTC)
 
 
+CLOCK = r"(?:[01]\d|2[0-3]):[0-5]\d(?::[0-5]\d(?:\.\d{1,6})?)?"
+# PostgreSQL takes none further away than 15:59.
+OFFSET = r"[+-](?:0\d|1[0-5])(?::?[0-5]\d)?"
+DAY = r"\d{4}-\d\d-\d\d"
+LATER = r"(?:[T ][\d:.+-]+)?"
+NO_END = rf"-?infinity|\d{{5,6}}-\d\d-\d\d{LATER}|\d{{4}}-\d\d-\d\d{LATER} BC"
+
 INDEXES = "btree hash brin"
 PRECISION = ((0, 6),)
 MOMENTS = ("timestamp with time zone", "timestamp without time zone")
@@ -72,6 +79,13 @@ MOMENT = Family(
         "timestamp": "timestamp without time zone",
     },
     sizes=dict.fromkeys(MOMENTS, PRECISION),
+    plain={
+        # Of the calendar's ends an offset may lead beyond it.
+        MOMENTS[0]: rf"(?!0001|9999){DAY}[T ]{CLOCK}(?:Z|{OFFSET})?",
+        # PostgreSQL would pass over an offset here.
+        MOMENTS[1]: rf"{DAY}[T ]{CLOCK}",
+    },
+    exported=NO_END,
     constant=moment_constant,
     shown=lambda _, text: datetime.fromisoformat(text),
     functions=("now()", "clock_timestamp()", "current_date"),
@@ -88,6 +102,8 @@ DATE = Family(
     traits=TRAITS,
     sends_text=True,
     declared={"date": INDEXES},
+    plain={"date": DAY},
+    exported=NO_END,
     constant=date_constant,
     shown=lambda _, text: date.fromisoformat(text),
     functions=("now()", "current_date"),
@@ -104,6 +120,8 @@ TIME = Family(
     declared=dict.fromkeys(TIMES, INDEXES),
     also={"timetz": "time with time zone", "time": "time without time zone"},
     sizes=dict.fromkeys(TIMES, PRECISION),
+    plain=dict.fromkeys(TIMES, CLOCK),
+    exported=rf"24:00:00(?:{OFFSET})?",
     schema={"type": "string"},
     example="10:00:00",
     filter_example=">,08:00",

@@ -18,6 +18,8 @@ WHOLE = re.compile(r"[+-]?[0-9]{1,19}")
 DECIMAL = re.compile(r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]{1,4})?")
 SIZED = re.compile(r"numeric\((\d+),(-?\d+)\)")
 INDEXES = "btree hash brin"
+PLAIN = r"[+-]?\d{1,300}(?:\.\d{1,300})?"
+EXPORTED = "NaN|-?Infinity"
 TRAITS = ORDERED | {"summed", "ranked", "is"}
 
 
@@ -119,6 +121,7 @@ INTEGER = Family(
     traits=TRAITS,
     declared=dict.fromkeys(INTEGERS, INDEXES),
     also={"int2": "smallint", "int": "integer", "int4": "integer", "int8": "bigint"},
+    plain=dict.fromkeys(INTEGERS, r"[+-]?\d{1,19}"),
     constant=integer_constant,
     shown=lambda _, text: Decimal(text),
     schema={"type": "integer"},
@@ -136,6 +139,8 @@ NUMBER = Family(
     declared={"numeric": INDEXES},
     also={"decimal": "numeric", "dec": "numeric"},
     sizes={"numeric": ((1, 1000), (0, 1000))},
+    plain={"numeric": PLAIN},
+    exported=EXPORTED,
     constant=number_constant,
     shown=lambda _, text: Decimal(text),
     schema={"type": "number"},
@@ -154,6 +159,9 @@ FLOAT = Family(
         "float": "double precision",
         "float8": "double precision",
     },
+    # Longer ones of `real` PostgreSQL rounds once, where the driver rounds twice.
+    plain={"real": r"[+-]?\d{1,8}(?:\.\d{1,7})?", "double precision": PLAIN},
+    exported=EXPORTED,
     constant=float_constant,
     shown=shown_float,
     schema={"type": "number"},

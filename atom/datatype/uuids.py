@@ -23,6 +23,7 @@ UUID = Family(
     parse=parse,
     traits=ORDERED | {"is"},
     declared={"uuid": "btree hash brin"},
+    plain={"uuid": r"[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}"},
     constant=lambda _, value: str(Value(str(value))),
     shown=lambda _, text: Value(text),
     functions=("gen_random_uuid()", "uuidv7()"),  # the second from PostgreSQL 18 on

@@ -13,6 +13,7 @@ from typing import Any
 
 from atom.datatype import exact, geography, value
 from atom.datatype.datatype import PLACES, Datatype, datatype
+from atom.datatype.families import FAMILIES
 from atom.errors import ApiError
 from atom.postgres.catalog import LiveColumn, shown
 from atom.transfer.csv_file import EMPTY, Rows
@@ -20,43 +21,6 @@ from atom.transfer.csv_file import EMPTY, Rows
 PASSWORDS = frozenset({"password", "password_bigint"})
 HASH = re.compile(r"\$argon2id\$v=\d+\$m=\d+,t=\d+,p=\d+\$[\w+/]+\$[\w+/]+")
 
-CLOCK = r"(?:[01]\d|2[0-3]):[0-5]\d(?::[0-5]\d(?:\.\d{1,6})?)?"
-# PostgreSQL takes none further away than 15:59.
-OFFSET = r"[+-](?:0\d|1[0-5])(?::?[0-5]\d)?"
-DAY = r"\d{4}-\d\d-\d\d"
-NUMBER = r"[+-]?\d{1,300}(?:\.\d{1,300})?"
-# What PostgreSQL reads exactly as `atom.datatype.value` does. It checks the ranges.
-PLAIN = {
-    "integer": r"[+-]?\d{1,19}",
-    "number": NUMBER,
-    "float": NUMBER,
-    "boolean": "true|false|t|f",
-    "date": DAY,
-    "time": CLOCK,
-    "uuid": r"[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}",
-    "bytes": r"\\x(?:[0-9a-fA-F]{2})*",
-}
-PLAIN_NAMED = {
-    # Longer ones PostgreSQL rounds once, where the driver rounds twice.
-    "real": r"[+-]?\d{1,8}(?:\.\d{1,7})?",
-    # Of the calendar's ends an offset may lead beyond it.
-    "timestamp with time zone": rf"(?!0001|9999){DAY}[T ]{CLOCK}(?:Z|{OFFSET})?",
-    # PostgreSQL would pass over an offset here.
-    "timestamp without time zone": rf"{DAY}[T ]{CLOCK}",
-}
-# What an export writes and the API does not take: no number, no end, the day's end.
-_LIMITS = re.compile("NaN|-?Infinity")
-_CLOCK = r"(?:[T ][\d:.+-]+)?"
-_NO_END = re.compile(
-    rf"-?infinity|\d{{5,6}}-\d\d-\d\d{_CLOCK}|\d{{4}}-\d\d-\d\d{_CLOCK} BC", re.ASCII
-)
-EXPORTED = {
-    "number": _LIMITS,
-    "float": _LIMITS,
-    "date": _NO_END,
-    "moment": _NO_END,
-    "time": re.compile(rf"24:00:00(?:{OFFSET})?", re.ASCII),
-}
 # PostgreSQL reads all of these itself, and refuses what it cannot.
 OPEN = frozenset({"text", "json", "other"})
 POINT = re.compile(r"\(([^,()]{1,40}),([^,()]{1,40})\)")
@@ -69,8 +33,13 @@ def _every(pattern: str) -> re.Pattern[str]:
     return re.compile(rf"(?:(?:{pattern})?\0)*+", re.ASCII)
 
 
-COLUMNS = {family: _every(pattern) for family, pattern in PLAIN.items()}
-NAMED = {name: _every(pattern) for name, pattern in PLAIN_NAMED.items()}
+# By datatype, for a whole column; by family, for one cell.
+PLAIN = {
+    name: _every(pattern) for each in FAMILIES for name, pattern in each.plain.items()
+}
+EXPORTED = {
+    each.name: re.compile(each.exported, re.ASCII) for each in FAMILIES if each.exported
+}
 
 
 class Target:
@@ -81,7 +50,7 @@ class Target:
         self._live = live
         self._kind = datatype(live.datatype)
         self._filled = filled  # a missing value is refused here, not by PostgreSQL
-        self._plain = NAMED.get(self._kind.name) or COLUMNS.get(self._kind.family)
+        self._plain = PLAIN.get(self._kind.name)
         self._is_password = live.name in PASSWORDS
 
     def fault(self, line: int, raw: Any, what: str = "") -> ApiError:

@@ -10,16 +10,15 @@ from collections.abc import Sequence
 from typing import Any
 
 from atom.datatype import limit, value
+from atom.datatype.families import BY_NAME
 from atom.datatype.number import INTEGERS
 from atom.errors import ApiError
 from atom.postgres.catalog import LiveColumn
-from atom.transfer.cell import NAMED, Target, array, is_exported, spelt
+from atom.transfer.cell import Target, array, is_exported, spelt
 
 NULL = "\\N"
 SPECIAL = re.compile(r"[\\\t\n\r\0]")
 HEXADECIMAL = re.compile(r"\\x(?:[0-9a-fA-F]{2})*")
-# Families with plain texts that PostgreSQL reads exactly as `atom.datatype.value` does.
-SPELT = frozenset({"date", "time", "uuid"})
 
 
 def escaped(text: str) -> str:
@@ -41,7 +40,8 @@ class Column(Target):
         super().__init__(live, filled=filled)
         kind = self._kind
         self._read = value.reader(live)
-        if kind.family not in SPELT and kind.name not in NAMED:
+        # Texts are read as those of a CSV file where JSON has nothing else for them.
+        if BY_NAME[kind.family].schema.get("type") != "string":
             self._plain = None
         self._name = (kind.element or kind).name
 

@@ -40,6 +40,8 @@ COLOR = Family(
     declared={"color": "btree hash gist"},
     lent={"gist": ("color_tree", "color_ops")},
     also={"colour": "color"},
+    plain={"color": "#[0-9a-f]{6}"},
+    exported="transparent",
     constant=parse_constant,
     functions=("random_color()",),
     limit=lambda name: (lambda v: v != "#ffffff", "no white"),
@@ -115,8 +117,11 @@ print(json.dumps({
     "opaque": [datatype(name).is_opaque for name in ("color", "swatch")],
     "index": indexed("shade-color-0-gist"),
     "same": literal.same("'#00ff00'::color", "'#00ff00'::color", "color"),
-    "csv": [imported("#00ff00"), fails(imported, "green")],
-    "jsonl": list(jsonl_cell.Column(shade, filled=False).cells(["#00ff00"], [1])),
+    "csv": [imported(text) for text in ("#00ff00", "transparent")],
+    "unread": fails(imported, "green"),
+    "jsonl": list(
+        jsonl_cell.Column(shade, filled=False).cells(["#00ff00", "transparent"], [1, 2])
+    ),
     "written": value.from_json(shade, "#00ff00"),
     "list": value.from_text(LiveColumn("shades", "color[]"), "#00ff00,#0000ff"),
     "refused": fails(value.from_json, shade, "green"),
@@ -205,8 +210,10 @@ def test_it_has_defaults(seen):
 
 
 def test_it_is_imported(seen):
-    """From CSV and JSON lines; what does not fit is named with its line."""
-    text, (message, _) = seen["csv"]
-    assert text == '"#00ff00"\n"#0000ff"\n'
-    assert message.startswith("line 2, column shade: takes a color")
-    assert seen["jsonl"] == ["#00ff00"]
+    """From CSV and JSON lines, as they are when all are plain, and what an export
+    writes; what does not fit is named with its line."""
+    plain, exported = seen["csv"]
+    assert plain == "#00ff00\n#0000ff\n"
+    assert exported == '"transparent"\n"#0000ff"\n'
+    assert seen["unread"][0].startswith("line 2, column shade: takes a color")
+    assert seen["jsonl"] == ["#00ff00", "transparent"]
