@@ -20,7 +20,7 @@ RUN pip install --require-hashes -r requirements.lock \
     && if [ -f requirements-app.txt ]; then pip install -r requirements-app.txt; fi
 
 # The code belongs to root, and the application cannot change it. What it may write,
-# when somebody runs it with config_env=development, is .atom alone.
+# when it is run with config_env=development, is .atom alone.
 COPY . .
 RUN install -d -o atom -g atom -m 0700 .atom
 

@@ -16,6 +16,7 @@ from atom.client.redis import CACHE
 from atom.command.file import Feed, Stopped, fed, written
 from atom.command.progress import Bar, ended
 from atom.config.resolve import Config
+from atom.config.view import view
 from atom.errors import ApiError
 from atom.postgres.database import Database
 from atom.row.scope import RowConfig
@@ -61,6 +62,14 @@ columns. A file gets its name when it is whole, and only its owner may read it.
   python main.py data export --table test --output test.csv
   python main.py data export --query 'select id, title from test' --format jsonl | head
 """
+
+
+@dataclass(frozen=True, slots=True)
+class DataConfig:
+    """What config sets for imports and exports."""
+
+    redis_url: str | None
+    transfer_timeout_sec: float
 
 
 def _paragraphs(text: str) -> str:
@@ -216,7 +225,7 @@ async def _imported(words: Import, config: Config, url: str, feed: Feed) -> int:
                     file_format=format_of(words.format, words.file),
                     on_conflict=words.on_conflict,
                     existing=words.existing,
-                    seconds=config["config_transfer_timeout_sec"],
+                    seconds=view(DataConfig, config).transfer_timeout_sec,
                     progress=progress,
                 )
             took = bar.seconds
@@ -232,7 +241,7 @@ async def _imported(words: Import, config: Config, url: str, feed: Feed) -> int:
 
 async def _forget(config: Config, table: str) -> None:
     """Drop what servers keep of a table in Redis; their memories hear by the bus."""
-    if not config.get("config_redis_url"):
+    if not view(DataConfig, config).redis_url:
         return
     try:
         client = await CACHE.open(config, Live())
@@ -277,7 +286,7 @@ async def _exported(words: Output, config: Config, url: str, out: IO[bytes]) -> 
             sandbox,
             query,
             is_own=words.query is None,
-            seconds=config["config_transfer_timeout_sec"],
+            seconds=view(DataConfig, config).transfer_timeout_sec,
             is_formula_safe=words.formula_safe,
             file_format=format_of(words.format, words.output),
             progress=progress,

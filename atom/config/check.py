@@ -50,7 +50,7 @@ def validate(config: Mapping[str, Any]) -> list[str]:
         problems += error.problems
     wordings(config["config_error"], problems)
     queries("config_role", config["config_role"], problems)
-    if is_production(config):
+    if is_production(config["config_env"]):
         problems += unfit_for_production(config)
     return problems
 

@@ -52,7 +52,7 @@ def read(root: Path) -> Config:
     config = resolve(keys, [*others, *without_empty(others, layers)], OWN)
     config.problems[:0] = problems
     config.remarks[:0] = remarks
-    if is_production(config):
+    if is_production(config["config_env"]):
         return config
     try:
         made = embedded.keys(root, config["config_atom_folder"])

@@ -166,6 +166,6 @@ def named(variables: Mapping[str, str | None]) -> dict[str, str | None]:
     return ours
 
 
-def is_production(config: Mapping[str, Any]) -> bool:
-    """Whether the rules of production hold."""
-    return config["config_env"] in PRODUCTION
+def is_production(env: str) -> bool:
+    """Whether the rules of production hold in an environment, `config_env`."""
+    return env in PRODUCTION

@@ -28,6 +28,7 @@ DOCS = frozenset({"/docs", "/docs/{file}", "/redoc", "/openapi.json"})
 class PolicyConfig:
     """What config sets for routes."""
 
+    env: str
     api: Mapping[str, Any]
     api_default: Mapping[str, Any]
     role: Mapping[str, str]
@@ -112,7 +113,7 @@ class PolicyTable:
     ) -> RoutePolicy:
         here = tier(route.path)
         if route.path in DOCS and (
-            is_production(self._config) and not self._entries.is_docs
+            is_production(self._entries.env) and not self._entries.is_docs
         ):
             here = "root"
         access = here == "admin" or values.get("access_required", False)

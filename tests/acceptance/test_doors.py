@@ -105,7 +105,7 @@ ROUTER = """
 from extend import *
 from extend_price import PRICE
 
-router = APIRouter()
+router = APIRouter(tags=["Shop"])
 
 
 @router.get("/shop/price")
@@ -178,6 +178,14 @@ def shop(code):
 
 class TestStrangersFiles:
     """What a stranger drops in works without an edit of a file of Atom."""
+
+    def test_own_groups_come_first_in_the_docs(self, shop):
+        """/docs shows the groups in the order of the document."""
+        tags = shop.call("GET", "/openapi.json").json()["tags"]
+        names = [tag["name"] for tag in tags]
+
+        assert names.index("Shop") < names.index("Auth")
+        assert names[0] not in {"Auth", "My account"}
 
     def test_client_start_extend_and_keys_reach_a_route(self, shop):
         """Opened in order, under the names they declare."""
