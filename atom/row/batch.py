@@ -272,7 +272,7 @@ def require_known(queue: str) -> None:
         return
     if queue in CHOICES[:-1] or queue.startswith("mongodb_"):
         raise Unavailable(
-            f"Queue '{queue[:60]}' is not configured.",
+            f"Queue '{queue[:60]}' is not supported yet.",
             hint="Leave 'queue' out, or write queue=batch.",
         )
     raise ApiError(
