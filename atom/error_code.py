@@ -61,10 +61,10 @@ ANY_ROUTE = (
         "Write 0 or 1.",
     ),
     Code(
-        "background.refused",
+        "background.not_allowed",
         400,
-        "The route does not work in the background (reads never do by default).",
-        "Leave `is_background` out, or set `is_background: 1` for the route.",
+        "The route does not work in the background: its caller needs the answer.",
+        "Leave `is_background` out, or set `is_background: 1` in `config_api`.",
     ),
     Code(
         "background.busy",

@@ -17,7 +17,7 @@ ABOUT = """
 Every success is `{"status": 1, "message": …}`, every failure `{"status": 0, "message",
 "code", "hint", "request_id"}` with its true status. *Authorize* takes the token of
 `/auth/signup` or `/auth/login-…` as **user**, and `config_key_root` as **root**. Routes
-that write also take `?is_background=1`: they answer `added in background` at once.
+that write rows also take `?is_background=1`: they answer `added in background` at once.
 
 Each table has typed routes of its own, `/my/rows/test` and so on, at the end. The
 `/…/object-…` routes are the same for any table, named by `?table=`.

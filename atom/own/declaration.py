@@ -7,17 +7,31 @@ from collections.abc import Mapping
 from typing import Any
 
 # What holds for the shipped routes. The api ids 1 to 8 are Atom's.
+LATER = {"is_background": 1}  # an answer that its caller can do without
 API: Mapping[str, Mapping[str, Any]] = {
-    "/admin/object-create": {"id": 1},
-    "/admin/object-update": {"id": 2},
-    "/admin/ids-update": {"id": 3},
-    "/admin/ids-delete": {"id": 4},
+    "/admin/object-create": {"id": 1, **LATER},
+    "/admin/object-update": {"id": 2, **LATER},
+    "/admin/ids-update": {"id": 3, **LATER},
+    "/admin/ids-delete": {"id": 4, **LATER},
     "/admin/object-read": {"id": 5, "cache_sec": ["inmemory", 100]},
     "/admin/db-runner": {"id": 6, "concurrency_max": 4},
     "/auth/logout": {"is_token": 1},
     "/auth/signup": {"ratelimiter_times_sec": [120, 60]},
     "/auth/signup-bigint": {"ratelimiter_times_sec": [120, 60]},
-    "/root/postgres-import": {"body_max_kb": 1_048_576},
+    **dict.fromkeys(
+        (
+            "/my/object-create",
+            "/my/object-create-many",
+            "/my/object-update",
+            "/my/object-delete-any",
+            "/my/ids-update",
+            "/my/ids-delete",
+            "/public/object-create",
+            "/root/postgres-export",
+        ),
+        LATER,
+    ),
+    "/root/postgres-import": {"body_max_kb": 1_048_576, **LATER},
 }
 
 # One text a column: name-datatype-mandatory-index. Every table has an id as well.

@@ -88,6 +88,7 @@ async def slow_row(request: Request, title: str, seconds: float = 1.0):
 CONFIG = """
 config_api = {
     "/ops/pid": {"is_log": 0},
+    "/ops/slow-row": {"is_background": 1},
     "/ops/limited": {"ratelimiter_times_sec": [5, 60]},
     "/ops/limited-too": {"ratelimiter_times_sec": [5, 3]},
     "/ops/once": {"cache_sec": ["redis", 60]},

@@ -144,6 +144,8 @@ config_api = {
     "/shop/cached-text": {"cache_sec": ["inmemory", 60]},
     "/shop/cached-rows": {"cache_sec": ["inmemory", 60]},
     "/shop/slow": {"timeout_sec": 0.2},
+    "/shop/slow-write": {"is_background": 1},
+    "/shop/fails": {"is_background": 1},
     "/shop/who": {"is_token": 1},
     "/shop/item/{id}": {"is_token": 1},
     "/shop/ws": {"is_token": 1},

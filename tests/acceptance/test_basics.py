@@ -89,7 +89,7 @@ REFUSED = [
     ("GET", "/public/object-read?table=test&limit=-1", None, 400, ""),
     ("GET", "/public/object-read", None, 400, ""),
     ("POST", "/auth/signup", None, 422, "request.invalid"),
-    ("GET", "/public/info?is_background=1", None, 400, "background.refused"),
+    ("GET", "/public/info?is_background=1", None, 400, "background.not_allowed"),
 ]
 
 

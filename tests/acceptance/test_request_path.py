@@ -132,6 +132,7 @@ async def work(request: Request):
 CONFIG = """
 config_api = {
     "/path/guarded": {"is_token": 1},
+    "/path/work": {"is_background": 1},
     "/path/kept": {"cache_sec": ["inmemory", 600]},
     "/path/where/{item}": {"ratelimiter_times_sec": [1000, 60]},
 }

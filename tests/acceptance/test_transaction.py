@@ -11,7 +11,7 @@ from tests.acceptance.conftest import opened
 from tests.served import serve
 
 CONFIG = """\
-config_api = {"/slow/{n}": {"timeout_sec": 0.3}}
+config_api = {"/slow/{n}": {"timeout_sec": 0.3}, "/two/{name}": {"is_background": 1}}
 config_postgres_schema = {"table": {
     "slot": ["name-text-1-0", "detail-jsonb-0-0", "place-integer-0-0"],
     "booking": ["slot_id-bigint-1-btree", "seat-integer-0-0"],

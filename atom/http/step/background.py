@@ -14,18 +14,18 @@ from atom.observe.request_context import REQUEST_ID
 from atom.postgres.lease import UNHURRIED
 from atom.reply import success
 
-IS_BACKGROUND: Key[bool | None] = Key(
+IS_BACKGROUND: Key[bool] = Key(
     "is_background",
     "background",
     flag,
-    None,
+    False,
     form="0 or 1",
-    help="Whether `?is_background=1` is allowed. Unset: on writes, not on reads.",
-    example=0,
+    help="Whether `?is_background=1` is allowed. The shipped routes that write rows "
+    "have 1.",
+    example=1,
 )
 
 log = logging.getLogger(__name__)
-READS = frozenset({"GET", "HEAD", "OPTIONS"})
 RESULT_MAX = 500
 
 
@@ -56,19 +56,15 @@ async def _acknowledge(exchange: Exchange, proceed: Proceed) -> None:
     """Answer at once, and add the request to the backlog.
 
     Raises:
-        ApiError: `background.refused` on a route that does not allow it.
+        ApiError: `background.not_allowed` on a route that does not allow it.
         TooLarge: for a body that cannot be held.
         Unavailable: `background.busy` while the backlog is full.
     """
-    allowed = IS_BACKGROUND.of(exchange.policy)
-    if allowed is None:
-        # /auth answers with tokens: no client would receive them, log_api would.
-        allowed = exchange.method not in READS and exchange.policy.tier != "auth"
-    if not allowed:
+    if not IS_BACKGROUND.of(exchange.policy):
         raise ApiError(
             "This route does not work in the background.",
-            code="background.refused",
-            hint="Leave out is_background.",
+            code="background.not_allowed",
+            hint="Leave out is_background. config_api allows it by is_background: 1.",
         )
     backlog = exchange.ports.tasks.backlog
     most = backlog.bytes_max
@@ -122,6 +118,6 @@ STEP = Step(
     run_in_background,
     "answered at once, done after",
     keys=(IS_BACKGROUND,),
-    codes=("background.unreadable", "background.refused", "background.busy"),
-    refuses=lambda policy: policy.tier != "root",
+    codes=("background.unreadable", "background.not_allowed", "background.busy"),
+    refuses=IS_BACKGROUND.of,
 )

@@ -7,15 +7,18 @@ import orjson
 import pytest
 
 from atom.errors import ApiError, TooLarge, Unavailable
+from atom.http.policy import RoutePolicy
 from atom.http.step.background import asked_for, run_in_background
 from atom.http.step.record import record
 from atom.task import Tasks
 from tests.unit.step.probe import Route, body
 
+ALLOWED = RoutePolicy(name="POST /test", values={"background": True})
+
 
 async def test_answers_at_once_and_works_after(exchange):
     """The caller does not wait; the row of the log comes with the result."""
-    made = exchange(query="is_background=1", method="POST", body=b"{}")
+    made = exchange(query="is_background=1", method="POST", policy=ALLOWED, body=b"{}")
     made.after = lambda exchange: done.append(exchange.description)
     done, route = [], Route()
     await run_in_background(made, route)
@@ -27,17 +30,19 @@ async def test_answers_at_once_and_works_after(exchange):
     assert "ok" in done[0]
 
 
-async def test_reads_are_refused(exchange):
-    """No client would see the answer of a read."""
+@pytest.mark.parametrize("method", ["GET", "POST"])
+async def test_a_route_that_does_not_allow_it_refuses(exchange, method):
+    """Or its checked answer could be turned into an acknowledgement."""
     with pytest.raises(ApiError) as caught:
-        await run_in_background(exchange(query="is_background=1"), Route())
+        made = exchange(query="is_background=1", method=method)
+        await run_in_background(made, Route())
 
-    assert "background.refused" == caught.value.code
+    assert "background.not_allowed" == caught.value.code
 
 
 async def test_bodies_that_wait_are_bounded(exchange):
     """A caller who need not wait for an answer cannot fill the memory."""
-    query = {"query": "is_background=1", "method": "POST"}
+    query = {"query": "is_background=1", "method": "POST", "policy": ALLOWED}
     tasks = Tasks()
     tasks.backlog.bytes_max = 5
     first, second, third = (
@@ -62,7 +67,13 @@ async def test_a_waiting_request_leaves_no_cycle(exchange):
     tasks, counted = Tasks(), []
 
     async def one():
-        made = exchange(query="is_background=1", method="POST", body=b"{}", tasks=tasks)
+        made = exchange(
+            query="is_background=1",
+            method="POST",
+            policy=ALLOWED,
+            body=b"{}",
+            tasks=tasks,
+        )
         await record(made, partial(run_in_background, proceed=Route()))
 
     for _ in range(3):  # what is made once is made
