@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from bench import bulk, growth, report, row, table
+from bench.before import against
 from bench.load import BenchError, wrk
 from bench.measure import Line, Row, compared, measure
 from bench.scene import Scene, database, keep_on, memory_mb, own_cores, staged
@@ -101,6 +102,11 @@ def rest(scene: Scene) -> Line:
 
 def on_one_database(run: Bench, scene: Scene) -> None:
     """Measure what both servers are asked; count in the end what the log kept."""
+    if run.chosen.before is not None:
+        with against(run.chosen.before, scene) as rows:
+            run.measure(0, iter(rows))
+        run.sent = 0  # the log is not counted
+        return
     if run.wants("memory"):
         run.add(0, rest(scene))
     url, many = scene.postgres_url, run.chosen.rows
@@ -126,7 +132,7 @@ def bench(chosen: argparse.Namespace) -> bool:
     run = Bench(chosen)
     with tempfile.TemporaryDirectory(prefix="bench") as name:
         folder = Path(name)
-        if run.wants("start"):
+        if run.wants("start") and chosen.before is None:
             for line in starts(folder / "start"):
                 run.add(0, line)
         cores = sorted(own_cores())
@@ -145,12 +151,12 @@ def bench(chosen: argparse.Namespace) -> bool:
                 on_one_database(
                     run, stack.enter_context(staged(folder, url, served_on))
                 )
-        if run.wants(*GROWTH):
+        if run.wants(*GROWTH) and chosen.before is None:
             with growth.rows(folder, served_on) as rows:
                 run.measure(1, iter(rows))
     text = report.text(run.tables, chosen.rounds, chosen.seconds, run.sent, run.kept)
     sys.stdout.write(f"\n{text}")
-    if not chosen.only:
+    if not chosen.only and chosen.before is None:
         (HERE / "result.md").write_text(text)
         run.raw["log_api"] = {"requests": run.sent, "rows": run.kept}
         (HERE / "result.json").write_text(json.dumps(run.raw, indent=1))
@@ -170,6 +176,12 @@ def main() -> int:
         action="append",
         choices=NAMES,
         help="measure this alone; may be given again",
+    )
+    reader.add_argument(
+        "--before",
+        type=Path,
+        metavar="PATH",
+        help="measure the everyday routes against this earlier checkout, and no more",
     )
     reader.add_argument("--postgres-url", help="an empty database instead of our own")
     try:

@@ -63,15 +63,15 @@ class Scene:
         return {"Authorization": f"Bearer {self.token}"}
 
 
-def copy(to: Path, *, router: str, config: str) -> Path:
+def copy(to: Path, *, router: str, config: str, checkout: Path = ROOT) -> Path:
     """Copy the program, without data, and drop in what only the bench needs."""
     to.mkdir()
-    for path in (p for p in ROOT.glob("*.py") if p.is_file()):
+    for path in (p for p in checkout.glob("*.py") if p.is_file()):
         shutil.copy(path, to)
     for name in CODE:
-        if (ROOT / name).is_dir():
+        if (checkout / name).is_dir():
             shutil.copytree(
-                ROOT / name, to / name, ignore=shutil.ignore_patterns("__pycache__")
+                checkout / name, to / name, ignore=shutil.ignore_patterns("__pycache__")
             )
     (to / "router_bench.py").write_text(router)
     (to / "config_bench.py").write_text(config)
