@@ -163,23 +163,34 @@ def read(
         )
     shapes, values = conditions(view, query.filters)
     near, boxes, place = _near(query, view)
+    columns = tuple(column(view, name).name for name in query.columns)
+    creators = _creators(query, view, users)
+    relations, limits, tables = _related(query, view, creators, relatives)
+    order_by = (
+        () if query.aggregates else _order(query, view, measured=near is not None)
+    )
     plan = Select(
         row_set,
         view,
-        tuple(column(view, name).name for name in query.columns) or tuple(view.columns),
+        columns or tuple(view.columns),
         shapes,
+        order_by,
         limit=query.limit if query.limit in USUAL_LIMITS else None,
         offset=query.page > 1,
         counted=query.is_count,
+        keyed=query.cursor is not None,
         users=users,
-        creators=_creators(query, view, users),
+        creators=creators,
         near=near,
         boxes=boxes,
         planned=query.planned,
+        relations=relations,
         referring=referring,
     )
-    plan, limits, tables = _related(plan, query, relatives)
-    plan = _groups(plan, query) if query.aggregates else _sorted(plan, query)
+    if query.aggregates:
+        plan = _groups(plan, query)
+    if referring is not None:
+        tables |= {referring[0].table.name}
     belongs = f"{view.name}:{ordered(plan.order)}"
     plan, keys = _after(plan, query, belongs)
     tail: tuple[int, ...] = () if plan.limit is not None else (query.limit,)
@@ -196,22 +207,19 @@ def read(
 
 
 def _related(
-    plan: Select, query: Query, relatives: Relatives | None
-) -> tuple[Select, tuple[int, ...], frozenset[str]]:
-    """Fit the relations. Return the plan, their limits, and every table it reads."""
-    tables = {plan.view.name, "users"} if query.creator_keys else {plan.view.name}
-    if plan.referring is not None:
-        tables.add(plan.referring[0].table.name)
+    query: Query, view: Table, creators: tuple[str, ...], relatives: Relatives | None
+) -> tuple[tuple[Relation, ...], tuple[int, ...], frozenset[str]]:
+    """Fit the relations. Return them, their limits, and every table that is read."""
+    tables = {view.name, "users"} if query.creator_keys else {view.name}
     if not query.relations or relatives is None:
-        return plan, (), frozenset(tables)
+        return (), (), frozenset(tables)
     fitting = Fitting(relatives)
-    relations = fitting.fit(query.relations, plan.view, query.limit)
-    others = {f"creator_{name}" for name in plan.creators} | {DISTANCE}
+    relations = fitting.fit(query.relations, view, query.limit)
+    others = {f"creator_{name}" for name in creators} | {DISTANCE}
     for each in relations:
         if each.key in others:
             raise unreadable(f"A row would have two '{each.key}'.", "")
-    plan = replace(plan, relations=relations)
-    return plan, tuple(fitting.limits), frozenset(tables | fitting.tables)
+    return relations, tuple(fitting.limits), frozenset(tables | fitting.tables)
 
 
 def _after(plan: Select, query: Query, belongs: str) -> tuple[Select, tuple[str, ...]]:
@@ -225,12 +233,11 @@ def _after(plan: Select, query: Query, belongs: str) -> tuple[Select, tuple[str,
     return plan, tuple(key for key in keys if key is not None)
 
 
-def _sorted(plan: Select, query: Query) -> Select:
+def _order(query: Query, view: Table, *, measured: bool) -> tuple[Order, ...]:
     keyed = query.cursor is not None
-    if keyed and KEY not in plan.view.columns:
+    if keyed and KEY not in view.columns:
         raise ApiError(f"'cursor' needs column '{KEY}'.")
-    measured = plan.near is not None
-    if DISTANCE not in plan.view.columns and any(
+    if DISTANCE not in view.columns and any(
         by.column == DISTANCE for by in query.order
     ):
         if not measured:
@@ -240,8 +247,7 @@ def _sorted(plan: Select, query: Query) -> Select:
                 f"'cursor' does not go with an order by '{DISTANCE}'.",
                 hint="Use 'page', or order by columns of the table.",
             )
-    settled = order(plan.view, query.order, measured=measured)
-    return replace(plan, order=settled, keyed=keyed)
+    return order(view, query.order, measured=measured)
 
 
 def _groups(plan: Select, query: Query) -> Select:
