@@ -21,8 +21,9 @@ IDLE_SECONDS = 0.02
 PAUSES = (0.1, 5.0)  # seconds until a pool is asked again: the first, the longest
 PROCESS = "select pg_backend_pid()"
 
-# Whether this work has no caller, so that it waits for a connection without limit.
-UNHURRIED: ContextVar[bool] = ContextVar("unhurried", default=False)
+# The task of work without a caller, which waits for a connection without limit; the
+# tasks it starts do not, since callers may share them.
+UNHURRIED: ContextVar[object] = ContextVar("unhurried", default=None)
 # Connections that run a single statement of Atom. Known by their
 # settings object, which a connection and the pool's proxy of it share.
 _lent: set[int] = set()
@@ -87,7 +88,7 @@ class Leases:
         Raises:
             Unavailable: `pool.exhausted` when none becomes free in time.
         """
-        if not UNHURRIED.get():
+        if UNHURRIED.get() is not asyncio.current_task():
             return await self._acquire()
         backoff = Backoff(*PAUSES)
         while True:

@@ -15,7 +15,7 @@ from atom.errors import (
     Unprocessable,
 )
 from atom.postgres.database import Database
-from atom.postgres.lease import reset
+from atom.postgres.lease import UNHURRIED, reset
 from tests.integration.near import Wire, connected, database_url
 
 __all__ = ["database_url"]
@@ -152,6 +152,19 @@ class TestLease:
             first, second = [await database.pool.acquire() for _ in range(2)]
         await database.pool.release(first)
         await database.pool.release(second)
+
+    async def test_only_the_task_without_a_caller_waits_without_limit(self, database):
+        """What it starts may be shared with callers, who wait no longer than usual."""
+        async with database.pool.acquire(), database.pool.acquire() as held:
+            token = UNHURRIED.set(asyncio.current_task())
+            shared = asyncio.create_task(database.value("select 1"))
+            with pytest.raises(Unavailable, match="busy"):
+                await shared
+            asyncio.get_running_loop().call_later(
+                1, asyncio.create_task, database.pool.release(held)
+            )
+            assert 1 == await database.value("select 1")
+            UNHURRIED.reset(token)
 
     async def test_one_that_the_server_ended_is_not_handed_out(self, database):
         """The next statement is answered by another connection."""

@@ -1,5 +1,6 @@
 """`is_background`: answer at once, do the work after."""
 
+import asyncio
 import logging
 from collections.abc import Coroutine
 from functools import partial
@@ -94,7 +95,7 @@ async def _finish(exchange: Exchange, proceed: Proceed) -> None:
     """Do the work; its result or its error goes to log_api."""
     exchange.captured = bytearray()
     token = REQUEST_ID.set(exchange.request_id)
-    unhurried = UNHURRIED.set(True)
+    unhurried = UNHURRIED.set(asyncio.current_task())
     try:
         await proceed(exchange)
     except ApiError as error:
