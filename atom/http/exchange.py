@@ -39,6 +39,7 @@ class Exchange:
     authorization = b""
     content_length = b""
     chunked = False
+    has_cookie = False
     state: UserState | None = None
     outcome = "executed"
     description = ""

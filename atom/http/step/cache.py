@@ -1,12 +1,14 @@
 """`cache_sec`: repeat an answer from memory or Redis while it is fresh."""
 
 import asyncio
+import re
 from collections.abc import Awaitable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from operator import itemgetter
+from time import time
 from typing import Any, Self
-from urllib.parse import parse_qsl, urlencode
+from urllib.parse import parse_qsl, quote_from_bytes, urlencode
 
 from atom.http.exchange import Exchange
 from atom.http.policy import Key, RoutePolicy
@@ -102,6 +104,19 @@ def key_for(route: str, query: str, caller: str) -> str:
     return f"{route}?{ordered(query)}#{caller}"
 
 
+VARIES = b"\0vary "  # before the headers an answer varies by, in place of one
+VARIED = "#%"
+FORBIDS = re.compile(rb"(?i)\b(?:no-store|private|no-cache)\b")
+# Headers of one connection or one answer, and those that are made again.
+OF_ONE_ANSWER = frozenset(
+    {
+        *(b"connection", b"keep-alive", b"proxy-authenticate", b"te", b"trailer"),
+        *(b"transfer-encoding", b"upgrade", b"content-length", b"age", b"date"),
+    }
+)
+OF_304 = frozenset(
+    {b"cache-control", b"content-location", b"etag", b"expires", b"link", b"vary"}
+)
 # What is being answered right now, so that a second asker waits for the first.
 _filling: dict[tuple[int, str], asyncio.Event] = {}
 
@@ -114,17 +129,24 @@ async def answer_from_cache(exchange: Exchange, proceed: Proceed) -> None:
     if store is None or exchange.method not in {"GET", "HEAD"}:
         return await proceed(exchange)
     caller = "anyone"
-    if not rule.shared and exchange.user:
-        caller = f"user:{exchange.user['id']}"
+    if not rule.shared:
+        if exchange.user:
+            caller = f"user:{exchange.user['id']}"
+        elif exchange.authorization or exchange.has_cookie:
+            return await proceed(exchange)  # whoever that is, Atom has not verified it
     key = key_for(f"GET {exchange.path}", exchange.query, caller)
-    if (kept := await store.get(key)) is not None:
+    kept = await store.get(key)
+    if kept is not None and kept.startswith(VARIES):
+        key = _varied(exchange, key, kept)
+        kept = await store.get(key)
+    if kept is not None:
         return await _replay(exchange, kept)
     if exchange.method == "HEAD":
         return await proceed(exchange)
     filling = _filling.get((id(store), key))
     if filling is not None or not await store.lock(key, FILL_SECONDS):
         kept = await _wait(store, key, filling)
-        if kept is not None:
+        if kept is not None and not kept.startswith(VARIES):
             return await _replay(exchange, kept)
         return await proceed(exchange)
     _filling[id(store), key] = done = asyncio.Event()
@@ -136,18 +158,47 @@ async def answer_from_cache(exchange: Exchange, proceed: Proceed) -> None:
         await store.unlock(key)
 
 
+def _varied(exchange: Exchange, key: str, kept: bytes) -> str:
+    """Name the answer for these values of the headers that it varies by."""
+    names = kept.removeprefix(VARIES).split(b",")
+    found = [
+        b"\0".join(value for each, value in exchange.scope["headers"] if each == name)
+        for name in names
+    ]
+    values = b"&".join([*names, *found])
+    return f"{key}{VARIED}{quote_from_bytes(values)}"
+
+
+@lru_cache(maxsize=1024)
+def _head(head: bytes) -> tuple[float, tuple[tuple[bytes, bytes], ...], bytes]:
+    """Read what is kept before a body: when it was made, its headers, its ETag."""
+    made, *lines = head.split(b"\n")
+    headers = tuple(
+        (name, value) for name, _, value in (line.partition(b": ") for line in lines)
+    )
+    return float(made), headers, dict(headers).get(b"etag", b"")
+
+
 def _replay(exchange: Exchange, kept: bytes) -> Awaitable[None]:
-    """Send a kept answer: its content type, then its body."""
-    media_type, _, body = kept.partition(b"\n")
+    """Send a kept answer with its headers, or 304 to a caller who has it."""
+    head, _, body = kept.partition(b"\n\n")
+    made, headers, etag = _head(head)
     exchange.outcome = "cached"
     if exchange.compressing is not None:
         exchange.compressing.is_kept = True
-    exchange.extra_headers.append((b"x-cache", b"hit"))
-    headers = [
-        (b"content-type", media_type),
-        (b"content-length", str(len(body)).encode()),
-    ]
-    return exchange.answer(200, headers, body)
+    age = str(max(int(time() - made), 0)).encode()
+    exchange.extra_headers += ((b"x-cache", b"hit"), (b"age", age))
+    if etag and _has(exchange, etag):
+        return exchange.answer(304, [h for h in headers if h[0] in OF_304], b"")
+    length = b"content-length", str(len(body)).encode()
+    return exchange.answer(200, [*headers, length], body)
+
+
+def _has(exchange: Exchange, etag: bytes) -> bool:
+    """Whether the caller says it has this answer (RFC 9110 section 13.1.2)."""
+    asked = [v for name, v in exchange.scope["headers"] if name == b"if-none-match"]
+    tags = [tag.strip().removeprefix(b"W/") for tag in b",".join(asked).split(b",")]
+    return b"*" in tags or etag.removeprefix(b"W/") in tags
 
 
 async def _wait(store: Store, key: str, filling: asyncio.Event | None) -> bytes | None:
@@ -178,14 +229,44 @@ async def _fill(
         await proceed(exchange)
     finally:
         TABLES_READ.reset(token)
-    body, headers = exchange.captured, dict(exchange.headers)
-    if body is None or exchange.status != 200 or b"set-cookie" in headers:
+    body = exchange.captured
+    if body is None or exchange.status != 200:
         return
-    if b"no-store" in headers.get(b"cache-control", b""):
+    given = [(name.lower(), value) for name, value in exchange.headers]
+    varies = _varies(given)
+    if varies is None or not _may_be_kept(given):
         return
-    kept = headers.get(b"content-type", b"") + b"\n" + bytes(body)
+    if varies and VARIED not in key:
+        if not await store.set(key, VARIES + varies, seconds, tags=tables, mark=mark):
+            return
+        key = _varied(exchange, key, VARIES + varies)
+    lines = [b"%s: %s" % header for header in given if header[0] not in OF_ONE_ANSWER]
+    head = b"\n".join([b"%d" % time(), *lines])
+    kept = head + b"\n\n" + bytes(body)
     if await store.set(key, kept, seconds, tags=tables, mark=mark):
         exchange.outcome = "stored"
+
+
+def _may_be_kept(headers: Sequence[tuple[bytes, bytes]]) -> bool:
+    """Whether an answer allows to be repeated (RFC 9111 section 3)."""
+    for name, value in headers:
+        if name == b"set-cookie":
+            return False
+        if name == b"cache-control" and FORBIDS.search(value):
+            return False
+    return True
+
+
+def _varies(headers: Sequence[tuple[bytes, bytes]]) -> bytes | None:
+    """Return the request headers an answer varies by, joined; None for all of them.
+
+    Origin and Accept-Encoding are left out: CORS and gzip are outside of the cache.
+    """
+    values = b",".join(value for name, value in headers if name == b"vary")
+    names = {name.strip().lower() for name in values.split(b",")}
+    if b"*" in names:
+        return None
+    return b",".join(sorted(names - {b"", b"origin", b"accept-encoding"}))
 
 
 def _explain(policy: RoutePolicy, caller: Caller) -> Check:

@@ -22,6 +22,7 @@ NOTED = FORWARDED | {
     b"accept-encoding",
     b"authorization",
     b"content-length",
+    b"cookie",
     b"transfer-encoding",
     b"x-request-id",
 }
@@ -46,6 +47,8 @@ def open_context(exchange: Exchange, proceed: Proceed) -> Coroutine[Any, Any, No
             exchange.accept_encoding = value
         elif name == b"content-length":
             exchange.content_length = value
+        elif name == b"cookie":
+            exchange.has_cookie = True
         elif name == b"transfer-encoding":
             exchange.chunked = True
         elif name == b"x-request-id":
