@@ -195,7 +195,7 @@ def _replay(exchange: Exchange, kept: bytes) -> Awaitable[None]:
 
 
 def _has(exchange: Exchange, etag: bytes) -> bool:
-    """Whether the caller says it has this answer (RFC 9110 section 13.1.2)."""
+    """Whether the caller has this answer (RFC 9110 section 13.1.2, If-None-Match)."""
     asked = [v for name, v in exchange.scope["headers"] if name == b"if-none-match"]
     tags = [tag.strip().removeprefix(b"W/") for tag in b",".join(asked).split(b",")]
     return b"*" in tags or etag.removeprefix(b"W/") in tags
