@@ -302,7 +302,12 @@ ROWS = (
         "See the hint.",
     ),
     Code("relation.unreadable", 400, "`relation` cannot be read.", "See the hint."),
-    Code("sql.changed", 503, "The tables were changed a moment ago.", "Try again."),
+    Code(
+        "sql.changed",
+        503,
+        "The tables were changed a moment ago; they have been read again.",
+        "Try again. If it stays, `/root/reset-global`.",
+    ),
     Code(
         "filter.unreadable",
         400,

@@ -8,7 +8,7 @@ from atom.account.root import RootLogin, ensure_root
 from atom.own.declaration import API
 from atom.port import Ports, UserState
 from atom.postgres import catalog
-from atom.postgres.catalog import Catalog
+from atom.postgres.catalog import Catalog, LiveColumn
 from atom.row.scope import visible
 from atom.schema import apply as schema
 from atom.schema.declaration import Declaration
@@ -56,7 +56,21 @@ async def schema_apply(ports: Ports, destructive: bool) -> RootLogin | None:
 
 async def read_schema(ports: Ports) -> None:
     """Read the catalog again, and drop what was derived from the old one."""
-    live = await catalog.read(ports.database)
+    _adopt(ports, await catalog.read(ports.database))
+
+
+async def heal(ports: Ports) -> None:
+    """Read the catalog again; what was derived from it stays where nothing changed."""
+    live, known = await catalog.read(ports.database), ports.database.catalog
+    if _columns(live) != _columns(known):
+        _adopt(ports, live)
+
+
+def _columns(known: Catalog) -> dict[str, dict[str, LiveColumn]]:
+    return {name: dict(table.columns) for name, table in known.tables.items()}
+
+
+def _adopt(ports: Ports, live: Catalog) -> None:
     ports.database.catalog = live
     ports.database_read.catalog = live
     if "log_api" in live.tables:

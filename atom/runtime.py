@@ -15,6 +15,7 @@ from contextlib import (
     contextmanager,
 )
 from dataclasses import dataclass
+from functools import partial
 from multiprocessing import parent_process
 from pathlib import Path
 from types import SimpleNamespace
@@ -322,6 +323,8 @@ async def connected(
         key_root=given.key_root,
         schema_read=_shows_schema(state),
     )
+    for each in (primary, ports.database_read):
+        each.reread = partial(operation.heal, ports)
     _listen(ports, memory, users, late.store)
     _publish(state, config, clients, ports, users)
     async with AsyncExitStack() as ending:  # each runs, even if another fails

@@ -10,6 +10,7 @@ from atom.errors import Unauthenticated
 
 router = APIRouter(tags=["Auth"])
 
+DEFAULT = config["config_type_default"]
 Type = Annotated[int, Field(ge=-32768, le=32767, description="Kind of user.")]
 Username = Annotated[str, Field(min_length=1, max_length=200, examples=["ada"])]
 Password = Annotated[
@@ -25,25 +26,25 @@ class Body(BaseModel):
 
 
 class ByUsername(Body):
-    type: Type = Field(examples=[1])
+    type: Type = Field(DEFAULT, examples=[1])
     username: Username
     password: Password
 
 
 class ByNumber(Body):
-    type: Type = Field(examples=[1])
+    type: Type = Field(DEFAULT, examples=[1])
     username_bigint: Number = Field(examples=[9876543210])
     password_bigint: Number = Field(examples=[1234567890])
 
 
 class ByEmail(Body):
-    type: Type = Field(examples=[1])
+    type: Type = Field(DEFAULT, examples=[1])
     email: str = Field(min_length=1, max_length=320, examples=["ada@example.com"])
     password: Password
 
 
 class ByMobile(Body):
-    type: Type = Field(examples=[1])
+    type: Type = Field(DEFAULT, examples=[1])
     mobile: str = Field(min_length=1, max_length=40, examples=["+919876543210"])
     password: Password
 

@@ -45,7 +45,7 @@ def read(view: Table) -> str:
     """Build the statement that reads user $1 as one JSON object of a view's columns."""
     columns = select_list(view, tuple(view.columns))
     return (
-        f"select row_to_json(r)::text"
+        f"select row_to_json(r.*)::text"
         f" from (select {columns} from public.users t where t.id = $1) r"
     )
 

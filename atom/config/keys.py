@@ -145,6 +145,12 @@ KEYS = (
         Key(
             "config_signup_type_list", integers, (1,), "User types a client may choose."
         ),
+        Key(
+            "config_type_default",
+            whole(-32768, 32767),
+            1,
+            "User type where a caller leaves `type` out at signup or login.",
+        ),
         Key("config_password_min_length", whole(1, 1000), 8, "Shortest password."),
         Key(
             "config_is_password_old_check",

@@ -13,7 +13,14 @@ PLACES = having("place")  # families that hold a place on earth
 # set on the pool.
 SENT_AS_TEXT = frozenset(family.name for family in FAMILIES if family.sends_text)
 OPAQUE = frozenset(name for family in FAMILIES for name in family.opaque)
-BARE = {"bit": "bit varying", "bit[]": "bit varying[]"}
+# Texts that PostgreSQL compares by rules of their own: case, blanks at the end.
+COMPARED = frozenset({"citext", "character"})
+BARE = {
+    "bit": "bit varying",
+    "bit[]": "bit varying[]",
+    "character": "bpchar",
+    "character[]": "bpchar[]",
+}
 MODIFIER = re.compile(r"\s*\([^()\"]*\)")
 
 
@@ -58,7 +65,7 @@ class Datatype:
 
     def _cast(self, parameter: str, many: str) -> str:
         sent = f"{parameter}::{self.sent_as}{many}"
-        if self.family == "text" and self.name != "citext":
+        if self.family == "text" and self.name not in COMPARED:
             return sent
         if self.sent_as == self.name:
             return sent

@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from contextvars import ContextVar
 from functools import partial
@@ -28,6 +28,9 @@ def affected(status: str) -> int:
     """
     last = status.rpartition(" ")[2]
     return int(last) if last.isdigit() else 0
+
+
+REREAD_SECONDS = 0.2  # callers who name what is not there cause no more reads
 
 
 class Statements:
@@ -113,6 +116,8 @@ class Database(Statements):
         self.wordings: Wordings = wordings or {}
         self.on_written: Callable[[str], None] = _ignore  # called with a table's name
         self.catalog = Catalog()
+        self.reread: Callable[[], Awaitable[None]] | None = None
+        self._reread_at = 0.0
         self._unit: ContextVar[Unit | None] = ContextVar("unit", default=None)
         self.leases = Leases(pool, acquire_seconds)
 
@@ -129,6 +134,17 @@ class Database(Statements):
     def bind(self, unit: Unit | None) -> None:
         """Make a transaction the one that calls of this task take part in."""
         self._unit.set(unit)
+
+    async def heal(self, *, at_once: bool) -> None:
+        """Read the catalog again; it stays the same object where nothing changed.
+
+        Unless `at_once`, not more often than every REREAD_SECONDS.
+        """
+        now = asyncio.get_running_loop().time()
+        is_due = at_once or now - self._reread_at >= REREAD_SECONDS
+        if self.reread is not None and is_due:
+            self._reread_at = now
+            await self.reread()
 
     def after_commit(self, call: Callable[[], None]) -> None:
         """Call something once what was done so far is committed; never after rollback.

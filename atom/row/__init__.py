@@ -11,18 +11,25 @@ needs only those above it:
     many         rows of several tables, later ones referring to earlier ones
     upsert       rows that may be there already
     batch        who writes the rows of a request, and when; those of many together
+    heal         once more, after another tool has changed the tables
 """
 
+from atom.row import batch, many, write
+from atom.row import read as reading
 from atom.row.batch import PARAMETERS as CREATE_PARAMETERS
-from atom.row.batch import submit
-from atom.row.many import create_many
+from atom.row.heal import healed
 from atom.row.payload import parse_body
-from atom.row.read import Answer, Rows, parents, read
+from atom.row.read import Answer, Rows
 from atom.row.sql.query_string import FIXED as READ_PARAMETERS
 from atom.row.sql.query_string import PARENTS as PARENT_PARAMETERS
 from atom.row.sql.query_string import parameters as parse_parameters
 from atom.row.upsert import PARAMETERS as UPSERT_PARAMETERS
-from atom.row.write import create, delete_any, delete_ids, update, update_ids
+
+read, parents = healed(reading.read), healed(reading.parents)
+create, update = healed(write.create), healed(write.update)
+update_ids, delete_ids = healed(write.update_ids), healed(write.delete_ids)
+delete_any, create_many = healed(write.delete_any), healed(many.create_many)
+submit = healed(batch.submit)
 
 __all__ = [
     "CREATE_PARAMETERS",

@@ -25,14 +25,13 @@ MANAGED = frozenset(
         "created_at",
         "updated_at",
         "is_protected",
-        "type",
         "password",
         "password_bigint",
     }
 )
 MANAGED_PREFIX = "google_"
 # is_read belongs to who received a message, and object-update to who sent it.
-MANAGED_OF = {"message": frozenset({"is_read"})}
+MANAGED_OF = {"message": frozenset({"is_read"}), "users": frozenset({"type"})}
 # Not even an admin: who made a row and when stays true.
 FIXED_CREATE = frozenset(
     {"id", "created_at", "updated_at", "created_by_id", "updated_by_id"}

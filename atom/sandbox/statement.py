@@ -219,7 +219,7 @@ def as_json(query: Query, *, reads: bool, limit: int, most: int) -> str:
         head, source = f"with {_numbered(query)} as (\n{query.text}\n) ", "q"
     return (
         f"{head}select case when sum(octet_length(j)) over (rows unbounded preceding)"
-        f" <= {most:d} then j end from (select row_to_json(r)::text as j from"
+        f" <= {most:d} then j end from (select row_to_json(r.*)::text as j from"
         f" (select {shown} from {source}) as r limit {limit:d}) as s"
     )
 
@@ -263,6 +263,6 @@ def as_lines(query: Query) -> str:
     a text it is escaped.
     """
     return (
-        "select replace(replace(row_to_json(r)::text, chr(10), ' '), chr(13), ' ')"
+        "select replace(replace(row_to_json(r.*)::text, chr(10), ' '), chr(13), ' ')"
         f" from (select {_json_fields(query.columns)} from {_subquery(query)}) as r"
     )

@@ -6,7 +6,7 @@ import sys
 from functools import cache
 from pathlib import Path
 
-from atom import row
+from atom.row.read import read
 from tests.integration.row_world import database_url, row_url, world
 
 __all__ = ["database_url", "row_url", "world"]
@@ -58,7 +58,7 @@ async def test_a_reader_follows_one_read_through_few_files(world):
     database, scope = world.database, world.rules.public()
     raw = b"table=test&rating=%3E,3"
     with Walk() as walk:
-        await row.read(database, scope, raw)
+        await read(database, scope, raw)
 
     assert walk.files[0] == "atom/row/read.py"
     assert len(walk.files) <= FILES_MAX, walk.files
@@ -67,7 +67,7 @@ async def test_a_reader_follows_one_read_through_few_files(world):
 
 def test_the_function_of_a_read_fits_on_a_screen():
     """At most 20 lines, without its docstring."""
-    (function,) = ast.parse(inspect.getsource(row.read)).body
+    (function,) = ast.parse(inspect.getsource(read)).body
     body = function.body[1:]
 
     assert body[-1].end_lineno - body[0].lineno < 20

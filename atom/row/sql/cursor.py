@@ -102,7 +102,7 @@ def _key(column: LiveColumn, mark: str) -> str:
     kind = datatype(column.datatype)
     if kind.family == "text" and kind.name != "citext":
         return f"{mark}::text"
-    return f"{mark}::text::{kind.name}"
+    return f"{mark}::text::{kind.bare}"
 
 
 def _beyond(by: Order, column: LiveColumn, key: str, *, null: bool) -> str:

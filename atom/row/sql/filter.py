@@ -6,8 +6,9 @@
     metadata=contains,{"a":1}    metadata=exists,a   title=fts,two words
 
 Parameters are AND-ed, the same column twice too. Lists (`in`, `not in`, `between`,
-`contains` and `overlap` of arrays) are joined by `|`. Filters are held together by
-`or` and `and`, groups within groups:
+`contains` and `overlap` of arrays) are joined by `|`; `\\|` is one inside a value, and
+an array may also be given as a JSON list. Filters are held together by `or` and `and`,
+groups within groups:
 
     or=(title=ilike,%a%;id=>,5)
     or=(rating==,1;and=(rating=>,3;or=(title==,x;title==,y)))
@@ -22,7 +23,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from atom.datatype import value
+from atom.datatype import exact, value
 from atom.datatype.datatype import Datatype, datatype
 from atom.datatype.operator import IS, OPERATORS, Operator
 from atom.errors import ApiError, nearest
@@ -35,6 +36,7 @@ DEPTH_MAX = 5
 OPENED = re.compile(r"\s*(or|and)=\(")
 STOP_OUTER = re.compile(r"(?<!\\);|\Z")
 STOP_INNER = re.compile(r"(?<!\\)[;)]|\Z")
+BARS = re.compile(r"(?<!\\)\|")
 REGULAR = frozenset({"~", "~*"})
 
 
@@ -220,8 +222,17 @@ def check(table: Table, written: Filter) -> tuple[Condition, tuple[Any, ...]]:
     return Condition(column, operator), READS[operator.takes](column, written.operand)
 
 
+def _words(operand: str) -> list[str]:
+    """Split a list at each `|`; a backslash before one makes it part of a value.
+
+    >>> _words("a" + chr(92) + "|b|c")
+    ['a|b', 'c']
+    """
+    return [word.replace("\\|", "|") for word in BARS.split(operand)]
+
+
 def _split(column: LiveColumn, operand: str) -> list[str]:
-    words = operand.split("|")
+    words = _words(operand)
     if len(words) > LIST_MAX:
         raise unreadable(
             f"The list for column '{column.name}' has over {LIST_MAX} items."
@@ -242,7 +253,7 @@ def _pattern(column: LiveColumn, operand: str) -> tuple[Any, ...]:
 
 
 def _two(column: LiveColumn, operand: str) -> tuple[Any, ...]:
-    words = operand.split("|")
+    words = _words(operand)
     if len(words) != 2:
         raise unreadable(
             f"'between' on column '{column.name}' takes two values.",
@@ -256,9 +267,20 @@ def _many(column: LiveColumn, operand: str) -> tuple[Any, ...]:
 
 
 def _items(column: LiveColumn, operand: str) -> tuple[Any, ...]:
+    if operand.lstrip().startswith("[") and (items := _listed(operand)) is not None:
+        return (value.from_json(column, items),)
     single = value.element(column)
     words = _split(column, operand) if operand else []
     return ([value.from_text(single, word) for word in words],)
+
+
+def _listed(operand: str) -> list[Any] | None:
+    """Return a JSON list, or None for a text that only begins like one."""
+    try:
+        items = exact.read(operand.encode())
+    except ValueError:
+        return None
+    return items if isinstance(items, list) else None
 
 
 def _item(column: LiveColumn, operand: str) -> tuple[Any, ...]:
@@ -347,6 +369,8 @@ def _condition(
     elif takes == "item":
         kind = datatype(value.element(condition.column).datatype)
         values = [kind.cast(next(marks))]
+    elif takes == "pattern" and kind.name == "character":
+        values = [f"{next(marks)}::text"]
     else:
         values = [kind.cast(next(marks)) for _ in range(2 if takes == "two" else 1)]
     if condition.operator.name in REGULAR:

@@ -52,6 +52,11 @@ class Aggregate:
     function: str
     column: str  # "" for count of rows
 
+    @property
+    def name(self) -> str:
+        """Its name in the answer."""
+        return "_".join(filter(None, (self.function, self.column)))[:63]
+
 
 @dataclass(frozen=True, slots=True)
 class Near:

@@ -263,6 +263,9 @@ def _groups(plan: Select, query: Query) -> Select:
             )
     for aggregate in query.aggregates:
         _suits(plan.view, aggregate)
+    names = [*query.groups, *(each.name for each in query.aggregates)]
+    if len(set(names)) < len(names):
+        raise ApiError(f"A group would have two '{max(names, key=names.count)}'.")
     return replace(
         plan,
         columns=query.groups,
@@ -437,8 +440,7 @@ def _grouped(plan: Select, source: str, taken: Iterator[str]) -> str:
     parts = [groups] if groups else []
     for each in plan.aggregates:
         column = f"t.{quote(each.column)}" if each.column else "*"
-        name = f"{each.function}_{each.column}" if each.column else each.function
-        parts.append(f"{each.function}({column}) as {quote(name[:63])}")
+        parts.append(f"{each.function}({column}) as {quote(each.name)}")
     by = f" group by {groups}" if groups else ""
     rows = f"select {', '.join(parts)}{source}{by}{ordered(plan.order)}"
     body = json_text(rows + _tail(plan, taken)[0])

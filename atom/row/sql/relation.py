@@ -350,6 +350,6 @@ def _one(
     for each in relation.relations:
         output += f", {_one(each, alias, taken, aliases)} as {quote(each.key)}"
     if relation.kind == "parent":
-        return f"(select to_json(r) from (select {output}{source} limit {limit}) r)"
+        return f"(select to_json(r.*) from (select {output}{source} limit {limit}) r)"
     ordered = f" order by {alias}.{quote(KEY)} desc limit {limit}"
     return f"(select {statement.json_array(f'select {output}{source}{ordered}')})"

@@ -131,7 +131,7 @@ def json_array(inner: str) -> str:
     Measured on PostgreSQL 18: faster than json_agg, string_agg and building objects
     column by column, with 10 rows and with 100 rows of 20 columns.
     """
-    return f"array_to_json(array(select r from ({inner}) r))"
+    return f"array_to_json(array(select (r.*)::record from ({inner}) r))"
 
 
 def json_text(inner: str) -> str:
