@@ -4,9 +4,9 @@ import asyncio
 import os
 import signal
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass
-from typing import IO, Annotated, BinaryIO, cast
+from typing import IO, Annotated, Any, BinaryIO, cast
 
 import typer
 
@@ -183,12 +183,18 @@ def export_command(
 
 
 def _import(words: Import, config: Config, url: str) -> int:
-    before = {number: signal.getsignal(number) for number in SIGNALS}
     try:
         with fed(words.file, keep=words.mode != "create") as feed:
-            return asyncio.run(_imported(words, config, url, feed))
+            return _run(_imported(words, config, url, feed))
     except OSError as error:
         return _no_file(error)
+
+
+def _run(work: Coroutine[Any, Any, int]) -> int:
+    """Run a coroutine that handles signals; afterwards they are handled as before."""
+    before = {number: signal.getsignal(number) for number in SIGNALS}
+    try:
+        return asyncio.run(work)
     finally:
         for number, handler in before.items():  # the loop has dropped them
             signal.signal(number, handler)
@@ -258,24 +264,38 @@ async def _forget(config: Config, table: str) -> None:
 
 
 def _export(words: Output, config: Config, url: str) -> int:
+    ending = [0]
     try:
         with written(words.output) as out:
-            return asyncio.run(_exported(words, config, url, out))
+            return _run(_exported(words, config, url, out, ending))
     except BrokenPipeError:
         # What is flushed at exit cannot be written to the closed pipe either.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return PIPE_CLOSED
-    except SystemExit as error:
-        name = signal.Signals(int(error.code or 0) - 128).name
+    except (asyncio.CancelledError, SystemExit) as error:
+        code = error.code if isinstance(error, SystemExit) else 128 + ending[0]
+        name = signal.Signals(int(code or 0) - 128).name
         whole = "" if words.output == "-" else f": {words.output} was not written"
         sys.stderr.write(f"Ended by {name}{whole}.\n")
-        raise
+        raise SystemExit(code) from None
     except OSError as error:
         return _no_file(error)
 
 
-async def _exported(words: Output, config: Config, url: str, out: IO[bytes]) -> int:
+async def _exported(
+    words: Output, config: Config, url: str, out: IO[bytes], ending: list[int]
+) -> int:
+    """Export, until a signal comes; `ending` then holds its number."""
     progress, size = Progress(), 0
+    loop, task = asyncio.get_running_loop(), asyncio.current_task()
+    assert task is not None
+
+    def end(number: int) -> None:
+        ending[0] = ending[0] or number
+        task.cancel()
+
+    for number in SIGNALS:
+        loop.add_signal_handler(number, end, number)
     rules = RowConfig(config)
     async with command_database(config, url) as database:
         query = words.query

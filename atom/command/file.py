@@ -3,6 +3,7 @@
 import gzip
 import os
 import select
+import signal
 import stat
 import sys
 import tempfile
@@ -14,6 +15,7 @@ from typing import IO, BinaryIO, cast
 from atom.transfer.request import GZIP
 
 STANDARD = "-"
+ENDING = (signal.SIGINT, signal.SIGTERM)
 LOOK_SECONDS = 0.1  # how often a wait for a silent pipe looks whether to stop
 
 
@@ -106,12 +108,12 @@ def written(name: str) -> Iterator[IO[bytes]]:
         with path.open("wb") as out:
             yield out
         return
+    # A signal that ends the command must not come between the file and its removal.
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, ENDING)
+    temporary = ""
     try:
-        number, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    except OSError as error:
-        error.filename = name  # the name given, not the temporary one
-        raise
-    try:
+        number, temporary = _temporary(path)
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
         with open(number, "wb") as out:
             if name.lower().endswith(GZIP):
                 with gzip.GzipFile("", "wb", 1, out) as zipped:
@@ -122,5 +124,15 @@ def written(name: str) -> Iterator[IO[bytes]]:
             os.fsync(out.fileno())
         os.replace(temporary, path.resolve())
     except BaseException:
-        os.unlink(temporary)
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+        if temporary:
+            Path(temporary).unlink(missing_ok=True)
+        raise
+
+
+def _temporary(path: Path) -> tuple[int, str]:
+    try:
+        return tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    except OSError as error:
+        error.filename = str(path)  # the name given, not the temporary one
         raise
