@@ -264,7 +264,6 @@ MANAGED = [
     "is_protected",
     "is_active",
     "is_verified",
-    "type",
     "id",
     "CREATED_BY_ID",
     " created_by_id",

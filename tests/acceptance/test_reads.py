@@ -450,7 +450,6 @@ PUBLIC_MANAGED = [
     "is_protected",
     "id",
     "created_at",
-    "type",
     "CREATED_BY_ID",
 ]
 

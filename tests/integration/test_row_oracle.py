@@ -473,7 +473,7 @@ def names_only(text, table):
     named = {each.name for each in tree.find_all(exp.Table) if each.db}
     assert {"wild"} == named
     columns = {each.name for each in tree.find_all(exp.Column)}
-    assert columns <= {*table.c.keys(), *OURS}
+    assert columns <= {*table.c.keys(), *OURS, "*"}  # a whole row, (r.*)
     for literal in tree.find_all(exp.Literal):
         numbered = isinstance(literal.parent, exp.Parameter)
         assert numbered or literal.this in ALLOWED, literal

@@ -266,7 +266,7 @@ async def test_a_body_that_holds_no_row_is_refused(world, body):
 
 MANAGED = [
     *("id", "created_by_id", "updated_by_id", "created_at", "updated_at"),
-    *("is_protected", "type", "password", "password_bigint", "google_id"),
+    *("is_protected", "password", "password_bigint", "google_id"),
     *("google_data", "is_active", "is_verified", "api_access"),
     *("API_ACCESS", "Created_By_Id", " id", "GOOGLE_id"),
 ]
