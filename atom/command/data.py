@@ -206,8 +206,11 @@ def _no_file(error: OSError) -> int:
 
 
 async def _imported(words: Import, config: Config, url: str, feed: Feed) -> int:
-    """Import, until a signal comes; one that comes with the commit comes too late."""
-    progress, ending = Progress(), [0]
+    """Import, until a signal comes; one that comes with the commit comes too late.
+
+    The database is opened in any case: a driver loses a connection half made.
+    """
+    progress, ending, is_open = Progress(), [0], False
     loop, task = asyncio.get_running_loop(), asyncio.current_task()
     assert task is not None
 
@@ -215,12 +218,16 @@ async def _imported(words: Import, config: Config, url: str, feed: Feed) -> int:
         if not progress.is_closing and not ending[0]:
             ending[0] = number
             feed.stop()
-            task.cancel()
+            if is_open:
+                task.cancel()
 
     for number in SIGNALS:
         loop.add_signal_handler(number, end, number)
     try:
         async with command_database(config, url) as database:
+            is_open = True
+            if ending[0]:
+                raise asyncio.CancelledError
             bar = Bar(progress, lambda: feed.done, feed.total)
             async with bar:
                 rows = await import_file(
@@ -286,18 +293,22 @@ async def _exported(
     words: Output, config: Config, url: str, out: IO[bytes], ending: list[int]
 ) -> int:
     """Export, until a signal comes; `ending` then holds its number."""
-    progress, size = Progress(), 0
+    progress, size, is_open = Progress(), 0, False
     loop, task = asyncio.get_running_loop(), asyncio.current_task()
     assert task is not None
 
     def end(number: int) -> None:
         ending[0] = ending[0] or number
-        task.cancel()
+        if is_open:
+            task.cancel()
 
     for number in SIGNALS:
         loop.add_signal_handler(number, end, number)
     rules = RowConfig(config)
     async with command_database(config, url) as database:
+        is_open = True
+        if ending[0]:
+            raise asyncio.CancelledError
         query = words.query
         if query is None:
             query = _whole(database, words.table, rules)
