@@ -20,14 +20,17 @@ def unlimited(datatype: str) -> Limit | None:
 class Family:
     """Datatypes that are parsed, described, filtered and documented alike.
 
-    A new family is a file of this shelf and a name in `families.FAMILIES`.
+    A new family is a file of this shelf, its import and name in `families.py`, and its
+    line in the reading order of `__init__.py`.
     """
 
     name: str
     datatypes: tuple[str, ...]  # as format_type writes them, without a modifier
     takes: Callable[[str], str]  # what a datatype takes, in words
     # A JSON value, or a text that stands for one, parsed for a datatype. A ValueError
-    # refuses it. None: values are never sent.
+    # refuses it, and it must refuse all that PostgreSQL refuses: only of OTHER does a
+    # filter have PostgreSQL check values that no row reaches. With `sends_text` it
+    # returns the text to send. None: values are never sent.
     parse: Callable[[str, Any], Any] | None
     hint: str = ""  # more about what it takes
     # Which operators, order by, group by and aggregates apply: compared, ordered, text,

@@ -7,6 +7,7 @@ not need it.
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+from atom.error_code import CODES
 from atom.errors import nearest
 from atom.http.policy import Key
 from atom.http.step import (
@@ -52,7 +53,8 @@ def placed(steps: Sequence[Step], step: Step, before: str) -> tuple[Step, ...]:
     """Return the steps with one more, before the one of that name.
 
     Raises:
-        ValueError: when no step has that name, or two steps would share a key.
+        ValueError: when no step has that name, two steps would share a key, or a code
+            is not in the table of error codes.
     """
     names = [each.name for each in steps]
     if before not in names:
@@ -60,5 +62,10 @@ def placed(steps: Sequence[Step], step: Step, before: str) -> tuple[Step, ...]:
     taken = {key.name for key in keys_of(steps)} & {key.name for key in step.keys}
     if taken:
         raise ValueError(f"key {min(taken)!r} of config_api belongs to another step")
+    if unknown := [code for code in step.codes if code not in CODES]:
+        raise ValueError(
+            f"error code {unknown[0]!r} is not one of Atom's: leave it out of `codes`,"
+            " its errors are answered with it all the same"
+        )
     at = names.index(before)
     return (*steps[:at], step, *steps[at:])
