@@ -188,7 +188,7 @@ class Reader:
 
     def role(self, names: Iterable[str]) -> Condition:
         """Return the condition that the caller has one of these roles."""
-        parts = [f"exists ({self.roles[name].strip()})" for name in names]
+        parts = [f"exists ({self.roles[name]}\n)" for name in names]
         return self.read(" or ".join(parts), "", ())
 
     def _pieces(
@@ -335,8 +335,12 @@ def queries(key: str, given: Mapping[Any, Any], problems: list[str]) -> dict[str
     found = {}
     for name, text in given.items():
         try:
-            if not isinstance(name, str) or not name.isidentifier() or name.isupper():
-                raise UnreadableCondition("expected a name of letters, digits and _")
+            if (
+                not isinstance(name, str)
+                or not name.isidentifier()
+                or name != name.lower()
+            ):
+                raise UnreadableCondition("expected a name of small letters and _")
             if not isinstance(text, str) or tokens(text)[0].name not in QUERY:
                 raise UnreadableCondition("expected a select")
         except UnreadableCondition as error:

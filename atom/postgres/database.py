@@ -118,6 +118,7 @@ class Database(Statements):
         self.catalog = Catalog()
         self.reread: Callable[[], Awaitable[None]] | None = None
         self._reread_at = 0.0
+        self._rereading: asyncio.Future[None] | None = None  # callers share one
         self._unit: ContextVar[Unit | None] = ContextVar("unit", default=None)
         self.leases = Leases(pool, acquire_seconds)
 
@@ -140,11 +141,21 @@ class Database(Statements):
 
         Unless `at_once`, not more often than every REREAD_SECONDS.
         """
-        now = asyncio.get_running_loop().time()
-        is_due = at_once or now - self._reread_at >= REREAD_SECONDS
-        if self.reread is not None and is_due:
+        if self._rereading is None:
+            now = asyncio.get_running_loop().time()
+            is_due = at_once or now - self._reread_at >= REREAD_SECONDS
+            if self.reread is None or not is_due:
+                return
             self._reread_at = now
-            await self.reread()
+            # A task of its own: a transaction around may see what is not committed.
+            self._rereading = asyncio.ensure_future(self.reread())
+            self._rereading.add_done_callback(self._has_reread)
+        await asyncio.wait({self._rereading})
+
+    def _has_reread(self, task: asyncio.Future[None]) -> None:
+        self._rereading = None
+        if not task.cancelled() and (error := task.exception()) is not None:
+            log.warning("the tables could not be read again: %s", error)
 
     def after_commit(self, call: Callable[[], None]) -> None:
         """Call something once what was done so far is committed; never after rollback.

@@ -20,6 +20,8 @@ config_api = {
     "/kept/rules/{word}": KEPT,
     "/kept/packed": KEPT,
     "/kept/tagged": KEPT,
+    "/kept/moody/{word:path}": KEPT,
+    "/kept/caller": {**KEPT, "is_token": 1},
 }
 """
 ROUTER = """
@@ -61,6 +63,19 @@ async def language(accept_language: Annotated[str, Header()] = ""):
     found = responses.JSONResponse({"language": accept_language})
     found.headers["vary"] = "Accept-Language"
     return found
+
+
+@router.get("/kept/moody/{word:path}")
+async def moody(word: str, request: Request):
+    calls["n"] += 1
+    seen = {name: request.headers.get(name, "") for name in ("x-a", "x-b")}
+    names = "x-a" if calls["n"] % 2 else "x-a, x-b"
+    return responses.JSONResponse(seen, headers={"vary": names})
+
+
+@router.get("/kept/caller")
+async def caller(request: Request):
+    return {"who": request.state.user["id"], "cookie": request.cookies.get("who")}
 
 
 @router.get("/kept/any")
@@ -145,6 +160,37 @@ def test_an_answer_that_varies_is_kept_for_each_value(kept):
     assert "hit" == answer.headers["x-cache"]
     numbers = {ask(kept, "/kept/any").json()["n"] for _ in range(3)}
     assert 3 == len(numbers)
+
+
+def test_a_cookie_of_a_user_counts_as_well(kept):
+    """The token is verified and the cookie is not: such an answer is not kept."""
+    eve = kept.person()
+    seen = []
+    for cookie in ("one", "two", None, None):
+        headers = dict(eve.headers) | ({"cookie": f"who={cookie}"} if cookie else {})
+        answer = ask(kept, "/kept/caller", **headers)
+        seen.append((answer.json()["cookie"], answer.headers.get("x-cache")))
+    assert [("one", None), ("two", None), (None, None), (None, "hit")] == seen
+
+
+@pytest.mark.parametrize("word", ["plain", "odd%23%25", "a%3Fb%23anyone%23%25"])
+def test_what_an_answer_varies_by_may_change(kept, word):
+    """And no spelling of a path makes one answer serve for another."""
+    for a, b in (
+        ("1", "1"),
+        ("2", "1"),
+        ("2", "2"),
+        ("1", "2"),
+        ("2", "3"),
+        ("1", "1"),
+    ):
+        for _ in range(3):
+            asked = {"x-a": a, "x-b": b}
+            got = ask(kept, f"/kept/moody/{word}", **asked)
+            names = [name.strip() for name in got.headers["vary"].split(",")]
+            for name in ("x-a", "x-b"):
+                if name in names:
+                    assert asked[name] == got.json()[name], (asked, got.json())
 
 
 @pytest.mark.parametrize(

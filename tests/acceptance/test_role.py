@@ -96,6 +96,7 @@ def test_a_role_that_cannot_be_asked_for_any_more_is_closed(desk):
         ({"desk": "delete from users"}, "", "expected a select"),
         ({"desk": "select 1 where :you = 1"}, "", ":you"),
         ({"Desk of": "select 1"}, "", "expected a name"),
+        ({"Desk": "select 1"}, "", "expected a name"),
         ({"recption": "select 1"}, ROUTER, "config_role has no 'reception'"),
         (
             {"reception": "select 1"},

@@ -425,3 +425,23 @@ class TestInside:
         assert ["first", "second"] == called
         database.after_commit(lambda: called.append("at once"))
         assert "at once" == called[-1]
+
+
+async def test_many_callers_share_one_reading_of_the_tables(database):
+    """However many meet a change at once; a failing one leaves the callers alone."""
+    calls = []
+
+    async def reread():
+        calls.append(database.current())
+        await asyncio.sleep(0.05)
+        if len(calls) > 1:
+            raise Unavailable("away")
+
+    database.reread = reread
+    async with database.transaction():
+        await asyncio.gather(*(database.heal(at_once=True) for _ in range(50)))
+    assert [None] == calls  # outside of the transaction that asks
+    await database.heal(at_once=False)
+    assert [None] == calls  # it was a moment ago
+    await database.heal(at_once=True)
+    assert [None, None] == calls

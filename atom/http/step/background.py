@@ -120,5 +120,5 @@ STEP = Step(
     "answered at once, done after",
     keys=(IS_BACKGROUND,),
     codes=("background.unreadable", "background.not_allowed", "background.busy"),
-    refuses=IS_BACKGROUND.of,
+    refuses=lambda policy: policy.tier != "root",
 )

@@ -105,7 +105,6 @@ def key_for(route: str, query: str, caller: str) -> str:
 
 
 VARIES = b"\0vary "  # before the headers an answer varies by, in place of one
-VARIED = "#%"
 FORBIDS = re.compile(rb"(?i)\b(?:no-store|private|no-cache)\b")
 # Headers of one connection or one answer, and those that are made again.
 OF_ONE_ANSWER = frozenset(
@@ -130,14 +129,14 @@ async def answer_from_cache(exchange: Exchange, proceed: Proceed) -> None:
         return await proceed(exchange)
     caller = "anyone"
     if not rule.shared:
+        if _is_unverified(exchange):
+            return await proceed(exchange)
         if exchange.user:
             caller = f"user:{exchange.user['id']}"
-        elif exchange.authorization or exchange.has_cookie:
-            return await proceed(exchange)  # whoever that is, Atom has not verified it
-    key = key_for(f"GET {exchange.path}", exchange.query, caller)
+    plain = key = key_for(f"GET {exchange.path}", exchange.query, caller)
     kept = await store.get(key)
     if kept is not None and kept.startswith(VARIES):
-        key = _varied(exchange, key, kept)
+        key = _varied(exchange, plain, kept)
         kept = await store.get(key)
     if kept is not None:
         return await _replay(exchange, kept)
@@ -151,11 +150,17 @@ async def answer_from_cache(exchange: Exchange, proceed: Proceed) -> None:
         return await proceed(exchange)
     _filling[id(store), key] = done = asyncio.Event()
     try:
-        await _fill(exchange, proceed, store, key, rule.seconds)
+        await _fill(exchange, proceed, store, plain, rule.seconds)
     finally:
         del _filling[id(store), key]
         done.set()
         await store.unlock(key)
+
+
+def _is_unverified(exchange: Exchange) -> bool:
+    """Whether the caller sent credentials that Atom has not verified."""
+    is_verified = bool(exchange.user) or exchange.policy.tier == "root"
+    return exchange.has_cookie or (bool(exchange.authorization) and not is_verified)
 
 
 def _varied(exchange: Exchange, key: str, kept: bytes) -> str:
@@ -166,7 +171,7 @@ def _varied(exchange: Exchange, key: str, kept: bytes) -> str:
         for name in names
     ]
     values = b"&".join([*names, *found])
-    return f"{key}{VARIED}{quote_from_bytes(values)}"
+    return f"{key}#{quote_from_bytes(values)}"
 
 
 @lru_cache(maxsize=1024)
@@ -220,7 +225,10 @@ async def _wait(store: Store, key: str, filling: asyncio.Event | None) -> bytes 
 async def _fill(
     exchange: Exchange, proceed: Proceed, store: Store, key: str, seconds: float
 ) -> None:
-    """Let the route answer, and keep the answer if it may be repeated."""
+    """Let the route answer, and keep the answer if it may be repeated.
+
+    What varies is kept under a name of its own; under `key` is then by what.
+    """
     mark = await store.begin()
     tables: set[str] = set()
     token = TABLES_READ.set(tables)
@@ -236,7 +244,7 @@ async def _fill(
     varies = _varies(given)
     if varies is None or not _may_be_kept(given):
         return
-    if varies and VARIED not in key:
+    if varies:
         if not await store.set(key, VARIES + varies, seconds, tags=tables, mark=mark):
             return
         key = _varied(exchange, key, VARIES + varies)
