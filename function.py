@@ -40,8 +40,10 @@ def function_runtime():
         ConfigError: with every problem of config.
     """
     config = function_config_read()
-    clients = door.clients(ROOT)
-    return Runtime(require_valid(config), ROOT, clients=clients, on_login=print_login)
+    clients, hooks = door.clients(ROOT), door.hooks(ROOT, config)
+    return Runtime(
+        require_valid(config), ROOT, clients=clients, hooks=hooks, on_login=print_login
+    )
 
 
 # Names users know. Each works on `request.app.state.ports`, as trusted code: no owner

@@ -58,11 +58,13 @@ for router in door.routers(ROOT, config):
 steps = door.steps(ROOT, config, STEPS)
 starts = door.starts(ROOT, config)
 commands = door.commands(ROOT, config)
-door.hooks(ROOT, config)
+hooks = door.hooks(ROOT, config)
 served = routes(app)
 override.check(served, config)
 
-app.state.runtime = Runtime(config, ROOT, state=app.state, clients=door.clients(ROOT))
+app.state.runtime = Runtime(
+    config, ROOT, state=app.state, clients=door.clients(ROOT), hooks=hooks
+)
 app.state.policies = PolicyTable(config, served, config.problems, steps)
 config.remarks += app.state.policies.remarks
 openapi.install(app)

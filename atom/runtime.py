@@ -37,6 +37,7 @@ from atom.client.postgres import FEW, open_pool, opened_database
 from atom.config.resolve import Config
 from atom.config.view import view
 from atom.errors import ApiError, ConfigError
+from atom.hook import NO_HOOKS, Hooks
 from atom.http.config import HttpConfig
 from atom.observe.journal import COLUMNS, PostgresJournal
 from atom.port import Counter, Ports, Store
@@ -45,6 +46,7 @@ from atom.postgres.catalog import Catalog
 from atom.postgres.database import Database
 from atom.postgres.notify import Bus
 from atom.row.batch import Batches
+from atom.row.hooked import hooked
 from atom.row.scope import RowConfig
 from atom.sandbox.session import Sandbox
 from atom.task import Tasks
@@ -73,12 +75,14 @@ class Runtime:
         *,
         state: Any = None,
         clients: tuple[Client, ...] = (),
+        hooks: Hooks = NO_HOOKS,
         on_login: Callable[[Config, RootLogin], None] | None = None,
     ) -> None:
         self.config = config
         self.root = root
         self.state = SimpleNamespace() if state is None else state
         self.clients = CLIENTS + clients
+        self.hooks = hooks
         self.on_login = on_login  # called when the root user has been created
         self.login: RootLogin | None = None  # of the root user, if just created
         self.is_embedded = False
@@ -132,6 +136,7 @@ class Runtime:
                 opened(self.clients, self.config, on_open=late.adopt) as clients,
                 connected(self.config, clients, self.state, late) as ports,
             ):
+                ports.rules.hooks = hooked(self.hooks, self)
                 self.login = await prepare(ports)
                 if self.login is not None and self.on_login is not None:
                     self.on_login(self.config, self.login)

@@ -14,6 +14,7 @@ import urllib.error
 import urllib.request
 from pathlib import Path
 
+import asyncpg
 import pytest
 import websockets
 
@@ -21,6 +22,7 @@ from atom.client.all import CLIENTS
 from atom.command import welcome
 from atom.config.keys import KEYS
 from atom.http.pipeline import STEPS, keys_of
+from embedded.folder import urls
 from tests.acceptance.checkout import copied
 from tests.served import ROOT, serve
 from tests.smoke import parse
@@ -302,18 +304,28 @@ def test_printed_curls_work_when_pasted(shop, tmp_path, username, curl):
     assert "root user  root  password" in said
 
 
-def ask(shop, path, body=None, token=""):
+def ask(shop, path, body=None, token="", method=None):
     """Return status, headers and JSON of an answer."""
     headers = {"Content-Type": "application/json"}
     if token:
         headers["Authorization"] = f"Bearer {token}"
     text = None if body is None else json.dumps(body).encode()
-    request = urllib.request.Request(f"{shop[0].url}{path}", text, headers)
+    url = f"{shop[0].url}{path}"
+    request = urllib.request.Request(url, text, headers, method=method)
     try:
         answer = urllib.request.urlopen(request, timeout=20)
     except urllib.error.HTTPError as error:
         answer = error
     return answer.status, answer.headers, json.loads(answer.read())
+
+
+async def execute(url, text):
+    """Run one statement past the server."""
+    connection = await asyncpg.connect(url)
+    try:
+        await connection.execute(text)
+    finally:
+        await connection.close()
 
 
 @pytest.fixture(scope="module")
@@ -349,6 +361,22 @@ class TestShownFiles:
         ask(shop, "/shop/order", {"title": "quick"}, token)
 
         assert "title" in ask(shop, "/fast")[2][0]
+
+    def test_room_is_full_by_its_hook(self, shop, token):
+        """Of docs/extend.md: a bed is taken with the stay, and given back."""
+        sql = "insert into room (id, name, free) values (7, 'blue', 1)"
+        asyncio.run(execute(urls(str(shop[1] / ".atom"))["config_postgres_url"], sql))
+        path = "/my/object-create?table=stay"
+        taken = ask(shop, path, {"room_id": 7}, token)
+        full = ask(shop, path, {"room_id": 7}, token)
+
+        assert (200, 409) == (taken[0], full[0])
+        assert "The room is full." == full[2]["message"]
+        stay = ask(shop, "/my/object-read?table=stay", None, token)[2]["message"]
+        assert ["open"] == [each["state"] for each in stay]
+        mine = f"/my/object-delete-any?table=stay&id==,{taken[2]['message']}"
+        assert 200 == ask(shop, mine, None, token, "DELETE")[0]
+        assert 200 == ask(shop, path, {"room_id": 7}, token)[0]
 
     def test_socket_echoes_to_who_is_known(self, shop, token):
         """Of docs/extend.md, with the token in the URL as from a browser."""

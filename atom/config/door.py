@@ -20,17 +20,16 @@ from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
+from atom import hook
 from atom.config.resolve import Config, Key
 from atom.errors import ConfigError, nearest
+from atom.hook import Hooks
 
 if TYPE_CHECKING:
     from fastapi import APIRouter, FastAPI
 
     from atom.client import Client
     from atom.http.step import Step
-
-HOOK_TIMES = ("before", "after", "committed", "rows")
-HOOK_VERBS = ("create", "update", "delete")
 
 
 @dataclass(frozen=True)
@@ -92,14 +91,6 @@ def _command(module: ModuleType) -> list[str]:
     if "COMMAND" not in vars(module):
         return []
     return [f"python main.py {_word(module)}"]
-
-
-def _hooks(module: ModuleType) -> list[str]:
-    return [
-        name
-        for name, value in vars(module).items()
-        if inspect.isfunction(value) and name.split("_")[0] in HOOK_TIMES
-    ]
 
 
 CONFIG = Door(
@@ -164,8 +155,8 @@ HOOK = Door(
     "hook",
     True,
     "before_create_<table> and such",
-    "Functions around row writes. Their names are checked; they are not called yet.",
-    _hooks,
+    "Functions around the writes of a table, in the same transaction.",
+    hook.named,
 )
 # In the order they are opened: config is read before everything that may need it.
 DOORS = (CONFIG, CLIENT, EXTEND, STEP, ROUTER, START, COMMAND, HOOK)
@@ -398,27 +389,12 @@ async def started(app: "FastAPI", found: Sequence[ModuleType]) -> AsyncIterator[
         yield
 
 
-def hooks(root: Path, config: Config) -> None:
-    """Check the names of the hooks against the declared tables."""
+def hooks(root: Path, config: Config) -> Hooks:
+    """Return the hooks of the project, by table and verb."""
+    _open(root, EXTEND, config.problems, config.remarks)
     _open(root, HOOK, config.problems, config.remarks)
     tables = config["config_postgres_schema"].get("table", {})
-    for module in modules(root, HOOK):
-        place, found = f"{module.__name__}.py", HOOK.found(module)
-        for name in found:
-            _, _, rest = name.partition("_")
-            verb, _, table = rest.partition("_")
-            if verb not in HOOK_VERBS:
-                near = nearest(verb, HOOK_VERBS)
-                config.problems.append(
-                    f"{place}: {name}: {verb!r} is not a verb. {near}".rstrip()
-                )
-            elif table not in tables:
-                near = nearest(table, tables)
-                config.problems.append(
-                    f"{place}: {name}: no table {table!r}. {near}".rstrip()
-                )
-        if found:
-            config.remarks.append(f"{place}: hooks are checked, but not called yet.")
+    return hook.read(modules(root, HOOK), tables, config.problems)
 
 
 def report(root: Path) -> Iterator[str]:

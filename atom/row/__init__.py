@@ -8,6 +8,7 @@ needs only those above it:
     explain_error  which column, filter or row it is that PostgreSQL refuses
     read         rows read
     write        rows created, updated and deleted
+    hooked       the same for tables with hooks, in one transaction with these
     many         rows of several tables, later ones referring to earlier ones
     upsert       rows that may be there already
     batch        who writes the rows of a request, and when; those of many together

@@ -241,7 +241,8 @@ async def submit(
         if queue:
             raise ApiError("'queue' and 'on_conflict' do not go together.")
         return await upsert.create(ports.database, scope, table, body, on_conflict)
-    if queue != "batch" or isinstance(body, list):
+    has_hooks = scope.rules.has_hooks(table, "create")  # one transaction with them
+    if queue != "batch" or isinstance(body, list) or has_hooks:
         return await write.create(ports.database, scope, table, body)
     return await batch(ports, scope, table, body)
 

@@ -8,7 +8,7 @@ from typing import Any
 from atom.datatype import value
 from atom.errors import ApiError, nearest
 from atom.postgres.catalog import LiveColumn, Table, shown
-from atom.postgres.database import Database
+from atom.postgres.database import Connection, Database
 from atom.row import payload
 from atom.row.explain_error import naming_columns
 from atom.row.scope import RowScope
@@ -70,12 +70,22 @@ async def create_many(database: Database, scope: RowScope, body: Any) -> list[in
                     for name, (column, place) in entry.references.items()
                 }
                 row = {**entry.row, **references}
-                ids.append(await insert_one(connection, entry.table, row))
+                ids.append(await _insert(database, connection, scope, entry.table, row))
             except ApiError as error:
                 raise payload.placed(error, number, "Entry") from None
     for table in {entry.table.name for entry in entries}:
         database.written(table)
     return ids
+
+
+async def _insert(
+    database: Database, connection: Connection, scope: RowScope, table: Table, row: Row
+) -> int:
+    hooked = scope.rules.hooks.get((table.name, "create"))
+    if hooked is None:
+        return await insert_one(connection, table, row)
+    (made,) = await hooked.create_all(database, scope, table, [row], many=False)
+    return made
 
 
 async def _entry(

@@ -34,10 +34,7 @@ class Reader:
             known = (each for each in table.columns if each.casefold() not in hidden)
             raise unknown_column(table.name, name, known)
         if found.generated:
-            raise ApiError(
-                f"Column '{name}' is computed and may not be written.",
-                code="row.managed_column",
-            )
+            raise computed(name)
         return found
 
     def _read(self, name: str) -> Read:
@@ -114,6 +111,14 @@ async def _hash(name: str, raw: Any) -> str:
             code="value.unreadable",
         )
     return await hash_password(text)
+
+
+def computed(name: str) -> ApiError:
+    """Return the error for a generated column."""
+    return ApiError(
+        f"Column '{name}' is computed and may not be written.",
+        code="row.managed_column",
+    )
 
 
 def identity(raw: Any, name: str = "id") -> int:

@@ -8,13 +8,16 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from types import MappingProxyType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from atom.datatype.datatype import datatype
 from atom.errors import ApiError, Forbidden
 from atom.port import Ports
 from atom.postgres.catalog import Catalog, Table, shown, unknown_table
 from atom.row.sql.statement import OWNER, RowSet, Statement
+
+if TYPE_CHECKING:
+    from atom.row.hooked import HookedWrite
 
 # What the server itself keeps, in any table; only an admin writes some of it.
 MANAGED = frozenset(
@@ -69,6 +72,7 @@ class RowConfig:
         self.limit_max: int = config["config_limit_read_max"]
         self.read_seconds: float = config["config_read_timeout_ms"] / 1000
         self.write_max: int = config["config_write_rows_max"]
+        self.hooks: Mapping[tuple[str, str], HookedWrite] = {}  # by table and verb
 
     def my(self, user_id: int) -> "RowScope":
         """Return the scope of a user: the rows they created."""
@@ -85,6 +89,10 @@ class RowConfig:
     def trusted(self, user_id: int | None) -> "RowScope":
         """Return the scope of trusted code: an admin's, on behalf of a user."""
         return RowScope(self, "trusted", user_id)
+
+    def has_hooks(self, table: str, *verbs: str) -> bool:
+        """Whether a table has hooks for one of these verbs."""
+        return any((table, verb) in self.hooks for verb in verbs)
 
     def managed(self, table: str, column: str) -> bool:
         """Whether users may not write a column, in any spelling."""

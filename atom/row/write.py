@@ -17,6 +17,7 @@ from atom.row import payload
 from atom.row.explain_error import about, find_filter, naming_columns
 from atom.row.scope import RowScope
 from atom.row.sql import query_string, read_plan, write
+from atom.row.sql.filter import Shape
 from atom.row.sql.statement import RowSet
 
 Row = dict[str, Any]
@@ -42,13 +43,21 @@ async def create(
     rows = await payload.Reader(scope, into, create=True).rows(raw, many=many)
     for row in rows:
         row.update(scope.stamps(into, create=True))
+    hooked = scope.rules.hooks.get((table, "create"))
+    insert = insert_rows if hooked is None else hooked.create
     async with naming_columns(database):
-        if many:
-            made: int | list[int] = await _insert_many(database, into, rows)
-        else:
-            made = await insert_one(database, into, rows[0])
+        made = await insert(database, scope, into, rows, many=many)
     database.written(table)
     return made
+
+
+async def insert_rows(
+    database: Database, scope: RowScope, into: Table, rows: list[Row], *, many: bool
+) -> int | list[int]:
+    """Insert rows that are parsed. Return the id, or the ids of `many` in order."""
+    if many:
+        return await _insert_many(database, into, rows)
+    return await insert_one(database, into, rows[0])
 
 
 async def _insert_many(database: Database, table: Table, rows: list[Row]) -> list[int]:
@@ -78,19 +87,36 @@ async def update(
     changes = [{name: row[name] for name in row if name != "id"} for row in raw]
     reader = payload.Reader(scope, row_set.table, create=False)
     rows = await reader.rows(changes, many=many)
-    stamps = scope.stamps(row_set.table, create=False)
+    hooked = scope.rules.hooks.get((table, "update"))
+    change = update_rows if hooked is None else hooked.update
     async with naming_columns(database):
-        if many:
-            await _update_many(database, scope, row_set, ids, rows, stamps)
-        else:
-            row = {**rows[0], **stamps}
-            with about(row_set.table, row):
-                call = _update_one(scope, row_set, ids[0], row)
-                changed = await database.value(*call)
-            if changed is None:
-                raise missing(scope)
+        await change(database, scope, row_set, ids, rows, many=many)
     database.written(table)
     return ids if many else ids[0]
+
+
+async def update_rows(
+    database: Database,
+    scope: RowScope,
+    row_set: RowSet,
+    ids: list[int],
+    rows: list[Row],
+    *,
+    many: bool,
+) -> None:
+    """Change rows by values that are parsed; `many` in one statement.
+
+    Raises:
+        NotFound: `row.missing` when one is not there or not the caller's.
+    """
+    stamps = scope.stamps(row_set.table, create=False)
+    if many:
+        return await _update_many(database, scope, row_set, ids, rows, stamps)
+    row = {**rows[0], **stamps}
+    with about(row_set.table, row):
+        changed = await database.value(*_update_one(scope, row_set, ids[0], row))
+    if changed is None:
+        raise missing(scope)
 
 
 def _ids(rows: Sequence[Mapping[str, Any]], many: bool) -> list[int]:
@@ -157,6 +183,12 @@ async def update_ids(
     which = payload.identities(ids, scope.rules.write_max)
     reader = payload.Reader(scope, row_set.table, create=False)
     read = await reader.read({column: raw})
+    if (hooked := scope.rules.hooks.get((table, "update"))) is not None:
+        async with naming_columns(database):
+            count = await hooked.update_ids(database, scope, row_set, which, read)
+        if count:
+            database.written(table)
+        return count
     read |= scope.stamps(row_set.table, create=False)
     text = write.update_ids(row_set, tuple(read))
     async with naming_columns(database):
@@ -174,8 +206,19 @@ async def delete_ids(database: Database, scope: RowScope, table: str, ids: Any) 
     """
     row_set = scope.changeable(database.catalog, table)
     which = payload.identities(ids, scope.rules.write_max)
-    call = scope.call(row_set, write.delete_ids(row_set), which)
-    return await _run(database, table, *call)
+    hooked = scope.rules.hooks.get((table, "delete"))
+    delete = delete_rows if hooked is None else hooked.delete
+    count = await delete(database, scope, row_set, which)
+    if count:
+        database.written(table)
+    return count
+
+
+async def delete_rows(
+    database: Database, scope: RowScope, row_set: RowSet, ids: list[int]
+) -> int:
+    """Delete rows by id. Return how many there were."""
+    return await database.run(*scope.call(row_set, write.delete_ids(row_set), ids))
 
 
 async def delete_any(database: Database, scope: RowScope, raw: bytes) -> int:
@@ -195,19 +238,34 @@ async def delete_any(database: Database, scope: RowScope, raw: bytes) -> int:
     view = scope.visible_columns(database.catalog, row_set.table.name)
     shapes, values = read_plan.conditions(view, filters)
     most = scope.rules.write_max
-    text = write.delete_any(row_set, shapes)
+    table = row_set.table.name
+    hooked = scope.rules.hooks.get((table, "delete"))
+    delete = _delete_any if hooked is None else hooked.delete_any
     try:
-        counts = await database.row(*scope.call(row_set, text, *values, most + 1))
+        counts = await delete(database, scope, row_set, shapes, values, most + 1)
     except UnlocatedValue as error:
         await find_filter(database, view, filters, error)
         raise
-    assert counts is not None  # a select of two counts
     if counts["found"] > most:
         raise payload.too_many(counts["found"], most)
     if counts["gone"]:
-        database.written(row_set.table.name)
+        database.written(table)
     gone: int = counts["gone"]
     return gone
+
+
+async def _delete_any(
+    database: Database,
+    scope: RowScope,
+    row_set: RowSet,
+    shapes: tuple[Shape, ...],
+    values: Sequence[Any],
+    most: int,
+) -> Mapping[str, int]:
+    text = write.delete_any(row_set, shapes)
+    counts = await database.row(*scope.call(row_set, text, *values, most))
+    assert counts is not None  # a select of two counts
+    return counts
 
 
 async def _run(database: Database, table: str, *call: Any) -> int:

@@ -236,12 +236,6 @@ class TestStrangersFiles:
         assert "config_shop_nane" in log
         assert "Did you mean 'config_shop_name'?" in log
 
-    def test_hooks_are_listed_as_not_called(self, shop):
-        """Nobody has to find out by trying."""
-        assert "hook/booking.py: hooks are checked, but not called" in (
-            shop.log.read_text()
-        )
-
 
 class TestDependencies:
     """`Me`, `Db`, `Ports` and `require_access` of extend."""

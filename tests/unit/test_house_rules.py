@@ -57,7 +57,7 @@ LISTED = [
 OUTSIDE = {"asyncio", "httpx2", "os", "random", "socket", "subprocess", "time"}
 LAYERS = (
     {"backoff", "error_code", "errors", "malloc", "port", "reply", "task"},
-    {"client", "config", "datatype", "observe", "own", "postgres", "schema"},
+    {"client", "config", "datatype", "hook", "observe", "own", "postgres", "schema"},
     {
         *("account", "adapter", "http", "message", "openapi", "row"),
         *("sandbox", "transfer"),

@@ -1,0 +1,379 @@
+"""Writes of a table that has hooks: in one transaction with what the hooks do.
+
+A hook gets a row as Python has it: a time as datetime, jsonb as an object. What it sets
+is parsed as if a caller had sent it, and may be of a column no caller writes.
+"""
+
+import copy
+import logging
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime, time
+from functools import partial
+from typing import Any
+from uuid import UUID
+
+import orjson
+
+from atom.datatype.datatype import PLACES, datatype
+from atom.errors import ApiError
+from atom.hook import STRANGER, Function, Functions, Hook, Hooks
+from atom.postgres.catalog import LiveColumn, Table, unknown_column
+from atom.postgres.database import Database
+from atom.row import payload, write
+from atom.row.scope import RowScope
+from atom.row.sql import stored
+from atom.row.sql.filter import Shape
+from atom.row.sql.statement import RowSet
+from atom.row.write import Row
+
+log = logging.getLogger(__name__)
+MOMENTS = {"moment": datetime.fromisoformat, "date": date.fromisoformat}
+PAIR = re.compile(r"\(([^ ,()]+)[ ,]([^ ,()]+)\)")  # of a place
+
+
+def hooked(hooks: Hooks, app: Any) -> dict[tuple[str, str], "HookedWrite"]:
+    """Return what writes the tables with hooks, by table and verb."""
+    return {
+        (table, verb): HookedWrite(table, verb, functions, app)
+        for (table, verb), functions in hooks.items()
+    }
+
+
+@dataclass(frozen=True, slots=True)
+class HookedWrite:
+    """One verb on one table, with its hooks. The rows it takes are parsed already."""
+
+    table: str
+    verb: str
+    functions: Functions
+    app: Any
+
+    async def create(
+        self,
+        database: Database,
+        scope: RowScope,
+        into: Table,
+        rows: list[Row],
+        *,
+        many: bool,
+    ) -> int | list[int]:
+        """Add rows, all or none. Return the id, or the ids of `many` in order."""
+        ids = await self.create_all(database, scope, into, rows, many=many)
+        return ids if many else ids[0]
+
+    async def create_all(
+        self,
+        database: Database,
+        scope: RowScope,
+        into: Table,
+        rows: list[Row],
+        *,
+        many: bool,
+    ) -> list[int]:
+        """Add rows, all or none. Return the ids in order."""
+        async with database.transaction():
+            work = _Work(self, scope, into, many)
+            rows = await work.before(rows, [None] * len(rows))
+            made = await write.insert_rows(database, scope, into, rows, many=many)
+            ids = made if isinstance(made, list) else [made]
+            await work.after(database, await _present(database, into, ids), ids)
+        return ids
+
+    async def update(
+        self,
+        database: Database,
+        scope: RowScope,
+        row_set: RowSet,
+        ids: list[int],
+        rows: list[Row],
+        *,
+        many: bool,
+    ) -> None:
+        """Change rows, all or none."""
+        async with database.transaction():
+            olds = await _held(database, scope, row_set, ids, "no key update")
+            for number, row_id in enumerate(ids):
+                if row_id not in olds:
+                    error = write.missing(scope)
+                    raise payload.placed(error, number) if many else error
+            await self._update(database, scope, row_set, olds, ids, rows, many=many)
+
+    async def update_ids(
+        self,
+        database: Database,
+        scope: RowScope,
+        row_set: RowSet,
+        ids: list[int],
+        row: Row,
+    ) -> int:
+        """Write the same values into rows. Return how many there were."""
+        async with database.transaction():
+            olds = await _held(database, scope, row_set, ids, "no key update")
+            if olds:
+                found, many = [*olds], len(olds) > 1
+                rows = [dict(row) for _ in found]
+                await self._update(
+                    database, scope, row_set, olds, found, rows, many=many
+                )
+        return len(olds)
+
+    async def _update(
+        self,
+        database: Database,
+        scope: RowScope,
+        row_set: RowSet,
+        olds: Mapping[int, Row],
+        ids: list[int],
+        rows: list[Row],
+        *,
+        many: bool,
+    ) -> None:
+        work = _Work(self, scope, row_set.table, many)
+        rows = await work.before(rows, [olds[row_id] for row_id in ids])
+        for name in scope.stamps(row_set.table, create=False):
+            for row in rows:
+                row.pop(name, None)  # the server writes it itself
+        await write.update_rows(database, scope, row_set, ids, rows, many=many)
+        found = await _present(database, row_set.table, ids)
+        await work.after(database, found, ids, olds)
+
+    async def delete(
+        self, database: Database, scope: RowScope, row_set: RowSet, ids: list[int]
+    ) -> int:
+        """Delete rows by id. Return how many there were."""
+        async with database.transaction():
+            olds = await _held(database, scope, row_set, ids, "update")
+            if not olds:
+                return 0
+            work = _Work(self, scope, row_set.table, many=len(olds) > 1)
+            await work.before_delete(list(olds.values()))
+            gone = await write.delete_rows(database, scope, row_set, [*olds])
+            await work.after(database, olds, [*olds], olds)
+        return gone
+
+    async def delete_any(
+        self,
+        database: Database,
+        scope: RowScope,
+        row_set: RowSet,
+        shapes: tuple[Shape, ...],
+        values: Sequence[Any],
+        most: int,
+    ) -> dict[str, int]:
+        """Delete the rows that meet conditions; none where there are `most` or more.
+
+        Returns how many were `found`, and how many are `gone`.
+        """
+        async with database.transaction():
+            text = stored.chosen(row_set, shapes)
+            ids = await database.value(*scope.call(row_set, text, *values, most))
+            gone = 0
+            if len(ids) < most:
+                gone = await self.delete(database, scope, row_set, ids)
+        return {"found": len(ids), "gone": gone}
+
+
+class _Work:
+    """The hooks of one statement: on each of its rows, and on all of them."""
+
+    def __init__(
+        self, hooked: HookedWrite, scope: RowScope, table: Table, many: bool
+    ) -> None:
+        self._hooked = hooked
+        self._functions = hooked.functions
+        self._scope, self._table, self._many = scope, table, many
+        self._user = _user(scope)
+
+    def _hook(self, old: Any = None) -> Hook:
+        app = self._hooked.app
+        return Hook(app.state.client_postgres, self._user, app, old)
+
+    async def before(self, rows: list[Row], olds: Sequence[Any]) -> list[Row]:
+        """Run what comes before; return the rows with what it changed, parsed."""
+        functions = self._functions
+        if not functions.before and not functions.rows:
+            return rows
+        given = [self._natural(row) for row in rows]
+        for number, old in enumerate(olds):
+            for each in functions.before:
+                found = await self._call(each, given[number], self._hook(old), number)
+                given[number] = _taken(each, found, given[number], dict)
+        is_create = self._hooked.verb == "create"
+        hook = self._hook(None if is_create else list(olds))
+        for each in functions.rows:
+            given = _taken(each, await each(given, hook), given, list)
+            if len(given) != len(rows):
+                raise TypeError(f"{_name(each)} must return as many rows as it got")
+        return [
+            await self._parsed(row, before, number)
+            for number, (row, before) in enumerate(zip(given, rows, strict=True))
+        ]
+
+    async def before_delete(self, olds: list[Row]) -> None:
+        """Run what comes before a delete; nothing it changes is written."""
+        for number, old in enumerate(olds):
+            for each in self._functions.before:
+                await self._call(each, dict(old), self._hook(old), number)
+        for each in self._functions.rows:
+            await each([dict(old) for old in olds], self._hook(olds))
+
+    async def after(
+        self,
+        database: Database,
+        found: Mapping[int, Row],
+        ids: Iterable[int],
+        olds: Mapping[int, Row] = STRANGER,  # type: ignore[assignment]
+    ) -> None:
+        """Run what comes after, and leave to the commit what comes after that."""
+        rows = [(found[each], olds.get(each)) for each in ids if each in found]
+        for number, (row, old) in enumerate(rows):
+            for each in self._functions.after:
+                await self._call(each, row, self._hook(old), number)
+        if self._functions.committed:
+            database.after_commit(partial(self._spawn_committed, rows))
+
+    def _spawn_committed(self, rows: list[tuple[Row, Row | None]]) -> None:
+        name = f"committed_{self._hooked.verb}_{self._hooked.table}"
+        self._hooked.app.ports.tasks.spawn(self._committed(rows), name=name)
+
+    async def _committed(self, rows: list[tuple[Row, Row | None]]) -> None:
+        """Run what comes after the commit; one that fails stops no other."""
+        for row, old in rows:
+            for each in self._functions.committed:
+                try:
+                    await each(row, self._hook(old))
+                except Exception:
+                    log.exception("%s failed for row %s", _name(each), row.get("id"))
+
+    async def _call(self, each: Function, row: Row, hook: Hook, number: int) -> Any:
+        try:
+            return await each(row, hook)
+        except ApiError as error:
+            raise self._placed(error, number) from error
+
+    def _placed(self, error: ApiError, number: int) -> ApiError:
+        error = copy.copy(error)  # which may be a constant of the file that raises it
+        return payload.placed(error, number) if self._many else error
+
+    def _natural(self, row: Row) -> Row:
+        columns = self._table.columns
+        return {name: natural(columns[name], value) for name, value in row.items()}
+
+    async def _parsed(self, row: Row, before: Row, number: int) -> Row:
+        """Parse what hooks set; what they left alone is parsed already."""
+        columns, kept, new = self._table.columns, dict[str, Any](), dict[str, Any]()
+        for name, value in row.items():
+            if name in before and _same(natural(columns[name], before[name]), value):
+                kept[name] = before[name]
+            else:
+                new[name] = written(value)
+        if not new and kept:
+            return kept
+        try:
+            return kept | await _Trusting(self._scope, self._table).read(new)
+        except ApiError as error:
+            raise self._placed(error, number) from None
+
+
+class _Trusting(payload.Reader):
+    """Parses what a hook sets: of any column but those that PostgreSQL computes."""
+
+    def __init__(self, scope: RowScope, table: Table) -> None:
+        super().__init__(scope, table, create=True)
+
+    def column(self, name: str) -> LiveColumn:
+        """Return a column that a statement may write.
+
+        Raises:
+            ApiError: `row.managed_column` when generated; `sql.unknown_column`.
+        """
+        found = self._table.columns.get(name)
+        if found is None:
+            raise unknown_column(self._table.name, name, self._table.columns)
+        if found.generated:
+            raise payload.computed(name)
+        return found
+
+
+def natural(column: LiveColumn, value: Any) -> Any:
+    """Return a parsed value as a row that is read has it, wherever Python has such."""
+    if not isinstance(value, str):
+        return value
+    kind = datatype(column.datatype)
+    if kind.family == "json":
+        return orjson.loads(value)
+    if kind.family in PLACES and (found := PAIR.search(value)):
+        return {"type": "Point", "coordinates": [float(found[1]), float(found[2])]}
+    if (parse := MOMENTS.get(kind.family)) is None:
+        return value
+    try:
+        return parse(value)
+    except ValueError:  # infinity, or a year Python does not have
+        return value
+
+
+def written(value: Any) -> Any:
+    """Return a value of Python as JSON has it.
+
+    >>> written([date(2026, 1, 31), {"at": time(8)}])
+    ['2026-01-31', {'at': '08:00:00'}]
+    """
+    if isinstance(value, datetime | date | time):
+        return value.isoformat()
+    if isinstance(value, UUID):
+        return str(value)
+    if isinstance(value, Mapping):
+        return {name: written(each) for name, each in value.items()}
+    if isinstance(value, list | tuple | set | frozenset):
+        return [written(each) for each in value]
+    return value
+
+
+def _same(before: Any, after: Any) -> bool:
+    return type(before) is type(after) and bool(before == after)
+
+
+def _taken(each: Function, found: Any, given: Any, kind: type) -> Any:
+    """Return what a hook returned, or without that what it was given."""
+    if found is None:
+        return given
+    if not isinstance(found, kind):
+        raise TypeError(f"{_name(each)} must return a {kind.__name__} or None")
+    return found
+
+
+def _name(each: Function) -> str:
+    name = getattr(each, "__name__", "a hook")
+    return f"{name} of {each.__module__}.py"
+
+
+def _user(scope: RowScope) -> Mapping[str, Any]:
+    return STRANGER if scope.user_id is None else {"id": scope.user_id}
+
+
+async def _held(
+    database: Database, scope: RowScope, row_set: RowSet, ids: list[int], lock: str
+) -> dict[int, Row]:
+    """Lock the rows that the caller reaches. Return them by id, in its order."""
+    text = stored.held(row_set, lock)
+    rows = await database.rows(*scope.call(row_set, text, ids))
+    return {row["id"]: _row(row_set.table, row) for row in rows}
+
+
+async def _present(
+    database: Database, table: Table, ids: Sequence[int]
+) -> dict[int, Row]:
+    rows = await database.rows(stored.present(table), ids)
+    return {row["id"]: _row(table, row) for row in rows}
+
+
+def _row(table: Table, record: Mapping[str, Any]) -> Row:
+    row = dict(record)
+    for name, value in row.items():
+        if isinstance(value, str):  # jsonb has been decoded by the driver
+            kind = datatype(table.columns[name].datatype)
+            if kind.family in PLACES or kind.name == "json":
+                row[name] = orjson.loads(value)
+    return row

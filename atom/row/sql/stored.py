@@ -1,0 +1,57 @@
+"""Rows as they are stored, for hooks: before they are written, and after."""
+
+# ruff: noqa: S608 - SQL is written here, of quoted names and parameters alone.
+
+from functools import lru_cache
+
+from atom.postgres.catalog import Table
+from atom.postgres.identifier import public, quote
+from atom.row.sql.filter import Shape, render
+from atom.row.sql.statement import KEY, RowSet, marks, reached, select_list, where
+
+
+def _columns(table: Table) -> str:
+    return select_list(table, tuple(table.columns))
+
+
+@lru_cache(256)
+def held(row_set: RowSet, lock: str) -> str:
+    """Build the select of rows by a list of ids; locked, in the order of their keys.
+
+    `lock` is `update`, or `no key update` where foreign keys to the rows may be made
+    meanwhile.
+    """
+    taken = marks()
+    parts = reached(row_set, "t", taken)
+    parts.append(f"t.{quote(KEY)} = any({next(taken)}::bigint[])")
+    return (
+        f"select {_columns(row_set.table)} from {public(row_set.table.name)} as t"
+        f"{where(parts)} order by t.{quote(KEY)} for {lock} of t"
+    )
+
+
+@lru_cache(256)
+def present(table: Table) -> str:
+    """Build the select of rows by a list of ids, whoever reaches them."""
+    return (
+        f"select {_columns(table)} from {public(table.name)} as t"
+        f" where t.{quote(KEY)} = any($1::bigint[])"
+    )
+
+
+@lru_cache(256)
+def chosen(row_set: RowSet, conditions: tuple[Shape, ...]) -> str:
+    """Build the select of the ids of rows that meet conditions, as one array.
+
+    The last parameter is how many there are at most.
+    """
+    taken, value_checks = marks(), list[str]()
+    parts = reached(row_set, "t", taken)
+    parts += [render(each, "t", taken, value_checks) for each in conditions]
+    return (
+        f"with found as materialized (select t.{quote(KEY)} as id"
+        f" from {public(row_set.table.name)} as t{where(parts)}"
+        f" limit {next(taken)}::bigint)"
+        f" select coalesce((select array_agg(id) from found), '{{}}')"
+        f"{where(value_checks)}"
+    )
