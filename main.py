@@ -55,10 +55,10 @@ app = Application(
 for router in door.routers(ROOT, config):
     app.include_router(router)
 
+hooks = door.hooks(ROOT, config)
 steps = door.steps(ROOT, config, STEPS)
 starts = door.starts(ROOT, config)
 commands = door.commands(ROOT, config)
-hooks = door.hooks(ROOT, config)
 served = routes(app)
 override.check(served, config)
 

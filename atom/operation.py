@@ -101,6 +101,13 @@ async def known_user(ports: Ports, user_id: int | None) -> UserState | None:
     return await ports.users.fresh(user_id)
 
 
+async def known_roles(ports: Ports, user_id: int | None) -> frozenset[str]:
+    """Return the roles of a user, for `explain`."""
+    if user_id is None:
+        return frozenset()
+    return await ports.roles.held(user_id)
+
+
 def shown(live: Catalog) -> dict[str, dict[str, dict[str, Any]]]:
     """Return the catalog in the form users know as cache_postgres_schema."""
     return {

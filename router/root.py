@@ -77,7 +77,8 @@ async def route_root_explain(
             hint=nearest(path, known),
         )
     user = await operation.known_user(request.app.state.ports, user_id)
+    roles = await operation.known_roles(request.app.state.ports, user_id)
     rules = explain_route(
-        matched.policy, policies.steps, user, is_anonymous=user_id is None
+        matched.policy, policies.steps, user, is_anonymous=user_id is None, roles=roles
     )
     return reply.success(rules)

@@ -31,6 +31,17 @@ class Roles:
                     problems.append(f"config_role[{name!r}]: {error}")
         return problems
 
+    async def held(self, user_id: int) -> frozenset[str]:
+        """Return the roles a user has."""
+        found = set()
+        for name in self._reader.roles:
+            try:
+                await self.require(user_id, (name,))
+            except Forbidden:
+                continue
+            found.add(name)
+        return frozenset(found)
+
     async def require(self, user_id: int, names: Iterable[str]) -> None:
         """Refuse a user who has none of these roles.
 

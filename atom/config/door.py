@@ -24,6 +24,7 @@ from atom import hook
 from atom.config.resolve import Config, Key
 from atom.errors import ConfigError, nearest
 from atom.hook import Hooks
+from atom.own_code import declare
 
 if TYPE_CHECKING:
     from fastapi import APIRouter, FastAPI
@@ -320,6 +321,7 @@ def steps(
     from atom.http.step import Step
 
     _open(root, STEP, config.problems, config.remarks)
+    _declare_codes(root, config)
     found = shipped
     for module in modules(root, STEP):
         place, step = f"{module.__name__}.py", vars(module).get("STEP")
@@ -341,6 +343,14 @@ def steps(
         except ValueError as error:
             config.problems.append(f"{place}: BEFORE: {error}")
     return found
+
+
+def _declare_codes(root: Path, config: Config) -> None:
+    """Add the error codes of every file that is open, `CODES` in it."""
+    for door in (EXTEND, HOOK, ROUTER, STEP):
+        for module in modules(root, door):
+            faults = declare(vars(module).get("CODES", {}))
+            config.problems += (f"{module.__name__}.py: {each}" for each in faults)
 
 
 def commands(root: Path, config: Config) -> dict[str, Any]:

@@ -3,7 +3,6 @@
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from atom.error_code import CODES
 from atom.http.policy import RoutePolicy
 from atom.http.step import Caller, Check, Step
 from atom.port import UserState
@@ -15,15 +14,18 @@ def explain(
     user: UserState | None,
     *,
     is_anonymous: bool = False,
+    roles: Iterable[str] = (),
 ) -> dict[str, Any]:
     """Return the rules of a route, in order, and the first that refuses this user."""
-    caller = Caller(user, is_anonymous)
+    caller = Caller(user, is_anonymous, frozenset(roles))
+    guards = [step for step in steps if step.guards]
+    others = [step for step in steps if not step.guards]
     root = policy.tier == "root"
     checks = [
         Check("tier", policy.tier or "public", "root key needed" if root else ""),
-        *_lines(filter(_is_guard, steps), policy, caller),
+        *_lines(guards, policy, caller),
         Check("owner", "created_by_id" if policy.tier == "my" else "none"),
-        *_lines((step for step in steps if not _is_guard(step)), policy, caller),
+        *_lines(others, policy, caller),
         Check("limits", _limits(steps, policy)),
     ]
     refused = next((check for check in checks if check.refuses), None)
@@ -37,11 +39,6 @@ def explain(
         "refused_by": refused and refused.name,
         "reason": refused and refused.refuses,
     }
-
-
-def _is_guard(step: Step) -> bool:
-    """Return True if the step decides by who the caller is."""
-    return any({401, 403} & {*CODES[code].statuses} for code in step.codes)
 
 
 def _lines(steps: Iterable[Step], policy: RoutePolicy, caller: Caller) -> list[Check]:

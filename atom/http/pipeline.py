@@ -23,9 +23,11 @@ from atom.http.step import (
     error,
     rate,
     record,
+    role,
     timeout,
     token,
 )
+from atom.own_code import OWN, find
 
 STEPS: tuple[Step, ...] = (
     context.STEP,
@@ -37,6 +39,7 @@ STEPS: tuple[Step, ...] = (
     token.STEP,
     access.STEP,
     active.STEP,
+    role.STEP,
     rate.STEP,
     background.STEP,
     cache.STEP,
@@ -62,10 +65,11 @@ def placed(steps: Sequence[Step], step: Step, before: str) -> tuple[Step, ...]:
     taken = {key.name for key in keys_of(steps)} & {key.name for key in step.keys}
     if taken:
         raise ValueError(f"key {min(taken)!r} of config_api belongs to another step")
-    if unknown := [code for code in step.codes if code not in CODES]:
+    if unknown := [code for code in step.codes if find(code) is None]:
+        near = nearest(unknown[0], [*CODES, *OWN])
         raise ValueError(
-            f"error code {unknown[0]!r} is not one of Atom's: leave it out of `codes`,"
-            " its errors are answered with it all the same"
+            f"error code {unknown[0]!r} is not declared: a file of the project declares"
+            f' its own, CODES = {{{unknown[0]!r}: "…"}}. {near}'.rstrip()
         )
     at = names.index(before)
     return (*steps[:at], step, *steps[at:])

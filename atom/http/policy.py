@@ -47,6 +47,7 @@ class Key(Generic[T]):
     `form` is what may be written there and `help` what it means, both for the docs.
     `fallback` names the config key with the default, `default` is used without one.
     `check` returns what is wrong with a value on this route under this config, or "".
+    With `needs_token` a route that has the key needs a user token.
     """
 
     name: str
@@ -59,6 +60,7 @@ class Key(Generic[T]):
     fallback: str = ""
     describe: Callable[[T], Any] = _plain
     check: Callable[[T, Mapping[str, Any], Route], str] = _accept
+    needs_token: bool = False
 
     def of(self, policy: RoutePolicy) -> T:
         """Return the value of this key for a route."""

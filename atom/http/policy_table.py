@@ -119,6 +119,7 @@ class PolicyTable:
         access = here == "admin" or values.get("access_required", False)
         token = here in WITH_TOKEN or access or "token" in route.needs
         token = token or values.get("token_required", False)
+        token = token or any(k.needs_token and k.field in values for k in self.keys)
         return RoutePolicy(
             name=f"{method} {route.same_as or route.path}",
             tier=here,

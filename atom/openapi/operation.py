@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from atom.openapi.route import REASONS, REFUSAL
+from atom.own_code import OWN
 from atom.reply import JSON
 
 if TYPE_CHECKING:
@@ -35,7 +36,7 @@ SCHEMES = {
         "description": "The value of config_key_root.",
     },
 }
-FAILURE = {
+FAILURE: dict[str, Any] = {
     "title": "Failure",
     "description": "Every refusal of every route.",
     "type": "object",
@@ -82,7 +83,7 @@ def complete(document: dict[str, Any], policies: "PolicyTable") -> None:
     schemas = components.setdefault("schemas", {})
     for name in REPLACED:
         schemas.pop(name, None)
-    schemas["Failure"] = FAILURE
+    schemas["Failure"] = _failure()
     components["responses"] = {
         f"Failure{status}": {"description": reason, "content": REFUSAL}
         for status, reason in REASONS.items()
@@ -95,6 +96,22 @@ def complete(document: dict[str, Any], policies: "PolicyTable") -> None:
             _refusals(operation, policy, policies.steps)
     _name(document)
     document["tags"] = list(_tags(document))
+
+
+def _failure() -> dict[str, Any]:
+    """Describe every refusal, with the error codes of the project."""
+    if not OWN:
+        return FAILURE
+    listed = [
+        f"- `{code.name}` ({', '.join(map(str, code.statuses))}): {code.meaning}"
+        for _, code in sorted(OWN.items())
+    ]
+    code = {
+        "type": "string",
+        "examples": [*sorted(OWN), "sql.unknown_column"],
+        "description": "\n".join(["Of this project, next to those of Atom:", *listed]),
+    }
+    return {**FAILURE, "properties": {**FAILURE["properties"], "code": code}}
 
 
 def operations(document: Mapping[str, Any]) -> Iterator[tuple[str, str, Operation]]:

@@ -75,6 +75,28 @@ async def STEP(exchange, proceed):
     exchange.extra_headers.append((b"x-shop", b"open"))
     await proceed(exchange)
 '''
+GUARD = """
+from atom.errors import Forbidden
+from atom.http.step import Check, Step
+
+BEFORE = "require_access"
+CODES = {"shop.closed": (403, "The shop is closed at night.")}
+
+
+async def guard(exchange, proceed):
+    if b"night" in exchange.scope["query_string"]:
+        raise Forbidden("The shop is closed.", code="shop.closed")
+    await proceed(exchange)
+
+
+STEP = Step(
+    guard,
+    "the shop is open",
+    codes=("shop.closed",),
+    applies=lambda policy: policy.tier == "shop",
+    explain=lambda policy, caller: Check("shop", "open by day"),
+)
+"""
 START = """
 async def start(app):
     app.state.opened = [app.state.client_till.place]
@@ -106,6 +128,7 @@ from extend import *
 from extend_price import PRICE
 
 router = APIRouter(tags=["Shop"])
+CODES = {"shop.sold": "Somebody else was faster."}
 
 
 @router.get("/shop/price")
@@ -150,6 +173,7 @@ FILES = {
     "config__more": MORE,
     "client_till": CLIENT,
     "step_shop": STEP,
+    "step_guard": GUARD,
     "start_a": START,
     "start_b": SECOND,
     "start_c": PLAIN,
@@ -205,6 +229,27 @@ class TestStrangersFiles:
     def test_explain_shows_the_step_or_passes_it_over(self, shop):
         """A step without an explanation does not break it."""
         shop.message("GET", "/root/explain?path=/test&method=GET", "root")
+
+    def test_step_decides_by_the_caller_if_it_is_declared_so(self, shop):
+        """A refusal with 403 alone does not put it among those that do."""
+        found = shop.message("GET", "/root/explain?path=/shop/price", "root")
+        names = [each["check"] for each in found["checks"]]
+
+        assert names.index("owner") < names.index("shop")
+        assert names.index("role") < names.index("owner")
+
+    def test_own_codes_are_answered_and_in_the_docs(self, shop):
+        """The status of a step that has one, and every code with its meaning."""
+        answer = shop.call("GET", "/shop/price?night=1")
+        assert (403, "shop.closed") == (answer.status_code, answer.json()["code"])
+        document = shop.call("GET", "/openapi.json").json()
+        assert "403" in document["paths"]["/shop/price"]["get"]["responses"]
+        code = document["components"]["schemas"]["Failure"]["properties"]["code"]
+        assert (
+            "- `shop.closed` (403): The shop is closed at night."
+            in (code["description"])
+        )
+        assert "- `shop.sold` (400): Somebody else was faster." in code["description"]
 
     def test_override_is_allowed_by_name(self, shop):
         """The shipped route is hidden because the user listed it."""
@@ -397,6 +442,28 @@ BROKEN = [
         "step_c.py: STEP must be an async function",
     ),
     ("step_d", "async def STEP(e, p): ...\n", "step_d.py: it has no BEFORE"),
+    (
+        "step_e",
+        GUARD.replace('codes=("shop', 'codes=("shpo'),
+        "step_e.py: BEFORE: error code 'shpo.closed' is not declared: a file of the "
+        "project declares its own, CODES = {'shpo.closed': \"…\"}. Did you mean "
+        "'shop.closed'?",
+    ),
+    (
+        "extend_b",
+        "CODES = {'row.missing': 'Not here.'}\n",
+        "extend_b.py: CODES: row.missing is a code of Atom",
+    ),
+    (
+        "extend_c",
+        "CODES = {'Closed': 'Not here.'}\n",
+        "extend_c.py: CODES: 'Closed': expected two words like clinic.closed",
+    ),
+    (
+        "extend_d",
+        "CODES = {'a.b': (200, 'Fine.')}\n",
+        "extend_d.py: CODES: a.b: expected a text, or a status from 400 and a text",
+    ),
     ("start_a", "1/0\n", "start_a.py, line 1: ZeroDivisionError"),
     (
         "start_b",

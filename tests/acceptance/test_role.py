@@ -14,7 +14,11 @@ config_postgres_schema = {"table": {"staff": [
     "created_by_id-bigint-0-0", "user_id-bigint-1-btree", "role-text-1-0"]}}
 config_role = {
     "reception": "select 1 from staff where user_id = :me and role = 'reception'",
+    "doctor": "select 1 from staff where user_id = :me and role = 'doctor'",
 }
+config_api = {"/desk/kept": {"role": ["doctor", "reception"],
+                             "cache_sec": ["inmemory", 60, "shared"]}}
+config_table = {"staff": {"my": 0}}
 """
 ROUTER = """
 from extend import *
@@ -25,6 +29,11 @@ router = APIRouter()
 @router.get("/desk", dependencies=[require_role("reception")])
 async def desk():
     return "open"
+
+
+@router.get("/desk/kept")
+async def kept():
+    return "kept"
 
 
 @router.get("/desk/me")
@@ -68,11 +77,37 @@ def test_a_role_lets_in_who_has_it_now(desk):
     assert (403, "role.denied") == asked(desk, "/desk", eve)
 
 
+def test_role_of_config_api_is_asked_for_before_a_kept_answer_is_sent(desk):
+    """One of the roles is enough; without a token 401; lost, it is lost at once."""
+    eve = desk.person()
+
+    assert (401, "token.missing") == asked(desk, "/desk/kept")
+    assert (403, "role.denied") == asked(desk, "/desk/kept", eve)
+    desk.sql(f"insert into staff (user_id, role) values ({eve.id}, 'doctor')")
+    for hit in (None, "hit"):
+        answer = desk.call("GET", "/desk/kept", eve)
+        assert (200, hit) == (answer.status_code, answer.headers.get("x-cache"))
+    desk.sql(f"delete from staff where user_id = {eve.id}")
+    assert (403, "role.denied") == asked(desk, "/desk/kept", eve)
+
+
+def test_explain_asks_for_the_roles_of_a_user(desk):
+    """It names the role as what refuses, and lets in who has it."""
+    eve = desk.person()
+    path = f"/root/explain?path=/desk/kept&user_id={eve.id}"
+
+    refused = desk.message("GET", path, "root")
+    assert ("role", "role denied") == (refused["refused_by"], refused["reason"])
+    desk.sql(f"insert into staff (user_id, role) values ({eve.id}, 'reception')")
+    assert desk.message("GET", path, "root")["allowed"]
+
+
 def test_docs_draw_a_lock(desk):
     """As on every route that needs a token."""
     paths = desk.call("GET", "/openapi.json").json()["paths"]
 
-    assert [{"user": []}] == paths["/desk"]["get"]["security"]
+    for path in ("/desk", "/desk/kept"):
+        assert [{"user": []}] == paths[path]["get"]["security"]
 
 
 def test_a_role_that_cannot_be_asked_for_any_more_is_closed(desk):
@@ -100,6 +135,11 @@ def test_a_role_that_cannot_be_asked_for_any_more_is_closed(desk):
         ({"recption": "select 1"}, ROUTER, "config_role has no 'reception'"),
         (
             {"reception": "select 1"},
+            "config_api = {'/': {'role': ['recepton']}}\n",
+            "role: config_role has no 'recepton'. Did you mean 'reception'?",
+        ),
+        (
+            {"reception": "select 1"},
             ROUTER + "config_api = {}\n",
             "cache_sec skips require_role",
         ),
@@ -109,6 +149,8 @@ def test_a_fault_stops_the_start(tmp_path, database, config, router, words):
     """It names a query that PostgreSQL or Atom cannot read, a role that is not
     declared, a cache before a role."""
     text = f"config_role = {config!r}\n"
+    if router.startswith("config_api"):
+        text, router = text + router, ""
     if "cache" in words:
         text += 'config_api = {"/desk": {"cache_sec": ["inmemory", 60]}}\n'
         router = router.replace("config_api = {}\n", "")

@@ -56,7 +56,7 @@ LISTED = [
 ]
 OUTSIDE = {"asyncio", "httpx2", "os", "random", "socket", "subprocess", "time"}
 LAYERS = (
-    {"backoff", "error_code", "errors", "malloc", "port", "reply", "task"},
+    {"backoff", "error_code", "errors", "malloc", "own_code", "port", "reply", "task"},
     {"client", "config", "datatype", "hook", "observe", "own", "postgres", "schema"},
     {
         *("account", "adapter", "http", "message", "openapi", "row"),

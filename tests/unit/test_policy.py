@@ -313,7 +313,7 @@ def test_a_step_is_placed_before_another():
     assert names.index("count_calls") + 1 == names.index("limit_rate")
     with pytest.raises(ValueError, match="Did you mean 'limit_rate'"):
         placed(STEPS, step, "limit_rates")
-    with pytest.raises(ValueError, match="'x.denied' is not one of Atom's"):
+    with pytest.raises(ValueError, match="'x.denied' is not declared"):
         placed(STEPS, Step(count_calls, "", codes=("x.denied",)), "limit_rate")
     with pytest.raises(ValueError, match="another step"):
         placed(

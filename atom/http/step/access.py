@@ -47,5 +47,6 @@ STEP = Step(
     codes=("access.denied", "access.unmapped"),
     applies=lambda policy: policy.access_required,
     explain=_explain,
+    guards=True,
     websocket=True,
 )

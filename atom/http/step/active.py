@@ -61,5 +61,6 @@ STEP = Step(
     codes=("active.inactive",),
     applies=lambda policy: policy.active_required,
     explain=_explain,
+    guards=True,
     websocket=True,
 )

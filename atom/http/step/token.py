@@ -121,5 +121,6 @@ STEP = Step(
     ),
     refuses=lambda policy: policy.token_required or policy.tier == "root",
     explain=_explain,
+    guards=True,
     websocket=True,
 )
