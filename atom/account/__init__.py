@@ -5,7 +5,7 @@ In reading order:
     config    AccountConfig: what config sets for all of these
     token     access tokens, encoded and decoded
     password  password hashes
-    name      usernames and addresses, normalized and validated
+    name      usernames and addresses in their normal form
     otp       one-time codes
     access    the api ids a user holds
     role      `config_role`: questions to the database

@@ -22,8 +22,8 @@ select u.id, u.is_active, u.is_deleted, u.password, u.password_bigint,
 from users u left join atom.token_version v on v.user_id = u.id
 """
 
-# $2 holds the normalized name, then the name as typed: rows written past Atom may have
-# kept that.
+# $2 holds the name as typed, which a row may have that is older than the normal form,
+# then the normal form.
 BY_NAME = {
     "username": FOUND
     + """where u.type = $1 and u.username = any ($2::text[])
@@ -96,11 +96,11 @@ async def log_in(
     one = normalize(kind, name) if isinstance(name, str) else name
     throttle = LoginThrottle.for_user(ports.counter, f"{kind} {type} {one}", address)
     row = None
-    if is_storable(str(one)):
+    if is_storable(str(name)):
         row = await ports.database.row(
             BY_NAME[kind],
             type,
-            [one] if isinstance(name, int) else [one, name.strip()],
+            [one] if isinstance(name, int) else [name.strip(), one],
             list(ports.account.token_key_list),
         )
     if row is not None and row["is_deleted"] == 1:

@@ -10,6 +10,7 @@ from atom.row.scope import RowScope
 
 Read = Callable[[Any], Any]
 PASSWORDS = frozenset({"password", "password_bigint"})
+NAMES = frozenset({"username", "email", "mobile"})  # of users: in a normal form
 ID = LiveColumn("id", "bigint")
 
 
@@ -41,6 +42,8 @@ class Reader:
         """Return the parser of a column's values; remember it."""
         found = self.column(name)
         plain, checked = value.reader(found), limit.limit(found.datatype) is not None
+        if self._table.name == "users" and name in NAMES:
+            plain = _normalizer(name, plain)
 
         def read(raw: Any) -> Any:
             kept = plain(raw)
@@ -89,6 +92,13 @@ class Reader:
         except ApiError as error:
             raise (placed(error, len(found)) if many else error) from None
         return found
+
+
+def _normalizer(name: str, plain: Read) -> Read:
+    """Return the parser of a username or address, into its normal form."""
+    from atom.account.name import validate
+
+    return lambda raw: validate(name, plain(raw))
 
 
 async def _hashed(row: dict[str, Any]) -> dict[str, Any]:

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Sequence
 from datetime import time
 from typing import Any
 
+from atom.account.name import validate
 from atom.datatype import exact, geography, value
 from atom.datatype.datatype import PLACES, Datatype, datatype
 from atom.datatype.families import FAMILIES
@@ -45,13 +46,16 @@ EXPORTED = {
 class Target:
     """A column of the table that a file of either format fills."""
 
-    def __init__(self, live: LiveColumn, *, filled: bool = False) -> None:
+    def __init__(
+        self, live: LiveColumn, *, filled: bool = False, is_name: bool = False
+    ) -> None:
         self.name = live.name
         self._live = live
         self._kind = datatype(live.datatype)
         self._filled = filled  # a missing value is refused here, not by PostgreSQL
         self._plain = PLAIN.get(self._kind.name)
         self._is_password = live.name in PASSWORDS
+        self._is_name = is_name  # kept in its normal form
 
     def fault(self, line: int, raw: Any, what: str = "") -> ApiError:
         """Return the error for a value that cannot be read, with what can be."""
@@ -62,6 +66,10 @@ class Target:
             f"line {line}, column {self.name}: {what}{but}.",
             code="transfer.unreadable_value",
         )
+
+    def _rule(self, error: Exception) -> str:
+        """Return the rule for usernames and addresses that a value breaks, if one."""
+        return str(error).removeprefix(f"{self.name} ") if self._is_name else ""
 
     def _check_hashes(self, raws: Iterable[tuple[Any, int]]) -> None:
         for raw, line in raws:
@@ -93,7 +101,7 @@ class Column(Target):
         if self._is_password:
             given = zip(cells, rows.lines, strict=True)
             self._check_hashes(each for each in given if each[0])
-        elif rows.holds_empty and EMPTY in cells:
+        elif self._is_name or (rows.holds_empty and EMPTY in cells):
             return self._one_by_one(cells, rows)
         elif self._kind.name == "json":
             self._check_json(cells, rows)
@@ -124,8 +132,9 @@ class Column(Target):
                 continue
             try:
                 made.append(quoted(self._read("" if cell == EMPTY else cell)))
-            except (ApiError, ValueError):
-                raise self.fault(line, cell.replace(EMPTY, '""')) from None
+            except (ApiError, ValueError) as error:
+                shown_cell = cell.replace(EMPTY, '""')
+                raise self.fault(line, shown_cell, self._rule(error)) from None
         return made
 
     def _read(self, cell: str) -> str:
@@ -136,6 +145,8 @@ class Column(Target):
             ValueError: the same.
         """
         kind = self._kind
+        if self._is_name:
+            return validate(self.name, cell)
         if kind.family in OPEN:
             return cell
         if self._plain is not None and cell and self._plain.fullmatch(f"{cell}\0"):

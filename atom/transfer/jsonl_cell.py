@@ -9,6 +9,7 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
+from atom.account.name import validate
 from atom.datatype import limit, value
 from atom.datatype.families import BY_NAME
 from atom.datatype.number import INTEGERS
@@ -36,8 +37,10 @@ def escaped(text: str) -> str:
 class Column(Target):
     """One member of the objects, and how its values reach COPY."""
 
-    def __init__(self, live: LiveColumn, *, filled: bool) -> None:
-        super().__init__(live, filled=filled)
+    def __init__(
+        self, live: LiveColumn, *, filled: bool, is_name: bool = False
+    ) -> None:
+        super().__init__(live, filled=filled, is_name=is_name)
         kind = self._kind
         self._read = value.reader(live)
         # Texts are read as those of a CSV file where JSON has nothing else for them.
@@ -75,6 +78,8 @@ class Column(Target):
         if self._is_password:
             self._check_hashes(zip(raws, lines, strict=True))
             return raws
+        if self._is_name:
+            return [self._one(raw, line) for raw, line in zip(raws, lines, strict=True)]
         if kinds == {int} and family in {"integer", "number"}:
             bound = INTEGERS.get(self._kind.name)
             if bound is None or (-bound <= min(raws) and max(raws) < bound):
@@ -108,12 +113,14 @@ class Column(Target):
             if kind.element is not None and isinstance(raw, list):
                 return escaped(array(self._live, raw))
             read = self._read(raw)
+            if self._is_name:
+                read = validate(self.name, read)
             limit.check(self._live, read)
         except ApiError as error:
             if error.status != 400:
                 error.message = f"line {line}: {error.message}"
                 raise
-            raise self.fault(line, raw) from None
+            raise self.fault(line, raw, self._rule(error)) from None
         if kind.element is None:
             return escaped(spelt(read, self._name))
         items = [None if item is None else spelt(item, self._name) for item in read]

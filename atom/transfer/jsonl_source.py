@@ -60,7 +60,8 @@ class JsonSource:
             if name not in self._columns:
                 live = self._request.table.columns[name]
                 filled = self._request.is_filled(live)
-                self._columns[name] = Column(live, filled=filled)
+                is_name = self._request.is_name(name)
+                self._columns[name] = Column(live, filled=filled, is_name=is_name)
         try:
             self._request.require(names)
         except ApiError as error:

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import BinaryIO
 
+from atom.account.name import COLUMNS
 from atom.errors import ApiError, nearest
 from atom.postgres.catalog import LiveColumn, Table, shown
 from atom.postgres.database import Database
@@ -58,6 +59,10 @@ class ImportRequest:
     def is_filled(self, live: LiveColumn) -> bool:
         """Whether a row without a value of this column is a fault."""
         return live.name == "id" or live.name in self.keys or live.not_null
+
+    def is_name(self, column: str) -> bool:
+        """Whether a column holds usernames or addresses, kept in a normal form."""
+        return self.table.name == "users" and column in COLUMNS
 
 
 def lacking(what: str) -> ApiError:

@@ -49,7 +49,11 @@ class CsvSource:
         self.shapes = {0: self.names}
         live = request.table.columns
         self._columns = [
-            Column(live[name], filled=request.is_filled(live[name]))
+            Column(
+                live[name],
+                filled=request.is_filled(live[name]),
+                is_name=request.is_name(name),
+            )
             for name in self.names
         ]
         self._reader = reader
