@@ -14,11 +14,13 @@ from atom.http import override
 from atom.http.application import Application
 from atom.http.cors import CorsForBrowsers
 from atom.http.middleware import ConfigApiMiddleware
-from atom.http.pipeline import STEPS
+from atom.http.pipeline import STEPS, keys_of
 from atom.http.policy_table import PolicyTable
 from atom.http.route import routes
 from atom.http.step.error import HANDLERS
 from atom.observe import log
+from atom.rpc import declared
+from atom.rpc import router as router_of
 from atom.runtime import Runtime, freeze_memory
 from function import ROOT, function_config_read
 
@@ -57,15 +59,24 @@ for router in door.routers(ROOT, config):
 
 hooks = door.hooks(ROOT, config)
 steps = door.steps(ROOT, config, STEPS)
+rpc = declared(config, keys_of(steps))
+app.include_router(router_of(rpc.routes))
 starts = door.starts(ROOT, config)
 commands = door.commands(ROOT, config)
 served = routes(app)
 override.check(served, config)
 
 app.state.runtime = Runtime(
-    config, ROOT, state=app.state, clients=door.clients(ROOT), hooks=hooks
+    config,
+    ROOT,
+    state=app.state,
+    clients=door.clients(ROOT),
+    hooks=hooks,
+    rpcs=rpc.routes,
 )
-app.state.policies = PolicyTable(config, served, config.problems, steps)
+app.state.policies = PolicyTable(
+    config.replace({"config_api": rpc.api}), served, config.problems, steps
+)
 config.remarks += app.state.policies.remarks
 openapi.install(app)
 app.add_middleware(

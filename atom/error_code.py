@@ -144,6 +144,12 @@ CALLER = (
         "The log has PostgreSQL's words; correct the query and restart.",
     ),
     Code(
+        "rpc.broken",
+        503,
+        "A statement of `config_rpc` fails since the tables changed.",
+        "The log has PostgreSQL's words; correct the statement and restart.",
+    ),
+    Code(
         "access.unmapped",
         403,
         "An `/admin` route without an id.",

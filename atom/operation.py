@@ -57,6 +57,7 @@ async def schema_apply(ports: Ports, destructive: bool) -> RootLogin | None:
 async def read_schema(ports: Ports) -> None:
     """Read the catalog again, and drop what was derived from the old one."""
     _adopt(ports, await catalog.read(ports.database))
+    await ports.rpc.again()
 
 
 async def heal(ports: Ports) -> None:

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from atom.postgres.notify import Bus
     from atom.row.batch import Batches
     from atom.row.scope import RowConfig
+    from atom.rpc.statement import Statements
     from atom.sandbox.session import Sandbox
     from atom.task import Tasks
 
@@ -142,5 +143,6 @@ class Ports:
     bus: "Bus"
     batches: "Batches"
     sandbox: "Sandbox"  # runs SQL of callers
+    rpc: "Statements"  # runs those of config_rpc
     key_root: str
     schema_read: Callable[["Catalog"], None]  # called with each new catalog

@@ -48,6 +48,8 @@ from atom.postgres.notify import Bus
 from atom.row.batch import Batches
 from atom.row.hooked import hooked
 from atom.row.scope import RowConfig
+from atom.rpc.declaration import Rpc
+from atom.rpc.statement import Statements
 from atom.sandbox.session import Sandbox
 from atom.task import Tasks
 
@@ -76,6 +78,7 @@ class Runtime:
         state: Any = None,
         clients: tuple[Client, ...] = (),
         hooks: Hooks = NO_HOOKS,
+        rpcs: tuple[Rpc, ...] = (),
         on_login: Callable[[Config, RootLogin], None] | None = None,
     ) -> None:
         self.config = config
@@ -83,6 +86,7 @@ class Runtime:
         self.state = SimpleNamespace() if state is None else state
         self.clients = CLIENTS + clients
         self.hooks = hooks
+        self.rpcs = rpcs
         self.on_login = on_login  # called when the root user has been created
         self.login: RootLogin | None = None  # of the root user, if just created
         self.is_embedded = False
@@ -134,7 +138,7 @@ class Runtime:
             late = _Late(self.state)
             async with (
                 opened(self.clients, self.config, on_open=late.adopt) as clients,
-                connected(self.config, clients, self.state, late) as ports,
+                connected(self.config, clients, self.state, late, self.rpcs) as ports,
             ):
                 ports.rules.hooks = hooked(self.hooks, self)
                 self.login = await prepare(ports)
@@ -272,7 +276,11 @@ class _Late:
 
 @asynccontextmanager
 async def connected(
-    config: Config, clients: Live, state: Any, late: _Late
+    config: Config,
+    clients: Live,
+    state: Any,
+    late: _Late,
+    rpcs: tuple[Rpc, ...] = (),
 ) -> AsyncIterator[Ports]:
     """Build the ports; at the end finish work that has begun and write the log."""
     given = view(PortConfig, config)
@@ -307,6 +315,8 @@ async def connected(
     )
     bus = Bus(pooler.direct_url(config), speak=primary.run)
     sandbox = open_sandbox(primary, config, given.postgres_url)
+    rules = RowConfig(config)
+    read = primary if replica is None else replica.database
     ports = Ports(
         config=config,
         http=view(HttpConfig, config),
@@ -319,12 +329,13 @@ async def connected(
         tokens=Decoder([key.strip() for key in given.key_jwt.split(",")]),
         journal=journal,
         database=primary,
-        database_read=primary if replica is None else replica.database,
-        rules=RowConfig(config),
+        database_read=read,
+        rules=rules,
         roles=Roles(given.role, primary),
         bus=bus,
         batches=batches,
         sandbox=sandbox,
+        rpc=Statements(rpcs, primary, read, rules),
         key_root=given.key_root,
         schema_read=_shows_schema(state),
     )
@@ -417,7 +428,7 @@ async def prepare(ports: Ports) -> RootLogin | None:
     else:
         await operation.read_schema(ports)
         _warn_of_missing(ports)
-    if problems := await ports.roles.prepare():
+    if problems := await ports.roles.prepare() + await ports.rpc.prepare():
         raise ConfigError(problems)
     return login
 

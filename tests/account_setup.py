@@ -29,6 +29,7 @@ from atom.postgres.lease import reset
 from atom.postgres.notify import Bus
 from atom.row.batch import Batches
 from atom.row.scope import RowConfig
+from atom.rpc.statement import Statements
 from atom.sandbox.session import Sandbox
 from atom.schema import apply as schema
 from atom.schema.declaration import Declaration
@@ -108,6 +109,7 @@ async def ports(database_url: str):
         bus=Bus(database_url, speak=database.run),
         batches=Batches(database, rows=10, wait_ms=5),
         sandbox=Sandbox(database, database_url, RowConfig(config).secret),
+        rpc=Statements((), database, database, RowConfig(config)),
         key_root="r" * 16,
         schema_read=lambda catalog: None,
     )

@@ -45,10 +45,11 @@ LINK = re.compile(r"\]\((?!https?://)([^)#]*)(?:#([^)]*))?\)")
 # Routes of the files that the docs show.
 SHOWN = {
     *("/shop/order", "/shop/order/{id}", "/my/note-count", "/fast"),
-    *("/score", "/score/all"),
+    *("/score", "/score/all", "/public/free-rooms", "/my/check-out"),
 }
 NO_KEYS = {
     *("config_api", "config_error", "config_postgres_schema", "config_role"),
+    "config_rpc",
     "config_is_embedded",
 }
 
@@ -377,6 +378,21 @@ class TestShownFiles:
         mine = f"/my/object-delete-any?table=stay&id==,{taken[2]['message']}"
         assert 200 == ask(shop, mine, None, token, "DELETE")[0]
         assert 200 == ask(shop, path, {"room_id": 7}, token)[0]
+
+    def test_free_rooms_are_answered_by_a_function(self, shop, token):
+        """Of docs/extend.md: a value, the caller, and one that is wrong."""
+        sql = "insert into room (id, name, free) values (8, 'green', 3)"
+        asyncio.run(execute(urls(str(shop[1] / ".atom"))["config_postgres_url"], sql))
+        found = ask(shop, "/public/free-rooms?beds=3")[2]["message"]
+        wrong = ask(shop, "/public/free-rooms?beds=x")
+
+        assert [{"id": 8, "name": "green", "free": 3}] == found
+        assert 400 == wrong[0] and "'beds' takes" in wrong[2]["message"]
+        made = ask(shop, "/my/object-create?table=stay", {"room_id": 8}, token)
+        stay = {"stay": made[2]["message"]}
+        assert 401 == ask(shop, "/my/check-out", stay)[0]
+        assert [stay] == ask(shop, "/my/check-out", stay, token)[2]["message"]
+        assert [] == ask(shop, "/my/check-out", stay, token)[2]["message"]
 
     def test_socket_echoes_to_who_is_known(self, shop, token):
         """Of docs/extend.md, with the token in the URL as from a browser."""

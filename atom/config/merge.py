@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 SCHEMA = "config_postgres_schema"
-MERGED = ("config_api", "config_error", "config_role", SCHEMA)
+MERGED = ("config_api", "config_error", "config_role", "config_rpc", SCHEMA)
 
 
 class Merged:

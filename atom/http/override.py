@@ -13,7 +13,8 @@ def check(found: Iterable[Route], config: Config) -> None:
     first: dict[tuple[str, str, str], str] = {}
     hidden: set[str] = set()
     for route in found:
-        place = f"{getattr(route.endpoint, '__module__', 'main')}.py"
+        module = getattr(route.endpoint, "__module__", "main")
+        place = getattr(route.endpoint, "place", f"{module}.py")
         shape = re.sub(r"{\w+", "{", route.path)
         for method in sorted(route.methods) or [""]:
             name = f"{method} {route.path}".strip()

@@ -6,6 +6,7 @@ In this order; each module needs only those above it:
     route      what a route documents that reads the request itself
     shape      a column as JSON Schema
     rows       the row routes of each table, typed by the catalog
+    rpc        the answers of config_rpc, typed by their statements
     operation  who may call each route, its refusals, its name
     document   the whole document, as an object and as bytes
 """

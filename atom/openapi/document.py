@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from atom.openapi.operation import complete
 from atom.openapi.rows import expanded
+from atom.openapi.rpc import described
 from atom.postgres.catalog import Catalog
 from atom.reply import dump
 
@@ -54,7 +55,9 @@ class Document:
             self._plain = plain
         if catalog is None:
             return self._plain
-        return expanded(self._plain, catalog, self.app.state.ports.rules)
+        ports = self.app.state.ports
+        document = expanded(self._plain, catalog, ports.rules)
+        return {**document, "paths": described(document["paths"], ports.rpc)}
 
     def _json(self, catalog: Catalog | None) -> bytes:
         return b"".join(pieces(self._of(catalog)))

@@ -49,6 +49,7 @@ LISTED = [
     "atom/postgres",
     "atom/row",
     "atom/row/sql",
+    "atom/rpc",
     "atom/sandbox",
     "atom/schema",
     "atom/transfer",
@@ -60,7 +61,7 @@ LAYERS = (
     {"client", "config", "datatype", "hook", "observe", "own", "postgres", "schema"},
     {
         *("account", "adapter", "http", "message", "openapi", "row"),
-        *("sandbox", "transfer"),
+        *("rpc", "sandbox", "transfer"),
     },
     {"command", "operation", "runtime"},
 )
@@ -173,13 +174,26 @@ def test_imports_point_downward(path):
 def test_a_package_can_be_read_from_top_to_bottom(package):
     """Its docstring lists every module once, each below those it needs: no circles."""
     folder = ROOT / package
-    listing = ast.get_docstring(ast.parse((folder / "__init__.py").read_text()))
+    face = ast.parse((folder / "__init__.py").read_text())
+    listing = ast.get_docstring(face, clean=False) or ""
     order = re.findall(r"^ {4}(\w+) +\S", listing, re.MULTILINE)
-    assert sorted(order) == sorted(p.stem for p in folder.glob("[a-z]*.py"))
+    there = {path.stem for path in folder.glob("[a-z]*.py")}
+    lacking, gone = sorted(there - set(order)), sorted(set(order) - there)
+    assert not lacking, (
+        f"{package}/__init__.py: its docstring lacks {lacking}. Write a line for each, "
+        "`    name  what it holds`, below the modules it imports and after a line of "
+        "prose (without one the formatter removes the four spaces)."
+    )
+    assert not gone, f"{package}/__init__.py lists {gone}: there is no such file."
+    assert len(order) == len(set(order)), f"{package}/__init__.py lists one twice."
 
     for place, name in enumerate(order):
         needed = modules(folder / f"{name}.py", package.replace("/", "."))
-        assert not needed & set(order[place:]), name
+        late = sorted(needed & set(order[place:]))
+        assert not late, (
+            f"{package}/{name}.py imports {late}, listed at or below it in the "
+            f"docstring of {package}/__init__.py: move the line of {name} below."
+        )
 
 
 def test_no_step_knows_another():

@@ -32,6 +32,23 @@ IS_NO = re.compile(
     r"(?<!there )(?<!there's )\b(?:is|are|was|were) no (?!longer\b|more\b|one\b)\w+",
     re.IGNORECASE,
 )
+# What to write for each; a failure shows it.
+INSTEAD = {
+    "returned, raised, reported, logged or listed": "tell tells telling told say says"
+    " said saying hear hears",
+    "next to, apart from, or also": "beside besides",
+    "of which, or the name after: the key of a caller": "whose",
+    "again": "anew",
+    "is, has, or remains": "stands stood",
+    "a user, a caller, someone": "somebody",
+    "no one": "nobody",
+    "happens": "befall befalls befell",
+    "correctly": "rightly",
+    "must, will": "shall",
+    "Return, Add, Put": "give gives",
+}
+CURES = {word: cure for cure, words in INSTEAD.items() for word in words.split()}
+CURES["of ours"] = "Atom's"
 OPENINGS = re.compile(r"(?:say|tell|give|hear)s?\b", re.IGNORECASE)
 NAME_WORDS = re.compile(r"[A-Z]?[a-z]+")
 CODE = re.compile(r"``.*?``|`[^`]*`", re.DOTALL)
@@ -143,7 +160,22 @@ def findings(path: Path) -> list[str]:
     source = path.read_text()
     python = path.suffix == ".py"
     found = sorted(set(in_python(source))) if python else in_text(source)
-    return [f"{path.relative_to(ROOT)}:{line}: {what}" for line, what in found]
+    return [
+        f"{path.relative_to(ROOT)}:{line}: {what}; write: {cure(what)}"
+        for line, what in found
+    ]
+
+
+def cure(what: str) -> str:
+    """Return what to write instead of a fault.
+
+    >>> cure("docstring: Anew"), cure("text: is no datatype"), cure("comment: of ours")
+    ('again', 'is not a …', "Atom's")
+    >>> cure("begins with 'Give'")
+    'Return, Add, Put'
+    """
+    word = re.split(r": |begins with ", what)[-1].strip("'").lower()
+    return CURES.get(word, "is not a …")
 
 
 def files(place: str) -> list[Path]:
@@ -160,8 +192,10 @@ def test_a_clean_place_stays_clean(place):
     """Nothing of what was reworded comes back."""
     read = files(place)
 
+    found = [what for path in read for what in findings(path)]
+
     assert read
-    assert [what for path in read for what in findings(path)] == []
+    assert not found, "\n".join(["words to replace:", *found])
 
 
 @pytest.mark.parametrize(

@@ -16,6 +16,7 @@ from atom.openapi.document import Document, pieces
 from atom.openapi.rows import expanded
 from atom.postgres.catalog import Catalog, LiveColumn, Table
 from atom.row.scope import RowConfig
+from atom.rpc.statement import Statements
 
 CONFIG = settings.resolve(keys.KEYS, [])
 
@@ -46,9 +47,9 @@ def application(*paths):
         router.add_api_route(path, answer, methods=[method], name=name)
     app.include_router(router)
     app.state.policies = PolicyTable(CONFIG, routes(app), [], STEPS)
-    app.state.ports = SimpleNamespace(
-        database=SimpleNamespace(catalog=catalog("test")), rules=RowConfig(CONFIG)
-    )
+    database, rules = SimpleNamespace(catalog=catalog("test")), RowConfig(CONFIG)
+    rpc = Statements((), database, database, rules)
+    app.state.ports = SimpleNamespace(database=database, rules=rules, rpc=rpc)
     return app
 
 
