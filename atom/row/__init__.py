@@ -9,6 +9,7 @@ needs only those above it:
     read         rows read
     write        rows created, updated and deleted
     hooked       the same for tables with hooks, in one transaction with these
+    hooked_upsert  the same for rows that may be there already
     many         rows of several tables, later ones referring to earlier ones
     upsert       rows that may be there already
     batch        who writes the rows of a request, and when; those of many together

@@ -1,8 +1,6 @@
 """`on_conflict=a,b&mode=merge|ignore`: rows that may be there already."""
 
-import re
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 from weakref import WeakKeyDictionary
@@ -10,18 +8,18 @@ from weakref import WeakKeyDictionary
 from atom.errors import ApiError, Conflict, nearest
 from atom.postgres.catalog import Catalog, Table, shown
 from atom.postgres.database import Database
-from atom.row import payload, write
+from atom.row import payload
 from atom.row.explain_error import about, naming_columns
+from atom.row.hooked_upsert import HookedUpsert
 from atom.row.payload import Reader
 from atom.row.scope import RowScope
-from atom.row.sql import stored, upsert
-from atom.row.sql.statement import OWNER, RowSet
+from atom.row.sql import upsert
+from atom.row.sql.statement import RowSet
 from atom.row.write import Row, find_refused, listed
 
 Keys = tuple[str, ...]  # the columns of a rule
 PARAMETERS = ("on_conflict", "mode")
 MODES = ("merge", "ignore")
-NUMBERED = re.compile(r"Row (\d+): ")  # as `payload.placed` writes it
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,10 +77,10 @@ async def create(
     async with naming_columns(database):
         if on_conflict.mode == "merge":
             _require_distinct(rows, keys)
-        if not scope.rules.hooks.keys().isdisjoint(
-            {(table, "create"), (table, "update")}
-        ):
-            ids = await work.with_hooks(is_merge=on_conflict.mode == "merge")
+        if scope.rules.has_hooks(table, "create", "update"):
+            merge = on_conflict.mode == "merge"
+            hooked = HookedUpsert(database, scope, row_set, keys, rows, many)
+            ids = await hooked.run(work.not_reached if merge else None)
         elif on_conflict.mode == "merge":
             ids = await work.merge()
         else:
@@ -170,13 +168,13 @@ class _Upsert:
             with about(self.row_set.table, self.rows[0]):
                 made: list[int] | None = await self.database.value(*call)
             if made is None:
-                raise self._not_reached()
+                raise self.not_reached()
             return made
         try:
             async with self.database.transaction() as connection:
                 made = await connection.value(*call)
                 if made is None or len(made) < len(self.rows):
-                    raise self._not_reached()
+                    raise self.not_reached()
                 return made
         except ApiError as error:
             raise await self._refused(text, names, same, error) from None
@@ -204,92 +202,6 @@ class _Upsert:
                 ids[place] = row["id"]
         return ids
 
-    async def with_hooks(self, *, is_merge: bool) -> list[int | None]:
-        """Add or change the rows of a table with hooks. Return all ids, as the others.
-
-        Another request may add a row meanwhile: then all of it is done once more.
-        """
-        try:
-            return await self._with_hooks(is_merge)
-        except Conflict as error:
-            if error.code != Conflict.code:
-                raise
-        return await self._with_hooks(is_merge)
-
-    async def _with_hooks(self, is_merge: bool) -> list[int | None]:
-        table, first = self.row_set.table, dict[str, int]()
-        for number, row in enumerate(self.rows):
-            first.setdefault(repr([row[key] for key in self.keys]), number)
-        async with self.database.transaction():
-            everyone = self.scope.rules.trusted(None)
-            anyone = everyone.row_set(self.database.catalog, table.name)
-            text = upsert.look_up(anyone, self.keys)
-            lists = listed(table, self.keys, self.rows)
-            found = await self.database.rows(*everyone.call(anyone, text, *lists))
-            ids = [row["id"] for row in found]
-            new = [number for number in first.values() if ids[number] is None]
-            there = [each for each in ids if each is not None]
-            text = stored.held(self.row_set, "no key update")
-            call = self.scope.call(self.row_set, text, there)
-            reached = {row["id"] for row in await self.database.rows(*call)}
-            if is_merge and there:
-                await self._change(ids, reached)
-            for number, made in zip(new, await self._add(new), strict=True):
-                ids[number] = made
-                reached.add(made)
-        for number, row in enumerate(self.rows):
-            if ids[number] is None:  # the same row twice
-                ids[number] = ids[first[repr([row[key] for key in self.keys])]]
-        return [each if each in reached else None for each in ids]
-
-    async def _add(self, places: list[int]) -> list[int]:
-        """Add the rows in these places of the list."""
-        if not places:
-            return []
-        hooked = self.scope.rules.hooks.get((self.row_set.table.name, "create"))
-        insert = write.insert_rows if hooked is None else hooked.create
-        rows = [self.rows[place] for place in places]
-        with self._renumbered(places):
-            made = await insert(
-                self.database, self.scope, self.row_set.table, rows, many=self.many
-            )
-        return made if isinstance(made, list) else [made]
-
-    async def _change(self, ids: list[int | None], reached: set[int]) -> None:
-        """Change the rows that are there.
-
-        Raises:
-            Conflict: `row.exists` when one of them is not the caller's.
-        """
-        changed = [name for name in self.rows[0] if name not in {*self.keys, OWNER}]
-        chosen, places, rows = list[int](), list[int](), list[Row]()
-        for place, (row_id, row) in enumerate(zip(ids, self.rows, strict=True)):
-            if row_id is None:
-                continue
-            if row_id not in reached:
-                error = self._not_reached()
-                raise payload.placed(error, place) if self.many else error
-            chosen.append(row_id)
-            places.append(place)
-            rows.append({name: row[name] for name in changed or self.keys[:1]})
-        hooked = self.scope.rules.hooks.get((self.row_set.table.name, "update"))
-        change = write.update_rows if hooked is None else hooked.update
-        with self._renumbered(places):
-            await change(
-                self.database, self.scope, self.row_set, chosen, rows, many=self.many
-            )
-
-    @contextmanager
-    def _renumbered(self, places: Sequence[int]) -> Iterator[None]:
-        """Put the number that its row has in the whole list into an error."""
-        try:
-            yield
-        except ApiError as error:
-            if self.many and (found := NUMBERED.match(error.message)):
-                error.message = error.message[found.end() :]
-                raise payload.placed(error, places[int(found[1])]) from None
-            raise
-
     def _call(
         self,
         text: str,
@@ -301,7 +213,7 @@ class _Upsert:
         lists = listed(self.row_set.table, names, rows)
         return self.scope.call(self.row_set, text, *lists, *same)
 
-    def _not_reached(self) -> Conflict:
+    def not_reached(self) -> Conflict:
         """Return the error for a row that was neither added nor changed."""
         keys = ", ".join(self.keys)
         if self.row_set.owned:

@@ -1,6 +1,7 @@
 """Hooks: functions of a project around the writes of a table, in one transaction."""
 
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -479,6 +480,21 @@ class TestUpsert:
         answer = create(clinic, eve, rows, self.QUERY + "merge")
 
         assert "Row 2: The slot is taken." == answer.json()["message"]
+
+    def test_same_new_row_at_once_is_created_once(self, clinic, eve):
+        """The others change it, with the hooks of an update."""
+        with ThreadPoolExecutor(8) as pool:
+            body = {"code": "race", "price": 1}
+            jobs = [
+                pool.submit(create, clinic, eve, body, self.QUERY + "merge")
+                for _ in range(8)
+            ]
+            answers = [job.result() for job in jobs]
+
+        assert [200] * 8 == [each.status_code for each in answers]
+        assert 1 == len({each.json()["message"] for each in answers})
+        assert 1 == len(traces(clinic, "before_create"))
+        assert 7 == len(traces(clinic, "before_update"))
 
 
 class TestUpdate:
