@@ -79,6 +79,7 @@ def _adopt(ports: Ports, live: Catalog) -> None:
     else:
         ports.journal.disable()
     ports.users.forget()
+    ports.sockets.check()
     ports.schema_read(live)
 
 

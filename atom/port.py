@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from atom.account.role import Roles
     from atom.account.token import Decoder
     from atom.http.config import HttpConfig
+    from atom.http.socket import OpenSockets
     from atom.postgres.catalog import Catalog
     from atom.postgres.database import Database
     from atom.postgres.notify import Bus
@@ -134,6 +135,7 @@ class Ports:
     counter: Counter
     stores: Mapping[str, Store]
     users: Users
+    sockets: "OpenSockets"
     tokens: "Decoder"
     journal: Journal
     database: "Database"  # on the primary

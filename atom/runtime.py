@@ -39,6 +39,7 @@ from atom.config.view import view
 from atom.errors import ApiError, ConfigError
 from atom.hook import NO_HOOKS, Hooks
 from atom.http.config import HttpConfig
+from atom.http.socket import OpenSockets
 from atom.observe.journal import COLUMNS, PostgresJournal
 from atom.port import Counter, Ports, Store
 from atom.postgres import catalog, pooler
@@ -326,6 +327,7 @@ async def connected(
         counter=counter,
         stores=stores,
         users=users,
+        sockets=OpenSockets(),
         tokens=Decoder([key.strip() for key in given.key_jwt.split(",")]),
         journal=journal,
         database=primary,
@@ -363,10 +365,13 @@ def _listen(
     bus = ports.bus
 
     def user_changed(value: str) -> None:
-        users.forget(int(value) if value else None)
+        user_id = int(value) if value else None
+        users.forget(user_id)
+        ports.sockets.check(user_id)
 
     async def coherent(known: bool) -> None:
-        users.coherent = memory.coherent = known
+        users.coherent = memory.coherent = ports.sockets.coherent = known
+        ports.sockets.check()
         await memory.clear()
         if known and ports.database.catalog.tables:
             await operation.read_schema(ports)

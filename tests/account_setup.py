@@ -20,6 +20,7 @@ from atom.adapter.users import CachedUsers
 from atom.config.keys import KEYS
 from atom.config.view import view
 from atom.http.config import HttpConfig
+from atom.http.socket import OpenSockets
 from atom.observe.journal import COLUMNS, PostgresJournal
 from atom.own.declaration import SCHEMA
 from atom.port import Ports
@@ -103,6 +104,7 @@ async def ports(database_url: str):
         database_read=database,
         tokens=Decoder([KEY]),
         users=CachedUsers(database, 1000),
+        sockets=OpenSockets(),
         journal=PostgresJournal(pool, COLUMNS, batch=10, seconds=1.0),
         rules=RowConfig(config),
         roles=Roles({}, database),

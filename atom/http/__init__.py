@@ -14,6 +14,7 @@ Each line needs only the lines above it:
     step/         the pipeline, one `config_api` key to a file
     dependency    the caller, the database and rights, as dependencies of FastAPI
     override      which routes may replace others
+    socket        open WebSockets of users, closed when a guard would refuse them
     pipeline      the steps in order
     middleware    finds the route, runs the steps around it
     explain       why a user may or may not call a route

@@ -16,6 +16,7 @@ from atom.http.wire import REQUEST_ID, write_whole
 if TYPE_CHECKING:
     from starlette.types import Message, Receive, Scope, Send
 
+    from atom.account.token import Claims
     from atom.http.policy import RoutePolicy
     from atom.http.policy_table import Matched
     from atom.port import Ports, UserState
@@ -41,6 +42,7 @@ class Exchange:
     chunked = False
     has_cookie = False
     state: UserState | None = None
+    claims: Claims | None = None
     outcome = "executed"
     description = ""
     status = 0
@@ -97,6 +99,12 @@ class Exchange:
                 message = {**message, "body": b""}
         elif kind == "websocket.accept":
             self.status = 101  # Switching Protocols: too late for any other answer
+            if self.on_start is not None:
+                self.on_start()
+        elif self.closed:  # a WebSocket that Atom has closed
+            if kind == "websocket.close":
+                return
+            raise OSError("the WebSocket is closed")
         elif kind == "websocket.close":
             self.closed = True
         await self._send(message)

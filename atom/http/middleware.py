@@ -8,6 +8,7 @@ from starlette.requests import Request
 
 from atom.errors import ApiError, NotFound
 from atom.http.exchange import Exchange
+from atom.http.socket import watched
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Coroutine, Sequence
@@ -74,16 +75,24 @@ class ConfigApiMiddleware:
         chain: Proceed = _direct if matched.direct else self.route
         if matched.route is None:
             chain = _nowhere
+        elif kind == "websocket":
+            steps = self._applying(matched, kind)
+            chain = watched([step for step in steps if step.guards], chain)
         return self.around(matched, kind, chain)
 
     def around(self, matched: Matched, kind: str, chain: Proceed) -> Proceed:
         """Fold the steps this policy needs around a route."""
-        for step in reversed(self.steps):
-            if kind == "websocket" and not step.websocket:
-                continue
-            if step.applies(matched.policy):
-                chain = _around(step, chain)
+        for step in reversed(self._applying(matched, kind)):
+            chain = _around(step, chain)
         return chain
+
+    def _applying(self, matched: Matched, kind: str) -> list[Step]:
+        """Return the steps that a policy needs, in order."""
+        return [
+            step
+            for step in self.steps
+            if (kind != "websocket" or step.websocket) and step.applies(matched.policy)
+        ]
 
     async def route(self, exchange: Exchange) -> None:
         """Hand over to FastAPI: its router, dependencies and models."""

@@ -105,6 +105,7 @@ class PolicyTable:
                     self._check(route, method, policy, values, problems)
         self._index = {id(route): n for n, route in enumerate(self.table.routes)}
         self._unused(set(entries) - used, problems)
+        self._of_sockets(entries, problems)
         self._hidden(set(entries), problems)
         self._ids(problems)
 
@@ -172,6 +173,25 @@ class PolicyTable:
             if path in paths:
                 why = f"the path has no {method} route"
             problems.append(f"config_api[{name!r}]: {why}".rstrip())
+
+    def _of_sockets(
+        self, entries: Mapping[tuple[str, str], Mapping[str, Any]], problems: list[str]
+    ) -> None:
+        """Report keys of an entry that only WebSockets have, and that these ignore."""
+        fields = {
+            key.field for step in self.steps if step.websocket for key in step.keys
+        }
+        served = {
+            route.path for route in self.table.routes if route.kind != "websocket"
+        }
+        sockets = {route.path for route in self.table.routes} - served
+        for (_, path), values in entries.items():
+            if path in sockets:
+                problems.extend(
+                    f"config_api[{path!r}]: {key.name} has no effect on a WebSocket"
+                    for key in self.keys
+                    if key.field in values and key.field not in fields
+                )
 
     def _ids(self, problems: list[str]) -> None:
         owner: dict[int, str] = {}

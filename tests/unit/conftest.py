@@ -14,6 +14,7 @@ from atom.http.config import HttpConfig
 from atom.http.exchange import Exchange
 from atom.http.policy import RoutePolicy
 from atom.http.policy_table import Matched
+from atom.http.socket import OpenSockets
 from atom.port import Ports, UserState
 from atom.task import Tasks
 
@@ -94,6 +95,7 @@ def exchange(clock):
             counter=MemoryCounter(clock=clock),
             stores={"inmemory": MemoryStore(clock=clock)},
             users=KnownUsers(),
+            sockets=OpenSockets(),
             journal=Rows(),
             key_root="r" * 16,
             tokens=Decoder(["j" * 32]),

@@ -57,6 +57,9 @@ def authenticate(exchange: Exchange, proceed: Proceed) -> Coroutine[Any, Any, No
 
 async def _verify(exchange: Exchange, proceed: Proceed) -> None:
     policy, ports = exchange.policy, exchange.ports
+    if exchange.claims is not None:  # of a WebSocket that is open
+        await _current(exchange, exchange.claims)
+        return await proceed(exchange)
     token = bearer(exchange.authorization) if exchange.authorization else ""
     if policy.tier == "root":
         _require_root(token, ports.key_root)
@@ -78,6 +81,7 @@ async def _verify(exchange: Exchange, proceed: Proceed) -> None:
             raise
         return await proceed(exchange)
     exchange.user.update(claims.user, id=claims.subject)
+    exchange.claims = claims
     exchange.scope["state"]["session"] = claims.session
     await proceed(exchange)
 
