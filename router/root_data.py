@@ -104,6 +104,9 @@ async def route_root_postgres_import(
     existing: Annotated[
         str, Form(description="For upsert: merge (change the row) or ignore.")
     ] = "",
+    hooks: Annotated[
+        int, Form(ge=0, le=1, description="1: the hooks of the table run.")
+    ] = 0,
     file_format: Annotated[
         str,
         Form(alias="format", description="csv or jsonl; else as the file's name ends."),
@@ -115,9 +118,9 @@ async def route_root_postgres_import(
     of CSV is NULL, `""` is the empty text; what a JSON line leaves out is its default,
     or stays. What cannot be read or is refused is named by line and column.
     """
-    name = file.filename or ""
+    name, ports = file.filename or "", request.app.state.ports
     number = await transfer.import_file(
-        request.app.state.ports.database,
+        ports.database,
         mode,
         table,
         transfer.unzipped(file.file, name),
@@ -125,5 +128,6 @@ async def route_root_postgres_import(
         on_conflict=on_conflict,
         existing=existing,
         seconds=SECONDS,
+        hooked_by=ports.rules.trusted(None) if hooks else None,
     )
     return reply.success(number)

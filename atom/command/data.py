@@ -4,7 +4,8 @@ import asyncio
 import os
 import signal
 import sys
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import IO, Annotated, Any, BinaryIO, cast
 
@@ -19,8 +20,8 @@ from atom.config.resolve import Config
 from atom.config.view import view
 from atom.errors import ApiError
 from atom.postgres.database import Database
-from atom.row.scope import RowConfig
-from atom.runtime import command_database, open_sandbox
+from atom.row.scope import RowConfig, RowScope
+from atom.runtime import Runtime, command_database, open_sandbox
 from atom.transfer import statement as write
 from atom.transfer.export import Export
 from atom.transfer.load import import_file
@@ -109,6 +110,7 @@ class Import:
     on_conflict: str
     existing: str
     format: str
+    hooks: bool
 
 
 @dataclass(frozen=True)
@@ -147,11 +149,14 @@ def import_command(
         ),
     ] = "",
     format: Format = "",
+    hooks: Annotated[
+        bool, typer.Option("--hooks", help="The hooks of the table run.")
+    ] = False,
 ) -> None:
     """Import a file."""
-    words = Import(file, table, mode, on_conflict, existing, format)
+    words = Import(file, table, mode, on_conflict, existing, format, hooks)
     with context.obj.database() as (config, url):
-        code = _import(words, config, url)
+        code = _import(words, config, url, context.obj.runtime)
     raise typer.Exit(code)
 
 
@@ -182,10 +187,11 @@ def export_command(
     raise typer.Exit(code)
 
 
-def _import(words: Import, config: Config, url: str) -> int:
+def _import(words: Import, config: Config, url: str, runtime: Runtime) -> int:
+    keep = words.hooks or words.mode != "create"
     try:
-        with fed(words.file, keep=words.mode != "create") as feed:
-            return _run(_imported(words, config, url, feed))
+        with fed(words.file, keep=keep) as feed:
+            return _run(_imported(words, config, url, runtime, feed))
     except OSError as error:
         return _no_file(error)
 
@@ -205,7 +211,22 @@ def _no_file(error: OSError) -> int:
     return 1
 
 
-async def _imported(words: Import, config: Config, url: str, feed: Feed) -> int:
+@asynccontextmanager
+async def _opened(
+    words: Import, config: Config, url: str, runtime: Runtime
+) -> AsyncIterator[tuple[Database, RowScope | None]]:
+    """Open a database; for hooks all that they may use."""
+    if not words.hooks:
+        async with command_database(config, url) as database:
+            yield database, None
+        return
+    async with runtime:
+        yield runtime.ports.database, runtime.ports.rules.trusted(None)
+
+
+async def _imported(
+    words: Import, config: Config, url: str, runtime: Runtime, feed: Feed
+) -> int:
     """Import, until a signal comes; one that comes with the commit comes too late.
 
     The database is opened in any case: a driver loses a connection half made.
@@ -224,7 +245,8 @@ async def _imported(words: Import, config: Config, url: str, feed: Feed) -> int:
     for number in SIGNALS:
         loop.add_signal_handler(number, end, number)
     try:
-        async with command_database(config, url) as database:
+        opened = _opened(words, config, url, runtime)
+        async with opened as (database, hooked_by):
             is_open = True
             if ending[0]:
                 raise asyncio.CancelledError
@@ -240,6 +262,7 @@ async def _imported(words: Import, config: Config, url: str, feed: Feed) -> int:
                     existing=words.existing,
                     seconds=view(DataConfig, config).transfer_timeout_sec,
                     progress=progress,
+                    hooked_by=hooked_by,
                 )
             took = bar.seconds
             await _forget(config, words.table)

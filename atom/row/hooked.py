@@ -7,7 +7,8 @@ is parsed as if a caller had sent it, and may be of a column no caller writes.
 import copy
 import logging
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date, datetime, time
 from functools import partial
@@ -29,7 +30,12 @@ from atom.row.sql.statement import RowSet
 from atom.row.write import Row
 
 log = logging.getLogger(__name__)
-MOMENTS = {"moment": datetime.fromisoformat, "date": date.fromisoformat}
+NUMBERED = re.compile(r"Row (\d+): ")  # as `payload.placed` writes it
+MOMENTS = {
+    "moment": datetime.fromisoformat,
+    "date": date.fromisoformat,
+    "time": time.fromisoformat,
+}
 PAIR = re.compile(r"\(([^ ,()]+)[ ,]([^ ,()]+)\)")  # of a place
 
 
@@ -98,7 +104,8 @@ class HookedWrite:
                 if row_id not in olds:
                     error = write.missing(scope)
                     raise payload.placed(error, number) if many else error
-            await self._update(database, scope, row_set, olds, ids, rows, many=many)
+            work = _Work(self, scope, row_set.table, many)
+            await self._update(database, work, row_set, olds, ids, rows)
 
     async def update_ids(
         self,
@@ -112,30 +119,27 @@ class HookedWrite:
         async with database.transaction():
             olds = await _held(database, scope, row_set, ids, "no key update")
             if olds:
-                found, many = [*olds], len(olds) > 1
-                rows = [dict(row) for _ in found]
-                await self._update(
-                    database, scope, row_set, olds, found, rows, many=many
-                )
+                work = _Work(self, scope, row_set.table, len(olds) > 1, [*olds])
+                rows = [dict(row) for _ in olds]
+                await self._update(database, work, row_set, olds, [*olds], rows)
         return len(olds)
 
     async def _update(
         self,
         database: Database,
-        scope: RowScope,
+        work: "_Work",
         row_set: RowSet,
         olds: Mapping[int, Row],
         ids: list[int],
         rows: list[Row],
-        *,
-        many: bool,
     ) -> None:
-        work = _Work(self, scope, row_set.table, many)
+        scope = work.scope
         rows = await work.before(rows, [olds[row_id] for row_id in ids])
         for name in scope.stamps(row_set.table, create=False):
             for row in rows:
                 row.pop(name, None)  # the server writes it itself
-        await write.update_rows(database, scope, row_set, ids, rows, many=many)
+        with work.labelled():
+            await write.update_rows(database, scope, row_set, ids, rows, many=work.many)
         found = await _present(database, row_set.table, ids)
         await work.after(database, found, ids, olds)
 
@@ -147,7 +151,7 @@ class HookedWrite:
             olds = await _held(database, scope, row_set, ids, "update")
             if not olds:
                 return 0
-            work = _Work(self, scope, row_set.table, many=len(olds) > 1)
+            work = _Work(self, scope, row_set.table, len(olds) > 1, [*olds])
             await work.before_delete(list(olds.values()))
             gone = await write.delete_rows(database, scope, row_set, [*olds])
             await work.after(database, olds, [*olds], olds)
@@ -176,14 +180,23 @@ class HookedWrite:
 
 
 class _Work:
-    """The hooks of one statement: on each of its rows, and on all of them."""
+    """The hooks of one statement: on each of its rows, and on all of them.
+
+    An error names a row of `many` by its number, or by its id where there are `ids`.
+    """
 
     def __init__(
-        self, hooked: HookedWrite, scope: RowScope, table: Table, many: bool
+        self,
+        hooked: HookedWrite,
+        scope: RowScope,
+        table: Table,
+        many: bool,
+        ids: Sequence[int] | None = None,
     ) -> None:
+        self.scope, self.many = scope, many
         self._hooked = hooked
         self._functions = hooked.functions
-        self._scope, self._table, self._many = scope, table, many
+        self._table, self._ids = table, ids
         self._user = _user(scope)
 
     def _hook(self, old: Any = None) -> Hook:
@@ -255,7 +268,23 @@ class _Work:
 
     def _placed(self, error: ApiError, number: int) -> ApiError:
         error = copy.copy(error)  # which may be a constant of the file that raises it
-        return payload.placed(error, number) if self._many else error
+        if not self.many:
+            return error
+        if self._ids is None:
+            return payload.placed(error, number)
+        return payload.placed(error, self._ids[number], "Id")
+
+    @contextmanager
+    def labelled(self) -> Iterator[None]:
+        """Make an error raised inside name its row as the others here."""
+        try:
+            yield
+        except ApiError as error:
+            found = NUMBERED.match(error.message)
+            if self._ids is None or found is None:
+                raise
+            error.message = error.message[found.end() :]
+            raise self._placed(error, int(found[1])) from error
 
     def _natural(self, row: Row) -> Row:
         columns = self._table.columns
@@ -272,7 +301,7 @@ class _Work:
         if not new and kept:
             return kept
         try:
-            return kept | await _Trusting(self._scope, self._table).read(new)
+            return kept | await _Trusting(self.scope, self._table).read(new)
         except ApiError as error:
             raise self._placed(error, number) from None
 
@@ -300,12 +329,15 @@ class _Trusting(payload.Reader):
 def natural(column: LiveColumn, value: Any) -> Any:
     """Return a parsed value as a row that is read has it, wherever Python has such."""
     if not isinstance(value, str):
-        return value
+        return list(value) if isinstance(value, list) else value
     kind = datatype(column.datatype)
     if kind.family == "json":
         return orjson.loads(value)
-    if kind.family in PLACES and (found := PAIR.search(value)):
-        return {"type": "Point", "coordinates": [float(found[1]), float(found[2])]}
+    if kind.family in PLACES:
+        if value.startswith("{"):
+            return orjson.loads(value)
+        if found := PAIR.search(value):
+            return {"type": "Point", "coordinates": [float(found[1]), float(found[2])]}
     if (parse := MOMENTS.get(kind.family)) is None:
         return value
     try:
@@ -332,7 +364,9 @@ def written(value: Any) -> Any:
 
 
 def _same(before: Any, after: Any) -> bool:
-    return type(before) is type(after) and bool(before == after)
+    if type(before) is not type(after):
+        return False
+    return before is after or bool(before == after)  # NaN equals nothing
 
 
 def _taken(each: Function, found: Any, given: Any, kind: type) -> Any:
@@ -370,10 +404,5 @@ async def _present(
 
 
 def _row(table: Table, record: Mapping[str, Any]) -> Row:
-    row = dict(record)
-    for name, value in row.items():
-        if isinstance(value, str):  # jsonb has been decoded by the driver
-            kind = datatype(table.columns[name].datatype)
-            if kind.family in PLACES or kind.name == "json":
-                row[name] = orjson.loads(value)
-    return row
+    columns = table.columns
+    return {name: natural(columns[name], value) for name, value in record.items()}

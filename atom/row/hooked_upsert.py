@@ -1,6 +1,5 @@
 """Rows of a table with hooks that may be there already: each with the hooks for it."""
 
-import re
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -8,12 +7,12 @@ from dataclasses import dataclass
 from atom.errors import ApiError, Conflict
 from atom.postgres.database import Database
 from atom.row import payload, write
+from atom.row.hooked import NUMBERED
 from atom.row.scope import RowScope
 from atom.row.sql import stored, upsert
 from atom.row.sql.statement import KEY, OWNER, RowSet
 from atom.row.write import Row, listed
 
-NUMBERED = re.compile(r"Row (\d+): ")  # as `payload.placed` writes it
 Refusal = Callable[[], Conflict]  # for a row that is there and is not the caller's
 
 

@@ -12,6 +12,7 @@ Read in this order; each line needs only the lines above it:
     source        CSV on its way to COPY, one block ahead
     jsonl_source  JSON lines on their way to COPY
     stage         rows in a temporary table, applied to those that exist
+    hooked        the same, with the hooks of their table
     load          an import, whole
     export        the rows of a query as a stream
 """

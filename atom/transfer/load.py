@@ -10,7 +10,8 @@ from typing import BinaryIO
 
 from atom.postgres.database import Connection, Database
 from atom.postgres.identifier import public
-from atom.transfer import csv_file, jsonl_file, stage
+from atom.row.scope import RowScope
+from atom.transfer import csv_file, hooked, jsonl_file, stage
 from atom.transfer import statement as write
 from atom.transfer.jsonl_source import JsonSource
 from atom.transfer.request import MODES, ImportRequest, Progress, parse_request
@@ -30,12 +31,13 @@ async def import_file(
     existing: str = "",
     seconds: float = 600.0,
     progress: Progress | None = None,
+    hooked_by: RowScope | None = None,
 ) -> int:
     """Apply a file to a table in one transaction. Return the number of rows.
 
     `file_format` is csv or jsonl. Mode upsert needs `on_conflict`, columns of a unique
     rule; rows that are there are changed, or with `existing` ignore left alone and not
-    counted.
+    counted. With `hooked_by`, a scope of trusted code, the hooks of the table run.
 
     Raises:
         ApiError: `transfer.unknown_mode`, `transfer.unreadable_file`,
@@ -55,10 +57,17 @@ async def import_file(
         source = CsvSource(reader, request, progress)
     async with database.transaction(timeout_ms=int(seconds * 1000)) as connection:
         await connection.value(write.PREPARE)
-        if mode == "create":
+        has_hooks = hooked_by is not None and hooked.has_hooks(hooked_by, mode, table)
+        if mode == "create" and not has_hooks:
             number = await source.copy(connection, ("public", table), seconds)
         else:
-            number = await _staged(connection, request, source, file, seconds, progress)
+            rows = await _staged(connection, request, source, file, seconds, progress)
+            if rows is None:
+                number = 0
+            elif hooked_by is not None and has_hooks:
+                number = await hooked.apply(database, connection, hooked_by, rows)
+            else:
+                number = await stage.apply(connection, rows, seconds)
         names = {name for each in source.shapes.values() for name in each}
         if number and "id" in names and mode in {"create", "upsert"}:
             await connection.value(write.advance(table), public(table))
@@ -77,16 +86,15 @@ async def _staged(
     file: BinaryIO,
     seconds: float,
     progress: Progress,
-) -> int:
-    """Put the file into a temporary table, and apply that."""
+) -> stage.Rows | None:
+    """Put the file into a temporary table. Return its rows, None without any."""
     columns = request.table.columns.values()
     names = [column.name for column in columns if not column.generated]
     await connection.run(write.stage(request.table.name, names))
     number = await source.copy(connection, ("pg_temp", stage.NAME), seconds)
     progress.is_read = True
     if not number:
-        return 0
+        return None
     # Only rows of a CSV file do not carry their line.
     counted = file if isinstance(source, CsvSource) else None
-    rows = stage.Rows(request, number, source.shapes, counted)
-    return await stage.apply(connection, rows, seconds)
+    return stage.Rows(request, number, source.shapes, counted)

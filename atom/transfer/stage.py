@@ -52,16 +52,8 @@ async def apply(connection: Connection, rows: Rows, seconds: float) -> int:
         Conflict: `transfer.id_twice`, or for a rule of the table.
         NotFound: `row.missing`, naming the line of the first id that is not there.
     """
-    request = rows.request
-    await connection.run(write.ANALYZE)
-    if request.existing == "merge":
-        await _require_once(connection, rows)
-    table = request.table.name
-    if request.mode != "upsert" and (gone := await connection.row(write.absent(table))):
-        line = await rows.line(gone["ordinal"])
-        raise NotFound(
-            f"line {line}, column id: table '{table}' has no row {gone['id']}."
-        )
+    request, table = rows.request, rows.request.table.name
+    await require_known(connection, rows)
     last = await connection.value(write.LAST)
     done = 0
     for shape in rows.shapes:
@@ -74,6 +66,26 @@ async def apply(connection: Connection, rows: Rows, seconds: float) -> int:
             hint="Nothing was changed.",
         )
     return done
+
+
+async def require_known(connection: Connection, rows: Rows) -> None:
+    """Prepare the stage to be applied, and check that its ids exist, each once.
+
+    Raises:
+        Conflict: `transfer.id_twice`.
+        NotFound: `row.missing`, naming the line of the first id that is not there.
+    """
+    request, table = rows.request, rows.request.table.name
+    await connection.run(write.ANALYZE)
+    if request.keys and request.existing == "merge":
+        await _require_once(connection, rows)
+    if request.mode not in {"update", "delete"}:
+        return
+    if gone := await connection.row(write.absent(table)):
+        line = await rows.line(gone["ordinal"])
+        raise NotFound(
+            f"line {line}, column id: table '{table}' has no row {gone['id']}."
+        )
 
 
 async def _require_once(connection: Connection, rows: Rows) -> None:

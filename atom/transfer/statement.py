@@ -69,6 +69,20 @@ def absent(table: str) -> str:
     )
 
 
+def block(columns: Sequence[str], sent: Sequence[str]) -> str:
+    """Write the select of rows of the stage: of shape $1, after row $2, $3 at most.
+
+    Each value comes in the datatype that it is sent as to be written.
+    """
+    listed = (
+        f", s.{quote(name)}::{kind}" for name, kind in zip(columns, sent, strict=True)
+    )
+    return (
+        f"select s.{ORDINAL}{''.join(listed)} from pg_temp.{STAGE} as s"
+        f" where s.{SHAPE} = $1 and s.{ORDINAL} > $2 order by s.{ORDINAL} limit $3"
+    )
+
+
 # Each of the following takes the rows from $1 to $2 that are of shape $3.
 CHOSEN = f"s.{ORDINAL} between $1 and $2 and s.{SHAPE} = $3"
 

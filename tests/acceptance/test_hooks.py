@@ -1,5 +1,7 @@
 """Hooks: functions of a project around the writes of a table, in one transaction."""
 
+import subprocess
+import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
 
@@ -8,7 +10,7 @@ import pytest
 from tests.acceptance.checkout import copied
 from tests.acceptance.conftest import opened
 from tests.acceptance.test_drop_in import started
-from tests.served import serve
+from tests.served import environment, serve
 
 CONFIG = """
 config_postgres_schema = {"table": {
@@ -67,7 +69,8 @@ async def before_create_booking(row, hook):
         assert row["detail"] == {"a": [1]}, row
         row["starts_at"] = row["starts_at"].replace(year=2027)
         row["detail"]["a"].append(2)
-        row["tag"] = ("x", "y")
+        row["tag"] = ("x", "y") if row.get("tag") is None else row["tag"]
+        row["tag"].append(7) if row["tag"] == ["n"] else None
     if code == "place":
         east, north = row["place"]["coordinates"]
         row["place"] = {"type": "Point", "coordinates": [east + 1, north]}
@@ -178,6 +181,7 @@ def clinic(tmp_path_factory):
     code = copied(tmp_path_factory.mktemp("clinic"), **FILES)
     with serve(code=code) as served:
         running = opened(served)
+        running.code = code
         yield running
         running.http.close()
 
@@ -315,6 +319,14 @@ class TestCreate:
             row["tag"],
             row["price"],
             row["day"],
+        )
+
+    def test_list_that_is_changed_in_place_is_checked(self, clinic, eve):
+        """As if it had been set."""
+        body = {"code": "types", "tag": ["n"], "starts_at": "2026-01-31T12:00:00Z"}
+        answer = create(clinic, eve, {**body, "price": 1.5, "detail": {"a": [1]}})
+        assert (
+            "Column 'tag' takes a list, each item text." == (answer.json()["message"])
         )
 
     def test_place_is_geojson(self, clinic, eve):
@@ -550,7 +562,7 @@ class TestUpdate:
         assert 2 == clinic.message("PUT", "/my/ids-update", eve, json=body)
         assert 2 == len(traces(clinic, "after_update"))
         answer = clinic.call("PUT", "/my/ids-update", eve, json=body)
-        assert "Row 0: It is closed already." == answer.json()["message"]
+        assert f"Id {ids[0]}: It is closed already." == answer.json()["message"]
 
 
 class TestDelete:
@@ -574,11 +586,11 @@ class TestDelete:
 
     def test_delete_any(self, clinic, eve):
         """The rows that meet the filters, and a refusal keeps all."""
-        made(clinic, eve, [{"code": "a"}, {"code": "b"}, {"code": "c"}])
+        ids = made(clinic, eve, [{"code": "a"}, {"code": "b"}, {"code": "c"}])
         clinic.sql("update booking set state = 'kept' where code = 'b'")
         path = "/my/object-delete-any?table=booking&code="
         answer = clinic.call("DELETE", path + "in,a|b", eve)
-        assert "Row 1: It is kept." == answer.json()["message"]
+        assert f"Id {ids[1]}: It is kept." == answer.json()["message"]
         assert 3 == len(bookings(clinic))
         assert 2 == clinic.message("DELETE", path + "in,a|c", eve)
         assert ["b"] == [row["code"] for row in bookings(clinic)]
@@ -594,6 +606,102 @@ class TestDelete:
             "DELETE", "/my/object-delete-any?table=booking&code==,a", eve
         )
         assert [] == traces(clinic, "before_delete")
+
+
+class TestImport:
+    """By hooks=1 the hooks run; without it an import is as fast as it was."""
+
+    def send(self, clinic, mode, text, name="x.csv", **form):
+        data = {"mode": mode, "table": "booking", **form}
+        return clinic.call(
+            "POST",
+            "/root/postgres-import",
+            "root",
+            data=data,
+            files={"file": (name, text.encode())},
+        )
+
+    def test_without_hooks_none_runs(self, clinic):
+        assert 200 == self.send(clinic, "create", "code\na\n").status_code
+        assert [] == traces(clinic)
+
+    def test_create_runs_them_for_each_row_and_keeps_every_value(self, clinic):
+        """Also those Python does not have: infinity, a year of five digits."""
+        text = (
+            "id,code,starts_at,price,detail,tag,day\n"
+            '70,a,infinity,NaN,"{""a"": 1.50}","{x,""y,z""}",12026-01-31\n'
+            "71,b,2026-01-31T12:00:00+02:00,1.50,,,2026-01-31\n"
+        )
+        answer = self.send(clinic, "create", text, hooks=1)
+        assert (200, 2) == (answer.status_code, answer.json().get("message")), (
+            answer.text
+        )
+        found = clinic.sql(
+            "select id, code, starts_at::text, price::text, detail::text, tag,"
+            " day::text, state, is_verified from booking order by id"
+        )
+        assert [
+            (70, "a", "infinity", "NaN", '{"a": 1.50}', ["x", "y,z"], "12026-01-31"),
+            (71, "b", found[1]["starts_at"], "1.50", None, None, "2026-01-31"),
+        ] == [tuple(row.values())[:7] for row in found]
+        assert [("+second", 1)] * 2 == [
+            (row["state"], row["is_verified"]) for row in found
+        ]
+        assert ["rows_create: a,b"] == traces(clinic, "rows_create")
+        until(
+            clinic,
+            ["committed_create: a", "committed_create: b"],
+            "committed_create",
+        )
+
+    def test_refusal_names_the_line_and_undoes_all(self, clinic):
+        rows = "".join(f"r{n}\n" for n in range(1500))
+        answer = self.send(clinic, "create", f"code\n{rows}taken\n", hooks=1)
+        assert 409 == answer.status_code
+        assert "line 1502: The slot is taken." == answer.json()["message"]
+        assert ([], []) == (bookings(clinic), traces(clinic))
+
+    def test_update_upsert_and_delete(self, clinic, eve):
+        """Each with its own hooks; JSON lines of different columns too."""
+        ids = made(clinic, eve, [{"code": "a", "price": 1}, {"code": "b"}])
+        clinic.sql("truncate trace")
+        text = f'{{"id": {ids[0]}, "code": "dear"}}\n{{"id": {ids[1]}, "price": 2}}\n'
+        assert 200 == self.send(clinic, "update", text, "x.jsonl", hooks=1).status_code
+        assert ["a->dear", "b->b"] == [
+            each.partition(": ")[2] for each in traces(clinic, "after_update")
+        ]
+        text = "code,price\nb,3\nc,4\n"
+        answer = self.send(clinic, "upsert", text, on_conflict="code", hooks=1)
+        assert 2 == answer.json()["message"]
+        assert {"dear": 2, "b": 3, "c": 4} == {
+            row["code"]: int(row["price"]) for row in bookings(clinic)
+        }
+        assert 3 == len(traces(clinic, "after_update"))
+        clinic.sql("update booking set state = 'kept' where code = 'b'")
+        text = f"id\n{ids[1]}\n{ids[0]}\n"
+        answer = self.send(clinic, "delete", text, hooks=1)
+        assert "line 2: It is kept." == answer.json()["message"]
+        clinic.sql("update booking set state = null")
+        assert 2 == self.send(clinic, "delete", text, hooks=1).json()["message"]
+        assert ["c"] == [row["code"] for row in bookings(clinic)]
+        assert [f"rows_delete: {n}" for n in (2,)] == traces(clinic, "rows_delete")
+
+    def test_command(self, clinic, tmp_path):
+        """`data import --hooks`, with what follows the commit."""
+        file = tmp_path / "x.csv"
+        file.write_text("code\nby command\n")
+        words = ("data", "import", str(file), "--table", "booking", "--hooks")
+        done = subprocess.run(
+            [sys.executable, "main.py", *words],
+            cwd=clinic.code,
+            env=environment({**clinic.config, "config_postgres_url": clinic.database}),
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+        assert 0 == done.returncode, done.stderr
+        assert ["committed_create: by command"] == traces(clinic, "committed_create")
 
 
 def test_cached_answers_are_dropped(tmp_path):

@@ -4,14 +4,28 @@
 
 from functools import lru_cache
 
+from atom.datatype import geography
+from atom.datatype.datatype import PLACES, datatype
 from atom.postgres.catalog import Table
 from atom.postgres.identifier import public, quote
 from atom.row.sql.filter import Shape, render
-from atom.row.sql.statement import KEY, RowSet, marks, reached, select_list, where
+from atom.row.sql.statement import KEY, RowSet, marks, reached, where
 
 
 def _columns(table: Table) -> str:
-    return select_list(table, tuple(table.columns))
+    """Build the columns of a row, each in the datatype that it is sent as.
+
+    The driver cannot read every value of the others: PostgreSQL's calendar is longer.
+    """
+    parts = []
+    for name, column in table.columns.items():
+        kind, part = datatype(column.datatype), f"t.{quote(name)}"
+        if kind.family in PLACES:
+            part = f"({geography.as_geojson(kind.family, part)})::text"
+        elif kind.family != "bytes":
+            part = f"{part}::{kind.sent_as}"
+        parts.append(f"{part} as {quote(name)}")
+    return ", ".join(parts)
 
 
 @lru_cache(256)
