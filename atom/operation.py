@@ -63,7 +63,7 @@ async def read_schema(ports: Ports) -> None:
 async def heal(ports: Ports) -> None:
     """Read the catalog again; what was derived from it stays where nothing changed."""
     live, known = await catalog.read(ports.database), ports.database.catalog
-    if _columns(live) != _columns(known):
+    if _columns(live) != _columns(known) or live.touched != known.touched:
         _adopt(ports, live)
 
 

@@ -307,6 +307,7 @@ async def connected(
         COLUMNS,
         batch=given.batch_log_api,
         seconds=given.batch_log_api_sec,
+        on_written=primary.written,
     )
     batches = Batches(
         primary,
@@ -376,15 +377,20 @@ def _listen(
         if known and ports.database.catalog.tables:
             await operation.read_schema(ports)
 
+    def forget(table: str) -> None:
+        for each in ports.database.catalog.changed_with(table):
+            memory.forget_tag(each)
+
     def written(table: str) -> None:
-        memory.forget_tag(table)
+        forget(table)
         if shared is not None:
-            ports.tasks.spawn(shared.drop(table), name=f"stale {table}")
+            for each in ports.database.catalog.changed_with(table):
+                ports.tasks.spawn(shared.drop(each), name=f"stale {each}")
         bus.publish_soon("table", table)
 
     ports.database.on_written = written
     bus.on("user", user_changed)
-    bus.on("table", memory.forget_tag)
+    bus.on("table", forget)
     bus.on("schema", lambda _: operation.read_schema(ports))
     bus.on("reset", lambda _: operation.start_over(ports))
     bus.lost.append(lambda: coherent(False))

@@ -125,3 +125,4 @@ async def replace_hash(
     async with database.transaction() as connection:
         await connection.run(SAME_PASSWORD)
         await connection.run(REPLACE[column], user_id, stored, made)
+    database.written("users")

@@ -34,10 +34,14 @@ async def read_profile(ports: Ports, user_id: int) -> bytes:
         raise NotFound("user not found", code="account.missing")
     touches = _touches.setdefault(ports.database, Touches())
     if touches.due(user_id, time.monotonic()):
-        ports.tasks.spawn(
-            ports.database.run(TOUCH, user_id, float(TOUCH_SECONDS)), name="touch"
-        )
+        ports.tasks.spawn(_touch(ports, user_id), name="touch")
     return bytes(row, "utf-8")
+
+
+async def _touch(ports: Ports, user_id: int) -> None:
+    """Note a visit."""
+    if await ports.database.run(TOUCH, user_id, float(TOUCH_SECONDS)):
+        ports.database.written("users")
 
 
 @lru_cache(64)

@@ -4,7 +4,7 @@ import asyncio
 import os
 import signal
 import sys
-from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import IO, Annotated, Any, BinaryIO, cast
@@ -265,7 +265,8 @@ async def _imported(
                     hooked_by=hooked_by,
                 )
             took = bar.seconds
-            await _forget(config, words.table)
+            changed = database.catalog.changed_with(words.table)
+            await _forget(config, words.table, changed)
     except (asyncio.CancelledError, Stopped):
         name = signal.Signals(ending[0] or signal.SIGINT).name
         sys.stderr.write(f"Ended by {name}: nothing was imported.\n")
@@ -275,7 +276,7 @@ async def _imported(
     return 0
 
 
-async def _forget(config: Config, table: str) -> None:
+async def _forget(config: Config, table: str, changed: Iterable[str]) -> None:
     """Drop what servers keep of a table in Redis; their memories hear by the bus."""
     if not view(DataConfig, config).redis_url:
         return
@@ -288,7 +289,8 @@ async def _forget(config: Config, table: str) -> None:
         )
         return
     try:
-        await RedisStore(client).drop(table)
+        for each in changed:
+            await RedisStore(client).drop(each)
     finally:
         await client.aclose()
 

@@ -53,6 +53,7 @@ class PostgresJournal:
         seconds: float,
         limit: int = 100_000,
         clock: Callable[[], float] = time.monotonic,
+        on_written: Callable[[str], None] = lambda table: None,
     ) -> None:
         self._pool = pool
         self._columns = tuple(columns)
@@ -60,6 +61,7 @@ class PostgresJournal:
         self._seconds = seconds
         self._limit = limit
         self._clock = clock
+        self._on_written = on_written
         self._rows: deque[Row] = deque()
         self._wake = asyncio.Event()
         self._closing = asyncio.Event()
@@ -179,6 +181,7 @@ class PostgresJournal:
         else:
             self._report(dropped)
             self._healed()
+            self._on_written(TABLE)
         self._batch_rows = []
         return taken
 

@@ -4,6 +4,7 @@ Each line needs only the lines above it:
 
     identifier   names, quoted
     driver       what is used of asyncpg, as types
+    touched      the tables that a write of one may change
     catalog      tables and columns as they are, by the one query that reads them
     condition    conditions of `config_table`, as text for many statements
     errors       driver errors as the errors of the API

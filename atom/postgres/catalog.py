@@ -6,6 +6,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, cast
 
 from atom.errors import ApiError, NotFound, nearest
+from atom.postgres import touched
 from atom.postgres.driver import Querying
 
 if TYPE_CHECKING:
@@ -69,6 +70,11 @@ class Catalog:
     """Every table a row route may ever name; equal only to itself."""
 
     tables: Mapping[str, Table] = field(default_factory=lambda: MappingProxyType({}))
+    touched: Mapping[str, frozenset[str]] = field(default_factory=dict)
+
+    def changed_with(self, name: str) -> frozenset[str]:
+        """Return the tables that a write of one may change, itself among them."""
+        return self.touched.get(name) or frozenset({name})
 
     def table(self, name: str) -> Table:
         """Return a table by its exact name.
@@ -119,7 +125,10 @@ def unknown_column(table: str, name: str, choices: Iterable[str]) -> ApiError:
     )
 
 
-def build(rows: Iterable[Mapping[str, Any]]) -> Catalog:
+def build(
+    rows: Iterable[Mapping[str, Any]],
+    touched: Mapping[str, frozenset[str]] = MappingProxyType({}),
+) -> Catalog:
     """Make a catalog of rows that name table, column, datatype and the rest."""
     tables: dict[str, dict[str, LiveColumn]] = {}
     for row in rows:
@@ -132,11 +141,15 @@ def build(rows: Iterable[Mapping[str, Any]]) -> Catalog:
                 name: Table(name, MappingProxyType(columns))
                 for name, columns in tables.items()
             }
-        )
+        ),
+        touched,
     )
 
 
 async def read(source: "Querying | Connection | Database") -> Catalog:
     """Read the tables of schema `public`; of a database, outside any transaction."""
-    held = getattr(source, "raw", None) or getattr(source, "pool", source)
-    return build(await cast(Querying, held).fetch(COLUMNS, ["public"]))
+    held = cast(
+        Querying, getattr(source, "raw", None) or getattr(source, "pool", source)
+    )
+    schemas = ["public"]
+    return build(await held.fetch(COLUMNS, schemas), await touched.read(held, schemas))
