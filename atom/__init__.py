@@ -21,6 +21,7 @@ Read in this order; each line needs only the lines above it:
     http/       what happens to any request; http/step/ is the pipeline
     client/     the optional services, one to a file
     operation   the schema applied, read again, caches dropped
+    coherence   caches and open WebSockets follow what changes
     runtime     everything a process needs, opened and closed
     command/    `python main.py` and the words that may follow it
 """

@@ -22,7 +22,7 @@ from types import SimpleNamespace
 from typing import Any, Self, TypeVar
 
 import embedded
-from atom import malloc, operation
+from atom import coherence, malloc, operation
 from atom.account.config import AccountConfig
 from atom.account.role import Roles
 from atom.account.root import RootLogin
@@ -344,7 +344,7 @@ async def connected(
     )
     for each in (primary, ports.database_read):
         each.reread = partial(operation.heal, ports)
-    _listen(ports, memory, users, late.store)
+    coherence.keep(ports, memory, users, late.store)
     _publish(state, config, clients, ports, users)
     async with AsyncExitStack() as ending:  # each runs, even if another fails
         ending.push_async_callback(bus.close)
@@ -357,44 +357,6 @@ async def connected(
         if not bus.is_receiving:
             raise ConfigError([pooler.DEAF])
         yield ports
-
-
-def _listen(
-    ports: Ports, memory: MemoryStore, users: CachedUsers, shared: RedisStore | None
-) -> None:
-    """Connect the caches to writes, and to what other workers publish on the bus."""
-    bus = ports.bus
-
-    def user_changed(value: str) -> None:
-        user_id = int(value) if value else None
-        users.forget(user_id)
-        ports.sockets.check(user_id)
-
-    async def coherent(known: bool) -> None:
-        users.coherent = memory.coherent = ports.sockets.coherent = known
-        ports.sockets.check()
-        await memory.clear()
-        if known and ports.database.catalog.tables:
-            await operation.read_schema(ports)
-
-    def forget(table: str) -> None:
-        for each in ports.database.catalog.changed_with(table):
-            memory.forget_tag(each)
-
-    def written(table: str) -> None:
-        forget(table)
-        if shared is not None:
-            for each in ports.database.catalog.changed_with(table):
-                ports.tasks.spawn(shared.drop(each), name=f"stale {each}")
-        bus.publish_soon("table", table)
-
-    ports.database.on_written = written
-    bus.on("user", user_changed)
-    bus.on("table", forget)
-    bus.on("schema", lambda _: operation.read_schema(ports))
-    bus.on("reset", lambda _: operation.start_over(ports))
-    bus.lost.append(lambda: coherent(False))
-    bus.regained.append(lambda: coherent(True))
 
 
 def _shows_schema(state: Any) -> Any:
