@@ -63,7 +63,7 @@ LAYERS = (
         *("account", "adapter", "http", "message", "openapi", "row"),
         *("rpc", "sandbox", "transfer"),
     },
-    {"command", "operation", "runtime"},
+    {"coherence", "command", "operation", "runtime"},
 )
 LEVEL = {name: level for level, names in enumerate(LAYERS) for name in names}
 
