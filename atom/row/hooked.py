@@ -84,7 +84,8 @@ class HookedWrite:
             rows = await work.before(rows, [None] * len(rows))
             made = await write.insert_rows(database, scope, into, rows, many=many)
             ids = made if isinstance(made, list) else [made]
-            await work.after(database, await _present(database, into, ids), ids)
+            if work.has_after:
+                await work.after(database, await _present(database, into, ids), ids)
         return ids
 
     async def update(
@@ -140,8 +141,9 @@ class HookedWrite:
                 row.pop(name, None)  # the server writes it itself
         with work.labelled():
             await write.update_rows(database, scope, row_set, ids, rows, many=work.many)
-        found = await _present(database, row_set.table, ids)
-        await work.after(database, found, ids, olds)
+        if work.has_after:
+            found = await _present(database, row_set.table, ids)
+            await work.after(database, found, ids, olds)
 
     async def delete(
         self, database: Database, scope: RowScope, row_set: RowSet, ids: list[int]
@@ -198,6 +200,7 @@ class _Work:
         self._functions = hooked.functions
         self._table, self._ids = table, ids
         self._user = _user(scope)
+        self.has_after = bool(hooked.functions.after or hooked.functions.committed)
 
     def _hook(self, old: Any = None) -> Hook:
         app = self._hooked.app

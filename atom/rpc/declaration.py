@@ -147,6 +147,11 @@ def declared(config: Config, keys: Iterable[Key[Any]]) -> Declared:
             rpc = _parsed(name, entry, given, problems)
         if not problems:
             _merge(api, rpc, entry, policies, problems)
+            if _is_shared(rpc, api, given.api_default):
+                problems.append(
+                    'cache_sec: "shared" sends one answer to all, and the statement '
+                    "asks for the caller"
+                )
             if not _names_callers(rpc, api, given.api_default):
                 problems.append(
                     'it is open to no one: add "role", or "is_token": 1, or for anyone '
@@ -284,11 +289,24 @@ def _names_callers(
     """Whether it is declared who may call a route."""
     if tier(rpc.path) in GUARDED:
         return True
+    return not _entry(rpc, api, api_default).keys().isdisjoint(CALLERS)
+
+
+def _is_shared(
+    rpc: Rpc, api: Mapping[str, Any], api_default: Mapping[str, Any]
+) -> bool:
+    """Whether callers share kept answers that depend on one of them."""
+    rule = _entry(rpc, api, api_default).get("cache_sec")
+    is_shared = isinstance(rule, list | tuple) and "shared" in rule
+    return is_shared and not rpc.values.keys() >= set(rpc.statement.binds)
+
+
+def _entry(
+    rpc: Rpc, api: Mapping[str, Any], api_default: Mapping[str, Any]
+) -> dict[str, Any]:
+    """Return the entry of `config_api` that holds for a route."""
     names = rpc.path, f"{rpc.method} {rpc.path}"
-    entries = [api_default, *(api.get(name, {}) for name in names)]
-    return any(
-        word in entry
-        for entry in entries
-        if isinstance(entry, Mapping)
-        for word in CALLERS
-    )
+    found: dict[str, Any] = {}
+    for entry in (api_default, *(api.get(name, {}) for name in names)):
+        found |= entry if isinstance(entry, Mapping) else {}
+    return found

@@ -74,7 +74,7 @@ class Statements:
         known = self._database.catalog.tables
         if unknown := sorted(rpc.tables.difference(known)):
             raise ValueError(f"table: there is no table {unknown[0]!r}")
-        async with self._database.connection() as connection:
+        async with self._database.transaction() as connection:
             text = _plain(rpc.statement)
             columns = await _columns(connection, text)
             if columns:

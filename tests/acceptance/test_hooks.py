@@ -39,7 +39,10 @@ import asyncio
 from datetime import datetime
 from decimal import Decimal
 
+from fastapi import HTTPException
+
 from atom.errors import ApiError, Conflict
+from function import function_object_create_postgres
 
 TAKEN = Conflict("The slot is taken.", code="row.refused")
 
@@ -61,6 +64,11 @@ async def before_create_booking(row, hook):
         row["price"] = "much"
     if code == "unknown":
         row["colour"] = "red"
+    if code == "teapot":
+        raise HTTPException(418, "short and stout")
+    if code.startswith("nested"):
+        plain = {"code": "by the hook"}
+        await function_object_create_postgres(hook.app, "plain", plain, 5)
     if code == "slow":
         await asyncio.sleep(30)
     if code == "types":
@@ -93,7 +101,7 @@ async def rows_create_booking(rows, hook):
 
 async def after_create_booking(row, hook):
     await note(hook, "after_create", row["id"], row["state"])
-    if row["code"] == "after":
+    if row["code"] in ("after", "nested after"):
         raise ApiError("Not after all.", code="row.refused")
 
 
@@ -286,6 +294,22 @@ class TestCreate:
         assert 500 == create(clinic, eve, {"code": "boom"}).status_code
         assert [] == traces(clinic)
         assert "a fault of the hook" in clinic.log.read_text()
+
+    def test_http_exception_of_a_hook_is_its_answer(self, clinic, eve):
+        """As in a route."""
+        answer = create(clinic, eve, [{"code": "a"}, {"code": "teapot"}])
+        assert (418, "short and stout") == (
+            answer.status_code,
+            answer.json()["detail"],
+        )
+        assert [] == bookings(clinic)
+
+    def test_what_a_hook_writes_by_function_is_part_of_it(self, clinic, eve):
+        """A row of another table, and its rollback."""
+        made(clinic, eve, {"code": "nested"})
+        assert [{"created_by_id": 5}] == clinic.sql("select created_by_id from plain")
+        assert 400 == create(clinic, eve, {"code": "nested after"}).status_code
+        assert 1 == clinic.sql("select count(*) as n from plain")[0]["n"]
 
     def test_what_a_hook_sets_is_checked(self, clinic, eve):
         """By the datatype of its column; a column must be there."""

@@ -347,6 +347,10 @@ FAULTS = {
         "cache_sec: config_api['GET /public/k'] has it too",
     ),
 }
+FAULTS["GET /my/p"] = (
+    {"sql": "select :me as a", "cache_sec": ["inmemory", 5, "shared"]},
+    'cache_sec: "shared" sends one answer to all',
+)
 UNPREPARED = {
     "GET /public/l": ({"sql": "select * from nowhere"}, '"nowhere" does not exist'),
     "GET /public/m": (
