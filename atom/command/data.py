@@ -371,7 +371,11 @@ def _whole(database: Database, name: str, rules: RowConfig) -> str:
     """
     columns = database.catalog.table(name).columns.values()
     hidden = [c.name for c in columns if c.name.casefold() in rules.secret]
-    kept = [c.name for c in columns if c.name not in hidden and not c.generated]
+    kept = [
+        c.name
+        for c in columns
+        if c.name not in hidden and (c.identity or not c.generated)
+    ]
     if not kept:
         raise ApiError(f"Table '{name}' has no column that may leave.")
     if hidden:

@@ -86,7 +86,10 @@ PARAMETERS = {
 }
 
 
-IDS = Field(description='"1,2,3" or [1,2,3].', examples=["1,2,3"])
+IDS = Field(
+    description='Keys of rows: "1,2,3" or [1,2,3]; of text and uuid likewise.',
+    examples=["1,2,3"],
+)
 
 
 class IdsDelete(BaseModel):
@@ -95,7 +98,7 @@ class IdsDelete(BaseModel):
     model_config = ConfigDict(strict=True, extra="forbid")
 
     table: str = Field(description=TABLE, examples=["test"])
-    ids: str | list[int] = IDS
+    ids: str | list[int | str] = IDS
 
 
 class IdsUpdate(IdsDelete):

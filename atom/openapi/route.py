@@ -29,8 +29,6 @@ EXTRA = {
 ROW = {"type": "object", "additionalProperties": True, "minProperties": 1}
 CHANGED = {
     **ROW,
-    "required": ["id"],
-    "properties": {"id": {"type": ["integer", "string"]}},
     "examples": [{"id": 1, "title": "x"}],
 }
 ROWS = {
@@ -64,8 +62,9 @@ ENTRIES = {
 }
 INTEGER = {"type": "integer"}
 TEXT = {"type": "string"}
-ID = {"oneOf": [INTEGER, {"type": "array", "items": INTEGER}]}
-IDS_MADE = {"type": "array", "items": INTEGER}
+KEY = {"type": ["integer", "string"]}
+ID = {"oneOf": [KEY, {"type": "array", "items": KEY}]}
+IDS_MADE = {"type": "array", "items": KEY}
 OBJECT = {"type": "object", "additionalProperties": True}
 LIST = {"type": "array", "items": OBJECT}
 COUNT = {"type": "integer", "minimum": 0}

@@ -7,6 +7,7 @@ paths are written out, one for each table a tier reaches.
 
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 from hashlib import blake2b
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
@@ -17,6 +18,7 @@ from atom.openapi import shape
 from atom.openapi.route import EXTRA, success
 from atom.postgres.catalog import Catalog, LiveColumn, Table
 from atom.reply import JSON
+from atom.row.payload import is_given
 from atom.row.sql.query_string import FIXED
 from atom.row.sql.statement import OWNER
 
@@ -154,6 +156,8 @@ class _Place:
     def _takes(self, scope: "RowScope", column: LiveColumn, *, create: bool) -> bool:
         if column.generated:
             return False
+        if column.name == self.table.key:
+            return create and is_given(self.table)
         try:
             scope.require_writable(self.name, column.name, create=create)
         except ApiError:
@@ -233,15 +237,19 @@ def _body(place: _Place, *, create: bool) -> dict[str, Any]:
     required = [
         each.name for each in columns if create and each.not_null and not each.default
     ]
+    key = place.table.columns[place.table.key]
     if not create:
-        properties = {"id": {"type": "integer", "format": "int64"}, **properties}
-        required = ["id"]
+        schema = shape.request_schema(replace(key, not_null=True))
+        properties = {key.name: schema, **properties}
+        required = [key.name]
     body: dict[str, Any] = {"type": "object", "properties": properties}
     if required:
         body["required"] = required
     if place.tier != "admin":
         body["additionalProperties"] = False
     body["minProperties"] = 1 if create else 2
+    if not create:
+        columns = [key, *columns]
     body["examples"] = [_example(columns, required)]
     kind = "create" if create else "update"
     prefix = "admin_" if place.tier == "admin" else ""
@@ -251,8 +259,7 @@ def _body(place: _Place, *, create: bool) -> dict[str, Any]:
 def _example(columns: list[LiveColumn], required: list[str]) -> dict[str, Any]:
     """Write a row as it might be: what is mandatory, then texts, flags at the end."""
     found = {each.name: shape.example(each) for each in columns}
-    chosen = {"id": 1} if required == ["id"] else {}
-    chosen |= {name: found[name] for name in required if name in found}
+    chosen = {name: found[name] for name in required if name in found}
     ranked = sorted(
         found, key=lambda name: (name.startswith("is_"), not _is_text(found[name]))
     )

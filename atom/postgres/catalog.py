@@ -1,5 +1,6 @@
 """Tables and columns as the database has them now: the one query that reads them."""
 
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, fields
 from types import MappingProxyType
@@ -23,6 +24,9 @@ select n.nspname as schema, c.relname as "table", a.attname as "column",
        a.attidentity <> '' as identity,
        exists (select 1 from pg_index i where i.indrelid = c.oid and i.indisprimary
                and a.attnum = any (i.indkey)) as primary,
+       exists (select 1 from pg_index i where i.indrelid = c.oid and i.indisunique
+               and i.indisvalid and i.indpred is null and i.indnkeyatts = 1
+               and i.indkey[0] = a.attnum) as alone,
        (select min(r.relname::text) from pg_constraint k
         join pg_class r on r.oid = k.confrelid and r.relnamespace = c.relnamespace
         join pg_attribute f on f.attrelid = k.confrelid and f.attname = 'id'
@@ -52,17 +56,25 @@ class LiveColumn:
     indexed: bool = False
     generated: bool = False  # always computed by PostgreSQL, so never written
     refers: str | None = None  # the table that its foreign key refers to
+    identity: bool = False  # numbered by PostgreSQL
 
 
+ID = "id"
+# Datatypes of keys: those that JSON and PostgreSQL compare in the same way.
+KEYED = re.compile(r"bigint|integer|smallint|uuid|text|character varying(\(\d+\))?")
 DESCRIBED = [each.name for each in fields(LiveColumn)][1:]
 
 
 @dataclass(frozen=True, eq=False)
 class Table:
-    """A table and its columns, in their order; equal only to itself, so a cheap key."""
+    """A table and its columns, in their order; equal only to itself, so a cheap key.
+
+    `key` is the column that a row is found by, empty where there is none.
+    """
 
     name: str
     columns: Mapping[str, LiveColumn]
+    key: str = ID
 
 
 @dataclass(frozen=True, eq=False)
@@ -131,19 +143,41 @@ def build(
 ) -> Catalog:
     """Make a catalog of rows that name table, column, datatype and the rest."""
     tables: dict[str, dict[str, LiveColumn]] = {}
+    keys: dict[str, list[tuple[bool, bool, str]]] = {}
     for row in rows:
         described: list[Any] = [row.get(each) for each in DESCRIBED]
         column = LiveColumn(row["column"], *described)
         tables.setdefault(row["table"], {})[column.name] = column
+        primary, alone = (bool(row.get(each)) for each in ("primary", "alone"))
+        keys.setdefault(row["table"], []).append((primary, alone, column.name))
     return Catalog(
         MappingProxyType(
             {
-                name: Table(name, MappingProxyType(columns))
+                name: Table(name, MappingProxyType(columns), _key(columns, keys[name]))
                 for name, columns in tables.items()
             }
         ),
         touched,
     )
+
+
+def _key(
+    columns: Mapping[str, LiveColumn], indexed: Iterable[tuple[bool, bool, str]]
+) -> str:
+    """Return the column that a row is found by, empty where there is none.
+
+    It is the primary key of one column; else `id`, unless it is a part of the primary
+    key that may be there twice.
+    """
+    indexed = list(indexed)
+    primary = [name for is_primary, _, name in indexed if is_primary]
+    name = primary[0] if len(primary) == 1 else ID
+    found = columns.get(name)
+    if found is None or not KEYED.fullmatch(found.datatype):
+        return ""
+    made = found.identity or found.generated or found.default is not None
+    unique = made or any(alone and each == name for _, alone, each in indexed)
+    return name if unique or len(primary) < 2 or name not in primary else ""
 
 
 async def read(source: "Querying | Connection | Database") -> Catalog:

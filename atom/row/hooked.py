@@ -256,12 +256,13 @@ class _Work:
 
     async def _committed(self, rows: list[tuple[Row, Row | None]]) -> None:
         """Run what comes after the commit; one that fails stops no other."""
+        key = self._table.key
         for row, old in rows:
             for each in self._functions.committed:
                 try:
                     await each(row, self._hook(old))
                 except Exception:
-                    log.exception("%s failed for row %s", _name(each), row.get("id"))
+                    log.exception("%s failed for row %s", _name(each), row.get(key))
 
     async def _call(self, each: Function, row: Row, hook: Hook, number: int) -> Any:
         try:
@@ -396,14 +397,14 @@ async def _held(
     """Lock the rows that the caller reaches. Return them by id, in its order."""
     text = stored.held(row_set, lock)
     rows = await database.rows(*scope.call(row_set, text, ids))
-    return {row["id"]: _row(row_set.table, row) for row in rows}
+    return {row[row_set.table.key]: _row(row_set.table, row) for row in rows}
 
 
 async def _present(
     database: Database, table: Table, ids: Sequence[int]
 ) -> dict[int, Row]:
     rows = await database.rows(stored.present(table), ids)
-    return {row["id"]: _row(table, row) for row in rows}
+    return {row[table.key]: _row(table, row) for row in rows}
 
 
 def _row(table: Table, record: Mapping[str, Any]) -> Row:

@@ -10,7 +10,7 @@ from atom.row import payload, write
 from atom.row.hooked import NUMBERED
 from atom.row.scope import RowScope
 from atom.row.sql import stored, upsert
-from atom.row.sql.statement import KEY, OWNER, RowSet
+from atom.row.sql.statement import OWNER, RowSet
 from atom.row.write import Row, listed
 
 Refusal = Callable[[], Conflict]  # for a row that is there and is not the caller's
@@ -50,7 +50,8 @@ class HookedUpsert:
             text = stored.held(self.row_set, "no key update")
             known = [each for each in ids if each is not None]
             call = self.scope.call(self.row_set, text, known)
-            reached = {row[KEY] for row in await self.database.rows(*call)}
+            key = self.row_set.table.key
+            reached = {row[key] for row in await self.database.rows(*call)}
             if refusal is not None and known:
                 await self._change(ids, reached, refusal)
             for number, made in zip(new, await self._add(new), strict=True):
@@ -93,7 +94,7 @@ class HookedUpsert:
         Raises:
             Conflict: when one of them is not the caller's.
         """
-        kept = {*self.keys, OWNER, KEY}
+        kept = {*self.keys, OWNER, self.row_set.table.key}
         names = [name for name in self.rows[0] if name not in kept] or self.keys[:1]
         found, places, rows = list[int](), list[int](), list[Row]()
         for place, (row_id, row) in enumerate(zip(ids, self.rows, strict=True)):

@@ -20,6 +20,8 @@ NAME = re.compile(r"[A-Za-z_]\w{0,59}", re.ASCII)
 REFERENCE = re.compile(r"\$([A-Za-z_]\w*)\.(\w+)", re.ASCII)
 ESCAPED = re.compile(r"\$\$[A-Za-z_]\w*\.\w+", re.ASCII)
 
+Named = tuple[int, Table]  # the place of an earlier entry, and its table
+
 
 @dataclass(frozen=True, slots=True)
 class Entry:
@@ -52,13 +54,13 @@ async def create_many(database: Database, scope: RowScope, body: Any) -> list[in
             code="row.too_many",
             hint="Many rows of one table are a list for object-create.",
         )
-    names: dict[str, int] = {}
+    names: dict[str, Named] = {}
     entries = []
     for number, raw in enumerate(body):
         try:
             entries.append(await _entry(database, scope, raw, names))
             if isinstance(raw, Mapping) and "as" in raw:
-                names[_name(raw["as"], names)] = number
+                names[_name(raw["as"], names)] = number, entries[-1].table
         except ApiError as error:
             raise payload.placed(error, number, "Entry") from None
     ids: list[int] = []
@@ -66,7 +68,7 @@ async def create_many(database: Database, scope: RowScope, body: Any) -> list[in
         for number, entry in enumerate(entries):
             try:
                 references = {
-                    name: value.from_json(column, ids[place])
+                    name: value.from_json(column, _plain(ids[place]))
                     for name, (column, place) in entry.references.items()
                 }
                 row = {**entry.row, **references}
@@ -76,6 +78,11 @@ async def create_many(database: Database, scope: RowScope, body: Any) -> list[in
     for table in {entry.table.name for entry in entries}:
         database.written(table)
     return ids
+
+
+def _plain(key: Any) -> int | str:
+    """Return a key as JSON has it."""
+    return key if isinstance(key, int) else str(key)
 
 
 async def _insert(
@@ -89,7 +96,10 @@ async def _insert(
 
 
 async def _entry(
-    database: Database, scope: RowScope, raw: Any, names: Mapping[str, int]
+    database: Database,
+    scope: RowScope,
+    raw: Any,
+    names: Mapping[str, Named],
 ) -> Entry:
     """Parse an entry as far as possible before any row is there."""
     if not isinstance(raw, Mapping):
@@ -119,21 +129,22 @@ async def _entry(
     return Entry(table, row, references)
 
 
-def _place(name: str, column: str, names: Mapping[str, int]) -> int:
+def _place(name: str, column: str, names: Mapping[str, Named]) -> int:
     if name not in names:
         raise ApiError(
             f"There is no earlier entry '{shown(name)}'.",
             hint=nearest(name[:60], names)
             or f'For the text itself write "$${shown(name)}.{shown(column)}".',
         )
-    if column != "id":
+    place, table = names[name]
+    if column != (key := table.key):
         raise ApiError(
-            f"Of an earlier entry only its id is known: '${shown(name)}.id'."
+            f"Of an earlier entry only its {key} is known: '${shown(name)}.{key}'."
         )
-    return names[name]
+    return place
 
 
-def _name(raw: Any, names: Mapping[str, int]) -> str:
+def _name(raw: Any, names: Mapping[str, Named]) -> str:
     if not isinstance(raw, str) or not NAME.fullmatch(raw):
         raise ApiError("'as' takes a name of letters, digits and underscores.")
     if raw in names:

@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from atom.datatype import exact, limit, value
+from atom.datatype.datatype import datatype
 from atom.errors import ApiError
 from atom.postgres.catalog import LiveColumn, Table, shown, unknown_column
 from atom.row.scope import RowScope
@@ -11,7 +12,8 @@ from atom.row.scope import RowScope
 Read = Callable[[Any], Any]
 PASSWORDS = frozenset({"password", "password_bigint"})
 NAMES = frozenset({"username", "email", "mobile"})  # of users: in a normal form
-ID = LiveColumn("id", "bigint")
+# Any whole number may be asked for, whatever the size of those that are there.
+WHOLE = "bigint"
 
 
 class Reader:
@@ -28,8 +30,13 @@ class Reader:
             ApiError: `row.managed_column`, also when generated; `sql.unknown_column`.
         """
         table = self._table
-        self._scope.require_writable(table.name, name, create=self._create)
         found = table.columns.get(name)
+        if name != table.key:
+            self._scope.require_writable(table.name, name, create=self._create)
+        elif not (self._create and is_given(table)):
+            raise ApiError(
+                f"Column '{name}' may not be written.", code="row.managed_column"
+            )
         if found is None:
             hidden = self._scope.rules.secret
             known = (each for each in table.columns if each.casefold() not in hidden)
@@ -131,36 +138,58 @@ def computed(name: str) -> ApiError:
     )
 
 
-def identity(raw: Any, name: str = "id") -> int:
-    """Parse an id.
+def is_given(table: Table) -> bool:
+    """Whether callers may send the key of a row they create.
+
+    Not one that PostgreSQL counts: it would come to the same number later.
+    """
+    found = table.columns[table.key]
+    if found.generated or found.identity:
+        return False
+    return found.default is None or not _is_whole(found)
+
+
+def _is_whole(column: LiveColumn) -> bool:
+    return datatype(column.datatype).family == "integer"
+
+
+def _key(table: Table) -> LiveColumn:
+    found = table.columns[table.key]
+    return LiveColumn(found.name, WHOLE if _is_whole(found) else found.datatype)
+
+
+def identity(table: Table, raw: Any) -> Any:
+    """Parse the key of a row.
 
     Raises:
         ApiError: naming the parameter.
     """
     if raw is None:
-        raise ApiError(f"'{name}' is mandatory.")
-    found: int = value.from_json(LiveColumn(name, ID.datatype), raw)
-    return found
+        raise ApiError(f"'{table.key}' is mandatory.")
+    return value.from_json(_key(table), raw)
 
 
-def identities(raw: Any, most: int) -> list[int]:
-    """Parse ids: `1,2,3` or a list of whole numbers, at most so many.
+def identities(table: Table, raw: Any, most: int) -> list[Any]:
+    """Parse keys: a list, or text with commas between them; at most so many.
 
     Raises:
-        ApiError: when one of them is anything else, or there is none, or too many.
+        ApiError: when one of them cannot be a key, or there is none, or too many.
     """
-    wrong = ApiError(
-        "'ids' takes whole numbers: \"1,2,3\" or [1,2,3].", code="value.unreadable"
-    )
+    column = _key(table)
+    kind = datatype(column.datatype)
+    example = '"1,2,3" or [1,2,3]' if kind.family == "integer" else '"a,b" or ["a","b"]'
+    takes = {"integer": "whole numbers", "uuid": "UUIDs"}.get(kind.family, "texts")
+    wrong = ApiError(f"'ids' takes {takes}: {example}.", code="value.unreadable")
     parts = [part.strip() for part in raw.split(",")] if isinstance(raw, str) else raw
     if not isinstance(parts, list) or not parts:
         raise wrong
     if len(parts) > most:
         raise too_many(len(parts), most)
-    if isinstance(raw, list) and any(type(part) is not int for part in parts):
+    sent = int if kind.family == "integer" else str
+    if isinstance(raw, list) and any(type(part) is not sent for part in parts):
         raise wrong
     try:
-        return [value.from_json(ID, part) for part in parts]
+        return [value.from_json(column, part) for part in parts]
     except ApiError:
         raise wrong from None
 

@@ -279,7 +279,7 @@ def visible(catalog: Catalog, secret: frozenset[str]) -> Catalog:
     return Catalog(
         MappingProxyType(
             {
-                name: Table(name, _without(table, secret))
+                name: Table(name, _without(table, secret), table.key)
                 for name, table in catalog.tables.items()
             }
         )
@@ -289,7 +289,7 @@ def visible(catalog: Catalog, secret: frozenset[str]) -> Catalog:
 @lru_cache(64)
 def without(table: Table, hidden: frozenset[str]) -> Table:
     """Return a table without some of its columns."""
-    return Table(table.name, _without(table, hidden))
+    return Table(table.name, _without(table, hidden), table.key)
 
 
 def _without(table: Table, hidden: frozenset[str]) -> Mapping[str, Any]:

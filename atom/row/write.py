@@ -83,8 +83,9 @@ async def update(
     """
     row_set = scope.changeable(database.catalog, table)
     raw, many = payload.rows(body, scope.rules.write_max)
-    ids = _ids(raw, many)
-    changes = [{name: row[name] for name in row if name != "id"} for row in raw]
+    key = row_set.table.key
+    ids = _ids(row_set.table, raw, many)
+    changes = [{name: row[name] for name in row if name != key} for row in raw]
     reader = payload.Reader(scope, row_set.table, create=False)
     rows = await reader.rows(changes, many=many)
     hooked = scope.rules.hooks.get((table, "update"))
@@ -119,13 +120,13 @@ async def update_rows(
         raise missing(scope)
 
 
-def _ids(rows: Sequence[Mapping[str, Any]], many: bool) -> list[int]:
+def _ids(table: Table, rows: Sequence[Mapping[str, Any]], many: bool) -> list[int]:
     ids: dict[int, None] = {}
     for number, row in enumerate(rows):
         try:
-            row_id = payload.identity(row.get("id"))
+            row_id = payload.identity(table, row.get(table.key))
             if row_id in ids:
-                raise ApiError(f"The id {row_id} is in this list twice.")
+                raise ApiError(f"The {table.key} {row_id} is in this list twice.")
         except ApiError as error:
             raise (payload.placed(error, number) if many else error) from None
         ids[row_id] = None
@@ -180,7 +181,7 @@ async def update_ids(
         ApiError: naming the ids or the column that cannot be read.
     """
     row_set = scope.changeable(database.catalog, table)
-    which = payload.identities(ids, scope.rules.write_max)
+    which = payload.identities(row_set.table, ids, scope.rules.write_max)
     reader = payload.Reader(scope, row_set.table, create=False)
     read = await reader.read({column: raw})
     if (hooked := scope.rules.hooks.get((table, "update"))) is not None:
@@ -205,7 +206,7 @@ async def delete_ids(database: Database, scope: RowScope, table: str, ids: Any) 
         Conflict: `row.refused` when one of them is protected; then none is deleted.
     """
     row_set = scope.changeable(database.catalog, table)
-    which = payload.identities(ids, scope.rules.write_max)
+    which = payload.identities(row_set.table, ids, scope.rules.write_max)
     hooked = scope.rules.hooks.get((table, "delete"))
     delete = delete_rows if hooked is None else hooked.delete
     count = await delete(database, scope, row_set, which)

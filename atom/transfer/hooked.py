@@ -8,14 +8,13 @@ from atom.errors import ApiError, Conflict
 from atom.postgres.database import Connection, Database
 from atom.row.hooked_upsert import HookedUpsert
 from atom.row.scope import RowScope
-from atom.row.sql.statement import KEY
 from atom.row.write import Row
 from atom.transfer import stage
 from atom.transfer import statement as text
 from atom.transfer.fault import on_line
 
 BLOCK = 1000  # rows that hooks see as one list
-PLACED = re.compile(r"(Row|Id) (\d+): ")  # as `payload.placed` writes it
+PLACED = re.compile(r"(Row|Id) (\S+): ")  # as `payload.placed` writes it
 VERBS = {"upsert": ("create", "update")}
 
 
@@ -32,7 +31,7 @@ async def apply(
     Raises:
         ApiError: naming the line of a row that is refused.
         Conflict: `transfer.id_twice`, or for a rule of the table.
-        NotFound: `row.missing`, naming the line of the first id that is not there.
+        NotFound: `row.missing`, naming the line of the first key that is not there.
     """
     await connection.run(text.ANALYZE)
     await stage.require_known(connection, rows)
@@ -48,7 +47,7 @@ async def apply(
             try:
                 done += await _written(database, scope, rows, given)
             except ApiError as error:
-                ids = [row.get(KEY) for row in given]
+                ids = [str(row.get(table.key)) for row in given]
                 raise await _on_line(error, rows, ordinals, ids) from error
     return done
 
@@ -68,10 +67,11 @@ async def _written(
     hooked = hooks[table.name, request.mode]
     if request.mode == "create":
         return len(await hooked.create_all(database, scope, table, given, many=True))
-    ids = [row[KEY] for row in given]
+    key = table.key
+    ids = [row[key] for row in given]
     if request.mode == "delete":
         return await hooked.delete(database, scope, row_set, ids)
-    changes = [{name: row[name] for name in row if name != KEY} for row in given]
+    changes = [{name: row[name] for name in row if name != key} for row in given]
     await hooked.update(database, scope, row_set, ids, changes, many=True)
     return len(ids)
 
@@ -81,7 +81,7 @@ def _unreached() -> Conflict:
 
 
 async def _on_line(
-    error: ApiError, rows: stage.Rows, ordinals: list[int], ids: Sequence[object]
+    error: ApiError, rows: stage.Rows, ordinals: list[int], ids: Sequence[str]
 ) -> ApiError:
     """Put the line of the row that an error names before its message."""
     found = PLACED.match(error.message)
@@ -89,7 +89,6 @@ async def _on_line(
         return error
     place = 0
     if found is not None:
-        number = int(found[2])
-        place = number if found[1] == "Row" else ids.index(number)
+        place = int(found[2]) if found[1] == "Row" else ids.index(found[2])
         error.message = error.message[found.end() :]
     return on_line(error, f"line {await rows.line(ordinals[place])}")

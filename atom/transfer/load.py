@@ -19,6 +19,8 @@ from atom.transfer.source import CsvSource
 
 __all__ = ["MODES", "import_file"]
 
+COUNTED = frozenset({"bigint", "integer", "smallint"})  # keys of a sequence
+
 
 async def import_file(
     database: Database,
@@ -68,9 +70,11 @@ async def import_file(
                 number = await hooked.apply(database, connection, hooked_by, rows)
             else:
                 number = await stage.apply(connection, rows, seconds)
+        key = request.table.key
         names = {name for each in source.shapes.values() for name in each}
-        if number and "id" in names and mode in {"create", "upsert"}:
-            await connection.value(write.advance(table), public(table))
+        is_counted = key in names and request.table.columns[key].datatype in COUNTED
+        if number and is_counted and mode in {"create", "upsert"}:
+            await connection.value(write.advance(table, key), public(table), key)
         if number:
             await connection.value(write.PUBLISH, table)
         progress.is_closing = True
@@ -89,7 +93,9 @@ async def _staged(
 ) -> stage.Rows | None:
     """Put the file into a temporary table. Return its rows, None without any."""
     columns = request.table.columns.values()
-    names = [column.name for column in columns if not column.generated]
+    names = [
+        column.name for column in columns if column.identity or not column.generated
+    ]
     await connection.run(write.stage(request.table.name, names))
     number = await source.copy(connection, ("pg_temp", stage.NAME), seconds)
     progress.is_read = True

@@ -11,6 +11,7 @@ from atom.errors import ApiError, nearest
 from atom.postgres.catalog import LiveColumn, Table, shown
 from atom.postgres.database import Database
 from atom.row import upsert
+from atom.row.sql.statement import require_key
 from atom.row.upsert import Keys
 
 MODES = ("create", "update", "upsert", "delete")
@@ -54,11 +55,12 @@ class ImportRequest:
             if key not in found:
                 raise lacking(f"Mode {self.mode} needs the column '{key}'.")
         if self.mode == "update" and len(found) == 1:
-            raise lacking("Mode update needs another column than 'id'.")
+            raise lacking(f"Mode update needs another column than '{self.table.key}'.")
 
     def is_filled(self, live: LiveColumn) -> bool:
         """Whether a row without a value of this column is a fault."""
-        return live.name == "id" or live.name in self.keys or live.not_null
+        key = self.table.key
+        return live.name == key or live.name in self.keys or live.not_null
 
     def is_name(self, column: str) -> bool:
         """Whether a column holds usernames or addresses, kept in a normal form."""
@@ -89,7 +91,9 @@ async def parse_request(
     if mode != "upsert":
         if on_conflict or existing:
             raise ApiError("'on_conflict' and 'existing' are for mode upsert.")
-        return ImportRequest(mode, live, () if mode == "create" else ("id",))
+        if mode == "create":
+            return ImportRequest(mode, live)
+        return ImportRequest(mode, live, (require_key(live),))
     if existing and existing not in EXISTING:
         raise ApiError(
             "'existing' takes merge or ignore.", hint=nearest(existing[:60], EXISTING)

@@ -131,7 +131,7 @@ def check(table: Table, name: str, at: str, *, is_table: bool = False) -> None:
         if is_table:
             error.hint = "Cells are separated by commas."
         raise on_line(error, at)
-    if live.generated:
+    if live.generated and not live.identity:
         raise ApiError(
             f"{at}: column '{name}' is computed.", code="transfer.unreadable_file"
         )

@@ -36,11 +36,11 @@ class Rows:
         """Write what applies the rows of the stage from $1 to $2, of shape $3."""
         request, names = self.request, self.shapes[shape]
         if request.mode == "delete":
-            return write.delete(request.table.name)
+            return write.delete(request.table)
         if request.mode == "update":
-            return write.update(request.table.name, names)
+            return write.update(request.table, names)
         merge = request.existing == "merge"
-        return write.upsert(request.table.name, names, request.keys, merge=merge)
+        return write.upsert(request.table, names, request.keys, merge=merge)
 
 
 async def apply(connection: Connection, rows: Rows, seconds: float) -> int:
@@ -50,7 +50,7 @@ async def apply(connection: Connection, rows: Rows, seconds: float) -> int:
 
     Raises:
         Conflict: `transfer.id_twice`, or for a rule of the table.
-        NotFound: `row.missing`, naming the line of the first id that is not there.
+        NotFound: `row.missing`, naming the line of the first key that is not there.
     """
     request, table = rows.request, rows.request.table.name
     await require_known(connection, rows)
@@ -73,7 +73,7 @@ async def require_known(connection: Connection, rows: Rows) -> None:
 
     Raises:
         Conflict: `transfer.id_twice`.
-        NotFound: `row.missing`, naming the line of the first id that is not there.
+        NotFound: `row.missing`, naming the line of the first key that is not there.
     """
     request, table = rows.request, rows.request.table.name
     await connection.run(write.ANALYZE)
@@ -81,10 +81,11 @@ async def require_known(connection: Connection, rows: Rows) -> None:
         await _require_once(connection, rows)
     if request.mode not in {"update", "delete"}:
         return
-    if gone := await connection.row(write.absent(table)):
+    if gone := await connection.row(write.absent(request.table)):
         line = await rows.line(gone["ordinal"])
         raise NotFound(
-            f"line {line}, column id: table '{table}' has no row {gone['id']}."
+            f"line {line}, column {request.table.key}: table '{table}' has no row"
+            f" {gone['key']}."
         )
 
 

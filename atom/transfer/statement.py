@@ -4,6 +4,7 @@
 
 from collections.abc import Iterable, Sequence
 
+from atom.postgres.catalog import Table
 from atom.postgres.identifier import public, quote, quote_all
 
 STAGE = quote("atom_import")
@@ -60,11 +61,13 @@ def repeated(keys: Sequence[str]) -> str:
     )
 
 
-def absent(table: str) -> str:
-    """Write the question which row of the stage has an id the table has not."""
+def absent(table: Table) -> str:
+    """Write the question which row of the stage has a key the table has not."""
+    key = quote(table.key)
     return (
-        f"select s.{ORDINAL} as ordinal, s.id from pg_temp.{STAGE} as s"
-        f" where not exists (select from {public(table)} as t where t.id = s.id)"
+        f"select s.{ORDINAL} as ordinal, s.{key} as key from pg_temp.{STAGE} as s"
+        f" where not exists"
+        f" (select from {public(table.name)} as t where t.{key} = s.{key})"
         f" order by s.{ORDINAL} limit 1"
     )
 
@@ -87,54 +90,58 @@ def block(columns: Sequence[str], sent: Sequence[str]) -> str:
 CHOSEN = f"s.{ORDINAL} between $1 and $2 and s.{SHAPE} = $3"
 
 
-def update(table: str, columns: Sequence[str]) -> str:
-    """Write the update of the rows that stand in a part of the stage."""
-    listed = ", ".join(f"{quote(n)} = s.{quote(n)}" for n in columns if n != "id")
+def update(table: Table, columns: Sequence[str]) -> str:
+    """Write the update of the rows that a part of the stage names."""
+    key = quote(table.key)
+    listed = ", ".join(f"{quote(n)} = s.{quote(n)}" for n in columns if n != table.key)
     return (
-        f"update {public(table)} as t set {listed} from pg_temp.{STAGE} as s"
-        f" where t.id = s.id and {CHOSEN}"
+        f"update {public(table.name)} as t set {listed} from pg_temp.{STAGE} as s"
+        f" where t.{key} = s.{key} and {CHOSEN}"
     )
 
 
-def delete(table: str) -> str:
-    """Write the deletion of the rows that stand in a part of the stage."""
+def delete(table: Table) -> str:
+    """Write the deletion of the rows that a part of the stage names."""
+    key = quote(table.key)
     return (
-        f"delete from {public(table)} as t using pg_temp.{STAGE} as s"
-        f" where t.id = s.id and {CHOSEN}"
+        f"delete from {public(table.name)} as t using pg_temp.{STAGE} as s"
+        f" where t.{key} = s.{key} and {CHOSEN}"
     )
 
 
 def upsert(
-    table: str, columns: Sequence[str], keys: Sequence[str], *, merge: bool
+    table: Table, columns: Sequence[str], keys: Sequence[str], *, merge: bool
 ) -> str:
     """Write the insert of a part of the stage, where rows with the keys may be there.
 
-    Such a row is changed, but for its id, or left alone.
+    Such a row is changed, but for its key, or left alone.
     """
     names = quote_all(columns)
     given = ", ".join(f"s.{quote(name)}" for name in columns)
-    changed = [name for name in columns if name not in {*keys, "id"}]
+    changed = [name for name in columns if name not in {*keys, table.key}]
     # Something has to be set, or the row would not be counted.
     listed = ", ".join(
         f"{quote(name)} = excluded.{quote(name)}" for name in changed or keys[:1]
     )
     then = f"update set {listed}" if merge else "nothing"
     return (
-        f"insert into {public(table)} ({names}) select {given}"
+        f"insert into {public(table.name)} ({names}) overriding system value"
+        f" select {given}"
         f" from pg_temp.{STAGE} as s where {CHOSEN} order by s.{ORDINAL}"
         f" on conflict ({quote_all(keys)}) do {then}"
     )
 
 
-def advance(table: str) -> str:
-    """Write the statement that lifts the counter of ids over the largest id.
+def advance(table: str, key: str) -> str:
+    """Write the statement that lifts the counter of keys over the largest key.
 
-    Never lowers it. $1 is the table's name as `pg_get_serial_sequence` takes it.
+    Never lowers it. $1 is the table's name as `pg_get_serial_sequence` takes it, $2
+    the key.
     """
     return (
         "select setval(s.name::regclass, m.most)"
-        " from (select pg_get_serial_sequence($1, 'id') as name) as s,"
-        f" (select max(id) as most from {public(table)}) as m"
+        " from (select pg_get_serial_sequence($1, $2) as name) as s,"
+        f" (select max({quote(key)}) as most from {public(table)}) as m"
         " where s.name is not null"
         " and m.most > coalesce(pg_sequence_last_value(s.name::regclass), 0)"
     )

@@ -23,7 +23,6 @@ from atom.row.sql.query_string import Aggregate, Query
 from atom.row.sql.relation import Fitting, Relation, Relatives, unreadable
 from atom.row.sql.statement import (
     DISTANCE,
-    KEY,
     OWNER,
     OWNER_MARK,
     USUAL_LIMITS,
@@ -117,11 +116,12 @@ def order(
             continue
         if not _is_sorted(column(view, by.column)):
             raise ApiError(f"Rows cannot be ordered by column '{by.column}'.")
+    key = view.key
     if not wanted:
-        return (Order(KEY, descending=True),) if KEY in view.columns else ()
-    if KEY not in view.columns or any(by.column == KEY for by in wanted):
+        return (Order(key, descending=True),) if key in view.columns else ()
+    if key not in view.columns or any(by.column == key for by in wanted):
         return wanted
-    return (*wanted, Order(KEY, descending=wanted[-1].descending))
+    return (*wanted, Order(key, descending=wanted[-1].descending))
 
 
 @dataclass(frozen=True, slots=True)
@@ -235,8 +235,8 @@ def _after(plan: Select, query: Query, belongs: str) -> tuple[Select, tuple[str,
 
 def _order(query: Query, view: Table, *, measured: bool) -> tuple[Order, ...]:
     keyed = query.cursor is not None
-    if keyed and KEY not in view.columns:
-        raise ApiError(f"'cursor' needs column '{KEY}'.")
+    if keyed and view.key not in view.columns:
+        raise ApiError(f"'cursor' needs the key of table '{view.name}'.")
     if DISTANCE not in view.columns and any(
         by.column == DISTANCE for by in query.order
     ):
@@ -355,7 +355,7 @@ def _rows(plan: Select, taken: Iterator[str], value_checks: list[str]) -> str:
         names.append(DISTANCE)
     if plan.creators and plan.users is not None:
         made = reached(plan.users, "u", iter((OWNER_MARK,)))
-        of_row = where([*made, f"u.{quote(KEY)} = t.{quote(OWNER)}"])
+        of_row = where([*made, f"u.{quote(plan.users.table.key)} = t.{quote(OWNER)}"])
         one = f"from {public(plan.users.table.name)} u{of_row}"
         for name in plan.creators:
             output += f", (select u.{quote(name)} {one}) as {quote('creator_' + name)}"
@@ -414,7 +414,7 @@ def _reached(plan: Select, taken: Iterator[str]) -> tuple[str, list[str]]:
         rows, name = plan.referring
         mine = where(reached(rows, "c", iter((OWNER_MARK,)) if parts else taken))
         ids = f"select c.{quote(name)} from {public(rows.table.name)} c{mine}"
-        parts.append(f"t.{quote(KEY)} in ({ids})")
+        parts.append(f"t.{quote(plan.view.key)} in ({ids})")
     if plan.near is None:
         return source, parts
     family = datatype(plan.view.columns[plan.near].datatype).family

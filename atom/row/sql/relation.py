@@ -27,7 +27,7 @@ from atom.errors import ApiError, nearest
 from atom.postgres.catalog import Catalog, LiveColumn, Table, shown, unknown_column
 from atom.postgres.identifier import public, quote
 from atom.row.sql import statement
-from atom.row.sql.statement import KEY, OWNER, OWNER_MARK, USUAL_LIMITS, RowSet
+from atom.row.sql.statement import OWNER, OWNER_MARK, USUAL_LIMITS, RowSet
 
 CHILDREN_DEFAULT = 10
 CHILDREN_MAX = 100
@@ -160,13 +160,12 @@ def referrers(catalog: Catalog) -> Mapping[str, Mapping[str, tuple[str, ...]]]:
 
 
 def _reference(catalog: Catalog, table: Table, column: LiveColumn) -> str | None:
-    if datatype(column.datatype).family != "integer":
-        return None
+    family = datatype(column.datatype).family
     for name in _likely(table, column):
         parent = catalog.tables.get(name)
-        if parent is not None and KEY in parent.columns:
-            whole = datatype(parent.columns[KEY].datatype).family == "integer"
-            return name if whole else None
+        if parent is not None and parent.key:
+            found = datatype(parent.columns[parent.key].datatype).family
+            return name if found == family else None
     return None
 
 
@@ -269,14 +268,15 @@ class Fitting:
             raise unreadable(f"'{query.name}' is one row: it takes no number.", "")
         stem = query.name.removesuffix("_id")
         key = stem if stem != query.name else f"{stem}_row"
-        return Relation(key, "parent", *side, here=query.name, there=KEY)
+        there = side[0].table.key
+        return Relation(key, "parent", *side, here=query.name, there=there)
 
     def _children(
         self, query: RelationQuery, view: Table, refers: Mapping[str, str]
     ) -> Relation:
         by = referrers(self.relatives.catalog).get(view.name, {})
         side = self.relatives.child(query.name) if query.name in by else None
-        if side is None or KEY not in view.columns:
+        if side is None or view.key not in view.columns:
             raise self._unknown(query, view, refers)
         columns = by[query.name]
         column = query.column
@@ -299,7 +299,7 @@ class Fitting:
         kind = "children"
         if query.amount == "count":
             key, kind = f"{key}_count", "count"
-        return Relation(key, kind, *side, here=KEY, there=column)
+        return Relation(key, kind, *side, here=view.key, there=column)
 
     def _unknown(
         self, query: RelationQuery, view: Table, refers: Mapping[str, str]
@@ -351,5 +351,7 @@ def _one(
         output += f", {_one(each, alias, taken, aliases)} as {quote(each.key)}"
     if relation.kind == "parent":
         return f"(select to_json(r.*) from (select {output}{source} limit {limit}) r)"
-    ordered = f" order by {alias}.{quote(KEY)} desc limit {limit}"
+    ordered = (
+        f" order by {alias}.{quote(relation.row_set.table.key)} desc limit {limit}"
+    )
     return f"(select {statement.json_array(f'select {output}{source}{ordered}')})"

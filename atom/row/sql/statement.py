@@ -16,7 +16,6 @@ from atom.postgres.catalog import Table
 from atom.postgres.identifier import quote
 
 OWNER = "created_by_id"
-KEY = "id"
 OWNER_MARK = "$1"
 
 
@@ -27,6 +26,22 @@ class Order:
     column: str
     descending: bool = False
     nulls_first: bool | None = None
+
+
+def require_key(table: Table) -> str:
+    """Return the key of a table.
+
+    Raises:
+        ApiError: when it has none.
+    """
+    if table.key not in table.columns:
+        raise ApiError(
+            f"Table '{table.name}' has no key, which every route here needs.",
+            code="sql.unknown_column",
+            hint="A key is a primary key of one column, or a column 'id', and holds"
+            " whole numbers, text or uuid.",
+        )
+    return table.key
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,12 +56,7 @@ class RowSet:
     owned: bool
 
     def __post_init__(self) -> None:
-        if KEY not in self.table.columns:
-            raise ApiError(
-                f"Table '{self.table.name}' has no column '{KEY}', which every route"
-                " here needs.",
-                code="sql.unknown_column",
-            )
+        require_key(self.table)
         if self.owned and OWNER not in self.table.columns:
             raise ApiError(
                 f"Table '{self.table.name}' has no column '{OWNER}', so no row of it"
@@ -74,6 +84,17 @@ class Statement:
         if type(owner) is not int:
             raise ValueError("a statement on owned rows needs its owner")
         return (owner, *self.values)
+
+
+def key(table: Table, mark: str, *, many: bool = False) -> str:
+    """Build the parameter that finds a row by its key, or rows by a list of keys.
+
+    A whole number too large for a smaller datatype is found nowhere, and no error.
+    """
+    kind = datatype(table.columns[table.key].datatype)
+    if kind.family == "integer":
+        return f"{mark}::bigint{'[]' * many}"
+    return kind.cast_list(mark) if many else kind.cast(mark)
 
 
 def marks() -> Iterator[str]:

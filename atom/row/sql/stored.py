@@ -9,7 +9,7 @@ from atom.datatype.datatype import PLACES, datatype
 from atom.postgres.catalog import Table
 from atom.postgres.identifier import public, quote
 from atom.row.sql.filter import Shape, render
-from atom.row.sql.statement import KEY, RowSet, marks, reached, where
+from atom.row.sql.statement import RowSet, key, marks, reached, where
 
 
 def _columns(table: Table) -> str:
@@ -35,12 +35,12 @@ def held(row_set: RowSet, lock: str) -> str:
     `lock` is `update`, or `no key update` where foreign keys to the rows may be made
     meanwhile.
     """
-    taken = marks()
-    parts = reached(row_set, "t", taken)
-    parts.append(f"t.{quote(KEY)} = any({next(taken)}::bigint[])")
+    taken, table = marks(), row_set.table
+    parts, name = reached(row_set, "t", taken), f"t.{quote(table.key)}"
+    parts.append(f"{name} = any({key(table, next(taken), many=True)})")
     return (
-        f"select {_columns(row_set.table)} from {public(row_set.table.name)} as t"
-        f"{where(parts)} order by t.{quote(KEY)} for {lock} of t"
+        f"select {_columns(table)} from {public(table.name)} as t"
+        f"{where(parts)} order by {name} for {lock} of t"
     )
 
 
@@ -49,7 +49,7 @@ def present(table: Table) -> str:
     """Build the select of rows by a list of ids, whoever reaches them."""
     return (
         f"select {_columns(table)} from {public(table.name)} as t"
-        f" where t.{quote(KEY)} = any($1::bigint[])"
+        f" where t.{quote(table.key)} = any({key(table, '$1', many=True)})"
     )
 
 
@@ -63,7 +63,7 @@ def chosen(row_set: RowSet, conditions: tuple[Shape, ...]) -> str:
     parts = reached(row_set, "t", taken)
     parts += [render(each, "t", taken, value_checks) for each in conditions]
     return (
-        f"with found as materialized (select t.{quote(KEY)} as id"
+        f"with found as materialized (select t.{quote(row_set.table.key)} as id"
         f" from {public(row_set.table.name)} as t{where(parts)}"
         f" limit {next(taken)}::bigint)"
         f" select coalesce((select array_agg(id) from found), '{{}}')"

@@ -10,7 +10,7 @@ from functools import lru_cache
 
 from atom.postgres.catalog import Table
 from atom.postgres.identifier import public, quote, quote_all
-from atom.row.sql.statement import KEY, OWNER, RowSet, marks, reached
+from atom.row.sql.statement import OWNER, RowSet, marks, reached
 from atom.row.sql.write import cell_names, rows_in_order
 
 # Indexes an insert can lean on: no expressions, no condition, not deferrable.
@@ -40,7 +40,7 @@ def merge(
     """
     table, start = row_set.table, 2 if row_set.owned else 1
     values, source = rows_in_order(table, columns, start)
-    changed = [name for name in columns if name not in {*keys, OWNER}]
+    changed = [name for name in columns if name not in {*keys, table.key, OWNER}]
     # Something has to be set, or the row would not be returned.
     assigned = [f"{quote(n)} = excluded.{quote(n)}" for n in changed or keys[:1]]
     if same:
@@ -51,7 +51,7 @@ def merge(
         f" select {', '.join(values)} from {source} order by x.place"
         f" on conflict ({quote_all(keys)})"
         f" do update set {', '.join(assigned)}{reachable}"
-        f" returning t.{quote(KEY)} as id) select array_agg(id) from made"
+        f" returning t.{quote(table.key)} as id) select array_agg(id) from made"
     )
 
 
@@ -76,8 +76,8 @@ def ignore(row_set: RowSet, columns: tuple[str, ...], keys: tuple[str, ...]) -> 
         f" made as (insert into {public(table.name)} ({quote_all(columns)})"
         f" select {listed} from given order by place"
         f" on conflict ({quote_all(keys)}) do nothing"
-        f" returning {quote(KEY)} as id, {made})"
-        f" select g.place, coalesce(m.id, t.{quote(KEY)}) as id"
+        f" returning {quote(table.key)} as id, {made})"
+        f" select g.place, coalesce(m.id, t.{quote(table.key)}) as id"
         f" from given g left join made m on {same}"
         f" left join {public(table.name)} t on {_same(row_set, keys, numbers)}"
         " order by g.place"
@@ -110,7 +110,7 @@ def look_up(row_set: RowSet, keys: tuple[str, ...]) -> str:
     values, source = rows_in_order(table, keys, start)
     numbers = tuple(range(start, start + len(keys)))
     return (
-        f"select t.{quote(KEY)} as id"
+        f"select t.{quote(table.key)} as id"
         f" from (select x.place, {_numbered(values, start)} from {source}) g"
         f" left join {public(table.name)} t on {_same(row_set, keys, numbers)}"
         " order by g.place"

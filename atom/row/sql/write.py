@@ -9,7 +9,7 @@ from atom.datatype.datatype import datatype
 from atom.postgres.catalog import LiveColumn, Table
 from atom.postgres.identifier import public, quote, quote_all
 from atom.row.sql.filter import Shape, render
-from atom.row.sql.statement import KEY, RowSet, marks, reached, where
+from atom.row.sql.statement import RowSet, key, marks, reached, where
 
 
 def _cast(column: LiveColumn, mark: str) -> str:
@@ -23,7 +23,7 @@ def insert(table: Table, columns: tuple[str, ...]) -> str:
     values = ", ".join(_cast(table.columns[name], next(taken)) for name in columns)
     return (
         f"insert into {public(table.name)} ({quote_all(columns)})"
-        f" values ({values}) returning {quote(KEY)}"
+        f" values ({values}) returning {quote(table.key)}"
     )
 
 
@@ -75,7 +75,7 @@ def insert_many(table: Table, columns: tuple[str, ...]) -> str:
     return (
         f"with made as (insert into {public(table.name)} ({quote_all(columns)})"
         f" select {', '.join(values)} from {source} order by x.place"
-        f" returning {quote(KEY)} as id)"
+        f" returning {quote(table.key)} as id)"
         " select array_agg(id), 1 / (count(*) = cardinality($1))::int from made"
     )
 
@@ -91,12 +91,13 @@ def _assigned(table: Table, columns: tuple[str, ...], start: int) -> str:
 def update(row_set: RowSet, columns: tuple[str, ...]) -> str:
     """Build the update of one row: its id, then a value for each column."""
     taken = marks()
-    parts = [*reached(row_set, "t", taken), f"t.{quote(KEY)} = {next(taken)}::bigint"]
+    table, parts = row_set.table, reached(row_set, "t", taken)
+    parts.append(f"t.{quote(table.key)} = {key(table, next(taken))}")
     start = 3 if row_set.owned else 2
     return (
-        f"update {public(row_set.table.name)} as t"
-        f" set {_assigned(row_set.table, columns, start)}{where(parts)}"
-        f" returning t.{quote(KEY)}"
+        f"update {public(table.name)} as t"
+        f" set {_assigned(table, columns, start)}{where(parts)}"
+        f" returning t.{quote(table.key)}"
     )
 
 
@@ -116,7 +117,7 @@ def update_many(
     taken = marks()
     parts = reached(row_set, "t", taken)
     start = 2 if row_set.owned else 1
-    table, names = row_set.table, (KEY, *columns)
+    table, names = row_set.table, (row_set.table.key, *columns)
     written, first = unnested(table, names, start)
     cells = dict(zip(names, written, strict=True))
     after = start + len(names)
@@ -131,11 +132,11 @@ def update_many(
     if same:
         assigned.append(_assigned(table, same, after + len(partial)))
     held_names = "".join(f", p{n}" for n in range(len(partial)))
-    parts.append(f"t.{quote(KEY)} = x.c{start}")
+    parts.append(f"t.{quote(table.key)} = {cells[table.key]}")
     return (
         f"with done as (update {public(table.name)} as t set {', '.join(assigned)}"
         f" from unnest({', '.join(lists)}) as x({cell_names(names, start)}{held_names})"
-        f"{where(parts)} returning t.{quote(KEY)} as id)"
+        f"{where(parts)} returning t.{quote(table.key)} as id)"
         " select array_agg(id) from done"
     )
 
@@ -187,4 +188,6 @@ def delete_any(row_set: RowSet, conditions: tuple[Shape, ...]) -> str:
 def _by_ids(row_set: RowSet) -> str:
     taken = marks()
     parts = reached(row_set, "t", taken)
-    return where([*parts, f"t.{quote(KEY)} = any({next(taken)}::bigint[])"])
+    table = row_set.table
+    which = key(table, next(taken), many=True)
+    return where([*parts, f"t.{quote(table.key)} = any({which})"])
