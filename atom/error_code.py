@@ -215,6 +215,18 @@ ACCOUNT = (
         "A user with `api_access` cannot delete the account.",
         "An admin takes it away first.",
     ),
+    Code(
+        "rights.own",
+        403,
+        "No one changes their own rights or status, or those of user 1.",
+        "Ask another admin.",
+    ),
+    Code(
+        "rights.exceeded",
+        403,
+        "The user holds, or would be granted, an api id or role that the caller lacks.",
+        "Ask an admin who holds it, or user 1.",
+    ),
     Code("account.protected", 403, "The user is protected, or is user 1."),
     Code(
         "identity.unreadable",

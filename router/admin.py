@@ -1,7 +1,10 @@
 """Any row of any table, for callers with a listed api id: /admin/…"""
 
+from typing import Any
+
 from extend import *
 from fastapi import Response
+from pydantic import BaseModel, ConfigDict, Field
 
 from atom import account, openapi, reply, row
 from atom.http import also_at, raw_query
@@ -84,6 +87,37 @@ async def route_admin_object_read(request: Request) -> Response:
     ports, scope = all_rows(request)
     answer = await row.read(ports.database, scope, raw_query(request.scope))
     return reply.rows(answer.body, **answer.extra)
+
+
+class Rights(BaseModel):
+    """The changes of another user's rights and status; what is left out stays."""
+
+    model_config = ConfigDict(
+        strict=True,
+        extra="forbid",
+        json_schema_extra={"examples": [{"id": 7, "api_access": "1,5"}]},
+    )
+
+    id: int
+    is_active: int | None = Field(None, description="0: refused everywhere.")
+    is_verified: int | None = None
+    is_deleted: int | None = None
+    is_protected: int | None = None
+    api_access: str | list[int] | None = Field(None, description="Api ids.")
+    role: Any = Field(None, description="Where `users` has this column.")
+    type: int | None = None
+    status: Any = Field(None, description="Where `users` has this column.")
+
+
+@router.put("/admin/user-rights-update", responses=answers(openapi.ID, 400, 403, 404))
+async def route_admin_user_rights_update(request: Request, body: Rights) -> Response:
+    """Change rights or status of another user, at once. Answers the id.
+
+    No one grants what they do not hold, or changes their own rights or those of user 1.
+    """
+    changes = body.model_dump(exclude_unset=True, exclude={"id"})
+    ports, me = request.app.state.ports, request.state.user
+    return reply.success(await account.update_rights(ports, me, body.id, changes))
 
 
 for method, action, endpoint in (

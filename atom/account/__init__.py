@@ -16,6 +16,7 @@ In reading order:
     profile   one's own row, and the time of the visit
     root      the root user
     update    changes of one's own row
+    rights    rights and status of other users
     deletion  the end of an account
 """
 
@@ -23,6 +24,7 @@ from atom.account.access import require_too
 from atom.account.deletion import delete_account
 from atom.account.login import log_in
 from atom.account.profile import read_profile
+from atom.account.rights import update_rights
 from atom.account.session import TokenPair, logout, renew, rotate
 from atom.account.signup import sign_up, sign_up_bigint
 from atom.account.update import update_account
@@ -39,4 +41,5 @@ __all__ = [
     "sign_up",
     "sign_up_bigint",
     "update_account",
+    "update_rights",
 ]

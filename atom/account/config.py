@@ -17,6 +17,7 @@ class AccountConfig:
     token_refresh_expire_sec: int
     token_key_list: tuple[str, ...]
     mode_check_api_access: str
+    mode_check_is_active: str
     column_disabled_list: tuple[str, ...]
     column_secret_list: tuple[str, ...]
     root_username: str

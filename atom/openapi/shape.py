@@ -23,6 +23,7 @@ POINT = {
     },
 }
 PLACE = {"$ref": "#/components/schemas/Point"}
+ADDRESSES = {"email": "ada@example.com", "mobile": "+919876543210"}
 
 
 def response_schema(column: LiveColumn) -> dict[str, Any]:
@@ -72,7 +73,8 @@ def example(column: LiveColumn) -> Any:
     if column.datatype == "text":  # without a length that it could exceed
         if column.name.endswith("_url"):
             return "https://example.com/a"
-        return f"a {column.name.replace('_', ' ')}"
+        plain = f"a {column.name.replace('_', ' ')}"
+        return ADDRESSES.get(column.name, plain)
     return BY_NAME[kind.family].example
 
 

@@ -15,6 +15,7 @@ API: Mapping[str, Mapping[str, Any]] = {
     "/admin/ids-delete": {"id": 4, **LATER},
     "/admin/object-read": {"id": 5, "cache_sec": ["inmemory", 100]},
     "/admin/db-runner": {"id": 6, "concurrency_max": 4},
+    "/admin/user-rights-update": {"id": 8},
     "/auth/logout": {"is_token": 1},
     "/auth/signup": {"ratelimiter_times_sec": [120, 60]},
     "/auth/signup-bigint": {"ratelimiter_times_sec": [120, 60]},

@@ -40,6 +40,22 @@ FIXED_CREATE = frozenset(
     {"id", "created_at", "updated_at", "created_by_id", "updated_by_id"}
 )
 FIXED_UPDATE = frozenset({"id", "created_at", "updated_at", "updated_by_id"})
+# Rights and status of users, written by /admin/user-rights-update and nothing else.
+RIGHTS = (
+    "is_active",
+    "is_verified",
+    "is_deleted",
+    "is_protected",
+    "api_access",
+    "role",
+    "type",
+    "status",
+)
+# Of users, refused to an admin: these rights, and what a user proves to be themself by.
+RIGHTS_CREATE = frozenset(RIGHTS) - {"type"}
+RIGHTS_UPDATE = frozenset({*RIGHTS, "password", "password_bigint"})
+# An admin reads them and writes none: traces of what was done, keys to accounts.
+TRACES = frozenset({"otp", "log_password", "log_api"})
 # Written by routes of their own. A user's row of otp would be a key to any account.
 CLOSED = frozenset({"users", "otp", "log_password", "log_api"})
 OPEN = frozenset({"admin", "trusted"})  # tiers that reach every table
@@ -225,7 +241,8 @@ class RowScope:
             Forbidden: `row.table_not_allowed` on a table with routes of its own.
         """
         row_set = self.row_set(catalog, name)
-        if self.tier not in OPEN and name in CLOSED:
+        closed = TRACES if self.tier == "admin" else CLOSED
+        if self.tier != "trusted" and name in closed:
             raise Forbidden(
                 f"Rows of table '{name}' are not written here.",
                 code="row.table_not_allowed",
@@ -243,7 +260,13 @@ class RowScope:
         """
         if self.tier in OPEN:
             fixed = FIXED_CREATE if create else FIXED_UPDATE
-            refused = column.casefold().strip() in fixed
+            word = column.casefold().strip()
+            refused = word in fixed
+            if self.tier == "admin" and table == "users" and not refused:
+                rights = RIGHTS_CREATE if create else RIGHTS_UPDATE
+                refused = word in rights or (
+                    not create and word.startswith(MANAGED_PREFIX)
+                )
         else:
             refused = self.rules.managed(table, column)
         if refused:

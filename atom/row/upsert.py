@@ -68,6 +68,9 @@ async def create(
         raise ApiError("'on_conflict' is for callers with a token.")
     keys = await _keys(database, scope, row_set.table, on_conflict.keys)
     raw, many = payload.rows(body, scope.rules.write_max)
+    if on_conflict.mode == "merge":
+        for name in {name for row in raw for name in row}.difference(keys):
+            scope.require_writable(table, name, create=False)
     rows = await Reader(scope, row_set.table, create=True).rows(raw, many=many)
     for row in rows:
         row.update(scope.stamps(row_set.table, create=True))

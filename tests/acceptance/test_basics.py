@@ -35,7 +35,7 @@ def forged(api):
         "type": "access",
         "sid": "s",
         "ver": 0,
-        "data": {"id": 1, "is_active": 1, "api_access": "1,2,3,4,5,6"},
+        "data": {"id": 1, "is_active": 1, "api_access": "1,2,3,4,5,6,8"},
     }
     none = base64.urlsafe_b64encode(b'{"alg":"none","typ":"JWT"}').rstrip(b"=")
     payload = base64.urlsafe_b64encode(json.dumps(good).encode()).rstrip(b"=")

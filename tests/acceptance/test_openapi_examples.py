@@ -34,7 +34,7 @@ def document(own):
 @pytest.fixture(scope="module")
 def ada(own):
     """Who may call everything but /root."""
-    return own.person(api_access="1,2,3,4,5,6")
+    return own.person(api_access="1,2,3,4,5,6,8")
 
 
 def resolved(document, part):
@@ -112,6 +112,7 @@ def test_every_example_works(own, document, ada):
         "insert into test (id, created_by_id) values (1, $1)"
         " on conflict (id) do update set created_by_id = $1"
     )
+    own.sql("insert into users (id, type, username) values (7, 1, 'u7')")
     asked = 0
     for method, path, operation in everything(document):
         for url, options in questions(document, path, operation):

@@ -88,11 +88,14 @@ def test_public_reaches_listed_tables(rules):
 
 
 def test_tables_with_their_own_routes_are_closed_to_users(rules):
-    """Admins alone write users and logs here."""
+    """Admins write users here; the log not even they."""
     for name in ("users", "log_api"):
         with pytest.raises(Forbidden):
             rules.my(1).changeable(CATALOG, name)
-        assert rules.admin(1).changeable(CATALOG, name)
+        assert rules.trusted(1).changeable(CATALOG, name)
+    assert rules.admin(1).changeable(CATALOG, "users")
+    with pytest.raises(Forbidden):
+        rules.admin(1).changeable(CATALOG, "log_api")
     with pytest.raises(NotFound):
         rules.my(1).changeable(CATALOG, "Users")
 
@@ -123,7 +126,20 @@ def test_admins_do_not_rewrite_history(rules):
         with pytest.raises(ApiError):
             admin.require_writable("test", column, create=False)
     for column in ("type", "is_active", "api_access", "is_protected", "password"):
+        for create in (True, False):
+            admin.require_writable("test", column, create=create)
+            rules.trusted(1).require_writable("users", column, create=create)
+    for column in ("type", "password"):
         admin.require_writable("users", column, create=True)
+    for column, create in (
+        ("type", False),
+        ("password", False),
+        ("google_id", False),
+        ("is_active", True),
+        ("api_access", True),
+    ):
+        with pytest.raises(ApiError):
+            admin.require_writable("users", column, create=create)
 
 
 def test_stamps_say_who(rules):
