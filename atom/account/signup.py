@@ -1,5 +1,8 @@
 """Signing up: a user with a name and a password, and their first session."""
 
+from collections.abc import Mapping
+from typing import Any
+
 from atom.account import session
 from atom.account.config import AccountConfig
 from atom.account.name import validate
@@ -35,7 +38,8 @@ async def sign_up(
     _require_open(ports.account, type)
     name = validate("username", username)
     require_length(password, ports.account)
-    return await _create(ports, (TAKEN, SIGN_UP), (type, name), password)
+    who: dict[str, Any] = {"type": type, "username": name}
+    return await _create(ports, (TAKEN, SIGN_UP), who, "password", password)
 
 
 async def sign_up_bigint(
@@ -45,9 +49,9 @@ async def sign_up_bigint(
     _require_open(ports.account, type)
     password = str(password_bigint)
     require_length(password, ports.account, "password_bigint")
-    return await _create(
-        ports, (TAKEN_BIGINT, SIGN_UP_BIGINT), (type, username_bigint), password
-    )
+    who = {"type": type, "username_bigint": username_bigint}
+    texts = TAKEN_BIGINT, SIGN_UP_BIGINT
+    return await _create(ports, texts, who, "password_bigint", password)
 
 
 def _require_open(config: AccountConfig, type: int) -> None:
@@ -62,15 +66,23 @@ def _require_open(config: AccountConfig, type: int) -> None:
 
 
 async def _create(
-    ports: Ports, texts: tuple[str, str], who: tuple[int, str | int], password: str
+    ports: Ports,
+    texts: tuple[str, str],
+    who: dict[str, Any],
+    column: str,
+    password: str,
 ) -> TokenPair:
     taken, insert = texts
     # Checked before as well: a name that is taken does not cost a hash.
-    if await ports.database.value(taken, *who):
+    if await ports.database.value(taken, *who.values()):
         raise _exists()
-    stored = await hash_password(password)
+    row = {**who, column: await hash_password(password)}
+    has_hooks = ports.rules.has_hooks("users", "create")
     async with ports.database.transaction() as connection:
-        created = await connection.value(insert, *who, stored)
+        if has_hooks:
+            created = await _create_with_hooks(ports, row, taken, who)
+        else:
+            created = await connection.value(insert, *row.values())
         if created is None:
             raise _exists()
         found = await session.person_now(connection, created, ports.account)
@@ -78,6 +90,21 @@ async def _create(
         pair = await session.open_session(connection, person, ports.account)
     ports.database.written("users")
     return pair
+
+
+async def _create_with_hooks(
+    ports: Ports, row: dict[str, Any], taken: str, who: Mapping[str, Any]
+) -> int | None:
+    """Add the user with the hooks of the table. Return None if the name is taken."""
+    hooked = ports.rules.hooks["users", "create"]
+    scope, table = ports.rules.trusted(None), ports.database.catalog.table("users")
+    try:
+        ids = await hooked.create_all(ports.database, scope, table, [row], many=False)
+    except Conflict:
+        if await ports.database.value(taken, *who.values()):
+            return None
+        raise
+    return ids[0]
 
 
 def _exists() -> Conflict:

@@ -148,6 +148,22 @@ async def after_delete_booking(row, hook):
 async def committed_delete_booking(row, hook):
     await note(hook, "committed_delete", row["id"], row["code"])
 """
+PEOPLE = """
+from atom.errors import ApiError
+
+
+async def before_create_users(row, hook):
+    if (row.get("username") or "").startswith("bad"):
+        raise ApiError("Choose another name.", code="row.refused")
+    row["name"] = f"new {row.get('username') or row.get('username_bigint')}"
+
+
+async def committed_create_users(row, hook):
+    await hook.connection.execute(
+        "insert into trace (what, row_id, text) values ('welcome', :id, :name)",
+        {"id": row["id"], "name": row["name"]},
+    )
+"""
 SECOND = """
 async def before_create_booking(row, hook):
     row["state"] = (row.get("state") or "") + "+second"
@@ -179,6 +195,7 @@ FILES = {
     "config_clinic": CONFIG,
     "hook_booking": HOOKS,
     "hook__second": SECOND,
+    "hook_people": PEOPLE,
     "router_own": ROUTER,
 }
 
@@ -726,6 +743,22 @@ class TestImport:
         )
         assert 0 == done.returncode, done.stderr
         assert ["committed_create: by command"] == traces(clinic, "committed_create")
+
+
+def test_signing_up_calls_the_hooks_of_users(clinic):
+    """They may set a column, refuse, and follow the commit; a taken name is a 409."""
+    body = {"type": 1, "username": "nora", "password": "long enough"}
+    assert 200 == clinic.call("POST", "/auth/signup", json=body).status_code
+    until(clinic, ["welcome: new nora"], "welcome")
+    again = clinic.call("POST", "/auth/signup", json=body)
+    assert (409, "account.exists") == (again.status_code, again.json()["code"])
+    bad = clinic.call("POST", "/auth/signup", json={**body, "username": "bad-name"})
+    assert "Choose another name." == bad.json()["message"]
+    count = "select count(*) as n from users where username = 'bad-name'"
+    assert [{"n": 0}] == clinic.sql(count)
+    body = {"type": 1, "username_bigint": 77, "password_bigint": 12345678}
+    assert 200 == clinic.call("POST", "/auth/signup-bigint", json=body).status_code
+    until(clinic, ["welcome: new nora", "welcome: new 77"], "welcome")
 
 
 def test_cached_answers_are_dropped(tmp_path):
