@@ -21,6 +21,8 @@ class ApiError(Exception):
     status = 400
     code = "request.invalid"
     always: ClassVar[Mapping[str, str]] = NONE  # headers of every error of the class
+    position: int | None = None  # of the row of a list that it is about
+    prefix = ""  # of the message, which names that row
 
     def __init__(
         self,

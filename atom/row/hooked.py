@@ -30,7 +30,6 @@ from atom.row.sql.statement import RowSet
 from atom.row.write import Row
 
 log = logging.getLogger(__name__)
-NUMBERED = re.compile(r"Row (\d+): ")  # as `payload.placed` writes it
 MOMENTS = {
     "moment": datetime.fromisoformat,
     "date": date.fromisoformat,
@@ -120,9 +119,10 @@ class HookedWrite:
         async with database.transaction():
             olds = await _held(database, scope, row_set, ids, "no key update")
             if olds:
-                work = _Work(self, scope, row_set.table, len(olds) > 1, [*olds])
+                work = _Work(self, scope, row_set.table, len(ids) > 1, ids)
                 rows = [dict(row) for _ in olds]
-                await self._update(database, work, row_set, olds, [*olds], rows)
+                found = work.known(olds)
+                await self._update(database, work, row_set, olds, found, rows)
         return len(olds)
 
     async def _update(
@@ -153,10 +153,11 @@ class HookedWrite:
             olds = await _held(database, scope, row_set, ids, "update")
             if not olds:
                 return 0
-            work = _Work(self, scope, row_set.table, len(olds) > 1, [*olds])
-            await work.before_delete(list(olds.values()))
-            gone = await write.delete_rows(database, scope, row_set, [*olds])
-            await work.after(database, olds, [*olds], olds)
+            work = _Work(self, scope, row_set.table, len(ids) > 1, ids)
+            found = work.known(olds)
+            await work.before_delete([olds[row_id] for row_id in found])
+            gone = await write.delete_rows(database, scope, row_set, found)
+            await work.after(database, olds, found, olds)
         return gone
 
     async def delete_any(
@@ -199,8 +200,15 @@ class _Work:
         self._hooked = hooked
         self._functions = hooked.functions
         self._table, self._ids = table, ids
+        self._known: list[tuple[int, Any]] = []
         self._user = _user(scope)
         self.has_after = bool(hooked.functions.after or hooked.functions.committed)
+
+    def known(self, olds: Mapping[Any, Row]) -> list[Any]:
+        """Return the ids that were sent and are there, each once; note their places."""
+        places = {row_id: place for place, row_id in enumerate(self._ids or ())}
+        self._known = [(place, i) for i, place in places.items() if i in olds]
+        return [row_id for _, row_id in self._known]
 
     def _hook(self, old: Any = None) -> Hook:
         app = self._hooked.app
@@ -276,7 +284,8 @@ class _Work:
             return error
         if self._ids is None:
             return payload.placed(error, number)
-        return payload.placed(error, self._ids[number], "Id")
+        place, row_id = self._known[number]
+        return payload.placed(error, place, "Id", row_id)
 
     @contextmanager
     def labelled(self) -> Iterator[None]:
@@ -284,11 +293,9 @@ class _Work:
         try:
             yield
         except ApiError as error:
-            found = NUMBERED.match(error.message)
-            if self._ids is None or found is None:
+            if self._ids is None or (number := payload.unplaced(error)) is None:
                 raise
-            error.message = error.message[found.end() :]
-            raise self._placed(error, int(found[1])) from error
+            raise self._placed(error, number) from error
 
     def _natural(self, row: Row) -> Row:
         columns = self._table.columns

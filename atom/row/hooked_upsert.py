@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from atom.errors import ApiError, Conflict
 from atom.postgres.database import Database
 from atom.row import payload, write
-from atom.row.hooked import NUMBERED
 from atom.row.scope import RowScope
 from atom.row.sql import stored, upsert
 from atom.row.sql.statement import OWNER, RowSet
@@ -119,7 +118,7 @@ class HookedUpsert:
         try:
             yield
         except ApiError as error:
-            if self.many and (found := NUMBERED.match(error.message)):
-                error.message = error.message[found.end() :]
-                raise payload.placed(error, places[int(found[1])]) from None
-            raise
+            number = payload.unplaced(error)
+            if number is None:
+                raise
+            raise payload.placed(error, places[number]) from None

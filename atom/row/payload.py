@@ -237,8 +237,24 @@ def rows(body: Any, most: int) -> tuple[list[Mapping[str, Any]], bool]:
     return listed, many
 
 
-def placed(error: ApiError, number: int, what: str = "Row") -> ApiError:
-    """Put the number of a row, or entry, of a list before the message of its error."""
-    error.message = f"{what} {number}: {error.message}"
+def placed(
+    error: ApiError, number: int, what: str = "Row", name: Any = None
+) -> ApiError:
+    """Put the number of a row, or entry, of a list before the message of its error.
+
+    A row that callers do not know by its number has a name.
+    """
+    error.position = number
+    error.prefix = f"{what} {number if name is None else shown(str(name))}: "
+    error.message = error.prefix + error.message
     error.args = (shown(error.message),)
     return error
+
+
+def unplaced(error: ApiError) -> int | None:
+    """Take the number of a row off the message of its error. Return it, if any."""
+    number, error.position = error.position, None
+    if number is not None:
+        error.message = error.message.removeprefix(error.prefix)
+        error.args = (shown(error.message),)
+    return number

@@ -1,11 +1,9 @@
 """Rows of a file in a temporary table, applied with the hooks of their table."""
 
-import re
-from collections.abc import Sequence
-
 from atom.datatype.datatype import datatype
 from atom.errors import ApiError, Conflict
 from atom.postgres.database import Connection, Database
+from atom.row import payload
 from atom.row.hooked_upsert import HookedUpsert
 from atom.row.scope import RowScope
 from atom.row.write import Row
@@ -14,7 +12,6 @@ from atom.transfer import statement as text
 from atom.transfer.fault import on_line
 
 BLOCK = 1000  # rows that hooks see as one list
-PLACED = re.compile(r"(Row|Id) (\S+): ")  # as `payload.placed` writes it
 VERBS = {"upsert": ("create", "update")}
 
 
@@ -47,8 +44,7 @@ async def apply(
             try:
                 done += await _written(database, scope, rows, given)
             except ApiError as error:
-                ids = [str(row.get(table.key)) for row in given]
-                raise await _on_line(error, rows, ordinals, ids) from error
+                raise await _on_line(error, rows, ordinals) from error
     return done
 
 
@@ -80,15 +76,9 @@ def _unreached() -> Conflict:
     return Conflict("A rule of the table keeps this row.", code="row.refused")
 
 
-async def _on_line(
-    error: ApiError, rows: stage.Rows, ordinals: list[int], ids: Sequence[str]
-) -> ApiError:
+async def _on_line(error: ApiError, rows: stage.Rows, ordinals: list[int]) -> ApiError:
     """Put the line of the row that an error names before its message."""
-    found = PLACED.match(error.message)
-    if found is None and len(ordinals) > 1:
+    number = payload.unplaced(error)
+    if number is None and len(ordinals) > 1:
         return error
-    place = 0
-    if found is not None:
-        place = int(found[2]) if found[1] == "Row" else ids.index(found[2])
-        error.message = error.message[found.end() :]
-    return on_line(error, f"line {await rows.line(ordinals[place])}")
+    return on_line(error, f"line {await rows.line(ordinals[number or 0])}")
