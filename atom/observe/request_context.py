@@ -1,9 +1,17 @@
 """What surrounds the work of one request, wherever in the program it is done."""
 
+from collections.abc import Mapping
 from contextvars import ContextVar
+from types import MappingProxyType
+from typing import Any
 
 # The request this work belongs to, for the log.
 REQUEST_ID: ContextVar[str] = ContextVar("request_id", default="")
+
+# The user of this request, as on request.state.user; filled once the token is verified.
+CALLER: ContextVar[Mapping[str, Any]] = ContextVar(
+    "caller", default=MappingProxyType({})
+)
 
 # Whether the handshake of this WebSocket was refused, for the log.
 HANDSHAKE_REFUSED: ContextVar[bool] = ContextVar("handshake_refused", default=False)

@@ -20,6 +20,7 @@ import orjson
 from atom.datatype.datatype import PLACES, datatype
 from atom.errors import ApiError
 from atom.hook import STRANGER, Function, Functions, Hook, Hooks
+from atom.observe.request_context import CALLER
 from atom.postgres.catalog import LiveColumn, Table, unknown_column
 from atom.postgres.database import Database
 from atom.row import payload, write
@@ -395,6 +396,12 @@ def _name(each: Function) -> str:
 
 
 def _user(scope: RowScope) -> Mapping[str, Any]:
+    """Return the user of the request; without one, the user that rows are written for.
+
+    A copy: a hook that follows the commit may outlive the request.
+    """
+    if user := CALLER.get():
+        return {**user}
     return STRANGER if scope.user_id is None else {"id": scope.user_id}
 
 

@@ -11,7 +11,7 @@ from atom.errors import ApiError, TooLarge, Unavailable
 from atom.http.exchange import Exchange
 from atom.http.policy import Key, flag
 from atom.http.step import Proceed, Step
-from atom.observe.request_context import REQUEST_ID
+from atom.observe.request_context import CALLER, REQUEST_ID
 from atom.postgres.lease import UNHURRIED
 from atom.reply import success
 
@@ -95,6 +95,7 @@ async def _finish(exchange: Exchange, proceed: Proceed) -> None:
     """Do the work; its result or its error goes to log_api."""
     exchange.captured = bytearray()
     token = REQUEST_ID.set(exchange.request_id)
+    caller = CALLER.set(exchange.user)
     unhurried = UNHURRIED.set(asyncio.current_task())
     try:
         await proceed(exchange)
@@ -110,6 +111,7 @@ async def _finish(exchange: Exchange, proceed: Proceed) -> None:
         exchange.description = answer[:RESULT_MAX]
     finally:
         UNHURRIED.reset(unhurried)
+        CALLER.reset(caller)
         REQUEST_ID.reset(token)
         if exchange.after is not None:
             exchange.after(exchange)

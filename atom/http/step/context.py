@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from atom.http.address import FORWARDED, reported_client
 from atom.http.exchange import Exchange
 from atom.http.step import Proceed, Step
-from atom.observe.request_context import REQUEST_ID
+from atom.observe.request_context import CALLER, REQUEST_ID
 
 if TYPE_CHECKING:
     from starlette.types import Scope
@@ -70,6 +70,7 @@ def open_context(exchange: Exchange, proceed: Proceed) -> Coroutine[Any, Any, No
     state["request_id"] = exchange.request_id
     state["client_address"] = address
     REQUEST_ID.set(exchange.request_id)
+    CALLER.set(exchange.user)
     return proceed(exchange)
 
 
