@@ -12,6 +12,8 @@ from atom.openapi import answers, documented
 
 router = APIRouter(tags=["Admin rows"])
 
+CREATE = ("table", *row.UPSERT_PARAMETERS, row.RETURN)
+UPDATE = ("table", row.RETURN)
 FAILS = (403, 404, 409, 422)
 
 
@@ -21,11 +23,26 @@ def all_rows(request):
     return ports, ports.rules.admin(request.state.user["id"])
 
 
+async def require_too(request, method, path):
+    """Refuse a caller without the id of another route."""
+    other = request.app.state.policies.match("http", method, path)
+    ports, user = request.app.state.ports, request.state.user
+    await account.require_too(ports, user, other.policy.id)
+
+
+async def wants_row(request, asked):
+    """Whether a write is to answer the row, which needs the id of reading too."""
+    wanted = row.wants_row(request.headers.get("prefer", ""), asked)
+    if wanted:
+        await require_too(request, "GET", "/admin/object-read")
+    return wanted
+
+
 @router.post(
     "/admin/object-create",
     openapi_extra=documented(
-        ("table", *row.UPSERT_PARAMETERS),
-        message=openapi.ID,
+        CREATE,
+        message=openapi.WRITTEN,
         body=openapi.ROWS,
         fails=FAILS,
     ),
@@ -33,29 +50,31 @@ def all_rows(request):
 async def route_admin_object_create(request: Request) -> Response:
     """Add a row to any table, or a list of them. Answers the id, or the ids."""
     ports, scope = all_rows(request)
-    asked = row.parse_parameters(
-        raw_query(request.scope), ("table", *row.UPSERT_PARAMETERS)
-    )
+    asked = row.parse_parameters(raw_query(request.scope), CREATE)
     if asked.get("mode") == "merge":  # it changes rows, which has an id of its own
-        update = request.app.state.policies.match("http", "PUT", "/admin/object-update")
-        await account.require_too(ports, request.state.user, update.policy.id)
+        await require_too(request, "PUT", "/admin/object-update")
+    as_row = await wants_row(request, asked)
     body = row.parse_body(await request.body())
-    return reply.success(await row.submit(ports, scope, asked, body))
+    made = await row.submit(ports, scope, asked, body)
+    table = asked["table"]
+    return await row.answered(ports.database, scope, table, made, as_row=as_row)
 
 
 @router.put(
     "/admin/object-update",
     openapi_extra=documented(
-        ("table",), message=openapi.ID, body=openapi.CHANGES, fails=FAILS
+        UPDATE, message=openapi.WRITTEN, body=openapi.CHANGES, fails=FAILS
     ),
 )
 async def route_admin_object_update(request: Request) -> Response:
     """Change a row of any table, or a list of them. Answers the id, or the ids."""
     ports, scope = all_rows(request)
-    asked = row.parse_parameters(raw_query(request.scope), ("table",))
+    asked = row.parse_parameters(raw_query(request.scope), UPDATE)
+    as_row = await wants_row(request, asked)
     body = row.parse_body(await request.body())
-    made = await row.update(ports.database, scope, asked.get("table", ""), body)
-    return reply.success(made)
+    table = asked.get("table", "")
+    made = await row.update(ports.database, scope, table, body)
+    return await row.answered(ports.database, scope, table, made, as_row=as_row)
 
 
 @router.put("/admin/ids-update", responses=answers(openapi.COUNT, *FAILS))
@@ -109,7 +128,7 @@ class Rights(BaseModel):
     status: Any = Field(None, description="Where `users` has this column.")
 
 
-@router.put("/admin/user-rights-update", responses=answers(openapi.ID, 400, 403, 404))
+@router.put("/admin/user-rights-update", responses=answers(openapi.KEY, 400, 403, 404))
 async def route_admin_user_rights_update(request: Request, body: Rights) -> Response:
     """Change rights or status of another user, at once. Answers the id.
 
@@ -119,6 +138,40 @@ async def route_admin_user_rights_update(request: Request, body: Rights) -> Resp
     ports, me = request.app.state.ports, request.state.user
     return reply.success(await account.update_rights(ports, me, body.id, changes))
 
+
+async def read_any_row(request: Request) -> Response:
+    """Read one row of any table."""
+    ports, scope = all_rows(request)
+    key = request.path_params["id"]
+    raw = raw_query(request.scope)
+    return reply.rows(await row.read_one(ports.database, scope, raw, key))
+
+
+async def change_any_row(request: Request) -> Response:
+    """Change columns of one row. Answers the id, or the row."""
+    ports, scope = all_rows(request)
+    table, key = request.path_params["table"], request.path_params["id"]
+    asked = row.parse_parameters(request.scope["query_string"], (row.RETURN,))
+    as_row = await wants_row(request, asked)
+    body = row.parse_body(await request.body())
+    made = await row.change(ports.database, scope, table, key, body)
+    return await row.answered(ports.database, scope, table, made, as_row=as_row)
+
+
+async def delete_any_row(request: Request) -> Response:
+    """Delete one row. Answers 1."""
+    ports, scope = all_rows(request)
+    table, key = request.path_params["table"], request.path_params["id"]
+    row.parse_parameters(request.scope["query_string"], ())
+    return reply.success(await row.delete(ports.database, scope, table, key))
+
+
+for method, action, endpoint in (
+    ("GET", "object-read", read_any_row),
+    ("PATCH", "object-update", change_any_row),
+    ("DELETE", "ids-delete", delete_any_row),
+):
+    also_at(router, method, "/admin/rows/{table}/{id}", endpoint, of=f"/admin/{action}")
 
 for method, action, endpoint in (
     ("GET", "object-read", route_admin_object_read),

@@ -9,7 +9,8 @@ from atom.openapi import answers, documented
 
 router = APIRouter(tags=["My rows"])
 
-UPDATE = ("table", "otp")
+CREATE = (*row.CREATE_PARAMETERS, row.RETURN)
+UPDATE = ("table", "otp", row.RETURN)
 FAILS = (403, 404, 409, 422)
 
 
@@ -22,15 +23,18 @@ def mine(request):
 @router.post(
     "/my/object-create",
     openapi_extra=documented(
-        row.CREATE_PARAMETERS, message=openapi.ID, body=openapi.ROWS, fails=FAILS
+        CREATE, message=openapi.WRITTEN, body=openapi.ROWS, fails=FAILS
     ),
 )
 async def route_my_object_create(request: Request) -> Response:
     """Add a row of mine, or a list of them. Answers the id, or the ids in order."""
     ports, scope = mine(request)
-    asked = row.parse_parameters(raw_query(request.scope), row.CREATE_PARAMETERS)
+    asked = row.parse_parameters(raw_query(request.scope), CREATE)
+    as_row = row.wants_row(request.headers.get("prefer", ""), asked)
     body = row.parse_body(await request.body())
-    return reply.success(await row.submit(ports, scope, asked, body))
+    made = await row.submit(ports, scope, asked, body)
+    table = asked["table"]
+    return await row.answered(ports.database, scope, table, made, as_row=as_row)
 
 
 @router.post(
@@ -72,7 +76,7 @@ async def route_my_parent_read(request: Request) -> Response:
 @router.put(
     "/my/object-update",
     openapi_extra=documented(
-        UPDATE, message=openapi.ID, body=openapi.CHANGES, fails=FAILS
+        UPDATE, message=openapi.WRITTEN, body=openapi.CHANGES, fails=FAILS
     ),
 )
 async def route_my_object_update(request: Request) -> Response:
@@ -83,8 +87,10 @@ async def route_my_object_update(request: Request) -> Response:
     if asked.get("table") == "users":
         user, otp = request.state.user, asked.get("otp")
         return reply.success(await account.update_account(ports, user, body, otp))
-    made = await row.update(ports.database, scope, asked.get("table", ""), body)
-    return reply.success(made)
+    as_row = row.wants_row(request.headers.get("prefer", ""), asked)
+    table = asked.get("table", "")
+    made = await row.update(ports.database, scope, table, body)
+    return await row.answered(ports.database, scope, table, made, as_row=as_row)
 
 
 @router.put("/my/ids-update", responses=answers(openapi.COUNT, *FAILS))
@@ -119,6 +125,40 @@ async def route_my_object_delete_any(request: Request) -> Response:
     raw = raw_query(request.scope)
     return reply.success(await row.delete_any(ports.database, scope, raw))
 
+
+async def read_my_row(request: Request) -> Response:
+    """Read one of my rows."""
+    ports, scope = mine(request)
+    key = request.path_params["id"]
+    raw = raw_query(request.scope)
+    return reply.rows(await row.read_one(ports.database_read, scope, raw, key))
+
+
+async def change_my_row(request: Request) -> Response:
+    """Change columns of one of my rows. Answers the id, or the row."""
+    ports, scope = mine(request)
+    table, key = request.path_params["table"], request.path_params["id"]
+    asked = row.parse_parameters(request.scope["query_string"], (row.RETURN,))
+    as_row = row.wants_row(request.headers.get("prefer", ""), asked)
+    body = row.parse_body(await request.body())
+    made = await row.change(ports.database, scope, table, key, body)
+    return await row.answered(ports.database, scope, table, made, as_row=as_row)
+
+
+async def delete_my_row(request: Request) -> Response:
+    """Delete one of my rows. Answers 1."""
+    ports, scope = mine(request)
+    table, key = request.path_params["table"], request.path_params["id"]
+    row.parse_parameters(request.scope["query_string"], ())
+    return reply.success(await row.delete(ports.database, scope, table, key))
+
+
+for method, action, endpoint in (
+    ("GET", "object-read", read_my_row),
+    ("PATCH", "object-update", change_my_row),
+    ("DELETE", "ids-delete", delete_my_row),
+):
+    also_at(router, method, "/my/rows/{table}/{id}", endpoint, of=f"/my/{action}")
 
 for method, action, endpoint in (
     ("GET", "object-read", route_my_object_read),

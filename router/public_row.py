@@ -13,8 +13,8 @@ router = APIRouter(tags=["Public rows"])
 @router.post(
     "/public/object-create",
     openapi_extra=documented(
-        ("table",),
-        message=openapi.ID,
+        ("table", row.RETURN),
+        message=openapi.WRITTEN,
         body=openapi.ROWS,
         fails=(403, 404, 409, 422),
     ),
@@ -22,11 +22,13 @@ router = APIRouter(tags=["Public rows"])
 async def route_public_object_create(request: Request) -> Response:
     """Add a row without an owner, or a list of them. Answers the id, or ids."""
     ports = request.app.state.ports
-    asked = row.parse_parameters(raw_query(request.scope), ("table",))
+    asked = row.parse_parameters(raw_query(request.scope), ("table", row.RETURN))
+    as_row = row.wants_row(request.headers.get("prefer", ""), asked)
+    table = asked.get("table", "")
     body = row.parse_body(await request.body())
     scope = ports.rules.public()
-    made = await row.create(ports.database, scope, asked.get("table", ""), body)
-    return reply.success(made)
+    made = await row.create(ports.database, scope, table, body)
+    return await row.answered(ports.database, scope, table, made, as_row=as_row)
 
 
 @router.get(
@@ -40,6 +42,17 @@ async def route_public_object_read(request: Request) -> Response:
     answer = await row.read(ports.database_read, ports.rules.public(), raw)
     return reply.rows(answer.body, **answer.extra)
 
+
+async def read_public_row(request: Request) -> Response:
+    """Read one row of a listed table."""
+    ports = request.app.state.ports
+    scope, key = ports.rules.public(), request.path_params["id"]
+    raw = raw_query(request.scope)
+    return reply.rows(await row.read_one(ports.database_read, scope, raw, key))
+
+
+ONE = "/public/rows/{table}/{id}"
+also_at(router, "GET", ONE, read_public_row, of="/public/object-read")
 
 for method, action, endpoint in (
     ("GET", "object-read", route_public_object_read),

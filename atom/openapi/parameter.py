@@ -81,6 +81,7 @@ PARAMETERS = {
     ),
     "on_conflict": _query("Columns of a unique rule: `a,b`. Together with `mode`."),
     "mode": _query("merge: change the row that is there; ignore: leave it alone."),
+    "return": _query("row: answer the row as it is stored, if it may be read."),
     "queue": _query("batch, redis, rabbitmq, kafka, celery, mongodb_<database>."),
     "otp": _query("Code sent to a new e-mail or mobile."),
 }

@@ -62,10 +62,11 @@ ENTRIES = {
 }
 INTEGER = {"type": "integer"}
 TEXT = {"type": "string"}
-KEY = {"type": ["integer", "string"]}
-ID = {"oneOf": [KEY, {"type": "array", "items": KEY}]}
-IDS_MADE = {"type": "array", "items": KEY}
 OBJECT = {"type": "object", "additionalProperties": True}
+KEY = {"type": ["integer", "string"]}
+# Of a write: keys, or with `return=row` what is stored.
+WRITTEN = {"anyOf": [KEY, OBJECT, {"type": "array", "items": {"anyOf": [KEY, OBJECT]}}]}
+IDS_MADE = {"type": "array", "items": KEY}
 LIST = {"type": "array", "items": OBJECT}
 COUNT = {"type": "integer", "minimum": 0}
 DONE = {"const": "done"}

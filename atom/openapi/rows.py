@@ -32,8 +32,16 @@ VERBS = {
     "update": ("put", "object-update"),
     "delete": ("delete", "object-delete-any"),
 }
+# of one row: method, the route with its policy, what it needs
+ONE = {
+    "read_one": ("get", "object-read", "read"),
+    "change": ("patch", "object-update", "update"),
+    "delete_one": ("delete", "ids-delete", "delete"),
+}
 WORD = re.compile(r"[A-Za-z0-9_]+")
 REF = "#/components/"
+# What a route of one row takes of the parameters of the other.
+WITH = {"read_one": {"column", "creator_key", "relation"}, "change": {"return"}}
 EXAMPLE_COLUMNS = 3
 OWNERS = {"public": "public", "my": "my", "admin": "anyone's"}
 CALLERS = {"public": "Anyone", "my": "A user, own rows", "admin": "An admin, all rows"}
@@ -55,7 +63,10 @@ def expanded(
             place = _Place(components, scope, catalog, name)
             typed = dict(_operations(place, catalog, paths, taken))
             if typed:
-                paths[f"/{scope.tier}/rows/{quote(name, safe='')}"] = typed
+                path = f"/{scope.tier}/rows/{quote(name, safe='')}"
+                paths[path] = typed
+                if one := dict(_on_one(place, catalog, paths, taken)):
+                    paths[path + "/{id}"] = one
                 verbs = [verb for verb, (how, _) in VERBS.items() if how in typed]
                 texts.append(f"{CALLERS[scope.tier]}: {', '.join(verbs)}.")
         if texts:
@@ -75,6 +86,48 @@ def _operations(
             if written["operationId"] in taken:  # a drop-in's function is called so
                 written["operationId"] += "_typed"
             yield method, written
+
+
+def _on_one(
+    place: "_Place", catalog: Catalog, paths: dict[str, Any], taken: set[str]
+) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Yield method and operation of what a tier may do with one row by its key."""
+    for verb, (method, action, needs) in ONE.items():
+        methods = paths.get(f"/{place.tier}/{action}", {})
+        original = methods.get(method) or methods.get("put")
+        if original and _is_open(place.scope, catalog, place.name, needs):
+            written = _one(place, verb, original)
+            if written["operationId"] in taken:
+                written["operationId"] += "_typed"
+            yield method, written
+
+
+def _one(place: "_Place", verb: str, original: dict[str, Any]) -> dict[str, Any]:
+    """Write one operation on one row."""
+    word_of = verb.removesuffix("_one").capitalize()
+    key = shape.request_schema(replace(place.key, not_null=True))
+    path = {"name": "id", "in": "path", "required": True, "schema": key}
+    path["description"] = f"Its {place.key.name}."
+    written: dict[str, Any] = {
+        "tags": [f"Table {place.name}"],
+        "summary": f"{word_of} one row of {place.name} by its {place.key.name}",
+        "operationId": f"{place.tier}_{word(place.name)}_{verb}",
+        "parameters": [path],
+        "responses": dict(original["responses"]),
+    }
+    if "security" in original:
+        written["security"] = original["security"]
+    if verb == "read_one":
+        written["parameters"] += list(_parameters(place, verb, original))
+        written["responses"]["200"] = success(place.row())
+    elif verb == "change":
+        written["parameters"] += list(_parameters(place, verb, original))
+        written["responses"]["200"] = success({"anyOf": [key, place.row()]})
+        body = {"schema": _body(place, "change")}
+        written["requestBody"] = {"required": True, "content": {JSON: body}}
+    else:
+        written["responses"]["200"] = success({"const": 1})
+    return written
 
 
 def _is_open(scope: "RowScope", catalog: Catalog, name: str, verb: str) -> bool:
@@ -123,6 +176,7 @@ class _Place:
         self.name = name
         self.table = catalog.table(name)
         self.view: Table = scope.visible_columns(catalog, name)
+        self.key = self.table.columns.get(self.table.key) or LiveColumn("id", "bigint")
 
     def keep(self, kind: str, name: str, part: dict[str, Any]) -> dict[str, Any]:
         """Put a part among the components. Return the reference to it."""
@@ -136,6 +190,20 @@ class _Place:
         if any(self._takes(admin, column, create=way) for way in (True, False)):
             return read
         return {**read, "readOnly": True}
+
+    def row(self) -> dict[str, Any]:
+        """Describe a row as it is read. Return the reference to it."""
+        called = f"{word(self.name)}_row"
+        if called in self.components["schemas"]:  # by a tier before: all see the same
+            return {"$ref": f"{REF}schemas/{called}"}
+        columns = self.view.columns.values()
+        schema = {
+            "type": "object",
+            "description": f"A row of {self.name}. `column=` leaves out what is not"
+            " named; options of a read add their fields.",
+            "properties": {each.name: self.shown(each) for each in columns},
+        }
+        return self.keep("schemas", called, schema)
 
     def suits(self, parameter: str) -> bool:
         """Whether the table has what a parameter of reads is about."""
@@ -181,7 +249,10 @@ def _operation(place: _Place, verb: str, original: dict[str, Any]) -> dict[str, 
     if verb == "read":
         written["responses"]["200"] = _rows(place)
     if verb in {"create", "update"}:
-        one = _body(place, create=verb == "create")
+        key = shape.request_schema(replace(place.key, not_null=True))
+        some = [{"type": "array", "items": each} for each in (key, place.row())]
+        written["responses"]["200"] = success({"anyOf": [key, place.row(), *some]})
+        one = _body(place, verb)
         many = {"type": "array", "items": one, "minItems": 1}
         written["requestBody"] = {
             "required": True,
@@ -195,9 +266,11 @@ def _parameters(
 ) -> Iterator[dict[str, Any]]:
     """Yield the parameters of the route, and one for each column that filters."""
     for parameter in original.get("parameters", ()):
+        if verb in WITH and parameter["name"] not in WITH[verb]:
+            continue
         if parameter["name"] not in LEFT_OUT and place.suits(parameter["name"]):
             yield place.keep("parameters", f"{verb}-{parameter['name']}", parameter)
-    if verb in {"create", "update"}:
+    if verb not in {"read", "delete"}:
         return
     for column in place.view.columns.values():
         if column.name in FIXED or column.name == "or":
@@ -212,33 +285,23 @@ def _parameters(
 
 def _rows(place: _Place) -> dict[str, Any]:
     """Describe the answer to a read: rows, and the fields next to them."""
-    called = f"{word(place.name)}_row"
-    row = {"$ref": f"{REF}schemas/{called}"}
-    if called not in place.components["schemas"]:  # by a tier before: all see the same
-        columns = place.view.columns.values()
-        schema = {
-            "type": "object",
-            "description": f"A row of {place.name}. `column=` leaves out what is not"
-            " named; options of a read add their fields.",
-            "properties": {each.name: place.shown(each) for each in columns},
-        }
-        row = place.keep("schemas", called, schema)
-    response = success({"type": "array", "items": row}, EXTRA)
+    response = success({"type": "array", "items": place.row()}, EXTRA)
     content: dict[str, Any] = response["content"][JSON]
     called = f"{word(place.name)}_rows"
     content["schema"] = place.keep("schemas", called, content["schema"])
     return response
 
 
-def _body(place: _Place, *, create: bool) -> dict[str, Any]:
+def _body(place: _Place, kind: str) -> dict[str, Any]:
     """Describe a row as it is written; an admin may write more, so has its own."""
+    create = kind == "create"
     columns = list(place.writable(create=create))
     properties = {each.name: shape.request_schema(each) for each in columns}
     required = [
         each.name for each in columns if create and each.not_null and not each.default
     ]
-    key = place.table.columns[place.table.key]
-    if not create:
+    key = place.key
+    if kind == "update":
         schema = shape.request_schema(replace(key, not_null=True))
         properties = {key.name: schema, **properties}
         required = [key.name]
@@ -247,11 +310,10 @@ def _body(place: _Place, *, create: bool) -> dict[str, Any]:
         body["required"] = required
     if place.tier != "admin":
         body["additionalProperties"] = False
-    body["minProperties"] = 1 if create else 2
-    if not create:
+    body["minProperties"] = 2 if kind == "update" else 1
+    if kind == "update":
         columns = [key, *columns]
     body["examples"] = [_example(columns, required)]
-    kind = "create" if create else "update"
     prefix = "admin_" if place.tier == "admin" else ""
     return place.keep("schemas", f"{prefix}{word(place.name)}_{kind}", body)
 

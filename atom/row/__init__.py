@@ -10,16 +10,18 @@ needs only those above it:
     write        rows created, updated and deleted
     hooked       the same for tables with hooks, in one transaction with these
     hooked_upsert  the same for rows that may be there already
+    one          one row by its key; written rows as they are stored
     many         rows of several tables, later ones referring to earlier ones
     upsert       rows that may be there already
     batch        who writes the rows of a request, and when; those of many together
     heal         once more, after another tool has changed the tables
 """
 
-from atom.row import batch, many, write
+from atom.row import batch, many, one, write
 from atom.row import read as reading
 from atom.row.batch import PARAMETERS as CREATE_PARAMETERS
 from atom.row.heal import healed
+from atom.row.one import RETURN, answered, wants_row
 from atom.row.payload import parse_body
 from atom.row.read import Answer, Rows
 from atom.row.sql.query_string import FIXED as READ_PARAMETERS
@@ -28,6 +30,8 @@ from atom.row.sql.query_string import parameters as parse_parameters
 from atom.row.upsert import PARAMETERS as UPSERT_PARAMETERS
 
 read, parents = healed(reading.read), healed(reading.parents)
+read_one, change = healed(one.read_one), healed(one.change)
+delete = healed(one.delete)
 create, update = healed(write.create), healed(write.update)
 update_ids, delete_ids = healed(write.update_ids), healed(write.delete_ids)
 delete_any, create_many = healed(write.delete_any), healed(many.create_many)
@@ -37,18 +41,24 @@ __all__ = [
     "CREATE_PARAMETERS",
     "PARENT_PARAMETERS",
     "READ_PARAMETERS",
+    "RETURN",
     "UPSERT_PARAMETERS",
     "Answer",
     "Rows",
+    "answered",
+    "change",
     "create",
     "create_many",
+    "delete",
     "delete_any",
     "delete_ids",
     "parents",
     "parse_body",
     "parse_parameters",
     "read",
+    "read_one",
     "submit",
     "update",
     "update_ids",
+    "wants_row",
 ]

@@ -34,9 +34,7 @@ class Reader:
         if name != table.key:
             self._scope.require_writable(table.name, name, create=self._create)
         elif not (self._create and is_given(table)):
-            raise ApiError(
-                f"Column '{name}' may not be written.", code="row.managed_column"
-            )
+            raise managed(name)
         if found is None:
             hidden = self._scope.rules.secret
             known = (each for each in table.columns if each.casefold() not in hidden)
@@ -130,6 +128,11 @@ async def _hash(name: str, raw: Any) -> str:
     return await hash_password(text)
 
 
+def managed(name: str) -> ApiError:
+    """Return the error for a column that only the server writes."""
+    return ApiError(f"Column '{name}' may not be written.", code="row.managed_column")
+
+
 def computed(name: str) -> ApiError:
     """Return the error for a generated column."""
     return ApiError(
@@ -167,6 +170,16 @@ def identity(table: Table, raw: Any) -> Any:
     if raw is None:
         raise ApiError(f"'{table.key}' is mandatory.")
     return value.from_json(_key(table), raw)
+
+
+def from_path(table: Table, text: str) -> int | str:
+    """Parse the key of a row in a path, into what JSON has for it.
+
+    Raises:
+        ApiError: naming the key and what it takes.
+    """
+    found = value.from_text(_key(table), text)
+    return found if isinstance(found, int) else str(found)
 
 
 def identities(table: Table, raw: Any, most: int) -> list[Any]:

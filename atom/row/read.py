@@ -1,7 +1,7 @@
 """Reading rows: a query string in, JSON as PostgreSQL wrote it out."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any, Self
 
@@ -15,6 +15,7 @@ from atom.postgres.errors import UnlocatedValue
 from atom.row.explain_error import find_filter
 from atom.row.scope import RowConfig, RowScope, ScopedRelatives
 from atom.row.sql import cursor, query_string, read_plan
+from atom.row.sql.filter import Filter
 from atom.row.sql.read_plan import COUNTED_MAX
 from atom.row.sql.statement import Statement
 
@@ -54,6 +55,20 @@ async def read(database: Database, scope: RowScope, raw: bytes) -> Answer:
     """
     understand = _remembered if len(raw) <= REMEMBERED_MAX_BYTES else _prepare
     asked = understand(database.catalog, scope.rules, scope.tier, raw)
+    return await _run(database, scope, asked)
+
+
+async def read_key(database: Database, scope: RowScope, raw: bytes, key: str) -> Answer:
+    """Read the row with a key, as a list of one or none.
+
+    Raises:
+        ApiError: as `read`; and when the key cannot be parsed.
+    """
+    asked = _prepare(database.catalog, scope.rules, scope.tier, raw, key)
+    return await _run(database, scope, asked)
+
+
+async def _run(database: Database, scope: RowScope, asked: read_plan.Read) -> Answer:
     if (noted := TABLES_READ.get()) is not None:
         noted.update(asked.tables)
     text, values = asked.statement.text, asked.statement.bound(scope.owner)
@@ -117,14 +132,20 @@ async def _estimated(database: Database, guess: Statement, seconds: float) -> in
 
 
 def _prepare(
-    catalog: Catalog, rules: RowConfig, tier: str, raw: bytes
+    catalog: Catalog, rules: RowConfig, tier: str, raw: bytes, key: str | None = None
 ) -> read_plan.Read:
-    """Prepare a query string. The owner of the rows is bound when it runs."""
-    query = query_string.parse(query_string.decoded(raw), rules.limit_max)
+    """Prepare a query string, of the row with a `key` or of any. The owner of the rows
+    is bound when it runs."""
+    if key is None:
+        query = query_string.parse(query_string.decoded(raw), rules.limit_max)
+    else:
+        query = query_string.parse_one(query_string.decoded(raw))
     # Any caller of the tier will do: its id is bound when the statement runs.
     scope = RowScope(rules, tier, None if tier == "public" else 0)
     row_set = scope.readable(catalog, query.table)
     view = scope.visible_columns(catalog, query.table)
+    if key is not None:
+        query = replace(query, filters=(Filter(row_set.table.key, "=", key),))
     users = scope.creators(catalog) if query.creator_keys else None
     relatives = ScopedRelatives(scope, catalog) if query.relations else None
     return read_plan.read(query, row_set, view, users, relatives)

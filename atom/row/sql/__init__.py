@@ -11,5 +11,5 @@ fits it to the catalog and writes the text. Read in this order:
     read_plan      a query fitted to the catalog, and its statement
     write          insert, update, delete
     upsert         inserts that meet rows which are there already
-    stored         rows as they are stored, for hooks
+    stored         rows as they are stored, for hooks and in answers
 """

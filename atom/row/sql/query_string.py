@@ -35,6 +35,7 @@ FIXED = (
 ELSEWHERE = frozenset({"is_background", "is_serialize"})
 LIMIT_DEFAULT = 100
 PARENTS = ("table", "parent_table", "parent_column", "order", "limit", "page")
+ONE = ("table", "column", "creator_key", "relation")  # of a read of one row
 PAGE_MAX = 1_000_000_000
 PARAMETERS_MAX = 100
 FUNCTIONS = ("count", "sum", "avg", "min", "max")
@@ -243,6 +244,25 @@ def parse_parents(raw: str, limit_max: int) -> tuple[str, str, Query]:
         page=whole(named, "page", 1, PAGE_MAX),
     )
     return named["table"], named["parent_column"], query
+
+
+def parse_one(raw: str) -> Query:
+    """Parse the query string of a read of one row.
+
+    Raises:
+        ApiError: naming the parameter that is unknown or cannot be parsed.
+    """
+    named, filters = split(raw, ONE)
+    if filters:
+        hint = "It takes " + ", ".join(ONE[1:])
+        raise ApiError("A read of one row takes no filters.", hint=hint)
+    return Query(
+        table=named["table"],
+        columns=_names(named, "column"),
+        creator_keys=_names(named, "creator_key"),
+        relations=relation.parse(named["relation"]) if "relation" in named else (),
+        limit=1,
+    )
 
 
 def _names(named: dict[str, str], name: str) -> tuple[str, ...]:

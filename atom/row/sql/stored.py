@@ -1,4 +1,4 @@
-"""Rows as they are stored, for hooks: before they are written, and after."""
+"""Rows as they are stored: for hooks, and for callers who want what they wrote."""
 
 # ruff: noqa: S608 - SQL is written here, of quoted names and parameters alone.
 
@@ -9,7 +9,15 @@ from atom.datatype.datatype import PLACES, datatype
 from atom.postgres.catalog import Table
 from atom.postgres.identifier import public, quote
 from atom.row.sql.filter import Shape, render
-from atom.row.sql.statement import RowSet, key, marks, reached, where
+from atom.row.sql.statement import (
+    RowSet,
+    json_text,
+    key,
+    marks,
+    reached,
+    select_list,
+    where,
+)
 
 
 def _columns(table: Table) -> str:
@@ -42,6 +50,23 @@ def held(row_set: RowSet, lock: str) -> str:
         f"select {_columns(table)} from {public(table.name)} as t"
         f"{where(parts)} order by {name} for {lock} of t"
     )
+
+
+@lru_cache(256)
+def returned(row_set: RowSet, view: Table) -> str:
+    """Build the select of rows by a list of keys, in its order, as JSON; and a count.
+
+    A row that is not reached is left out.
+    """
+    table, taken = row_set.table, marks()
+    parts = reached(row_set, "t", taken)
+    given = f"unnest({key(table, next(taken), many=True)})"
+    parts.append(f"t.{quote(table.key)} = x.c1")
+    source = f"{given} with ordinality as x(c1, place), {public(table.name)} as t"
+    rows = f"{select_list(view, tuple(view.columns))} from {source}{where(parts)}"
+    body = json_text(f"select {rows} order by x.place")
+    counted = f"(select count(*) from {source}{where(parts)})"
+    return f"select {body} as body, {counted} as count"
 
 
 @lru_cache(256)
