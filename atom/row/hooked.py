@@ -4,11 +4,13 @@ A hook gets a row as Python has it: a time as datetime, jsonb as an object. What
 is parsed as if a caller had sent it, and may be of a column no caller writes.
 """
 
+import asyncio
 import copy
 import logging
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from contextvars import copy_context
 from dataclasses import dataclass
 from datetime import date, datetime, time
 from functools import partial
@@ -29,8 +31,10 @@ from atom.row.sql import stored
 from atom.row.sql.filter import Shape
 from atom.row.sql.statement import RowSet
 from atom.row.write import Row
+from atom.task import Backlog
 
 log = logging.getLogger(__name__)
+COMMITTED_AT_ONCE = 4  # so that requests keep most of the connections
 MOMENTS = {
     "moment": datetime.fromisoformat,
     "date": date.fromisoformat,
@@ -41,8 +45,9 @@ PAIR = re.compile(r"\(([^ ,()]+)[ ,]([^ ,()]+)\)")  # of a place
 
 def hooked(hooks: Hooks, app: Any) -> dict[tuple[str, str], "HookedWrite"]:
     """Return what writes the tables with hooks, by table and verb."""
+    backlog = Backlog(app.ports.tasks, at_once=COMMITTED_AT_ONCE)
     return {
-        (table, verb): HookedWrite(table, verb, functions, app)
+        (table, verb): HookedWrite(table, verb, functions, app, backlog)
         for (table, verb), functions in hooks.items()
     }
 
@@ -55,6 +60,7 @@ class HookedWrite:
     verb: str
     functions: Functions
     app: Any
+    backlog: Backlog  # of what follows commits
 
     async def create(
         self,
@@ -261,7 +267,12 @@ class _Work:
 
     def _spawn_committed(self, rows: list[tuple[Row, Row | None]]) -> None:
         name = f"committed_{self._hooked.verb}_{self._hooked.table}"
-        self._hooked.app.ports.tasks.spawn(self._committed(rows), name=name)
+        context = copy_context()  # of the request, for the log
+
+        async def work() -> None:
+            await asyncio.create_task(self._committed(rows), context=context)
+
+        self._hooked.backlog.add(work, name=name, size=0)
 
     async def _committed(self, rows: list[tuple[Row, Row | None]]) -> None:
         """Run what comes after the commit; one that fails stops no other."""

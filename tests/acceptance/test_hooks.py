@@ -110,6 +110,9 @@ async def after_create_booking(row, hook):
 
 async def committed_create_booking(row, hook):
     await note(hook, "committed_create", row["id"], row["code"])
+    if row["code"] == "farewell":
+        await asyncio.sleep(1)
+        print("the farewell is sent", flush=True)
     if row["code"] == "fails":
         raise RuntimeError("the mail server is away")
 
@@ -788,7 +791,8 @@ def test_signing_up_calls_the_hooks_of_users(clinic):
 
 
 def test_cached_answers_are_dropped(tmp_path):
-    """By a write of a table with hooks, as by any."""
+    """By a write of a table with hooks, as by any; what follows a commit is done before
+    the server ends."""
     config = CONFIG + (
         'config_api["/my/object-read"] = {"cache_sec": ["inmemory", 60]}\n'
     )
@@ -803,7 +807,11 @@ def test_cached_answers_are_dropped(tmp_path):
         body = {"table": "booking", "ids": [row_id]}
         clinic.message("DELETE", "/my/ids-delete", eve, json=body)
         assert [] == clinic.message("GET", read, eve)
+        made(clinic, eve, {"code": "farewell"})
         clinic.http.close()
+        served.process.terminate()
+        served.process.wait(30)
+        assert "the farewell is sent" in served.log.read_text()
 
 
 def test_misnamed_hooks_stop_the_start(tmp_path):
