@@ -678,6 +678,43 @@ class TestDelete:
         assert [] == traces(clinic, "before_delete")
 
 
+class TestOneRow:
+    """/my/rows/booking/{id}: the hooks of one row, whose message has no number."""
+
+    def test_patch(self, clinic, eve):
+        row_id = made(clinic, eve, {"code": "a", "price": 4})
+        path = f"/my/rows/booking/{row_id}"
+        clinic.message("PATCH", path, eve, json={"code": "dear"})
+        assert [8] == [row["price"] for row in bookings(clinic)]
+        assert ["after_update: a->dear"] == traces(clinic, "after_update")
+        clinic.message("PATCH", path, eve, json={"state": "closed"})
+        answer = clinic.call("PATCH", path, eve, json={"state": "closed"})
+        assert "It is closed already." == answer.json()["message"]
+
+    def test_row_that_is_answered_is_the_one_that_hooks_left(self, clinic, eve):
+        """By return=row, created and changed."""
+        path = "/my/object-create?table=booking&return=row"
+        row = clinic.message("POST", path, eve, json={"code": "a", "price": 4})
+        assert ("+second", 1) == (row["state"], row["is_verified"])
+        path = f"/my/rows/booking/{row['id']}?return=row"
+        row = clinic.message("PATCH", path, eve, json={"code": "dear"})
+        assert ("dear", 8) == (row["code"], row["price"])
+
+    def test_delete(self, clinic, eve):
+        row_id = made(clinic, eve, {"code": "a", "state": None})
+        path = f"/my/rows/booking/{row_id}"
+        clinic.sql("update booking set state = 'kept'")
+        answer = clinic.call("DELETE", path, eve)
+        assert "It is kept." == answer.json()["message"]
+        clinic.sql("update booking set state = 'gone'")
+        assert 200 == clinic.call("DELETE", path, eve).status_code
+        assert ([], ["after_delete: a left 0"]) == (
+            bookings(clinic),
+            traces(clinic, "after_delete"),
+        )
+        assert 404 == clinic.call("DELETE", path, eve).status_code
+
+
 class TestImport:
     """By hooks=1 the hooks run; without it an import is as fast as it was."""
 
