@@ -8,6 +8,7 @@ needs only those above it:
     explain_error  which column, filter or row it is that PostgreSQL refuses
     read         rows read
     write        rows created, updated and deleted
+    natural      values as hooks have them
     hooked       the same for tables with hooks, in one transaction with these
     hooked_upsert  the same for rows that may be there already
     one          one row by its key; written rows as they are stored

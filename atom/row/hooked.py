@@ -7,25 +7,20 @@ is parsed as if a caller had sent it, and may be of a column no caller writes.
 import asyncio
 import copy
 import logging
-import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import copy_context
 from dataclasses import dataclass
-from datetime import date, datetime, time
 from functools import partial
 from typing import Any
-from uuid import UUID
 
-import orjson
-
-from atom.datatype.datatype import PLACES, datatype
 from atom.errors import ApiError
 from atom.hook import STRANGER, Function, Functions, Hook, Hooks
 from atom.observe.request_context import CALLER
 from atom.postgres.catalog import LiveColumn, Table, unknown_column
 from atom.postgres.database import Database
 from atom.row import payload, write
+from atom.row.natural import natural, same, written
 from atom.row.scope import RowScope
 from atom.row.sql import stored
 from atom.row.sql.filter import Shape
@@ -35,12 +30,6 @@ from atom.task import Backlog
 
 log = logging.getLogger(__name__)
 COMMITTED_AT_ONCE = 4  # so that requests keep most of the connections
-MOMENTS = {
-    "moment": datetime.fromisoformat,
-    "date": date.fromisoformat,
-    "time": time.fromisoformat,
-}
-PAIR = re.compile(r"\(([^ ,()]+)[ ,]([^ ,()]+)\)")  # of a place
 
 
 def hooked(hooks: Hooks, app: Any) -> dict[tuple[str, str], "HookedWrite"]:
@@ -317,7 +306,7 @@ class _Work:
         """Parse what hooks set; what they left alone is parsed already."""
         columns, kept, new = self._table.columns, dict[str, Any](), dict[str, Any]()
         for name, value in row.items():
-            if name in before and _same(natural(columns[name], before[name]), value):
+            if name in before and same(natural(columns[name], before[name]), value):
                 kept[name] = before[name]
             else:
                 new[name] = written(value)
@@ -347,49 +336,6 @@ class _Trusting(payload.Reader):
         if found.generated:
             raise payload.computed(name)
         return found
-
-
-def natural(column: LiveColumn, value: Any) -> Any:
-    """Return a parsed value as a row that is read has it, wherever Python has such."""
-    if not isinstance(value, str):
-        return list(value) if isinstance(value, list) else value
-    kind = datatype(column.datatype)
-    if kind.family == "json":
-        return orjson.loads(value)
-    if kind.family in PLACES:
-        if value.startswith("{"):
-            return orjson.loads(value)
-        if found := PAIR.search(value):
-            return {"type": "Point", "coordinates": [float(found[1]), float(found[2])]}
-    if (parse := MOMENTS.get(kind.family)) is None:
-        return value
-    try:
-        return parse(value)
-    except ValueError:  # infinity, or a year Python does not have
-        return value
-
-
-def written(value: Any) -> Any:
-    """Return a value of Python as JSON has it.
-
-    >>> written([date(2026, 1, 31), {"at": time(8)}])
-    ['2026-01-31', {'at': '08:00:00'}]
-    """
-    if isinstance(value, datetime | date | time):
-        return value.isoformat()
-    if isinstance(value, UUID):
-        return str(value)
-    if isinstance(value, Mapping):
-        return {name: written(each) for name, each in value.items()}
-    if isinstance(value, list | tuple | set | frozenset):
-        return [written(each) for each in value]
-    return value
-
-
-def _same(before: Any, after: Any) -> bool:
-    if type(before) is not type(after):
-        return False
-    return before is after or bool(before == after)  # NaN equals nothing
 
 
 def _taken(each: Function, found: Any, given: Any, kind: type) -> Any:
