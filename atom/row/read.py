@@ -74,14 +74,14 @@ async def _run(database: Database, scope: RowScope, asked: read_plan.Read) -> An
     if (noted := TABLES_READ.get()) is not None:
         noted.update(asked.tables)
     try:
-        row = await _run(database, scope, asked)
+        row = await _fetch(database, scope, asked)
     except ApiError as error:
         raise await _explained(database, scope, asked, error) from error
     extra = await _extra(database, scope, asked, row) if asked.wants_more else {}
     return Answer(row["body"].encode(), extra)
 
 
-async def _run(
+async def _fetch(
     database: Database, scope: RowScope, asked: read_plan.Read
 ) -> Mapping[str, Any]:
     """Run a read; where a row is large, so that the sum of all rows is what counts.
@@ -205,7 +205,7 @@ async def parents(database: Database, scope: RowScope, raw: bytes) -> bytes:
     )
     note_read(*asked.tables)
     try:
-        row = await _run(database, scope, asked)
+        row = await _fetch(database, scope, asked)
     except TimedOut as error:
         error.hint = SLOW
         raise
