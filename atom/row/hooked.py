@@ -313,6 +313,8 @@ class _Work:
         if not new and kept:
             return kept
         try:
+            if self._hooked.verb == "update" and self._table.key in new:
+                raise payload.managed(self._table.key)
             return kept | await _Trusting(self.scope, self._table).read(new)
         except ApiError as error:
             raise self._placed(error, number) from None

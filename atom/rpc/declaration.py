@@ -7,9 +7,11 @@ from typing import Any
 
 from atom.config.resolve import Config
 from atom.config.view import view
+from atom.datatype import limit
 from atom.datatype.datatype import datatype
 from atom.datatype.declared import canonical
-from atom.errors import nearest
+from atom.datatype.value import from_json
+from atom.errors import ApiError, nearest
 from atom.http.policy import Key
 from atom.http.tier import tier
 from atom.postgres.catalog import LiveColumn
@@ -244,7 +246,12 @@ def _value(name: Any, kind: Any) -> Value:
     except ValueError:
         if not NAME.fullmatch(text):  # of an enum or a domain PostgreSQL decides
             raise
-    return Value(LiveColumn(name, text), mandatory, default)
+    column = LiveColumn(name, text)
+    try:
+        limit.check(column, from_json(column, default))
+    except ApiError as error:
+        raise ValueError(f"default: {error.message}") from None
+    return Value(column, mandatory, default)
 
 
 def _unused(

@@ -118,7 +118,8 @@ def _parsed(declared: Value, raw: Any, read: Callable[..., Any]) -> Any:
 def _count(name: str, raw: str) -> int | None:
     if not raw:
         return None
-    if not raw.isascii() or not raw.isdecimal() or not 0 < int(raw) < 10**9:
+    is_whole = raw.isascii() and raw.isdecimal() and len(raw) < 10
+    if not is_whole or int(raw) < 1:
         raise ApiError(f"'{name}' takes a whole number of at least 1.")
     return int(raw)
 

@@ -120,6 +120,8 @@ async def committed_create_booking(row, hook):
 async def before_update_booking(row, hook):
     if row.get("state") == "closed" and hook.old["state"] == "closed":
         raise ApiError("It is closed already.", code="row.refused")
+    if "code" in row and row["code"] == "moved":
+        row["id"] = 12345
     if "code" in row and row["code"] == "dear":
         row["price"] = hook.old["price"] * 2
     await note(hook, "before_update", hook.old["id"], sorted(row))
@@ -597,6 +599,15 @@ class TestUpdate:
                 "committed_update: a",
             ],
             *("before_update", "after_update", "committed_update"),
+        )
+
+    def test_key_of_a_row_stays(self, clinic, eve):
+        """A hook of an update cannot change it."""
+        body = {"id": made(clinic, eve, {"code": "a"}), "code": "moved"}
+        answer = clinic.call("PUT", "/my/object-update?table=booking", eve, json=body)
+        assert (400, "row.managed_column") == (
+            answer.status_code,
+            answer.json()["code"],
         )
 
     def test_many_name_the_row_that_is_refused(self, clinic, eve):

@@ -180,7 +180,8 @@ class TestAnswers:
         assert 1000 == len(clinic.message("GET", path + "?limit=4000"))
         found = clinic.message("GET", path + "?limit=3&page=2")
         assert [4, 5, 6] == [row["n"] for row in found]
-        assert 400 == clinic.call("GET", path + "?limit=-1").status_code
+        for wrong in ("-1", "0", "1.5", "9" * 5000, "٣"):
+            assert 400 == clinic.call("GET", f"{path}?limit={wrong}").status_code
 
     def test_cached_answer_is_dropped_by_a_write_of_its_table(self, clinic, desk, eve):
         """Also when a function writes it."""
@@ -330,6 +331,13 @@ FAULTS = {
     "GET /public/d": (
         {"sql": "select :d as d", "value": {"d": "big int"}},
         "'big int' is not a known datatype. Did you mean 'bigint'?",
+    ),
+    "GET /public/q": (
+        {
+            "sql": "select :d as d",
+            "value": {"d": {"datatype": "bigint", "default": "x"}},
+        },
+        "value: d: default: Column 'd' takes a whole number",
     ),
     "GET /public/e": ({"sql": "delete from test"}, "GET takes a select"),
     "GET /f": ({"sql": "select 1 as a"}, "it is open to no one"),
