@@ -23,7 +23,6 @@ from typing import Any, Self, TypeVar
 
 import embedded
 from atom import coherence, malloc, operation
-from atom.account.allow import faults
 from atom.account.config import AccountConfig
 from atom.account.role import Roles
 from atom.account.root import RootLogin
@@ -402,9 +401,7 @@ async def prepare(ports: Ports) -> RootLogin | None:
     else:
         await operation.read_schema(ports)
         _warn_of_missing(ports)
-    users = ports.database.catalog.tables.get("users")
-    problems = faults(users, ports.account) + await ports.roles.prepare()
-    if problems := problems + await ports.rpc.prepare():
+    if problems := await ports.roles.prepare() + await ports.rpc.prepare():
         raise ConfigError(problems)
     return login
 

@@ -3,7 +3,7 @@
 from typing import Annotated, Any
 
 from extend import *
-from pydantic import BaseModel, ConfigDict, Field, create_model
+from pydantic import BaseModel, ConfigDict, Field
 
 from atom import account, reply
 from atom.errors import Unauthenticated
@@ -35,24 +35,6 @@ class ByNumber(Body):
     type: Type = Field(DEFAULT, examples=[1])
     username_bigint: Number = Field(examples=[9876543210])
     password_bigint: Number = Field(examples=[1234567890])
-
-
-def with_columns(name: str, body: type[BaseModel]) -> Any:
-    """Return a body with the columns that config_signup lists."""
-    wanted = config["config_signup"]
-    fields: dict[str, Any] = {
-        column: (Any, Field(None, description=f"Column {column} of users."))
-        for column in (*wanted["column"], *wanted["mandatory"])
-    }
-    for column in wanted["mandatory"]:
-        fields[column] = (Any, Field(description=f"Column {column} of users."))
-    if {"email", "mobile"} & fields.keys():
-        fields["otp"] = (str | None, Field(None, description="Sent to the address."))
-    return create_model(name, __base__=body, **fields)
-
-
-SignUp = with_columns("SignUp", ByUsername)
-SignUpBigint = with_columns("SignUpBigint", ByNumber)
 
 
 class ByEmail(Body):
@@ -110,20 +92,18 @@ def address(request: Request) -> str:
 
 
 @router.post("/auth/signup", response_model=Tokens, responses=refused(400, 403, 409))
-async def route_auth_signup(request: Request, body: SignUp):
+async def route_auth_signup(request: Request, body: ByUsername):
     """Make a user with a name and a password."""
-    values = body.model_dump(exclude_unset=True) | {"type": body.type}
-    return tokens(await account.sign_up(request.app.state.ports, **values))
+    return tokens(await account.sign_up(request.app.state.ports, **body.model_dump()))
 
 
 @router.post(
     "/auth/signup-bigint", response_model=Tokens, responses=refused(400, 403, 409)
 )
-async def route_auth_signup_bigint(request: Request, body: SignUpBigint):
+async def route_auth_signup_bigint(request: Request, body: ByNumber):
     """Make a user with numbers as name and password."""
     ports = request.app.state.ports
-    values = body.model_dump(exclude_unset=True) | {"type": body.type}
-    return tokens(await account.sign_up_bigint(ports, **values))
+    return tokens(await account.sign_up_bigint(ports, **body.model_dump()))
 
 
 async def logged_in(

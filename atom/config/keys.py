@@ -18,7 +18,6 @@ from atom.config.parse import (
     prefix,
     seconds,
     seconds_or_none,
-    taken,
     text,
     whole,
     word,
@@ -147,12 +146,6 @@ KEYS = (
             "config_signup_type_list", integers, (1,), "User types a client may choose."
         ),
         Key(
-            "config_signup",
-            taken,
-            {"column": (), "mandatory": ()},
-            "Columns of users that sign-up takes as well, and those it demands.",
-        ),
-        Key(
             "config_type_default",
             whole(-32768, 32767),
             1,
@@ -190,12 +183,6 @@ KEYS = (
             whole(1, 1_000_000),
             10_000,
             "Most rows that one request may write or delete.",
-        ),
-        Key(
-            "config_answer_max_mb",
-            whole(1, 512),
-            32,
-            "Most MiB of the rows of one answer; more are refused with 422.",
         ),
         Key(
             "config_read_timeout_ms",

@@ -52,6 +52,9 @@ class Merged:
     def _add_schema(self, schema: Mapping[str, Any], source: str) -> None:
         repeated = 0
         for part, entries in schema.items():
+            if part == "drop" and isinstance(entries, list | tuple):
+                self.values[SCHEMA].setdefault(part, []).extend(entries)
+                continue
             if not isinstance(entries, Mapping):
                 self.problems.append(f"{SCHEMA}[{part!r}] in {source}: expected a dict")
                 continue

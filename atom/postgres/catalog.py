@@ -21,6 +21,7 @@ select n.nspname as schema, c.relname as "table", a.attname as "column",
        exists (select 1 from pg_index i where i.indrelid = c.oid and i.indisvalid
                and a.attnum = any (i.indkey)) as indexed,
        a.attgenerated <> '' or a.attidentity = 'a' as generated,
+       a.attgenerated <> '' as computed,
        a.attidentity <> '' as identity,
        exists (select 1 from pg_index i where i.indrelid = c.oid and i.indisprimary
                and a.attnum = any (i.indkey)) as primary,

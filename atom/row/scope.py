@@ -14,7 +14,6 @@ from atom.datatype.datatype import datatype
 from atom.errors import ApiError, Forbidden
 from atom.port import Ports
 from atom.postgres.catalog import Catalog, Table, shown, unknown_table
-from atom.row.sql.answer import Bound
 from atom.row.sql.statement import OWNER, RowSet, Statement
 
 if TYPE_CHECKING:
@@ -87,7 +86,6 @@ class RowConfig:
         )
         self.public_read = frozenset(config["config_table_allowed_public_read_list"])
         self.limit_max: int = config["config_limit_read_max"]
-        self.answer_max = Bound(config["config_answer_max_mb"] * 2**20)
         self.read_seconds: float = config["config_read_timeout_ms"] / 1000
         self.write_max: int = config["config_write_rows_max"]
         self.hooks: Mapping[tuple[str, str], HookedWrite] = {}  # by table and verb

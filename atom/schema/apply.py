@@ -51,7 +51,7 @@ on conflict (label) do update set mark = excluded.mark, applied_at = now()
 CHANGED = '{"topic":"schema","value":""}'
 
 # Failures of data, not of the connection: reported, and the rest goes on.
-PATIENT = frozenset({"index", "constraint", "query"})
+PATIENT = frozenset({"index", "constraint", "query", "view", "function"})
 BUSY = frozenset({"55P03", "40P01"})
 
 
@@ -93,13 +93,7 @@ async def _prepared(raw: Any) -> Any:
 
 
 async def _compare(raw: Any, declaration: Declaration, destructive: bool) -> Plan:
-    mandatory = {
-        table: {name: column.old for name, column in columns.items() if column.not_null}
-        for table, columns in declaration.tables.items()
-    }
-    every = (c for columns in declaration.tables.values() for c in columns.values())
-    patterns = {column.regex for column in every if column.regex}
-    live = await read(raw, mandatory, patterns)
+    live = await read(raw, declaration)
     return migration.plan(declaration, live, destructive=destructive)
 
 

@@ -1,11 +1,12 @@
 """Columns: their datatype, whether they may be null, and what goes with them."""
 
 import re
+from typing import Any
 
 from atom.datatype.declared import element, is_time
 from atom.datatype.families import EXTENSIONS
 from atom.postgres.identifier import public, quote
-from atom.schema import extension
+from atom.schema import extension, view
 from atom.schema.constraint import flag_rule_name, is_flag
 from atom.schema.default import default_clause, is_row_time
 from atom.schema.draft import MARK, Draft, same_datatype
@@ -18,6 +19,7 @@ from atom.schema.table import ID
 
 # Up to here a lock held while every row is read is harmless.
 SMALL = 10_000
+SETS_EXPRESSION = 17  # the first PostgreSQL that changes what a column is computed with
 
 
 def choose(draft: Draft) -> None:
@@ -68,8 +70,16 @@ def steps(draft: Draft) -> None:
             found = state.columns.get(name)
             if found is None:
                 _add(draft, table, declared[name], datatype)
+            elif declared[name].generated or found.computed:
+                _compute(draft, table, declared[name], found, datatype)
             elif not same_datatype(datatype, found.datatype):
                 _retype(draft, table, found, datatype)
+
+
+def drops(draft: Draft) -> None:
+    """Drop columns that may go; report those that are not declared."""
+    for table, state in draft.existing():
+        declared = draft.declared_columns(table)
         for name in state.columns:
             if name != "id" and name not in declared:
                 _drop(draft, table, name)
@@ -102,14 +112,17 @@ def _add(draft: Draft, table: str, column: Column, datatype: str) -> None:
     elif default_clause(column):
         sql += " not null" * column.not_null + default_clause(column)
     elif column.not_null and (table, column.name) in draft.live.lacking:
-        draft.refusals.append(
-            f"{table}.{column.name} is new and mandatory, but {table} has rows:"
-            " declare it with 0, fill it, then declare it with 1."
-        )
+        if (table, column.name) in draft.filled:
+            draft.unfilled.add((table, column.name))
+        else:
+            draft.refusals.append(
+                f"{table}.{column.name} is new and mandatory, but {table} has rows:"
+                " declare it with 0, fill it, then declare it with 1."
+            )
     elif column.not_null:
         sql += " not null"
     # A constant is kept once for all rows; each row has a uuid of its own.
-    each = column.default in VOLATILE
+    each = column.default in VOLATILE or bool(column.generated)
     draft.add(sql, "column", table, lock=EXCLUSIVE, rewrite=each, scan=each)
 
 
@@ -121,6 +134,8 @@ def _retype(draft: Draft, table: str, found: ColumnState, datatype: str) -> None
             " is_destructive=1 changes it."
         )
         return
+    view.release(draft, table, found.name)
+    computed = _uncompute(draft, table, found.name)
     _drop_dependents(draft, table, found.name, datatype)
     converts = found.datatype == "point" and datatype.startswith("geography")
     using = f"{name}::{datatype}"
@@ -144,20 +159,97 @@ def _retype(draft: Draft, table: str, found: ColumnState, datatype: str) -> None
         destructive=not converts,
         reversible=converts,
     )
+    for column in computed:
+        chosen = draft.chosen[table].get(column.name, datatype)
+        _add(draft, table, column, chosen)
+
+
+def _uncompute(draft: Draft, table: str, name: str) -> list[Column]:
+    """Drop the generated columns that are computed with a column; return them."""
+    state, word = draft.live.tables[table], re.compile(rf"\b{re.escape(name)}\b")
+    declared, gone = draft.declared_columns(table), []
+    for each, found in state.columns.items():
+        if not found.computed or not word.search(found.default or ""):
+            continue
+        view.release(draft, table, each)
+        _drop_dependents(draft, table, each)
+        sql = f"alter table {public(table)} drop column {quote(each)}"
+        draft.add(sql, "column", table, lock=EXCLUSIVE)
+        if each in declared and declared[each].generated:
+            gone.append(declared[each])
+        elif (table, each) in draft.kept:
+            datatype = declared[name].datatype
+            gone.append(Column(each, datatype, False, (), generated=quote(name)))
+        else:
+            draft.refusals.append(
+                f"{table}.{name} cannot change: {table}.{each} is computed with it and"
+                " is not declared as generated."
+            )
+    draft.uncomputed |= {(table, column.name) for column in gone}
+    return gone
+
+
+def _compute(
+    draft: Draft, table: str, column: Column, found: ColumnState, datatype: str
+) -> None:
+    """Have a column computed as declared, or no longer computed."""
+    if (table, column.name) in draft.uncomputed:
+        return
+    target, name = f"alter table {public(table)}", quote(column.name)
+    if not column.generated:
+        # What was computed stays as plain values.
+        sql = f"{target} alter column {name} drop expression"
+        draft.add(sql, "column", table, lock=EXCLUSIVE)
+        if not same_datatype(datatype, found.datatype):
+            _retype(draft, table, found, datatype)
+        return
+    if not found.computed and not draft.destructive:
+        draft.drift.append(
+            f"{table}.{column.name} is not computed, declared as generated:"
+            " is_destructive=1 drops its values and computes them."
+        )
+        return
+    before, after = draft.live.shown.computed.get((table, column.name), ("", None))
+    is_typed = same_datatype(datatype, found.datatype)
+    if found.computed and is_typed and before == after:
+        return
+    cost: dict[str, Any] = {"lock": EXCLUSIVE, "rewrite": True, "scan": True}
+    if found.computed and is_typed and draft.live.version >= SETS_EXPRESSION:
+        sql = f"{target} alter column {name} set expression as ({column.generated})"
+        draft.add(sql, "column", table, **cost)
+        return
+    view.release(draft, table, column.name)
+    _drop_dependents(draft, table, column.name)
+    lost = {} if found.computed else {"destructive": True, "reversible": False}
+    sql = f"{target} drop column {name}"
+    draft.add(sql, "column", table, lock=EXCLUSIVE, **lost)
+    _add(draft, table, column, datatype)
 
 
 def _drop(draft: Draft, table: str, name: str) -> None:
-    if (table, name) in draft.kept:
+    kept = (table, name) in draft.kept or _is_added(draft, table, name)
+    if kept and f"{table}.{name}" not in draft.declared.drop:
         return
-    if not draft.destructive:
+    if not draft.may_go(f"{table}.{name}"):
         draft.drift.append(
             f"{table}.{name} is not declared: is_destructive=1 drops it."
         )
         return
+    view.release(draft, table, name, goes=True)
     _drop_dependents(draft, table, name)
     sql = f"alter table {public(table)} drop column {quote(name)}"
     lost = {"destructive": True, "reversible": False}
     draft.add(sql, "column", table, lock=EXCLUSIVE, **lost)
+
+
+def _is_added(draft: Draft, table: str, name: str) -> bool:
+    """Whether a query of the declaration adds a column that no line declares."""
+    adds = re.compile(
+        rf'\badd\s+(column\s+)?(if\s+not\s+exists\s+)?"?{re.escape(name)}"?\s',
+        re.IGNORECASE,
+    )
+    queries = draft.declared.queries
+    return any(query.table == table and adds.search(query.bare) for query in queries)
 
 
 def _drop_dependents(draft: Draft, table: str, column: str, datatype: str = "") -> None:
@@ -169,7 +261,8 @@ def _drop_dependents(draft: Draft, table: str, column: str, datatype: str = "") 
     if table not in draft.untriggered:
         draft.untriggered.add(table)
         for schema, on, trigger in live.triggers:
-            if (schema, on) == ("public", table) and trigger.startswith("atom_"):
+            ours = trigger.startswith("atom_") or trigger in draft.declared.triggers
+            if (schema, on) == ("public", table) and ours:
                 sql = f"drop trigger {quote(trigger)} on {public(table)}"
                 draft.add(sql, "trigger", table, lock=EXCLUSIVE)
     own = own_names(table, [column])
@@ -195,6 +288,10 @@ def nulls(draft: Draft) -> None:
         for name, column in draft.declared_columns(table).items():
             found = state.columns.get(name)
             if found is None:
+                if (table, name) in draft.unfilled:
+                    sql = f"alter column {quote(name)} set not null"
+                    sql = f"alter table {public(table)} {sql}"
+                    draft.add(sql, "null", table, lock=EXCLUSIVE, scan=True)
                 continue
             if column.not_null and not found.not_null:
                 _refuse_null(draft, state, name)
@@ -205,7 +302,7 @@ def nulls(draft: Draft) -> None:
 def _refuse_null(draft: Draft, state: TableState, name: str) -> None:
     table, column = state.name, quote(name)
     target = f"alter table {public(table)}"
-    if (table, name) in draft.live.lacking:
+    if (table, name) in draft.live.lacking and (table, name) not in draft.filled:
         draft.refusals.append(
             f"{table}.{name} is declared mandatory, but rows hold null:"
             " fill them, or declare it with 0."

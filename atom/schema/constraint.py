@@ -7,11 +7,14 @@ PostgreSQL shows of a check is never what was written. A flag needs none.
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from atom.datatype.declared import fits
 from atom.errors import nearest
 from atom.postgres.identifier import public, quote, quote_all
+from atom.schema import extension
 from atom.schema.declaration import Declaration, digest
 from atom.schema.draft import MARK, Draft
 from atom.schema.entry import Column, Reference
+from atom.schema.entry_index import Exclusion
 from atom.schema.index import shorten
 from atom.schema.literal import quoted
 from atom.schema.live import TableState
@@ -29,6 +32,7 @@ class Rule:
     sql: str
     text: str
     reference: Reference | None = None
+    exclusion: Exclusion | None = None
 
     @property
     def mark(self) -> str:
@@ -72,6 +76,7 @@ def rules(declared: Declaration, table: str) -> dict[str, Rule]:
     found: dict[str, Rule] = {}
     every = [rule for column in columns for rule in _checks(table, column)]
     every += [_key(table, key) for key in declared.references.get(table, ())]
+    every += [_exclusion(table, each) for each in declared.exclusions.get(table, ())]
     for rule in every:
         name = rule.name
         if name in taken or name in found:
@@ -103,6 +108,15 @@ def _key(table: str, reference: Reference) -> Rule:
     name = key_name(table, reference.columns)
     sql = f"foreign key ({mine}) {goal}"
     return Rule(name, reference.columns, sql, goal, reference)
+
+
+def _exclusion(table: str, each: Exclusion) -> Rule:
+    pairs = zip(each.columns, each.operators, strict=True)
+    keys = ", ".join(f"{quote(column)} with {operator}" for column, operator in pairs)
+    where = f" where ({each.where})" if each.where else ""
+    sql = f"exclude using {each.method} ({keys}){where}"
+    name = shorten(f"exclude_{table}_{'_'.join(each.columns)}")
+    return Rule(name, each.columns, sql, sql, exclusion=each)
 
 
 def drop_undeclared(draft: Draft) -> None:
@@ -172,7 +186,8 @@ def _add(draft: Draft, table: str, name: str, rule: Rule, *, replaces: bool) -> 
     state = draft.state(table)
     # PostgreSQL before 18 proves a foreign key of a partitioned table at once.
     whole = state is not None and state.partitioned and rule.reference is not None
-    late = state is not None and not whole
+    late = state is not None and not whole and rule.exclusion is None
+    whole = whole or rule.exclusion is not None
     target, constraint = f"alter table {public(table)}", quote(name)
     first = f"drop constraint {constraint}, " if replaces else ""
     draft.add(
@@ -203,6 +218,34 @@ def _prove(draft: Draft, table: str, name: str) -> None:
     )
 
 
+def choose(draft: Draft) -> None:
+    """Have the extension that exclusions need."""
+    for table, exclusions in draft.declared.exclusions.items():
+        if any(_compares_plain(draft, table, each) for each in exclusions):
+            extension.use(draft, "btree_gist")
+
+
+def _compares_plain(draft: Draft, table: str, each: Exclusion) -> bool:
+    """Whether gist has to compare plain values, as btree does."""
+    datatypes = [draft.chosen[table].get(name, "bigint") for name in each.columns]
+    return each.method == "gist" and any(
+        fits("btree", datatype) and not datatype.endswith("range")
+        for datatype in datatypes
+    )
+
+
+def _excludes(draft: Draft, table: str, each: Exclusion) -> bool:
+    if not _compares_plain(draft, table, each):
+        return True
+    if not extension.usable(draft, "btree_gist"):
+        draft.refusals.append(
+            f"{table}: 'exclude' needs the extension btree_gist."
+            f" {extension.cure(draft, 'btree_gist')}"
+        )
+        return False
+    return True
+
+
 def _possible(draft: Draft, table: str, rule: Rule) -> bool:
     """Refuse the plan for what PostgreSQL would refuse, in better words."""
     column = draft.declared.column(table, rule.columns[0])
@@ -211,6 +254,8 @@ def _possible(draft: Draft, table: str, rule: Rule) -> bool:
             f"{table}.{column.name}: PostgreSQL cannot read the regex {column.regex!r}."
         )
         return False
+    if rule.exclusion is not None:
+        return _excludes(draft, table, rule.exclusion)
     if rule.reference is None:
         return True
     goal = rule.reference.table

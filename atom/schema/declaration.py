@@ -1,18 +1,22 @@
 """`config_postgres_schema` read as a whole: tables, queries, and all its faults."""
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from hashlib import sha256
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 
 from atom.datatype.declared import fits
 from atom.errors import ConfigError, nearest
-from atom.schema.entry import Column, Composite, Reference, unquoted_name
+from atom.schema import form
+from atom.schema.entry import Column, Reference
 from atom.schema.entry import read as read_entry
+from atom.schema.entry_index import Composite, Exclusion
+from atom.schema.form import OUTSIDE, Function, Migration, UserTrigger, View, bare
+from atom.schema.reading import unquoted_name
 
 KEY = "config_postgres_schema"
-PARTS = ("table", "query")
+PARTS = ("table", "query", "view", "function", "trigger", "migration", "drop")
 ID = Column("id", "bigint", True, ())
 
 CONSTRAINT = re.compile(r'\badd\s+constraint\s+"?(\w+)"?', re.IGNORECASE)
@@ -27,12 +31,8 @@ DESTRUCTIVE = re.compile(
     r"|\balter\s+(column\s+)?\"?\w+\"?\s+(set\s+data\s+)?type\b",
     re.IGNORECASE,
 )
-OUTSIDE = re.compile(
-    r"\bconcurrently\b|^\s*(vacuum|alter\s+system|(create|drop)\s+(database|tablespace))\b",
-    re.IGNORECASE,
-)
-COMMENT = re.compile(r"--[^\n]*|/\*.*?\*/", re.DOTALL)
-STRING = re.compile(r"'(?:[^']|'')*'")
+NAMED = re.compile(r"[a-z_][a-z0-9_]*(?:\.[a-z_][a-z0-9_]*)?")
+Read = TypeVar("Read")
 
 
 def digest(text: str) -> str:
@@ -55,7 +55,7 @@ class Query:
     @property
     def bare(self) -> str:
         """Return the text without comments and strings, for looking at its words."""
-        return STRING.sub("''", COMMENT.sub(" ", self.text))
+        return bare(self.text)
 
     @property
     def table(self) -> str:
@@ -86,16 +86,22 @@ class Query:
 
 @dataclass(frozen=True)
 class Declaration:
-    """The tables that should exist and the queries that should have run."""
+    """What should exist, what should have run, and what may go."""
 
     tables: Mapping[str, Mapping[str, Column]] = field(default_factory=dict)
     queries: tuple[Query, ...] = ()
     indexes: Mapping[str, tuple[Composite, ...]] = field(default_factory=dict)
     references: Mapping[str, tuple[Reference, ...]] = field(default_factory=dict)
+    exclusions: Mapping[str, tuple[Exclusion, ...]] = field(default_factory=dict)
+    views: Mapping[str, View] = field(default_factory=dict)
+    functions: Mapping[str, Function] = field(default_factory=dict)
+    triggers: Mapping[str, UserTrigger] = field(default_factory=dict)
+    migrations: tuple[Migration, ...] = ()
+    drop: tuple[str, ...] = ()  # tables, views, indexes, and columns as table.column
 
     @classmethod
     def parse(cls, schema: Mapping[str, Any]) -> Self:
-        """Read `{"table": {table: [line or dict, …]}, "query": {label: sql}}`.
+        """Read the parts, each a dict by name; `drop` is a list.
 
         Raises:
             ConfigError: with every fault found.
@@ -117,6 +123,12 @@ class Declaration:
             for label, text in _items(schema, "query", problems)
             if (query := _query(label, text, problems)) is not None
         )
+        views = _forms(schema, "view", form.view, problems)
+        triggers = _forms(schema, "trigger", form.trigger, problems)
+        drop = _drop(schema, problems)
+        problems += _apart(tables, views, triggers, drop)
+        functions = _forms(schema, "function", form.function, problems)
+        migrations = _forms(schema, "migration", form.migration, problems)
         if problems:
             raise ConfigError(problems)
         return cls(
@@ -124,6 +136,12 @@ class Declaration:
             queries,
             {name: tuple(table.indexes) for name, table in tables.items()},
             {name: tuple(table.references) for name, table in tables.items()},
+            {name: tuple(table.exclusions) for name, table in tables.items()},
+            views,
+            functions,
+            triggers,
+            tuple(migrations.values()),
+            drop,
         )
 
     def column(self, table: str, name: str) -> Column:
@@ -138,6 +156,7 @@ class _Table:
     columns: dict[str, Column] = field(default_factory=dict)
     indexes: list[Composite] = field(default_factory=list)
     references: list[Reference] = field(default_factory=list)
+    exclusions: list[Exclusion] = field(default_factory=list)
 
 
 def _items(
@@ -152,6 +171,60 @@ def _items(
             yield name, value
             continue
         problems.append(f"{KEY}: {part} {name!r}: a name is text.")
+
+
+def _forms(
+    schema: Mapping[str, Any],
+    part: str,
+    read: Callable[[str, Any], Read],
+    problems: list[str],
+) -> dict[str, Read]:
+    """Read the forms of one part; what cannot be read is a problem."""
+    found = {}
+    for name, entry in _items(schema, part, problems):
+        try:
+            found[name] = read(name, entry)
+        except ValueError as error:
+            problems.append(f"{KEY}: {part} {name}: {str(error).rstrip('.')}.")
+    return found
+
+
+def _drop(schema: Mapping[str, Any], problems: list[str]) -> tuple[str, ...]:
+    named = schema.get("drop", ())
+    if not isinstance(named, list | tuple):
+        problems.append(f"{KEY}: 'drop' is a list, not {type(named).__name__}.")
+        return ()
+    for name in named:
+        if not isinstance(name, str) or not NAMED.fullmatch(name):
+            problems.append(
+                f"{KEY}: drop {name!r}: expected a table, a view, an index, or a column"
+                " as 'table.column'."
+            )
+    return tuple(str(name) for name in named)
+
+
+def _apart(
+    tables: Mapping[str, "_Table"],
+    views: Mapping[str, View],
+    triggers: Mapping[str, UserTrigger],
+    drop: tuple[str, ...],
+) -> Iterator[str]:
+    """Find what only shows when all parts are known."""
+    for name in views:
+        if name in tables:
+            yield f"{KEY}: view {name}: a table is declared with this name."
+    for name, trigger in triggers.items():
+        if trigger.table not in tables and trigger.table not in views:
+            hint = nearest(trigger.table, [*tables, *views])
+            yield (
+                f"{KEY}: trigger {name}: {trigger.table!r} is not a declared table or"
+                f" view. {hint}"
+            ).rstrip()
+    for name in drop:
+        table, _, column = name.partition(".")
+        columns = {"id", *tables[table].columns} if table in tables else set()
+        if column in columns or (not column and (table in tables or table in views)):
+            yield f"{KEY}: drop {name!r} is declared as well: take one of them out."
 
 
 def _table(name: str, lines: Any, problems: list[str]) -> _Table | None:
@@ -186,6 +259,9 @@ def _add(table: _Table, line: str | Mapping[str, Any]) -> str:
         return str(error)
     if isinstance(entry, Composite):
         table.indexes.append(entry)
+        return ""
+    if isinstance(entry, Exclusion):
+        table.exclusions.append(entry)
         return ""
     if isinstance(entry, Reference):
         table.references.append(entry)
@@ -222,9 +298,23 @@ def _faults(table: _Table) -> Iterator[str]:
                 yield f"foreign_key: no column {name!r}. {hint}".rstrip(". ")
             elif reference.on_delete == "set null" and columns[name].not_null:
                 yield f"foreign_key: {name!r} is mandatory and cannot be 'set null'"
-    places = [(index.columns, index.method, index.unique) for index in table.indexes]
-    places += [((c.name,), m, False) for c in columns.values() for m in c.indexes]
-    places += [((c.name,), "btree", True) for c in columns.values() if c.unique]
+    for exclusion in table.exclusions:
+        for name in exclusion.columns:
+            if name not in columns:
+                hint = nearest(name, columns)
+                yield f"exclude: no column {name!r}. {hint}".rstrip(". ")
+    computed = [column.name for column in columns.values() if column.generated]
+    for column in table.columns.values():
+        for name in computed if column.generated else ():
+            if re.search(rf"\b{name}\b(?!\s*\()", bare(column.generated)):
+                yield f"{column.name}: 'generated' uses {name!r}, which is generated"
+    places = [
+        (index.columns or (index.keys,), index.method, (index.unique, index.where))
+        for index in table.indexes
+    ]
+    single = columns.values()
+    places += [((c.name,), m, (False, "")) for c in single for m in c.indexes]
+    places += [((c.name,), "btree", (True, "")) for c in single if c.unique]
     for place in {place for place in places if places.count(place) > 1}:
         yield f"the {place[1]} index on {', '.join(place[0])} is declared twice"
     keys = [reference.columns for reference in table.references]

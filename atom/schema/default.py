@@ -14,11 +14,14 @@ from atom.schema.plan import EXCLUSIVE
 def is_row_time(column: Column, datatype: str) -> bool:
     """Whether a new row has its time of creation in a column."""
     named = column.name in {"created_at", "updated_at"}
-    return named and not column.default and is_time(datatype)
+    free = not column.default and not column.generated
+    return named and free and is_time(datatype)
 
 
 def default_clause(column: Column) -> str:
-    """Return the default that is declared, ready to follow a datatype, or ""."""
+    """Return the value that is declared, ready to follow a datatype, or ""."""
+    if column.generated:
+        return f" generated always as ({column.generated}) stored"
     if not column.default or column.default == NULL:
         return ""
     return f" default {column.default}"
@@ -31,6 +34,8 @@ def steps(draft: Draft) -> None:
         for name, column in draft.declared_columns(table).items():
             found = state.columns.get(name)
             if found is not None and not draft.settled(table, name):
+                continue
+            if column.generated or (found is not None and found.computed):
                 continue
             if is_row_time(column, datatypes[name]):
                 # A mandatory one is added with its default.

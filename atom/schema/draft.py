@@ -8,7 +8,9 @@ from typing import Any
 from atom.postgres.identifier import public, quote
 from atom.schema.declaration import Declaration
 from atom.schema.entry import Column
+from atom.schema.entry_index import Composite
 from atom.schema.live import Live, TableState
+from atom.schema.live_view import ViewState
 from atom.schema.plan import EXCLUSIVE, Step
 
 MARK = "atom:"  # begins the comment on a constraint of Atom
@@ -37,6 +39,7 @@ class Index:
     method: str
     parts: tuple[Part, ...]
     unique: bool = False
+    entry: Composite | None = None  # of one with an expression or a condition
 
 
 @dataclass
@@ -51,6 +54,7 @@ class Draft:
     chosen: dict[str, dict[str, str]] = field(default_factory=dict)
     indexes: dict[str, Index] = field(default_factory=dict)
     extensions: list[str] = field(default_factory=list)
+    before: Live = field(default_factory=Live)  # as it was, with names not renamed
     steps: list[Step] = field(default_factory=list)
     drift: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
@@ -59,8 +63,19 @@ class Draft:
     untriggered: set[str] = field(default_factory=set)
     unindexed: set[str] = field(default_factory=set)
     unruled: set[tuple[str, str]] = field(default_factory=set)
-    # Columns, by table, that are not declared and hold what a new name should have.
+    # Columns that are not declared and stay: under an old name, or made by a query.
     kept: set[tuple[str, str]] = field(default_factory=set)
+    # Columns that a data migration of this plan fills, and those added without a value.
+    filled: set[tuple[str, str]] = field(default_factory=set)
+    unfilled: set[tuple[str, str]] = field(default_factory=set)
+    # Generated columns dropped in an earlier step and added again.
+    uncomputed: set[tuple[str, str]] = field(default_factory=set)
+    # Views dropped in an earlier step, to be made again.
+    unviewed: dict[str, ViewState] = field(default_factory=dict)
+    viewed: set[str] = field(default_factory=set)  # and those made in this plan
+
+    def __post_init__(self) -> None:
+        self.before = self.live
 
     def add(self, sql: str, kind: str, table: str = "", **cost: Any) -> None:
         """Add a step; the row estimate is that of its table."""
@@ -78,6 +93,10 @@ class Draft:
         self.unruled.add((table, name))
         sql = f"alter table {public(table)} drop constraint {quote(name)}"
         self.add(sql, "constraint", table, name=name, lock=EXCLUSIVE)
+
+    def may_go(self, name: str) -> bool:
+        """Whether a table, an index or a column (table.column) may be dropped."""
+        return self.destructive or name in self.declared.drop
 
     def state(self, table: str) -> TableState | None:
         """Return a table as it is, or None."""

@@ -1,5 +1,6 @@
 """Indexes: their names, what they are to be, and the steps from what there is."""
 
+import re
 from collections.abc import Collection, Iterable, Sequence
 from hashlib import sha256
 
@@ -9,12 +10,16 @@ from atom.postgres.identifier import MAX_BYTES, public, quote
 from atom.schema import extension
 from atom.schema.draft import Draft, Index, Part
 from atom.schema.entry import Column
+from atom.schema.entry_index import Composite
 from atom.schema.live import IndexState
 from atom.schema.plan import EXCLUSIVE, UPDATE_EXCLUSIVE
+from atom.schema.probe import Shown
 
 # The word that stands for the method in the name of an index that is a rule as well.
 UNIQUE = "unique"
-KINDS = (*INDEX_METHODS, UNIQUE)
+PLAIN = (*INDEX_METHODS, UNIQUE)
+KINDS = (*PLAIN, *(f"{kind}_where" for kind in PLAIN))
+EXPRESSION = re.compile(r"_expression(_where)?(_[0-9a-f]{8})?")
 
 
 def shorten(name: str, whole: str = "") -> str:
@@ -77,8 +82,13 @@ def choose(draft: Draft) -> None:
                 _choose(draft, table, [column], "btree", unique=True)
     for table, composites in draft.declared.indexes.items():
         for index in composites:
+            if index.expression:
+                _choose_expression(draft, table, index)
+                continue
             named = [draft.declared.column(table, name) for name in index.columns]
-            _choose(draft, table, named, index.method, unique=index.unique)
+            entry = index if index.where else None
+            unique = index.unique
+            _choose(draft, table, named, index.method, unique=unique, entry=entry)
 
 
 def _choose(
@@ -88,6 +98,7 @@ def _choose(
     method: str,
     *,
     unique: bool = False,
+    entry: Composite | None = None,
 ) -> None:
     parts = [
         part
@@ -97,12 +108,31 @@ def _choose(
     if len(parts) < len(columns):
         return
     joined = ",".join(column.name for column in columns)
-    kind = UNIQUE if unique else method
+    kind = (UNIQUE if unique else method) + ("_where" if entry is not None else "")
     name = index_name(table, joined, kind)
-    state = draft.live.indexes.get(name)
-    if name in draft.indexes or (state is not None and state.table != table):
+    if _is_taken(draft, name, table):
         name = other_name(table, joined, kind)
-    draft.indexes[name] = Index(name, table, method, tuple(parts), unique)
+    if name in draft.indexes and entry is not None:
+        name = other_name(table, f"{joined} {entry.where}", kind)
+    draft.indexes[name] = Index(name, table, method, tuple(parts), unique, entry)
+
+
+def _choose_expression(draft: Draft, table: str, entry: Composite) -> None:
+    if entry.operator_class.endswith("_trgm_ops"):
+        extension.use(draft, "pg_trgm")
+    kind = (UNIQUE if entry.unique else entry.method) + "_expression"
+    kind += "_where" if entry.where else ""
+    words = "_".join(re.findall(r"[a-z0-9]+", entry.expression.lower()))
+    name = index_name(table, words, kind)
+    if _is_taken(draft, name, table):
+        text = f"{entry.expression} {entry.where}"
+        name = shorten(name, f"{table}.{text}.{kind}")
+    draft.indexes[name] = Index(name, table, entry.method, (), entry.unique, entry)
+
+
+def _is_taken(draft: Draft, name: str, table: str) -> bool:
+    state = draft.live.indexes.get(name)
+    return name in draft.indexes or (state is not None and state.table != table)
 
 
 def _part(draft: Draft, table: str, column: Column, method: str) -> Part | None:
@@ -127,7 +157,7 @@ def steps(draft: Draft) -> None:
     for index in draft.indexes.values():
         there = draft.live.indexes.get(index.name)
         if there is not None and index.name not in draft.unindexed:
-            if there.valid and same(index, there):
+            if there.valid and same(index, there, draft.live.shown):
                 continue
             _drop(draft, index.name, index.table)
         _create(draft, index)
@@ -141,7 +171,9 @@ def _drop_stale(draft: Draft) -> None:
             continue
         if name in draft.indexes or name in draft.unindexed:
             continue
-        if not is_own(found, own_names(table, state.columns)):
+        if not (
+            is_own(found, own_names(table, state.columns)) or _is_expression(found)
+        ):
             continue
         if not draft.has_declared(table, found.columns):
             continue  # a column that stays keeps its index
@@ -153,18 +185,36 @@ def _drop_stale(draft: Draft) -> None:
 
 def _is_unique_name(found: IndexState) -> bool:
     columns = ",".join(found.columns)
-    makers = (index_name, other_name)
-    return found.name in {make(found.table, columns, UNIQUE) for make in makers}
+    makers, kinds = (index_name, other_name), (UNIQUE, f"{UNIQUE}_where")
+    names = {make(found.table, columns, kind) for make in makers for kind in kinds}
+    return found.name in names or _is_expression(found)
 
 
-def same(index: Index, found: IndexState) -> bool:
+def _is_expression(found: IndexState) -> bool:
+    """Whether an index on an expression has the name Atom gives."""
+    name, prefix = found.name, f"index_{found.table}_"
+    return name.startswith(prefix) and EXPRESSION.search(name) is not None
+
+
+def same(index: Index, found: IndexState, shown: Shown) -> bool:
     """Whether an index is built as it should be."""
-    if (found.table, found.method) != (index.table, index.method) or found.partial:
+    if (found.table, found.method) != (index.table, index.method):
         return False
-    if len(found.keys) != len(index.parts) or (index.unique and not found.unique):
+    if index.unique and not found.unique:
         return False
+    entry, keys, predicate = index.entry, found.keys, ""
+    if entry is not None:
+        if (index.table, entry) not in shown.indexes:
+            return False
+        keys, predicate = shown.indexes[index.table, entry]
+    if predicate != found.predicate:
+        return False
+    if entry is not None and entry.expression:
+        return keys == found.keys
     classes = found.classes or ("",) * len(found.keys)
-    return all(map(_same_part, index.parts, found.columns, classes))
+    return len(found.keys) == len(index.parts) and all(
+        map(_same_part, index.parts, found.columns, classes)
+    )
 
 
 def _same_part(part: Part, key: str, operator_class: str) -> bool:
@@ -198,9 +248,13 @@ def _create(draft: Draft, index: Index) -> None:
         quote(part.column) + (f" {part.operator_class}" if part.operator_class else "")
         for part in index.parts
     )
+    where = ""
+    if index.entry is not None:
+        keys = index.entry.keys if index.entry.expression else keys
+        where = f" where ({index.entry.where})" if index.entry.where else ""
     draft.add(
         f"create {unique}index {how}{quote(index.name)} on {public(index.table)}"
-        f" using {index.method} ({keys})",
+        f" using {index.method} ({keys}){where}",
         "index",
         index.table,
         name=index.name,

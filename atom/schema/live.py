@@ -6,6 +6,10 @@ from typing import Any
 
 from atom.postgres.catalog import COLUMNS
 from atom.postgres.identifier import quote
+from atom.schema import live_view, probe
+from atom.schema.declaration import Declaration
+from atom.schema.live_view import ViewState
+from atom.schema.probe import Shown
 
 # Names that no table can have: of views, sequences, indexes, and of types.
 TAKEN = """
@@ -31,7 +35,7 @@ where n.nspname in ('public', 'atom') and c.relkind in ('r', 'p')
 INDEXES = """
 select n.nspname as schema, c.relname as index, t.relname as table,
        m.amname as method, i.indisvalid as valid, i.indisunique as unique,
-       i.indpred is not null as partial,
+       coalesce(pg_get_expr(i.indpred, i.indrelid, true), '') as predicate,
        exists (select 1 from pg_constraint k where k.conindid = i.indexrelid
                and k.contype in ('p', 'u', 'x')) as constraint,
        array(select pg_get_indexdef(i.indexrelid, k, true)
@@ -53,9 +57,11 @@ from pg_constraint k
 join pg_class c on c.oid = k.conrelid
 join pg_namespace n on n.oid = c.relnamespace and n.nspname = 'public'
 """
-TRIGGERS = """
+TRIGGERS = r"""
 select n.nspname as schema, c.relname as table, t.tgname as trigger,
        t.tgenabled <> 'D' as enabled,
+       regexp_replace(pg_get_triggerdef(t.oid, true), ' ON \S+ ', ' ON ~ ')
+         as definition,
        coalesce(obj_description(t.oid, 'pg_trigger'), '') as comment
 from pg_trigger t
 join pg_class c on c.oid = t.tgrelid
@@ -66,6 +72,16 @@ FUNCTIONS = """
 select p.proname as function, p.prosrc as source,
        coalesce(obj_description(p.oid, 'pg_proc'), '') as comment
 from pg_proc p join pg_namespace n on n.oid = p.pronamespace and n.nspname = 'atom'
+"""
+# Those of the application, with the types of their arguments.
+ROUTINES = """
+select p.proname::text as function, pg_get_function_identity_arguments(p.oid) as types,
+       pg_get_functiondef(p.oid) as definition
+from pg_proc p
+where p.pronamespace = 'public'::regnamespace and p.prokind = 'f'
+  and not exists (select 1 from pg_depend e
+                  where e.classid = 'pg_proc'::regclass and e.objid = p.oid
+                    and e.deptype = 'e')
 """
 EXTENSIONS = """
 select e.name as extension, n.nspname as schema,
@@ -81,6 +97,7 @@ left join pg_namespace n on n.oid = x.extnamespace
 # How long looking for rows without a value may take.
 SCAN_SECONDS = 600.0
 APPLIED = "select label, mark from atom.applied_query"
+MIGRATED = "select name, mark from atom.applied_migration"
 
 
 @dataclass(frozen=True)
@@ -93,6 +110,7 @@ class ColumnState:
     default: str | None = None
     identity: bool = False
     primary: bool = False
+    computed: bool = False  # generated; the default is what it is computed with
 
 
 @dataclass(frozen=True)
@@ -117,7 +135,7 @@ class IndexState:
     classes: tuple[str, ...] = ()
     valid: bool = True
     unique: bool = False
-    partial: bool = False
+    predicate: str = ""  # of a partial one
     constraint: bool = False
 
     @property
@@ -141,6 +159,7 @@ class TriggerState:
 
     comment: str = ""
     enabled: bool = True
+    definition: str = ""
 
 
 @dataclass(frozen=True)
@@ -149,6 +168,14 @@ class FunctionState:
 
     comment: str = ""
     source: str = ""
+
+
+@dataclass(frozen=True)
+class RoutineState:
+    """A function of schema `public`, with the types of its arguments."""
+
+    types: str
+    definition: str
 
 
 @dataclass(frozen=True)
@@ -176,25 +203,36 @@ class Live:
     lacking: frozenset[tuple[str, str]] = frozenset()  # mandatory, and rows without it
     unreadable: frozenset[str] = frozenset()  # what is declared as a regex and is none
     has_own_schema: bool = False  # whether Atom's own schema exists
+    views: Mapping[str, ViewState] = field(default_factory=dict)
+    routines: Mapping[str, tuple[RoutineState, ...]] = field(default_factory=dict)
+    migrated: Mapping[str, str] = field(default_factory=dict)
+    shown: Shown = field(default_factory=Shown)  # of what is declared
+    version: int = 0  # of the server: 18
 
 
-async def read(
-    raw: Any,
-    mandatory: Mapping[str, Mapping[str, str]],
-    patterns: Collection[str] = (),
-) -> Live:
+async def read(raw: Any, declared: Declaration) -> Live:
     """Read everything the planner needs over one asyncpg connection.
 
-    `mandatory` names, per table, the columns that should refuse null, each with the
-    name it had before; which of them would not be accepted by the rows that exist is
-    looked up in those rows. `patterns` are tried: only PostgreSQL knows its regexes.
+    Which columns that should be mandatory hold null is looked up in the rows. Regexes
+    are tried: only PostgreSQL knows its own.
     """
+    mandatory = {
+        table: {name: column.old for name, column in columns.items() if column.not_null}
+        for table, columns in declared.tables.items()
+    }
+    every = (c for columns in declared.tables.values() for c in columns.values())
+    patterns = {column.regex for column in every if column.regex}
     relations = await raw.fetch(RELATIONS)
     columns = await raw.fetch(COLUMNS, ["public", "atom"])
     indexes = await raw.fetch(INDEXES)
     tables = _tables(relations, columns, "public")
     own = _tables(relations, columns, "atom")
     applied = await raw.fetch(APPLIED) if "applied_query" in own else []
+    migrated = await raw.fetch(MIGRATED) if "applied_migration" in own else []
+    routines: dict[str, tuple[RoutineState, ...]] = {}
+    for row in await raw.fetch(ROUTINES):
+        state = RoutineState(row["types"], row["definition"])
+        routines[row["function"]] = (*routines.get(row["function"], ()), state)
     return Live(
         tables=tables,
         own=own,
@@ -213,7 +251,7 @@ async def read(
         },
         triggers={
             (row["schema"], row["table"], row["trigger"]): TriggerState(
-                row["comment"], row["enabled"]
+                row["comment"], row["enabled"], row["definition"]
             )
             for row in await raw.fetch(TRIGGERS)
         },
@@ -229,6 +267,13 @@ async def read(
         lacking=await _lacking(raw, tables, mandatory),
         unreadable=await _unreadable(raw, patterns),
         has_own_schema=await raw.fetchval("select to_regnamespace('atom') is not null"),
+        views=await live_view.read(raw),
+        routines=routines,
+        migrated={row["name"]: row["mark"] for row in migrated},
+        shown=await probe.read(
+            raw, declared, {n: t.columns for n, t in tables.items()}
+        ),
+        version=raw.get_server_version().major,
     )
 
 
@@ -247,6 +292,7 @@ def _tables(
                 row["default"],
                 row["identity"],
                 row["primary"],
+                row["computed"],
             )
     return {
         row["table"]: TableState(
@@ -270,7 +316,7 @@ def _index(row: Mapping[str, Any]) -> IndexState:
         tuple(row["classes"]),
         row["valid"],
         row["unique"],
-        row["partial"],
+        row["predicate"],
         row["constraint"],
     )
 

@@ -138,4 +138,6 @@ def reason(step: Step, state: str) -> str:
     if not why and state.startswith("22"):
         why = "a value that exists does not fit"
     why = why or f"PostgreSQL refuses it ({state}); the reason is in the log"
-    return f"{step.kind.capitalize()} {step.name or step.table}: {why}."
+    # A column has no name of its own here: its table is what is named.
+    kind = step.kind if step.name else "table"
+    return f"{kind.capitalize()} {step.name or step.table}: {why}."

@@ -6,6 +6,7 @@ from dataclasses import replace
 from atom.postgres.identifier import MAX_BYTES, public, quote
 from atom.schema.constraint import CHECKS, flag_rule_name, key_name, rule_name
 from atom.schema.draft import Draft
+from atom.schema.entry import Column
 from atom.schema.index import KINDS, index_name, other_name
 from atom.schema.live import TableState
 from atom.schema.plan import EXCLUSIVE, UPDATE_EXCLUSIVE
@@ -23,8 +24,21 @@ def steps(draft: Draft) -> None:
                 continue
             if column.name not in state.columns:
                 _rename(draft, state, column.old, column.name)
+                if column.keep:
+                    _twin(draft, table, column)
                 continue
             draft.kept.add((table, column.old))
+            found = state.columns[column.old]
+            if found.computed and (found.default or "").replace('"', "") == column.name:
+                if (
+                    not column.keep
+                    and f"{table}.{column.old}" not in draft.declared.drop
+                ):
+                    draft.drift.append(
+                        f"{table}.{column.old}, computed from {column.name}, is still"
+                        " there: name it in 'drop'."
+                    )
+                continue
             draft.drift.append(
                 f"{table}.{column.name} and {table}.{column.old}, its old name,"
                 " both exist: move what the old one holds and drop it, or take"
@@ -77,6 +91,16 @@ def _rename(draft: Draft, state: TableState, old: str, new: str) -> None:
         constraints[table, called] = replace(rule, columns=after)
 
     draft.live = replace(live, tables=tables, indexes=indexes, constraints=constraints)
+
+
+def _twin(draft: Draft, table: str, column: Column) -> None:
+    """Keep the old name, computed from the new one, for those who still read it."""
+    datatype = draft.live.tables[table].columns[column.name].datatype
+    sql = (
+        f"alter table {public(table)} add column {quote(column.old)} {datatype}"
+        f" generated always as ({quote(column.name)}) stored"
+    )
+    draft.add(sql, "column", table, lock=EXCLUSIVE, rewrite=True, scan=True)
 
 
 def _follow(columns: tuple[str, ...], old: str, new: str) -> tuple[str, ...]:

@@ -66,5 +66,5 @@ def undeclared(draft: Draft) -> None:
     draft.drift.extend(
         f"Table {name} is not declared."
         for name, state in draft.live.tables.items()
-        if name not in draft.declared.tables and not state.part
+        if name not in {*draft.declared.tables, *draft.declared.drop} and not state.part
     )

@@ -319,7 +319,7 @@ class TestChange:
         with caplog.at_level(logging.CRITICAL), pytest.raises(Conflict) as caught:
             await schema.apply(url, wanted, destructive=True)
 
-        assert "Column test: a value that exists does not fit." == caught.value.message
+        assert "Table test: a value that exists does not fit." == caught.value.message
         assert {"id", "rating"} == await columns(raw, "test")
 
     async def test_nulls_refuse_the_change_before_it_begins(self, url, raw):

@@ -360,7 +360,7 @@ class TestIndex:
             {"method": "hash"},
             {"keys": ("other",)},
             {"keys": ("title", "other")},
-            {"partial": True},
+            {"predicate": "id > 1"},
         ],
     )
     def test_index_that_is_broken_or_otherwise_is_built_anew(self, changes):

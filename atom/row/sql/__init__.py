@@ -5,11 +5,9 @@ fits it to the catalog and writes the text. Read in this order:
 
     filter         `<column>=<operator>,<value>`, and or=(…), and=(…) of them
     statement      a text, its values, the rows it reaches, and shared clauses
-    answer         rows as JSON, up to the largest size of an answer
     cursor         where a page ended, and the rows that come after it
     relation       relation=…: rows that refer to a row, and rows it refers to
     query_string   everything a read may ask, made into a query
-    near           which column location_filter measures
     read_plan      a query fitted to the catalog, and its statement
     write          insert, update, delete
     upsert         inserts that meet rows which are there already

@@ -17,8 +17,7 @@ from atom.datatype.families import having
 from atom.errors import ApiError
 from atom.postgres.catalog import LiveColumn, Table, unknown_column
 from atom.postgres.identifier import public, quote, quote_all
-from atom.row.sql import cursor, near, relation
-from atom.row.sql.answer import ANSWER_MAX, Bound, json_text
+from atom.row.sql import cursor, relation
 from atom.row.sql.filter import Filter, Group, Shape, fit, render
 from atom.row.sql.query_string import Aggregate, Query
 from atom.row.sql.relation import Fitting, Relation, Relatives, unreadable
@@ -30,6 +29,7 @@ from atom.row.sql.statement import (
     Order,
     RowSet,
     Statement,
+    json_text,
     marks,
     ordered,
     reached,
@@ -64,7 +64,6 @@ class Select:
     planned: bool = False  # counted no further than COUNTED_MAX
     relations: tuple[Relation, ...] = ()
     referring: tuple[RowSet, str] | None = None  # the rows and column that refer here
-    bound: Bound = ANSWER_MAX
 
 
 def column(view: Table, name: str) -> LiveColumn:
@@ -133,7 +132,6 @@ class Read:
     statement: Statement
     belongs: str  # the order a cursor is made for
     tables: frozenset[str]
-    plan: Select
     estimate: Statement | None = None  # asks the planner, if rows are too many to count
 
     @property
@@ -149,7 +147,6 @@ def read(
     users: RowSet | None = None,
     relatives: Relatives | None = None,
     referring: tuple[RowSet, str] | None = None,
-    bound: Bound = ANSWER_MAX,
 ) -> Read:
     """Build the statement of a read.
 
@@ -165,12 +162,12 @@ def read(
             hint="Write is_count=1: your own rows are counted exactly.",
         )
     shapes, values = conditions(view, query.filters)
-    place, boxes, point = near.fit(query, view)
+    near, boxes, place = _near(query, view)
     columns = tuple(column(view, name).name for name in query.columns)
     creators = _creators(query, view, users)
     relations, limits, tables = _related(query, view, creators, relatives)
     order_by = (
-        () if query.aggregates else _order(query, view, measured=place is not None)
+        () if query.aggregates else _order(query, view, measured=near is not None)
     )
     plan = Select(
         row_set,
@@ -184,12 +181,11 @@ def read(
         keyed=query.cursor is not None,
         users=users,
         creators=creators,
-        near=place,
+        near=near,
         boxes=boxes,
         planned=query.planned,
         relations=relations,
         referring=referring,
-        bound=bound,
     )
     if query.aggregates:
         plan = _groups(plan, query)
@@ -200,14 +196,14 @@ def read(
     tail: tuple[int, ...] = () if plan.limit is not None else (query.limit,)
     if plan.offset:
         tail += ((query.page - 1) * query.limit,)
-    sent = (*point, *limits, *values, *keys, *tail)
+    bound = (*place, *limits, *values, *keys, *tail)
     owned = row_set.owned or (referring is not None and referring[0].owned)
-    made = Statement(select(plan), sent, owned)
+    made = Statement(select(plan), bound, owned)
     guess = None
     if query.planned:
         unpaged = replace(plan, after=None)
-        guess = Statement(estimate(unpaged), (*point, *values), row_set.owned)
-    return Read(query, made, belongs, tables, plan, guess)
+        guess = Statement(estimate(unpaged), (*place, *values), row_set.owned)
+    return Read(query, made, belongs, tables, guess)
 
 
 def _related(
@@ -310,6 +306,28 @@ def _creators(query: Query, view: Table, users: RowSet | None) -> tuple[str, ...
     return names
 
 
+def _near(query: Query, view: Table) -> tuple[str | None, int, tuple[float, ...]]:
+    """Return the column that is measured, the number of boxes, and all values."""
+    if query.near is None:
+        return None, 0, ()
+    places = [
+        name
+        for name, found in view.columns.items()
+        if datatype(found.datatype).family in PLACES
+    ]
+    if not places:
+        raise ApiError(f"Table '{view.name}' has no column that holds a place.")
+    if DISTANCE in view.columns:
+        raise ApiError(f"Table '{view.name}' has its own '{DISTANCE}'.")
+    near = query.near
+    name = "location" if "location" in places else places[0]
+    place = (near.longitude, near.latitude, near.least_meters, near.most_meters)
+    if datatype(view.columns[name].datatype).family == "geography":
+        return name, 0, place
+    sides = geography.boxes(near.longitude, near.latitude, near.most_meters)
+    return name, len(sides) // 4, (*place, *sides)
+
+
 def _tail(plan: Select, taken: Iterator[str]) -> tuple[str, str]:
     """Build the limit and offset clause. Return it, and how the limit is written."""
     limit = f"{next(taken)}::bigint" if plan.limit is None else str(plan.limit)
@@ -342,7 +360,7 @@ def _rows(plan: Select, taken: Iterator[str], value_checks: list[str]) -> str:
         for name in plan.creators:
             output += f", (select u.{quote(name)} {one}) as {quote('creator_' + name)}"
             names.append("creator_" + name)
-    related = relation.render(plan.relations, "t", taken, plan.bound)
+    related = relation.render(plan.relations, "t", taken) if plan.relations else ()
     for each, text in related:
         output += f", {text} as {quote(each.key)}"
         names.append(each.key)
@@ -357,8 +375,7 @@ def _rows(plan: Select, taken: Iterator[str], value_checks: list[str]) -> str:
     if not plan.keyed:
         by = ordered(plan.order, METERS if plan.near is not None else "")
         rows = f"select {output}{source}{condition}{by}"
-        tail, limit = _tail(plan, taken)
-        body = json_text(rows + tail, limit, plan.bound)
+        body = json_text(rows + _tail(plan, taken)[0])
         return f"select {body} as body" + (
             f", {counting} as count" if plan.counted else ""
         )
@@ -369,7 +386,7 @@ def _rows(plan: Select, taken: Iterator[str], value_checks: list[str]) -> str:
     output += f", json_build_array({keys})::text as {quote(key)}"
     tail, limit = _tail(plan, taken)
     page = f"select {output}{source}{condition}{ordered(plan.order)}{tail}"
-    body = json_text(f"select {quote_all(names)} from page", limit, plan.bound)
+    body = json_text(f"select {quote_all(names)} from page")
     last = f"(select {quote(key)} from page offset {limit} - 1 limit 1)"
     return (
         f"with page as materialized ({page})"
@@ -426,8 +443,7 @@ def _grouped(plan: Select, source: str, taken: Iterator[str]) -> str:
         parts.append(f"{each.function}({column}) as {quote(each.name)}")
     by = f" group by {groups}" if groups else ""
     rows = f"select {', '.join(parts)}{source}{by}{ordered(plan.order)}"
-    tail, limit = _tail(plan, taken)
-    body = json_text(rows + tail, limit, plan.bound)
+    body = json_text(rows + _tail(plan, taken)[0])
     if not plan.counted:
         return f"select {body} as body"
     counting = f"(select count(*) from (select 1{source}{by}) g)"

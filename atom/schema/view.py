@@ -1,0 +1,145 @@
+"""Views: made, replaced, and taken out of the way of a change of their columns."""
+
+import re
+from collections.abc import Iterator
+
+from atom.errors import nearest
+from atom.postgres.identifier import public, quote
+from atom.schema.draft import Draft
+from atom.schema.form import View, bare
+from atom.schema.index import UNIQUE, index_name
+from atom.schema.live_view import ViewState
+from atom.schema.plan import EXCLUSIVE
+
+WORD = re.compile(r"\w+")
+KIND = re.compile(r"^(comment on|alter) (?:materialized )?view")
+
+
+def release(draft: Draft, table: str, column: str, *, goes: bool = False) -> None:
+    """Drop the views that show a column, before it changes; `again` makes them again.
+
+    A view that would show a column that is gone is a refusal.
+    """
+    for name, state in draft.live.views.items():
+        if (table, column) not in state.uses:
+            continue
+        stays = name not in draft.declared.drop and not _is_changed(draft, state)
+        if goes and stays:
+            draft.refusals.append(
+                f"{table}.{column} cannot go: the view {name} shows it. Change or drop"
+                " the view first."
+            )
+        _drop(draft, state)
+
+
+def _drop(draft: Draft, state: ViewState) -> None:
+    if state.name in draft.unviewed:
+        return
+    for other in draft.live.views.values():
+        if state.name in other.tables and other.name != state.name:
+            _drop(draft, other)
+    draft.unviewed[state.name] = state
+    sql = f"drop {state.kind} {state.place}"
+    draft.add(sql, "view", name=state.name, lock=EXCLUSIVE)
+
+
+def _is_changed(draft: Draft, state: ViewState) -> bool:
+    """Whether a view is declared otherwise than it is."""
+    declared = draft.declared.views.get(state.name)
+    if declared is None:
+        return False
+    shown = draft.live.shown.views.get(state.name)
+    is_same = shown is not None and shown[0] == state.definition
+    return not is_same or declared.materialized != state.materialized
+
+
+def changed(draft: Draft) -> None:
+    """Drop the views that are declared otherwise, with those that show them."""
+    for name, view in draft.declared.views.items():
+        shown = draft.live.shown.views.get(name)
+        if shown is not None and view.key not in shown[1]:
+            hint = nearest(view.key, shown[1])
+            draft.refusals.append(
+                f"View {name} has no column {view.key!r}, its key. {hint}".rstrip()
+            )
+        state = draft.live.views.get(name)
+        if state is not None and _is_changed(draft, state):
+            _drop(draft, state)
+        elif state is None and name in {*draft.live.tables, *draft.live.others}:
+            draft.refusals.append(
+                f"View {name} cannot be made: a table, a sequence, an index or a type"
+                " has its name."
+            )
+
+
+def again(draft: Draft) -> None:
+    """Make the views that were dropped again, each after those it shows."""
+    for name in reversed(list(draft.unviewed)):
+        if name not in draft.declared.drop:
+            _make(draft, name)
+
+
+def new(draft: Draft) -> None:
+    """Make the views that are missing; one that fails does not stop the rest."""
+    for name in draft.declared.views:
+        _make(draft, name)
+    _keys(draft)
+
+
+def _make(draft: Draft, name: str) -> None:
+    live, view = draft.live.views.get(name), draft.declared.views.get(name)
+    state = draft.unviewed.get(name)
+    if name in draft.viewed or (live is not None and state is None):
+        return
+    draft.viewed.add(name)
+    for other in WORD.findall(bare(view.sql)) if view is not None else ():
+        if other in draft.declared.views:
+            _make(draft, other)
+    statements = list(_statements(draft, name, state, view))
+    draft.add(
+        ";\n".join(statements),
+        "view",
+        name=name,
+        transactional=state is not None,
+    )
+
+
+def _statements(
+    draft: Draft, name: str, state: ViewState | None, view: View | None
+) -> Iterator[str]:
+    """Return what makes a view, with the grants and comments that it had."""
+    place = state.place if state is not None else public(name)
+    made = view or state
+    material = made is not None and made.materialized
+    options = f" with ({state.options})" if state is not None and state.options else ""
+    sql = view.sql if view is not None else state.definition if state else ""
+    kind = "materialized view" if material else "view"
+    yield f"create {kind} {place}{options} as {sql}"
+    shown = draft.live.shown.views.get(name)
+    there = set(shown[1]) if view is not None and shown is not None else None
+    for column, lost in state.lost if state is not None else ():
+        is_index = lost.startswith(("CREATE INDEX", "CREATE UNIQUE INDEX"))
+        if (material or not is_index) and (
+            not column or there is None or column in there
+        ):
+            yield KIND.sub(rf"\1 {kind}", lost)
+    if material and view is not None:
+        yield _key(view)
+
+
+def _key(view: View) -> str:
+    """Return the index that a materialized view is refreshed by concurrently."""
+    name = quote(index_name(view.name, view.key, UNIQUE))
+    return (
+        f"create unique index if not exists {name} on {public(view.name)}"
+        f" ({quote(view.key)})"
+    )
+
+
+def _keys(draft: Draft) -> None:
+    """Make the index of a materialized view that is there without it."""
+    for name, view in draft.declared.views.items():
+        index = index_name(name, view.key, UNIQUE)
+        is_there = name in draft.live.views and name not in draft.viewed
+        if view.materialized and is_there and index not in draft.live.indexes:
+            draft.add(_key(view), "index", name=index, lock="SHARE")
