@@ -11,6 +11,7 @@ Read in this order; each line needs only the lines above it:
     moment     moments, days and times of day
     uuids      UUIDs
     json       JSON values
+    hstore     keys and values
     place      points and PostGIS's geography
     binary     bytes
     array      arrays
@@ -19,6 +20,7 @@ Read in this order; each line needs only the lines above it:
     datatype   a datatype by the name PostgreSQL gives it
     declared   one spelling of a declared datatype, and the indexes it can have
     value      text and JSON parsed for a column
+    answer     the expression for what is answered of a column
     limit      the length, size and precision a column accepts
     operator   the operators a filter may use, and the families they suit
 """

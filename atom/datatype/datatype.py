@@ -7,6 +7,7 @@ from functools import lru_cache
 from atom.datatype.families import FAMILIES, having
 
 FAMILY_OF = {name: family.name for family in FAMILIES for name in family.datatypes}
+UNPARSED = having("unparsed")  # families of values that only PostgreSQL can check
 PLACES = having("place")  # families that hold a place on earth
 # What PostgreSQL parses from text better than a driver does, which takes the first and
 # the last day of its calendar for infinity; it also does not depend on a codec that is
@@ -16,8 +17,8 @@ OPAQUE = frozenset(name for family in FAMILIES for name in family.opaque)
 # Texts that PostgreSQL compares by rules of their own: case, blanks at the end.
 COMPARED = frozenset({"citext", "character"})
 BARE = {
-    "bit": "bit varying",
-    "bit[]": "bit varying[]",
+    "bit": '"bit"',
+    "bit[]": '"bit"[]',
     "character": "bpchar",
     "character[]": "bpchar[]",
 }
@@ -73,7 +74,7 @@ class Datatype:
 
     @property
     def bare(self) -> str:
-        """The name to cast to; PostgreSQL takes a bare bit for one of length 1."""
+        """The name to cast to; without quotes a bit is one of length 1."""
         return BARE.get(self.name, self.name)
 
 

@@ -3,6 +3,7 @@
 from atom.datatype.array import ARRAY
 from atom.datatype.binary import BYTES
 from atom.datatype.boolean import BOOLEAN
+from atom.datatype.hstore import HSTORE
 from atom.datatype.json import JSON
 from atom.datatype.moment import DATE, MOMENT, TIME
 from atom.datatype.number import FLOAT, INTEGER, NUMBER
@@ -17,7 +18,7 @@ FAMILIES = (
     BOOLEAN,
     *(MOMENT, DATE, TIME),
     UUID,
-    JSON,
+    *(JSON, HSTORE),
     *(POINT, GEOGRAPHY),
     BYTES,
     ARRAY,

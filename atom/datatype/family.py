@@ -28,9 +28,9 @@ class Family:
     datatypes: tuple[str, ...]  # as format_type writes them, without a modifier
     takes: Callable[[str], str]  # what a datatype takes, in words
     # A JSON value, or a text that stands for one, parsed for a datatype. A ValueError
-    # refuses it, and it must refuse all that PostgreSQL refuses: only of OTHER does a
-    # filter have PostgreSQL check values that no row reaches. With `sends_text` it
-    # returns the text to send. None: values are never sent.
+    # refuses it, and it must refuse all that PostgreSQL refuses, but with the trait
+    # `unparsed`: those values a filter has PostgreSQL check, also where they meet no
+    # row. With `sends_text` it returns the text to send. None: values are never sent.
     parse: Callable[[str, Any], Any] | None
     hint: str = ""  # more about what it takes
     # Which operators, order by, group by and aggregates apply: compared, ordered, text,
@@ -50,10 +50,9 @@ class Family:
     also: Mapping[str, str] = field(default_factory=dict)  # other names of them
     sizes: Mapping[str, Sizes] = field(default_factory=dict)
     extensions: Mapping[str, str] = field(default_factory=dict)  # that bring them
-    # Files: patterns of what PostgreSQL reads exactly as `parse` does, by datatype (it
-    # checks the ranges), and of what an export writes and the API does not take.
+    # Files: patterns of what PostgreSQL reads exactly as `parse` does, by datatype; it
+    # checks the ranges.
     plain: Mapping[str, str] = field(default_factory=dict)
-    exported: str | None = None
     # A default or a choice of a declaration, written as text; None or a ValueError
     # refuses it. None: it has none. `shown` is the value of a text from the catalog,
     # to compare with; `functions` may be a default as well.

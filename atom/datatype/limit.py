@@ -3,6 +3,7 @@
 PostgreSQL's error does not name the column, so check first.
 """
 
+from collections.abc import Callable
 from functools import lru_cache
 from typing import Any
 
@@ -37,6 +38,11 @@ def check(column: LiveColumn, value: Any) -> None:
     if found is None or value is None:
         return
     fits, rule = found
-    items = value if isinstance(value, list) else [value]
-    if not all(item is None or fits(item) for item in items):
+    if not _all_fit(fits, value):
         raise Unprocessable(f"Column '{column.name}' takes {rule}.")
+
+
+def _all_fit(fits: Callable[[Any], bool], value: Any) -> bool:
+    if isinstance(value, list):
+        return all(_all_fit(fits, item) for item in value)
+    return value is None or fits(value)

@@ -3,23 +3,22 @@
 import re
 import struct
 from decimal import Decimal, localcontext
-from math import isfinite
+from math import inf, isfinite
 from typing import Any
 
 from atom.datatype import exact
 from atom.datatype.family import ORDERED, Family, Limit
 
 INTEGERS = {"smallint": 2**15, "integer": 2**31, "bigint": 2**63}
-FLOATS = {"real": 3.4028234663852886e38, "double precision": 1.7976931348623157e308}
-# Anything nearer to zero becomes zero.
-LEAST = {"real": 2.0**-149, "double precision": 2.0**-1074}
+# From the first on a number becomes infinity, up to the second zero.
+FLOATS = {"real": (2.0**128 - 2.0**103, 2.0**-150), "double precision": (inf, 0.0)}
 WHOLE = re.compile(r"[+-]?[0-9]{1,19}")
 # As PostgreSQL reads them; Python takes 1_000 and the digits of every script.
 DECIMAL = re.compile(r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]{1,4})?")
 SIZED = re.compile(r"numeric\((\d+),(-?\d+)\)")
 INDEXES = "btree hash brin"
 PLAIN = r"[+-]?\d{1,300}(?:\.\d{1,300})?"
-EXPORTED = "NaN|-?Infinity"
+NOT_FINITE = frozenset({"NaN", "Infinity", "-Infinity"})  # as PostgreSQL writes them
 TRAITS = ORDERED | {"summed", "ranked", "is"}
 
 
@@ -36,8 +35,10 @@ def parse_integer(datatype: str, raw: Any) -> int:
 
 
 def parse_number(datatype: str, raw: Any) -> Decimal:
-    """Parse a number, every digit of it."""
+    """Parse a number, every digit of it, or NaN or an infinity."""
     if isinstance(raw, str):
+        if raw in NOT_FINITE:
+            return Decimal(raw)
         if len(raw) > exact.DIGITS_MAX or not DECIMAL.fullmatch(raw):
             raise ValueError("not a number")
         number = Decimal(raw)
@@ -56,11 +57,13 @@ def parse_number(datatype: str, raw: Any) -> Decimal:
 
 def parse_float(datatype: str, raw: Any) -> float:
     """Parse a number that its datatype does not turn into infinity or zero."""
+    if isinstance(raw, str) and raw in NOT_FINITE:
+        return float(raw)
     given = raw if type(raw) is float else parse_number(datatype, raw)
-    number = float(given)
-    if not isfinite(number) or abs(number) > FLOATS[datatype]:
+    number, (most, least) = float(given), FLOATS[datatype]
+    if not abs(number) < most:
         raise ValueError("out of range")
-    if abs(number) < LEAST[datatype] and given:
+    if abs(number) <= least and given:
         raise ValueError("too near to zero")
     return number
 
@@ -110,7 +113,9 @@ def limit(datatype: str) -> Limit | None:
     with localcontext(prec=2100):  # PostgreSQL's own maximum is 1000 digits
         # From here on it is rounded up to a number of one more digit.
         least = bound - Decimal(5).scaleb(-scale - 1)
-    return (lambda v: v.copy_abs() < least), f"numbers smaller than {bound:f}"
+    return (
+        lambda v: v.is_nan() or v.copy_abs() < least
+    ), f"numbers smaller than {bound:f}"
 
 
 INTEGER = Family(
@@ -140,7 +145,6 @@ NUMBER = Family(
     also={"decimal": "numeric", "dec": "numeric"},
     sizes={"numeric": ((1, 1000), (0, 1000))},
     plain={"numeric": PLAIN},
-    exported=EXPORTED,
     constant=number_constant,
     shown=lambda _, text: Decimal(text),
     schema={"type": "number"},
@@ -161,7 +165,6 @@ FLOAT = Family(
     },
     # Longer ones of `real` PostgreSQL rounds once, where the driver rounds twice.
     plain={"real": r"[+-]?\d{1,8}(?:\.\d{1,7})?", "double precision": PLAIN},
-    exported=EXPORTED,
     constant=float_constant,
     shown=shown_float,
     schema={"type": "number"},

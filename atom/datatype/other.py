@@ -4,7 +4,7 @@ import re
 from decimal import Decimal
 from typing import Any
 
-from atom.datatype import text
+from atom.datatype import exact, text
 from atom.datatype.family import ORDERED, Family, Limit
 
 SIZED = re.compile(r"bit( varying)?\((\d+)\)")
@@ -38,7 +38,6 @@ INDEXES = {
     **dict.fromkeys(("line", "lseg", "path", "xml"), ""),
     **dict.fromkeys(("polygon", "circle"), "gist"),
     "box": "gist brin",
-    "hstore": "btree hash gin gist",
     **dict.fromkeys(("ltree", "cube"), "btree gist"),
     **dict.fromkeys(("vector", "halfvec"), "btree"),
     "geometry": "btree hash gist",
@@ -47,6 +46,8 @@ INDEXES = {
 
 def parse(datatype: str, raw: Any) -> str:
     """Return a value as the text that PostgreSQL parses."""
+    if datatype == "geometry" and isinstance(raw, dict):
+        return exact.write(raw)  # GeoJSON, as PostGIS answers it
     if isinstance(raw, bool):
         return "true" if raw else "false"
     if not isinstance(raw, int | float | str | Decimal):
@@ -75,7 +76,7 @@ OTHER = Family(
     opaque=OPAQUE,
     takes=describe,
     parse=parse,
-    traits=ORDERED | {"is"},
+    traits=ORDERED | {"is", "unparsed"},
     sends_text=True,
     limit=limit,
     declared=INDEXES,
@@ -86,7 +87,7 @@ OTHER = Family(
         "interval": ((0, 6),),
     },
     extensions={
-        **{name: name for name in ("hstore", "ltree", "cube", "vector")},
+        **{name: name for name in ("ltree", "cube", "vector")},
         "halfvec": "vector",
         "geometry": "postgis",
     },

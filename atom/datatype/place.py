@@ -1,14 +1,25 @@
 """Places on the earth, as columns of PostGIS or as PostgreSQL's own points."""
 
+import re
 from functools import partial
 from typing import Any
 
 from atom.datatype import geography
 from atom.datatype.family import Family
 
+PAIR = re.compile(r"\(([^,()]{1,40}),([^,()]{1,40})\)")
+
 
 def parse(family: str, datatype: str, raw: Any) -> str:
-    """Parse a place; it is sent as the text of its datatype."""
+    """Parse a place; it is sent as the text of its datatype.
+
+    In lists and files it is the text that PostgreSQL writes.
+    """
+    if isinstance(raw, str):
+        if pair := PAIR.fullmatch(raw):
+            raw = f"POINT({pair[1]} {pair[2]})"
+        elif binary := geography.read_binary(raw):
+            return geography.written(family, binary)
     return geography.written(family, geography.read(raw))
 
 

@@ -16,6 +16,7 @@ from atom.errors import ApiError
 from atom.postgres.catalog import LiveColumn
 
 PARSERS = {each.name: each.parse for each in FAMILIES if each.parse is not None}
+DIMENSIONS_MAX = 6  # of PostgreSQL's arrays
 UNREADABLE = (ValueError, InvalidOperation, OverflowError, TypeError, RecursionError)
 
 
@@ -31,10 +32,51 @@ def _list(kind: Datatype, raw: Any, *, text: bool) -> list[Any]:
     if element is None:
         raise ValueError("not an array")
     if isinstance(raw, str):
-        raw, text = (raw.split(",") if raw else []), True
-    if not isinstance(raw, list) or element.family == "bytes":
+        listed = json_list(raw)
+        if listed is None:
+            raw, text = (raw.split(",") if raw else []), True
+        else:
+            raw, text = listed, False
+    if not isinstance(raw, list):
         raise ValueError("not a list")
+    # A list within a list of JSON values is one of them.
+    if element.family != "json" and any(isinstance(item, list) for item in raw):
+        shape = _shape(raw)
+        return [] if 0 in shape else _lists(element, raw)
     return [None if v is None else _one(element, v, text=text) for v in raw]
+
+
+def _lists(element: Datatype, raw: list[Any]) -> list[Any]:
+    return [
+        _lists(element, item)
+        if isinstance(item, list)
+        else (None if item is None else _one(element, item, text=False))
+        for item in raw
+    ]
+
+
+def _shape(raw: Any) -> tuple[int, ...]:
+    """Return the length of a list and of the lists in it, which must be the same."""
+    if not isinstance(raw, list):
+        return ()
+    shapes = {_shape(item) for item in raw}
+    if len(shapes) > 1:
+        raise ValueError("lists of different lengths")
+    shape = (len(raw), *(shapes.pop() if shapes else ()))
+    if len(shape) > DIMENSIONS_MAX:
+        raise ValueError("too deep")
+    return shape
+
+
+def json_list(text: str) -> list[Any] | None:
+    """Return a JSON list, or None for a text that only begins like one."""
+    if not text.lstrip().startswith("["):
+        return None
+    try:
+        items = exact.read(text.encode())
+    except ValueError:
+        return None
+    return items if isinstance(items, list) else None
 
 
 def expected(kind: Datatype) -> str:
@@ -59,11 +101,6 @@ def unreadable(column: str, kind: Datatype) -> ApiError:
 
 def _read(column: LiveColumn, raw: Any, *, text: bool) -> Any:
     kind = datatype(column.datatype)
-    if kind.family == "bytes":
-        raise ApiError(
-            f"Column '{column.name}' holds bytes, which cannot be sent this way.",
-            code="value.unreadable",
-        )
     try:
         if kind.element is not None:
             return _list(kind, raw, text=text)
@@ -84,7 +121,7 @@ def from_json(column: LiveColumn, raw: Any) -> Any:
 def reader(column: LiveColumn) -> Callable[[Any], Any]:
     """Return `from_json` for one column, prepared once for many values."""
     kind = datatype(column.datatype)
-    if kind.element is not None or kind.family == "bytes":
+    if kind.element is not None:
         return lambda raw: from_json(column, raw)
     parse, name = PARSERS[kind.family], kind.name
 
@@ -120,13 +157,15 @@ def literal(items: list[Any] | None) -> str | None:
     >>> literal(["a,b", None, 'an "x"'])
     '{"a,b",NULL,"an \\\\"x\\\\""}'
     """
-    if items is None:
-        return None
-    words = []
-    for item in items:
-        if item is None:
-            words.append("NULL")
-            continue
-        word = str(item).replace("\\", "\\\\").replace('"', '\\"')
-        words.append(f'"{word}"')
-    return "{" + ",".join(words) + "}"
+    return None if items is None else "{" + ",".join(map(_word, items)) + "}"
+
+
+def _word(item: Any) -> str:
+    if item is None:
+        return "NULL"
+    if isinstance(item, list):
+        return "{" + ",".join(map(_word, item)) + "}"
+    if isinstance(item, bytes):
+        item = f"\\x{item.hex()}"
+    word = str(item).replace("\\", "\\\\").replace('"', '\\"')
+    return f'"{word}"'

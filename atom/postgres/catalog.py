@@ -16,7 +16,10 @@ if TYPE_CHECKING:
 # Tables that belong to an extension (spatial_ref_sys) hold no rows of users.
 COLUMNS = """
 select n.nspname as schema, c.relname as "table", a.attname as "column",
-       format_type(a.atttypid, a.atttypmod) as datatype, a.attnotnull as not_null,
+       format_type(y.oid, y.mod) as datatype, a.attnotnull as not_null,
+       y.composite,
+       case when y.oid <> a.atttypid then format_type(a.atttypid, a.atttypmod) end
+        as domain,
        pg_get_expr(d.adbin, d.adrelid) as default,
        exists (select 1 from pg_index i where i.indrelid = c.oid and i.indisvalid
                and a.attnum = any (i.indkey)) as indexed,
@@ -37,6 +40,16 @@ select n.nspname as schema, c.relname as "table", a.attname as "column",
 from pg_class c
 join pg_namespace n on n.oid = c.relnamespace and n.nspname = any ($1)
 join pg_attribute a on a.attrelid = c.oid and a.attnum > 0 and not a.attisdropped
+cross join lateral (
+  with recursive base (oid, mod) as (
+    values (a.atttypid, a.atttypmod)
+    union all
+    select t.typbasetype, t.typtypmod from base
+    join pg_type t on t.oid = base.oid and t.typtype = 'd')
+  select base.oid, base.mod,
+         'c' in (t.typtype, (select e.typtype from pg_type e where e.oid = t.typelem))
+          as composite
+  from base join pg_type t on t.oid = base.oid and t.typtype <> 'd') y
 left join pg_attrdef d on d.adrelid = c.oid and d.adnum = a.attnum
 where c.relkind in ('r', 'p')
   and not exists (select 1 from pg_depend e
@@ -48,7 +61,10 @@ order by c.relname, a.attnum
 
 @dataclass(frozen=True, slots=True)
 class LiveColumn:
-    """A column as it is; `datatype` in the words of PostgreSQL's format_type."""
+    """A column as it is; `datatype` in the words of PostgreSQL's format_type.
+
+    Of a domain it is the datatype below.
+    """
 
     name: str
     datatype: str
@@ -58,6 +74,8 @@ class LiveColumn:
     generated: bool = False  # always computed by PostgreSQL, so never written
     refers: str | None = None  # the table that its foreign key refers to
     identity: bool = False  # numbered by PostgreSQL
+    composite: bool = False  # rows of fields, or lists of them
+    domain: str | None = None  # its name, where the datatype is that of a domain
 
 
 ID = "id"

@@ -111,15 +111,15 @@ def _filter_trials(view: Table, filters: Iterable[Filter | Group]) -> Iterator[T
 def _cast(column: LiveColumn) -> str:
     """Build a query that casts one value to the type of a column."""
     arrived = datatype(column.datatype).cast("$1")
-    return f"select ({arrived}::{column.datatype}) is null"
+    return f"select ({arrived}::{column.domain or column.datatype}) is null"
 
 
 def _condition(tried: Condition) -> str:
     """Build a query that tries one condition on no row at all."""
-    column = tried.column
+    column, declared = tried.column, tried.column.domain or tried.column.datatype
     # offset keeps PostgreSQL from seeing that the column is null and no value is read.
     return (
-        f"select true from (select null::{column.datatype} as {quote(column.name)}"
+        f"select true from (select null::{declared} as {quote(column.name)}"
         f" offset 0) as t where {render(tried, 't', marks())}"
     )
 

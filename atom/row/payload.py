@@ -215,7 +215,12 @@ def parse_body(raw: bytes) -> Any:
     """
     try:
         return exact.read(raw)
-    except ValueError:
+    except ValueError as error:
+        if "surrogate" in str(error):
+            raise ApiError(
+                "The body holds half of a surrogate pair, which is not a character.",
+                hint="Write both halves, such as \\ud83d\\ude00, or the character.",
+            ) from None
         raise ApiError(
             "The body is not JSON." if raw else "The body is empty.",
             hint='For example {"title": "x"}.',

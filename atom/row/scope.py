@@ -10,7 +10,6 @@ from functools import lru_cache
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
-from atom.datatype.datatype import datatype
 from atom.errors import ApiError, Forbidden
 from atom.port import Ports
 from atom.postgres.catalog import Catalog, Table, shown, unknown_table
@@ -294,7 +293,7 @@ def not_allowed(name: str, allowed: frozenset[str]) -> Forbidden:
 
 @lru_cache(16)
 def visible(catalog: Catalog, secret: frozenset[str]) -> Catalog:
-    """Return the catalog without secret columns and bytes: those do not exist outside.
+    """Return the catalog without secret columns: those do not exist outside.
 
     Every name a caller writes is looked up here, so a secret column looks like
     one that does not exist.
@@ -321,8 +320,6 @@ def _without(table: Table, hidden: frozenset[str]) -> Mapping[str, Any]:
             name: column
             for name, column in table.columns.items()
             if name.casefold() not in hidden
-            and (datatype(column.datatype).element or datatype(column.datatype)).family
-            != "bytes"
         }
     )
 

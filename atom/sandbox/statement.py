@@ -12,14 +12,15 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from atom.datatype.datatype import PLACES
-from atom.datatype.geography import as_geojson
+from atom.datatype.answer import answered
+from atom.datatype.datatype import datatype
 from atom.errors import ApiError, Forbidden
 from atom.postgres.catalog import Catalog
 from atom.postgres.errors import translate
 from atom.postgres.identifier import quote
 
 Columns = tuple[tuple[str, str], ...]  # name and datatype
+COMPOSITE, BYTES = "record", "bytea"
 
 # The first word after blanks and comments. A comment within a comment does not match:
 # then there is no first word, and the statement is refused.
@@ -80,7 +81,16 @@ async def parse(raw: Any, text: str) -> Query:
             code="query.unreadable",
             hint="Write the value itself.",
         )
-    return Query(text, tuple((a.name, a.type.name) for a in statement.get_attributes()))
+    columns = statement.get_attributes()
+    return Query(text, tuple((each.name, _named(each.type)) for each in columns))
+
+
+def _named(kind: Any) -> str:
+    """Return the name of a datatype; rows of fields have one for all."""
+    if kind.kind == "composite":
+        return COMPOSITE
+    is_own = kind.kind == "array" and kind.schema != "pg_catalog"
+    return f"{COMPOSITE}[]" if is_own else str(kind.name)
 
 
 async def parse_reading(raw: Any, text: str) -> Query:
@@ -228,17 +238,33 @@ def _json_fields(columns: Columns) -> str:
     """Build the fields of the object that a row becomes, no two with one name."""
     names = once(name for name, _ in columns)
     return ", ".join(
-        (as_geojson(kind, f"q.c{n}") if kind in PLACES else f"q.c{n}")
-        + f" as {quote(name)}"
+        f"{_answered(kind, f'q.c{n}')} as {quote(name)}"
         for n, (name, (_, kind)) in enumerate(zip(names, columns, strict=True))
     )
+
+
+def _answered(kind: str, column: str) -> str:
+    return answered(
+        datatype(kind), column, is_composite=kind.removesuffix("[]") == COMPOSITE
+    )
+
+
+def as_cells(query: Query) -> str:
+    """Build the statement with bytes as they are answered; most queries have none."""
+    if all(kind != BYTES for _, kind in query.columns):
+        return query.text
+    shown = ", ".join(
+        f"{_answered(kind, f'q.c{n}') if kind == BYTES else f'q.c{n}'} as {quote(name)}"
+        for n, (name, kind) in enumerate(query.columns)
+    )
+    return f"select {shown} from {_subquery(query)}"
 
 
 def formula_safe(query: Query) -> str:
     """Build the statement with cells a spreadsheet takes for text, never a formula."""
     shown = ", ".join(
-        f"{_text(datatype, f'q.c{n}')} as {quote(_inert(name))}"
-        for n, (name, datatype) in enumerate(query.columns)
+        f"{_text(kind, f'q.c{n}')} as {quote(_inert(name))}"
+        for n, (name, kind) in enumerate(query.columns)
     )
     return f"select {shown} from {_subquery(query)}"
 
@@ -247,9 +273,11 @@ def _inert(name: str) -> str:
     return f"'{name[:60]}" if name[:1] in tuple("=+-@\t\r\n") else name
 
 
-def _text(datatype: str, column: str) -> str:
-    if datatype in PLAIN:
+def _text(kind: str, column: str) -> str:
+    if kind in PLAIN:
         return column
+    if kind == BYTES:
+        column = _answered(kind, column)
     return (
         f"case when ascii({column}::text) in {FORMULA} then '''' || {column}::text"
         f" else {column}::text end"

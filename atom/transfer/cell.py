@@ -8,12 +8,11 @@ what the datatype takes, it goes to PostgreSQL as it is. Only where it is not do
 import re
 import struct
 from collections.abc import Iterable, Sequence
-from datetime import time
 from typing import Any
 
 from atom.account.name import validate
-from atom.datatype import exact, geography, value
-from atom.datatype.datatype import PLACES, Datatype, datatype
+from atom.datatype import exact, value
+from atom.datatype.datatype import UNPARSED, Datatype, datatype
 from atom.datatype.families import FAMILIES
 from atom.errors import ApiError
 from atom.postgres.catalog import LiveColumn, shown
@@ -23,8 +22,8 @@ PASSWORDS = frozenset({"password", "password_bigint"})
 HASH = re.compile(r"\$argon2id\$v=\d+\$m=\d+,t=\d+,p=\d+\$[\w+/]+\$[\w+/]+")
 
 # PostgreSQL reads all of these itself, and refuses what it cannot.
-OPEN = frozenset({"text", "json", "other"})
-POINT = re.compile(r"\(([^,()]{1,40}),([^,()]{1,40})\)")
+OPEN = UNPARSED | {"text", "json"}
+LITERAL = re.compile(r"(?:(?:\[-?\d+:-?\d+\])+=)?\{.*\}", re.ASCII | re.DOTALL)
 EWKB = re.compile(r"(?:[0-9a-fA-F]{2}){1,64}")
 SPECIAL = re.compile(r'[",\r\n\\]')
 
@@ -37,9 +36,6 @@ def _every(pattern: str) -> re.Pattern[str]:
 # By datatype, for a whole column; by family, for one cell.
 PLAIN = {
     name: _every(pattern) for each in FAMILIES for name, pattern in each.plain.items()
-}
-EXPORTED = {
-    each.name: re.compile(each.exported, re.ASCII) for each in FAMILIES if each.exported
 }
 
 
@@ -138,7 +134,7 @@ class Column(Target):
         return made
 
     def _read(self, cell: str) -> str:
-        """Read a cell as rows are read everywhere, and as our own export writes it.
+        """Read a cell as rows are read everywhere, and as PostgreSQL writes it.
 
         Raises:
             ApiError: when it is neither.
@@ -151,75 +147,33 @@ class Column(Target):
             return cell
         if self._plain is not None and cell and self._plain.fullmatch(f"{cell}\0"):
             return cell
-        if kind.element is not None:
-            return self._list(cell)
-        if is_exported(kind, cell):
+        if kind.element is not None and LITERAL.fullmatch(cell):
             return cell
-        if kind.family in PLACES and (pair := POINT.fullmatch(cell)):
-            cell = f"POINT({pair[1]} {pair[2]})"
-        if kind.family == "point" and (binary := geography.read_binary(cell)):
-            return geography.written(kind.family, binary)
+        if kind.element is not None and cell.startswith("["):
+            return spelt(value.from_json(self._live, exact.read(cell.encode())), kind)
         if kind.family == "geography" and EWKB.fullmatch(cell):
             return cell
-        return spelt(value.from_text(self._live, cell), kind.name)
-
-    def _list(self, cell: str) -> str:
-        """Read an array: JSON, a comma list, or PostgreSQL's own `{…}`."""
-        if cell.startswith("{") and cell.endswith("}"):
-            return cell
-        if cell.startswith("["):
-            return array(self._live, exact.read(cell.encode()))
-        read = value.from_text(self._live, cell)
-        name = self._kind.name.removesuffix("[]")
-        items = [None if item is None else spelt(item, name) for item in read]
-        return value.literal(items) or "{}"
+        return spelt(value.from_text(self._live, cell), kind)
 
 
-def is_exported(kind: Datatype, raw: Any) -> bool:
-    """Whether a value is one that only an export writes."""
-    pattern = EXPORTED.get(kind.family)
-    return (
-        pattern is not None
-        and isinstance(raw, str)
-        and pattern.fullmatch(raw) is not None
-    )
-
-
-def array(column: LiveColumn, raw: Any) -> str:
-    """Return a list as PostgreSQL's array literal; it may hold lists of one length.
-
-    Raises:
-        ApiError: `value.unreadable`.
-    """
-    item = value.element(column)
-    kind = datatype(item.datatype)
-
-    def written(raw: Any) -> str:
-        if isinstance(raw, list):
-            return "{" + ",".join(map(written, raw)) + "}"
-        if raw is None:
-            return "NULL"
-        if is_exported(kind, raw):
-            return str(raw)
-        (read,) = value.from_json(column, [raw])
-        word = spelt(read, kind.name)
-        return '"' + word.replace("\\", "\\\\").replace('"', '\\"') + '"'
-
-    if not isinstance(raw, list):
-        value.from_json(column, raw)
-    return written(raw)
-
-
-def spelt(read: Any, name: str) -> str:
+def spelt(read: Any, kind: Datatype) -> str:
     """Write a value of a datatype as PostgreSQL reads it."""
+    if isinstance(read, list):
+        return value.literal(_rounded(read, kind)) or "{}"
+    if isinstance(read, bytes):
+        return f"\\x{read.hex()}"
     if isinstance(read, bool):
         return "true" if read else "false"
-    if isinstance(read, time):
-        return read.isoformat()
-    if name == "real":
-        # The number of four bytes next to it, as the driver would send it.
-        read = struct.unpack("f", struct.pack("f", read))[0]
-    return str(read)
+    return str(_rounded(read, kind))
+
+
+def _rounded(read: Any, kind: Datatype) -> Any:
+    """Return the number of four bytes next to one, as the driver would send it."""
+    if kind.name.removesuffix("[]") != "real" or read is None:
+        return read
+    if isinstance(read, list):
+        return [_rounded(item, kind) for item in read]
+    return struct.unpack("f", struct.pack("f", read))[0]
 
 
 def quoted(cell: str) -> str:

@@ -1,7 +1,8 @@
 """Reads a CSV file in blocks: never whole in memory, every row with its line.
 
 As PostgreSQL reads CSV: an empty cell is NULL, `""` is the empty text. Lines that hold
-nothing are passed over. Blocking: run it in a thread.
+nothing are passed over, but where a file has one column that takes a NULL: then such a
+line is a row. Blocking: run it in a thread.
 """
 
 import codecs
@@ -64,6 +65,7 @@ class Reader:
         self._ended = False
         self._gaps: list[list[int]] = []  # first empty line, how many there are
         self._empty = 0  # lines, of all gaps
+        self.keeps_empty = False  # a line that holds nothing is a row
         self.header = self._read_header()
         self._header_line = self._line
 
@@ -171,7 +173,7 @@ class Reader:
                     raise fault(number, "a carriage return without quotes.")
             text = text.replace("\r", "\n")
             lines = _split(text)
-        if "\n\n" in text or text[0] == "\n":
+        if not self.keeps_empty and ("\n\n" in text or text[0] == "\n"):
             for number, line in zip(numbers, lines, strict=True):
                 if line == "\n":
                     self._skip(number)
@@ -188,6 +190,8 @@ class Reader:
         except csv.Error as error:
             place = numbers[reader.line_num - 1] - self._line
             raise self._malformed(error, place, place) from None
+        if self.keeps_empty:
+            rows = [row or [""] for row in rows]
         self._check(rows, numbers)
         # A backslash may be COPY's own end of data.
         whole = text if text[-1] == "\n" else text + "\n"
@@ -202,7 +206,9 @@ class Reader:
         try:
             for row in reader:
                 start, done = done, reader.line_num
-                if not row:
+                if not row and self.keeps_empty:
+                    row = [""]
+                elif not row:
                     self._skip(self._line + done)
                     continue
                 if "" in row and '""' in (raw := "".join(lines[start:done])):

@@ -154,11 +154,8 @@ class Export:
             query = await sql.parse_reading(raw, text)
             # The driver knows another number when a pooler is in between.
             process = await raw.fetchval(PROCESS)
-            written = query.text
-            if not self._is_csv:
-                written = sql.as_lines(query)
-            elif self._is_formula_safe:
-                written = sql.formula_safe(query)
+            as_text = sql.formula_safe if self._is_formula_safe else sql.as_cells
+            written = as_text(query) if self._is_csv else sql.as_lines(query)
             await self._stream(raw, written, process)
         await self._chunks.put(None)
 

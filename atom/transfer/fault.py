@@ -13,7 +13,9 @@ from atom.transfer.csv_file import Reader
 CONTEXT = re.compile(r"^COPY .*?, \S+ (?P<line>\d+)(?P<rest>.*)", re.M | re.S)
 NAMED = r", \S+ {name}\s*(?::|$)"
 # Not of the datatype, or out of its range.
-UNREADABLE = frozenset({"22P02", "22007", "22008", "22003", "22023", "2200N", "22P03"})
+UNREADABLE = frozenset(
+    {"22P02", "22007", "22008", "22003", "22023", "2200N", "22P03", "42601"}
+)
 VALUE = re.compile(r':\s*["»«„](.*)["«»“]\s*\Z', re.DOTALL)
 
 

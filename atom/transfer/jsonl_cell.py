@@ -15,11 +15,10 @@ from atom.datatype.families import BY_NAME
 from atom.datatype.number import INTEGERS
 from atom.errors import ApiError
 from atom.postgres.catalog import LiveColumn
-from atom.transfer.cell import Target, array, is_exported, spelt
+from atom.transfer.cell import Target, spelt
 
 NULL = "\\N"
 SPECIAL = re.compile(r"[\\\t\n\r\0]")
-HEXADECIMAL = re.compile(r"\\x(?:[0-9a-fA-F]{2})*")
 
 
 def escaped(text: str) -> str:
@@ -44,9 +43,10 @@ class Column(Target):
         kind = self._kind
         self._read = value.reader(live)
         # Texts are read as those of a CSV file where JSON has nothing else for them.
-        if BY_NAME[kind.family].schema.get("type") != "string":
+        if kind.family == "bytes" or (
+            BY_NAME[kind.family].schema.get("type") != "string"
+        ):
             self._plain = None
-        self._name = (kind.element or kind).name
 
     def cells(self, raws: Sequence[Any], lines: Sequence[int]) -> Sequence[str]:
         """Return the values as cells.
@@ -101,27 +101,15 @@ class Column(Target):
         return [self._one(raw, line) for raw, line in zip(raws, lines, strict=True)]
 
     def _one(self, raw: Any, line: int) -> str:
-        """Read a value as rows are read everywhere, and as our own export writes it."""
-        kind = self._kind
-        if kind.family == "bytes":
-            if not isinstance(raw, str) or not HEXADECIMAL.fullmatch(raw):
-                raise self.fault(line, raw)
-            return escaped(raw)
-        if is_exported(kind, raw):
-            return str(raw)
+        """Read a value as rows are read everywhere."""
         try:
-            if kind.element is not None and isinstance(raw, list):
-                return escaped(array(self._live, raw))
             read = self._read(raw)
+            limit.check(self._live, read)
             if self._is_name:
                 read = validate(self.name, read)
-            limit.check(self._live, read)
         except ApiError as error:
             if error.status != 400:
                 error.message = f"line {line}: {error.message}"
                 raise
             raise self.fault(line, raw, self._rule(error)) from None
-        if kind.element is None:
-            return escaped(spelt(read, self._name))
-        items = [None if item is None else spelt(item, self._name) for item in read]
-        return escaped(value.literal(items) or "{}")
+        return escaped(spelt(read, self._kind))

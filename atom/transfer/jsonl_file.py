@@ -99,6 +99,8 @@ def _unreadable(text: bytes, number: int, error: ValueError) -> ApiError:
         text.decode()
     except UnicodeDecodeError:
         return fault(number, "not UTF-8.")
+    if "surrogate" in str(error):
+        return fault(number, "holds half of a surrogate pair, not a character.")
     is_open = text.strip() in {b"{", b"["}
     where = (
         f" (character {error.pos + 1})" if isinstance(error, JSONDecodeError) else ""

@@ -57,6 +57,9 @@ class CsvSource:
             for name in self.names
         ]
         self._reader = reader
+        # As it is exported: the only cell of a row may be NULL.
+        lone = live[self.names[0]] if len(self.names) == 1 else None
+        reader.keeps_empty = lone is not None and not request.is_filled(lone)
         self._progress = progress
 
     def _parts(self) -> Iterator[bytes]:

@@ -191,7 +191,7 @@ REFUSED = [
     ("price", '"1_000"'),
     ("price", '"\u0663"'),
     ("price", '" 1"'),
-    ("price", '"NaN"'),
+    ("price", '"nan"'),
     ("price", "1e401"),
     ("price", "1" * 401),
     ("whole", "9223372036854775808"),
@@ -206,32 +206,17 @@ REFUSED = [
     ("metadata", r'"\ud800"'),
     ("title", r'"\ud800"'),
     ("title", r'"\u0000"'),
-    ("day", '"infinity"'),
-    ("day", '"-infinity"'),
-    ("day", '"0044-03-15 BC"'),
-    ("at", '"infinity"'),
-    ("at", '"0044-03-15T12:00:00+00:00 BC"'),
-    ("at", '"9999-12-31T23:59:59-01:00"'),
+    ("day", '"Infinity"'),
+    ("day", '"0000-01-01"'),
+    ("at", '"Infinity"'),
+    ("at", '"294276-12-31T23:59:59-01:00"'),
 ]
-
-
-FILES = ("csv", "jsonl")
-IMPORTED = {
-    ("price", '"NaN"'),
-    ("day", '"infinity"'),
-    ("day", '"-infinity"'),
-    ("day", '"0044-03-15 BC"'),
-    ("at", '"infinity"'),
-    ("at", '"0044-03-15T12:00:00+00:00 BC"'),
-}
 
 
 @pytest.mark.parametrize("door", DOORS)
 def test_what_would_change_is_refused(exact, doors, door):
     """With a 400 that says so; in the same way at every door."""
     for column, spelling in REFUSED:
-        if door in FILES and (column, spelling) in IMPORTED:
-            continue  # a file takes what an export writes
         if (
             door == "csv"
             and spelling in {r'"\ud800"', r'"\u0000"'}
@@ -242,7 +227,7 @@ def test_what_would_change_is_refused(exact, doors, door):
         assert not isinstance(answer, int), (column, spelling)
         assert 400 == answer.status_code, (column, spelling, answer.text)
         told = answer.json()["message"]
-        assert column in told or "is not JSON" in told or "no JSON" in told, told
+        assert column in told or "surrogate" in told or "no JSON" in told, told
 
 
 FILTERS = [
@@ -284,7 +269,7 @@ NO_VALUES = [
     ("whole", "1_000"),
     ("whole", "\u0663"),
     ("whole", "1e5"),
-    ("day", "infinity"),
+    ("day", "Infinity"),
     ("metadata", '{"a": 1_0}'),
 ]
 
@@ -305,7 +290,7 @@ def test_a_filter_that_is_no_value_is_refused(exact, ada, column, text):
 
 
 def test_what_stands_beyond_the_calendar_is_read_as_postgresql_writes_it(exact, doors):
-    """And refused when it is sent back: nothing else is written in its place."""
+    """And taken back as it was answered."""
     mine = doors.made()
     exact.sql(
         "update exact set day = '-infinity', at = 'infinity', local = '0044-03-15 BC'"
@@ -322,13 +307,13 @@ def test_what_stands_beyond_the_calendar_is_read_as_postgresql_writes_it(exact, 
         answer = doors.update(
             "/my/object-update?table=exact", column, json.dumps(value)
         )
-        assert 400 == answer.status_code
-        assert f"Column '{column}' takes" in answer.json()["message"]
+        assert 200 == answer.status_code, answer.text
+        changed = {"table": "exact", "id": f"=,{answer.json()['message']}"}
+        (found,) = exact.message("GET", "/my/object-read", doors.who, params=changed)
+        assert value == found[column]
 
 
 BODIES = [
-    r'{"\ud800": 1}',
-    r'{"\ud800": 1234567890.12345678901}',
     '{"price": NaN, "title": 12345678901234567890}',
     '{"price": 12345678901234567890.5',
     '{"price": 1e999999999999999999999}',
@@ -347,6 +332,17 @@ def test_what_is_no_json_is_refused(exact, doors, body):
         answer.status_code,
         answer.json()["message"],
     )
+
+
+@pytest.mark.parametrize("number", ["1", "1234567890.12345678901"])
+def test_half_a_surrogate_pair_is_named(exact, doors, number):
+    """It is valid JSON, and not a text (F17)."""
+    body = f'{{"title": "\\ud83d", "price": {number}}}'
+
+    answer = doors.send("POST", "/my/object-create?table=exact", body)
+
+    assert 400 == answer.status_code
+    assert "half of a surrogate pair" in answer.json()["message"]
 
 
 SURROGATES = [

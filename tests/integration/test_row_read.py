@@ -194,7 +194,7 @@ async def test_datatypes_of_extensions_and_lengths(world):
 REFUSED = [
     ("nope==,1", "sql.unknown_column"),
     ("secret_note==,x", "sql.unknown_column"),
-    ("raw==,x", "sql.unknown_column"),
+    ("raw==,x", "value.unreadable"),
     ("order=secret_note", "sql.unknown_column"),
     ("column=id,secret_note", "sql.unknown_column"),
     ("group_by=secret_note", "sql.unknown_column"),
@@ -222,10 +222,10 @@ REFUSED = [
     ("is_open==,yes", "value.unreadable"),
     ("is_open=is,maybe", "filter.unreadable"),
     ("id=is,true", "filter.unreadable"),
-    ("rating==,NaN", "value.unreadable"),
+    ("rating==,nan", "value.unreadable"),
     ("rating==,1e999999999", "value.unreadable"),
     ("created_at=>,yesterday", "value.unreadable"),
-    ("created_at=>,0001-01-01T00:00:00%2B14:00", "value.unreadable"),
+    ("created_at=>,4714-11-24T00:00:00%2B14:00 BC", "value.unreadable"),
     ("id=between,1", "filter.unreadable"),
     ("or=id==,1", "filter.unreadable"),
     ("or=()", "filter.unreadable"),
@@ -312,7 +312,7 @@ async def test_rows_come_as_json_types(world):
         title="x",
         created_by_id=ADA,
         secret_note="never",
-        raw=b"never",
+        raw=b"\x00\xff",
         type=3,
     )
     await world.database.run(
@@ -328,7 +328,8 @@ async def test_rows_come_as_json_types(world):
     assert found["metadata"] == {"a": [1]}
     assert found["doubled"] == 6
     assert found["day"] is None
-    assert not {"secret_note", "raw"} & set(found)
+    assert found["raw"] == "AP8="
+    assert "secret_note" not in found
 
 
 async def test_columns_are_chosen_in_order(three):

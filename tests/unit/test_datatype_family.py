@@ -41,7 +41,6 @@ COLOR = Family(
     lent={"gist": ("color_tree", "color_ops")},
     also={"colour": "color"},
     plain={"color": "#[0-9a-f]{6}"},
-    exported="transparent",
     constant=parse_constant,
     functions=("random_color()",),
     limit=lambda name: (lambda v: v != "#ffffff", "no white"),
@@ -117,10 +116,10 @@ print(json.dumps({
     "opaque": [datatype(name).is_opaque for name in ("color", "swatch")],
     "index": indexed("shade-color-0-gist"),
     "same": literal.same("'#00ff00'::color", "'#00ff00'::color", "color"),
-    "csv": [imported(text) for text in ("#00ff00", "transparent")],
+    "csv": [imported(text) for text in ("#00ff00", "#00ffff")],
     "unread": fails(imported, "green"),
     "jsonl": list(
-        jsonl_cell.Column(shade, filled=False).cells(["#00ff00", "transparent"], [1, 2])
+        jsonl_cell.Column(shade, filled=False).cells(["#00ff00", "#00ffff"], [1, 2])
     ),
     "written": value.from_json(shade, "#00ff00"),
     "list": value.from_text(LiveColumn("shades", "color[]"), "#00ff00,#0000ff"),
@@ -210,10 +209,9 @@ def test_it_has_defaults(seen):
 
 
 def test_it_is_imported(seen):
-    """From CSV and JSON lines, as they are when all are plain, and what an export
-    writes; what does not fit is named with its line."""
-    plain, exported = seen["csv"]
-    assert plain == "#00ff00\n#0000ff\n"
-    assert exported == '"transparent"\n"#0000ff"\n'
+    """From CSV and JSON lines as they are; what does not fit is named with its line."""
+    first, second = seen["csv"]
+    assert first == "#00ff00\n#0000ff\n"
+    assert second == "#00ffff\n#0000ff\n"
     assert seen["unread"][0].startswith("line 2, column shade: takes a color")
-    assert seen["jsonl"] == ["#00ff00", "transparent"]
+    assert seen["jsonl"] == ["#00ff00", "#00ffff"]

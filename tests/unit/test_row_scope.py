@@ -11,7 +11,7 @@ from atom.config import keys
 from atom.config import resolve as settings
 from atom.errors import ApiError, Forbidden, NotFound
 from atom.postgres.catalog import Catalog, LiveColumn, Table
-from atom.row.scope import MANAGED, RowConfig, RowScope, visible
+from atom.row.scope import MANAGED, RowConfig, RowScope
 
 ROOT = Path(__file__).parents[2]
 
@@ -45,15 +45,6 @@ def test_secret_columns_do_not_exist_outside(rules):
         assert "password" not in reach.visible_columns(CATALOG, "users").columns
         assert "Password" not in reach.visible_columns(CATALOG, "test").columns
         assert "username" in reach.visible_columns(CATALOG, "users").columns
-
-
-def test_bytes_do_not_exist_outside(rules):
-    """Neither single nor in arrays."""
-    catalog = Catalog(
-        {"x": Table("x", {n: LiveColumn(n, n) for n in ("bytea", "bytea[]", "text")})}
-    )
-
-    assert ["text"] == list(visible(catalog, rules.secret).table("x").columns)
 
 
 def test_only_my_rows_are_owned(rules):

@@ -132,7 +132,10 @@ def orjson_safe(raw):
         *[("bigint", v) for v in (True, 1.0, "1.0", " 1", "0x1", "١", "", [])],
         *[("text", v) for v in (1, False, {}, "a\0")],
         *[("boolean", v) for v in (0, 1, "True", "yes", "")],
-        *[("numeric", v) for v in ("", "NaN", "-Infinity", "1e401", "1" * 500, True)],
+        *[
+            ("numeric", v)
+            for v in ("", "nan", "inf", "+Infinity", "1e401", "1" * 500, True)
+        ],
         *[
             ("numeric", v)
             for v in ("1_000", "٣", " 1", "1 ", "0x1f", ".", "1e", "1.2.3")
@@ -144,15 +147,38 @@ def orjson_safe(raw):
         *[("point", f"POINT({v} 0)") for v in ("1_0", "٣", "nan")],
         *[
             ("date", v)
-            for v in ("infinity", "-infinity", "0044-03-15 BC", "10000-01-01")
+            for v in (
+                *(
+                    "Infinity",
+                    "0000-01-01",
+                    "0000-01-01 BC",
+                    "0001-02-29",
+                    "0004-02-29 BC",
+                ),
+                *("5874898-01-01", "4714-11-23 BC", "10000-1-1", "10000-01-01T00:00"),
+                *("10000-13-01", "10000-01-01 bc"),
+            )
         ],
-        ("timestamp with time zone", "9999-12-31T23:59:59-01:00"),
+        *[
+            ("timestamp with time zone", v)
+            for v in (
+                *("294277-01-01T00:00:00", "294276-12-31T23:59:59-00:01"),
+                *("4714-11-24T00:00:00+00:01 BC", "10000-01-01T24:00:00"),
+            )
+        ],
+        *[("time without time zone", v) for v in ("10:00+02:00", "10:00Z", "24:01")],
+        *[("time with time zone", v) for v in ("10:00+16:00", "24:00:00.000001")],
         ("jsonb", "a\0"),
         ("jsonb", {"a\0": 1}),
         ("jsonb", [Decimal("1e401")]),
         ("jsonb", nested(300)),
-        ("text[]", [["a"]]),
-        ("bytea", "x"),
+        *[
+            ("text[]", v)
+            for v in ([["a"], "b"], [["a"], ["b", "c"]], [[[["a"]]], [[[]]]])
+        ],
+        ("text[]", [[[[[[["a"]]]]]]]),
+        *[("bytea", v) for v in ("x", "AP8", r"\x0", "AP8=\n", "AP-_", 1)],
+        *[("hstore", v) for v in ({"a": 1}, {"a": {}}, [], 1)],
         ("geography", {"type": "Point", "coordinates": [0]}),
     ],
 )

@@ -92,8 +92,7 @@ def after(
         list(zip(order, columns, keys, nulls, strict=True))
     ):
         strictly = _beyond(by, column, key, null=null)
-        name = f"t.{quote(column.name)}"
-        equal = f"{name} is null" if null else f"{name} = {key}"
+        equal = _is_null(column) if null else f"t.{quote(column.name)} = {key}"
         written = f"({strictly} or ({equal} and {written}))" if written else strictly
     return f"({written})"
 
@@ -110,8 +109,14 @@ def _beyond(by: Order, column: LiveColumn, key: str, *, null: bool) -> str:
     name = f"t.{quote(column.name)}"
     nulls_first = by.descending if by.nulls_first is None else by.nulls_first
     if null:
-        return f"{name} is not null" if nulls_first else "false"
+        return f"not {_is_null(column)}" if nulls_first else "false"
     strictly = f"{name} {'<' if by.descending else '>'} {key}"
     if nulls_first or column.not_null:
         return strictly
-    return f"({strictly} or {name} is null)"
+    return f"({strictly} or {_is_null(column)})"
+
+
+def _is_null(column: LiveColumn) -> str:
+    """Build the condition that a column is null; a row of nulls is not."""
+    name = f"t.{quote(column.name)}"
+    return f"({name} {'is not distinct from' if column.composite else 'is'} null)"

@@ -23,8 +23,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from atom.datatype import exact, value
-from atom.datatype.datatype import Datatype, datatype
+from atom.datatype import value
+from atom.datatype.datatype import UNPARSED, Datatype, datatype
 from atom.datatype.operator import IS, OPERATORS, Operator
 from atom.errors import ApiError, nearest
 from atom.postgres.catalog import LiveColumn, Table, shown, unknown_column
@@ -267,20 +267,11 @@ def _many(column: LiveColumn, operand: str) -> tuple[Any, ...]:
 
 
 def _items(column: LiveColumn, operand: str) -> tuple[Any, ...]:
-    if operand.lstrip().startswith("[") and (items := _listed(operand)) is not None:
+    if (items := value.json_list(operand)) is not None:
         return (value.from_json(column, items),)
     single = value.element(column)
     words = _split(column, operand) if operand else []
     return ([value.from_text(single, word) for word in words],)
-
-
-def _listed(operand: str) -> list[Any] | None:
-    """Return a JSON list, or None for a text that only begins like one."""
-    try:
-        items = exact.read(operand.encode())
-    except ValueError:
-        return None
-    return items if isinstance(items, list) else None
 
 
 def _item(column: LiveColumn, operand: str) -> tuple[Any, ...]:
@@ -373,8 +364,11 @@ def _condition(
         values = [f"{next(marks)}::text"]
     else:
         values = [kind.cast(next(marks)) for _ in range(2 if takes == "two" else 1)]
+    if kind.element and takes == "one" and not condition.column.indexed:
+        column += "[:]"  # items alone count, not where the bounds begin
     if condition.operator.name in REGULAR:
         value_checks.append(f"('' ~ {values[0]}) is not null")
-    if (kind.element or kind).family == "other":
-        value_checks += [f"{each} is not null" for each in values]
+    if (kind.element or kind).family in UNPARSED:
+        # A row of nulls is null in the words of SQL.
+        value_checks += [f"{each} is distinct from null" for each in values]
     return sql.format(c=column, v=values[0], w=values[-1])

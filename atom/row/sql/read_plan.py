@@ -343,8 +343,7 @@ def select(plan: Select) -> str:
     function that writes.
     """
     taken, value_checks = marks(), list[str]()
-    text = _rows(plan, taken, value_checks)
-    return text + where(value_checks)
+    return _rows(plan, taken, value_checks) + where(value_checks)
 
 
 def _rows(plan: Select, taken: Iterator[str], value_checks: list[str]) -> str:
@@ -358,7 +357,8 @@ def _rows(plan: Select, taken: Iterator[str], value_checks: list[str]) -> str:
         of_row = where([*made, f"u.{quote(plan.users.table.key)} = t.{quote(OWNER)}"])
         one = f"from {public(plan.users.table.name)} u{of_row}"
         for name in plan.creators:
-            output += f", (select u.{quote(name)} {one}) as {quote('creator_' + name)}"
+            shown = select_list(plan.users.table, (name,), "u")
+            output += f", (select {shown} {one}) as {quote('creator_' + name)}"
             names.append("creator_" + name)
     related = relation.render(plan.relations, "t", taken) if plan.relations else ()
     for each, text in related:
@@ -437,7 +437,7 @@ def _counting(plan: Select, matching: str) -> str:
 
 def _grouped(plan: Select, source: str, taken: Iterator[str]) -> str:
     groups = ", ".join(f"t.{quote(name)}" for name in plan.columns)
-    parts = [groups] if groups else []
+    parts = [select_list(plan.view, plan.columns)] if groups else []
     for each in plan.aggregates:
         column = f"t.{quote(each.column)}" if each.column else "*"
         parts.append(f"{each.function}({column}) as {quote(each.name)}")

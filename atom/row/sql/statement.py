@@ -9,10 +9,10 @@ from itertools import count
 from typing import Any
 
 # ruff: noqa: S608 - SQL is written here, of quoted names and parameters alone.
-from atom.datatype import geography
-from atom.datatype.datatype import PLACES, datatype
+from atom.datatype.answer import answered
+from atom.datatype.datatype import datatype
 from atom.errors import ApiError
-from atom.postgres.catalog import Table
+from atom.postgres.catalog import LiveColumn, Table
 from atom.postgres.identifier import quote
 
 OWNER = "created_by_id"
@@ -121,15 +121,14 @@ def where(parts: list[str]) -> str:
 
 
 def select_list(view: Table, names: tuple[str, ...], alias: str = "t") -> str:
-    """Build the columns of a row, places as GeoJSON."""
-    parts = []
-    for name in names:
-        column = f"{alias}.{quote(name)}"
-        family = datatype(view.columns[name].datatype).family
-        if family in PLACES:
-            column = f"{geography.as_geojson(family, column)} as {quote(name)}"
-        parts.append(column)
-    return ", ".join(parts)
+    """Build the columns of a row as they are answered."""
+    return ", ".join(_answer(view.columns[name], alias) for name in names)
+
+
+def _answer(column: LiveColumn, alias: str) -> str:
+    plain, kind = f"{alias}.{quote(column.name)}", datatype(column.datatype)
+    text = answered(kind, plain, is_composite=column.composite)
+    return plain if text == plain else f"{text} as {quote(column.name)}"
 
 
 def ordered(order: tuple[Order, ...], meters: str = "") -> str:
