@@ -69,7 +69,13 @@ PARAMETERS = {
         " name.",
         "77.2,28.6,0,5000",
     ),
-    "group_by": _query("Columns: `type,title`."),
+    "group_by": _query(
+        "Columns, or the minute, hour, day, week, month, quarter or year of one:"
+        " `type,created_at:month`. `order` takes what is answered: `count desc`."
+    ),
+    "timezone": _query(
+        "In which units of a timestamptz begin. Default: `UTC`.", "Europe/Berlin"
+    ),
     "aggregate": _query("`count,sum(x),avg(x),min(x),max(x)`.", "count,max(id)"),
     "relation": _query(
         "Rows that refer to a row, how many, and what it refers to:"

@@ -6,6 +6,8 @@ from dataclasses import dataclass, field, fields
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, cast
 
+import orjson
+
 from atom.errors import ApiError, NotFound, nearest
 from atom.postgres import touched
 from atom.postgres.driver import Querying
@@ -31,12 +33,20 @@ select n.nspname as schema, c.relname as "table", a.attname as "column",
        exists (select 1 from pg_index i where i.indrelid = c.oid and i.indisunique
                and i.indisvalid and i.indpred is null and i.indnkeyatts = 1
                and i.indkey[0] = a.attnum) as alone,
-       (select min(r.relname::text) from pg_constraint k
+       refers."table" as refers, refers."column" as refers_to,
+       (select json_agg(json_build_array(
+          (select json_agg(f.attname order by u.place)
+           from unnest(k.conkey) with ordinality u(number, place)
+           join pg_attribute f on f.attrelid = k.conrelid and f.attnum = u.number),
+          r.relname,
+          (select json_agg(f.attname order by u.place)
+           from unnest(k.confkey) with ordinality u(number, place)
+           join pg_attribute f on f.attrelid = k.confrelid and f.attnum = u.number)
+        ) order by k.conname)
+        from pg_constraint k
         join pg_class r on r.oid = k.confrelid and r.relnamespace = c.relnamespace
-        join pg_attribute f on f.attrelid = k.confrelid and f.attname = 'id'
-         and k.confkey = array[f.attnum]
-        where k.conrelid = c.oid and k.contype = 'f'
-          and k.conkey = array[a.attnum]) as refers
+        where k.conrelid = c.oid and k.contype = 'f' and k.conkey[1] = a.attnum
+          and cardinality(k.conkey) > 1)::text as references
 from pg_class c
 join pg_namespace n on n.oid = c.relnamespace and n.nspname = any ($1)
 join pg_attribute a on a.attrelid = c.oid and a.attnum > 0 and not a.attisdropped
@@ -51,6 +61,14 @@ cross join lateral (
           as composite
   from base join pg_type t on t.oid = base.oid and t.typtype <> 'd') y
 left join pg_attrdef d on d.adrelid = c.oid and d.adnum = a.attnum
+left join lateral (
+  select r.relname::text as "table", f.attname::text as "column"
+  from pg_constraint k
+  join pg_class r on r.oid = k.confrelid and r.relnamespace = c.relnamespace
+  join pg_attribute f on f.attrelid = k.confrelid and f.attnum = k.confkey[1]
+  where k.conrelid = c.oid and k.contype = 'f' and k.conkey = array[a.attnum]
+  order by f.attname <> 'id', 1, 2 limit 1
+) refers on true
 where c.relkind in ('r', 'p')
   and not exists (select 1 from pg_depend e
                   where e.classid = 'pg_class'::regclass and e.objid = c.oid
@@ -76,6 +94,7 @@ class LiveColumn:
     identity: bool = False  # numbered by PostgreSQL
     composite: bool = False  # rows of fields, or lists of them
     domain: str | None = None  # its name, where the datatype is that of a domain
+    refers_to: str | None = None  # the column of that table; None: its key
 
 
 ID = "id"
@@ -84,16 +103,27 @@ KEYED = re.compile(r"bigint|integer|smallint|uuid|text|character varying(\(\d+\)
 DESCRIBED = [each.name for each in fields(LiveColumn)][1:]
 
 
+@dataclass(frozen=True, slots=True)
+class Reference:
+    """A foreign key: columns, and the columns of the table that they refer to."""
+
+    columns: tuple[str, ...]
+    table: str
+    to: tuple[str, ...]
+
+
 @dataclass(frozen=True, eq=False)
 class Table:
     """A table and its columns, in their order; equal only to itself, so a cheap key.
 
-    `key` is the column that a row is found by, empty where there is none.
+    `key` is the column that a row is found by, empty where there is none; `references`
+    are the foreign keys of more than one column.
     """
 
     name: str
     columns: Mapping[str, LiveColumn]
     key: str = ID
+    references: tuple[Reference, ...] = ()
 
 
 @dataclass(frozen=True, eq=False)
@@ -163,16 +193,25 @@ def build(
     """Make a catalog of rows that name table, column, datatype and the rest."""
     tables: dict[str, dict[str, LiveColumn]] = {}
     keys: dict[str, list[tuple[bool, bool, str]]] = {}
+    references: dict[str, list[Reference]] = {}
     for row in rows:
         described: list[Any] = [row.get(each) for each in DESCRIBED]
         column = LiveColumn(row["column"], *described)
         tables.setdefault(row["table"], {})[column.name] = column
         primary, alone = (bool(row.get(each)) for each in ("primary", "alone"))
         keys.setdefault(row["table"], []).append((primary, alone, column.name))
+        for columns, parent, to in orjson.loads(row.get("references") or "[]"):
+            made = Reference(tuple(columns), parent, tuple(to))
+            references.setdefault(row["table"], []).append(made)
     return Catalog(
         MappingProxyType(
             {
-                name: Table(name, MappingProxyType(columns), _key(columns, keys[name]))
+                name: Table(
+                    name,
+                    MappingProxyType(columns),
+                    _key(columns, keys[name]),
+                    tuple(references.get(name, ())),
+                )
                 for name, columns in tables.items()
             }
         ),

@@ -13,11 +13,13 @@ from atom.postgres.catalog import Catalog
 from atom.postgres.database import Database
 from atom.postgres.errors import UnlocatedValue
 from atom.row.explain_error import find_filter
-from atom.row.scope import RowConfig, RowScope, ScopedRelatives
+from atom.row.scope import RowConfig, RowScope, ScopedRelatives, visible
 from atom.row.sql import cursor, query_string, read_plan
 from atom.row.sql.filter import Filter
+from atom.row.sql.group import unknown_zone
 from atom.row.sql.read_plan import COUNTED_MAX
-from atom.row.sql.statement import Statement
+from atom.row.sql.relation import references
+from atom.row.sql.statement import Statement, column
 
 REMEMBERED_MAX_BYTES = 1024
 SLOW = "Ask for fewer rows, or filter and order by columns that have an index."
@@ -117,7 +119,7 @@ async def _explained(
     if asked.query.cursor:
         return ApiError("'cursor' cannot be read.", code="filter.unreadable")
     if error.status != Unprocessable.status:
-        return error
+        return unknown_zone() if asked.query.zone else error
     message = "A sum or an average is too large for its datatype."
     if not isinstance(error, UnlocatedValue):
         message = error.message
@@ -167,9 +169,10 @@ async def parents(database: Database, scope: RowScope, raw: bytes) -> bytes:
     )
     row_set = scope.readable(catalog, table)
     child = scope.visible_columns(catalog, table)
-    read_plan.column(child, name)  # first, so that a misspelt one is 400
+    column(child, name)  # first, so that a misspelt one is 400
     found = scope.parents(catalog, row_set, query.table, name)
-    referring = row_set, read_plan.id_column(child, name)
+    known = references(visible(catalog, scope.rules.secret))[table].get(name)
+    referring = read_plan.referring(row_set, child, name, found.table, known)
     asked = read_plan.read(query, found, found.table, referring=referring)
     note_read(*asked.tables)
     text, values = asked.statement.text, asked.statement.bound(scope.owner)

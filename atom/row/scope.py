@@ -5,7 +5,7 @@ visible columns; the statements of `atom.row.sql` are built from those alone.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from atom.errors import ApiError, Forbidden
 from atom.port import Ports
 from atom.postgres.catalog import Catalog, Table, shown, unknown_table
+from atom.row.sql.relation import references
 from atom.row.sql.statement import OWNER, RowSet, Statement
 
 if TYPE_CHECKING:
@@ -210,8 +211,9 @@ class RowScope:
         named = {f"{name}_id", f"{name.removesuffix('s')}_id"}
         if name == row_set.table.name:
             named.add("parent_id")
-        refers = row_set.table.columns.get(column)
-        if refers is not None and refers.refers == name:
+        known = references(visible(catalog, self.rules.secret))
+        refers = known.get(row_set.table.name, {}).get(column)
+        if refers is not None and refers.table == name:
             named.add(column)  # declared, so it may be called as it likes
         if name not in CLOSED and column in named:
             return self.rows(parent, owned=row_set.owned)
@@ -301,7 +303,7 @@ def visible(catalog: Catalog, secret: frozenset[str]) -> Catalog:
     return Catalog(
         MappingProxyType(
             {
-                name: Table(name, _without(table, secret), table.key)
+                name: replace(table, columns=_without(table, secret))
                 for name, table in catalog.tables.items()
             }
         )
@@ -311,7 +313,7 @@ def visible(catalog: Catalog, secret: frozenset[str]) -> Catalog:
 @lru_cache(64)
 def without(table: Table, hidden: frozenset[str]) -> Table:
     """Return a table without some of its columns."""
-    return Table(table.name, _without(table, hidden), table.key)
+    return replace(table, columns=_without(table, hidden))
 
 
 def _without(table: Table, hidden: frozenset[str]) -> Mapping[str, Any]:

@@ -151,7 +151,7 @@ def test_parents_are_asked_through_ones_own_rows():
     raw = "table=test&parent_table=users&parent_column=id&limit=3"
     table, column, query = query_string.parse_parents(raw, 1000)
     users = RowSet(Table("users", {"id": LiveColumn("id", "bigint")}), owned=False)
-    referring = RowSet(OWNED, owned=True), column
+    referring = RowSet(OWNED, owned=True), (column,), ("id",)
     statement = read_plan.read(query, users, users.table, referring=referring).statement
     (tree,) = sqlglot.parse(statement.text, read="postgres")
 

@@ -71,12 +71,20 @@ def refused(text, tier="my", name="test", **more):
     return caught.value
 
 
+def referred(catalog):
+    """Return the tables that columns refer to, by table and column."""
+    return {
+        name: {column: each.table for column, each in found.items()}
+        for name, found in relation.references(catalog).items()
+    }
+
+
 class TestReferences:
     """Which column holds the ids of which table."""
 
     def test_names_and_foreign_keys_are_found(self):
         """By name, by who made a row, by itself, by a real foreign key."""
-        found = relation.references(CATALOG)
+        found = referred(CATALOG)
 
         assert {"created_by_id": "users", "parent_id": "test"} == found["test"]
         assert {"created_by_id": "users", "user_id": "users"} == found["message"]
@@ -89,7 +97,7 @@ class TestReferences:
         tables = [table("a"), table("as"), table("b", a_id="as")]
         catalog = Catalog({each.name: each for each in tables})
 
-        assert {"a_id": "as"} == relation.references(catalog)["b"]
+        assert {"a_id": "as"} == referred(catalog)["b"]
 
     def test_only_whole_numbers_are_ids(self):
         """A text called user_id refers to nothing."""
@@ -102,7 +110,7 @@ class TestReferences:
         )
         catalog = Catalog({"odd": odd, "users": CATALOG.table("users")})
 
-        assert {} == relation.references(catalog)["odd"]
+        assert {} == referred(catalog)["odd"]
 
 
 UNREADABLE = [

@@ -3,10 +3,11 @@
 Stages, with frozen types between them: a query string becomes a `Query`, a read plan
 fits it to the catalog and writes the text. Read in this order:
 
-    filter         `<column>=<operator>,<value>`, and or=(…), and=(…) of them
     statement      a text, its values, the rows it reaches, and shared clauses
+    filter         `<column>=<operator>,<value>`, and or=(…), and=(…) of them
     cursor         where a page ended, and the rows that come after it
     relation       relation=…: rows that refer to a row, and rows it refers to
+    group          group_by=… and aggregate=…: one row for a group
     query_string   everything a read may ask, made into a query
     read_plan      a query fitted to the catalog, and its statement
     write          insert, update, delete

@@ -29,6 +29,7 @@ from atom.datatype.operator import IS, OPERATORS, Operator
 from atom.errors import ApiError, nearest
 from atom.postgres.catalog import LiveColumn, Table, shown, unknown_column
 from atom.postgres.identifier import quote
+from atom.row.sql.statement import split_words
 
 LIST_MAX = 1000
 MEMBERS_MAX = 50  # in all, groups within it included
@@ -36,7 +37,6 @@ DEPTH_MAX = 5
 OPENED = re.compile(r"\s*(or|and)=\(")
 STOP_OUTER = re.compile(r"(?<!\\);|\Z")
 STOP_INNER = re.compile(r"(?<!\\)[;)]|\Z")
-BARS = re.compile(r"(?<!\\)\|")
 REGULAR = frozenset({"~", "~*"})
 
 
@@ -222,17 +222,8 @@ def check(table: Table, written: Filter) -> tuple[Condition, tuple[Any, ...]]:
     return Condition(column, operator), READS[operator.takes](column, written.operand)
 
 
-def _words(operand: str) -> list[str]:
-    """Split a list at each `|`; a backslash before one makes it part of a value.
-
-    >>> _words("a" + chr(92) + "|b|c")
-    ['a|b', 'c']
-    """
-    return [word.replace("\\|", "|") for word in BARS.split(operand)]
-
-
 def _split(column: LiveColumn, operand: str) -> list[str]:
-    words = _words(operand)
+    words = split_words(operand, "|")
     if len(words) > LIST_MAX:
         raise unreadable(
             f"The list for column '{column.name}' has over {LIST_MAX} items."
@@ -253,7 +244,7 @@ def _pattern(column: LiveColumn, operand: str) -> tuple[Any, ...]:
 
 
 def _two(column: LiveColumn, operand: str) -> tuple[Any, ...]:
-    words = _words(operand)
+    words = split_words(operand, "|")
     if len(words) != 2:
         raise unreadable(
             f"'between' on column '{column.name}' takes two values.",

@@ -12,10 +12,11 @@ from urllib.parse import parse_qsl
 from atom.datatype import geography
 from atom.errors import ApiError, nearest
 from atom.postgres.catalog import shown
-from atom.row.sql import relation
+from atom.row.sql import group, relation
 from atom.row.sql.filter import Filter, Group, parse_filter, parse_group
+from atom.row.sql.group import Aggregate, Grouping
 from atom.row.sql.relation import RelationQuery
-from atom.row.sql.statement import Order
+from atom.row.sql.statement import Order, split_words
 
 FIXED = (
     "table",
@@ -29,6 +30,7 @@ FIXED = (
     "location_filter",
     "group_by",
     "aggregate",
+    "timezone",
     "relation",
 )
 # What other parts of the server read from any query string.
@@ -38,25 +40,10 @@ PARENTS = ("table", "parent_table", "parent_column", "order", "limit", "page")
 ONE = ("table", "column", "creator_key", "relation")  # of a read of one row
 PAGE_MAX = 1_000_000_000
 PARAMETERS_MAX = 100
-FUNCTIONS = ("count", "sum", "avg", "min", "max")
 ORDER = re.compile(
     r"(?P<column>.+?)(?:\s+(?P<way>asc|desc))?(?:\s+nulls\s+(?P<nulls>first|last))?",
     re.IGNORECASE,
 )
-AGGREGATE = re.compile(r"(?P<function>[a-z]+)(?:\((?P<column>[^()]*)\))?")
-
-
-@dataclass(frozen=True, slots=True)
-class Aggregate:
-    """A function over the rows of a group."""
-
-    function: str
-    column: str  # "" for count of rows
-
-    @property
-    def name(self) -> str:
-        """Its name in the answer."""
-        return "_".join(filter(None, (self.function, self.column)))[:63]
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,8 +69,9 @@ class Query:
     is_count: bool = False
     creator_keys: tuple[str, ...] = ()
     near: Near | None = None
-    groups: tuple[str, ...] = ()
+    groups: tuple[Grouping, ...] = ()
     aggregates: tuple[Aggregate, ...] = ()
+    zone: str | None = None
     filters: tuple[Filter | Group, ...] = ()
     planned: bool = False  # a large count may be an estimate
     relations: tuple[RelationQuery, ...] = ()
@@ -159,7 +147,7 @@ def split(
     named: dict[str, str] = {}
     filters: list[Filter | Group] = []
     for name, text in pairs(raw):
-        if name in fixed:
+        if name in fixed and not (name == "timezone" and "," in text):
             if name in named:
                 raise ApiError(f"'{name}' is given twice.")
             named[name] = text
@@ -203,6 +191,8 @@ def parse(raw: str, limit_max: int) -> Query:
     for other in ("column", "creator_key", "relation"):
         if grouped and other in named:
             raise ApiError(f"'group_by' does not go with '{other}'.")
+    if "timezone" in named and not grouped:
+        raise ApiError("'timezone' goes with 'group_by'.")
     planned = named.get("is_count", "").lower() == "planned"
     if planned and grouped:
         raise ApiError("'group_by' does not go with 'is_count=planned'.")
@@ -216,8 +206,11 @@ def parse(raw: str, limit_max: int) -> Query:
         is_count=planned or _flag(named, "is_count"),
         creator_keys=_names(named, "creator_key"),
         near=_near(named["location_filter"]) if "location_filter" in named else None,
-        groups=_names(named, "group_by"),
-        aggregates=_aggregates(named.get("aggregate", "count")) if grouped else (),
+        groups=group.parse_groups(_names(named, "group_by")),
+        aggregates=group.parse_aggregates(named.get("aggregate", "count"))
+        if grouped
+        else (),
+        zone=group.parse_zone(named["timezone"]) if "timezone" in named else None,
         filters=filters,
         planned=planned,
         relations=relation.parse(named["relation"]) if "relation" in named else (),
@@ -268,7 +261,8 @@ def parse_one(raw: str) -> Query:
 def _names(named: dict[str, str], name: str) -> tuple[str, ...]:
     if name not in named:
         return ()
-    names = tuple(dict.fromkeys(part.strip() for part in named[name].split(",")))
+    parts = split_words(named[name], ",")
+    names = tuple(dict.fromkeys(part.strip() for part in parts))
     if "" in names:
         raise invalid(name, "names of columns, joined by commas")
     return names
@@ -305,7 +299,7 @@ def order(text: str) -> tuple[Order, ...]:
         ApiError: when it is not that, or names a column twice.
     """
     orders = []
-    for part in text.split(","):
+    for part in split_words(text, ","):
         found = ORDER.fullmatch(part.strip())
         if found is None:
             raise invalid("order", "columns, for example type desc,id")
@@ -341,19 +335,3 @@ def _near(text: str) -> Near:
     if not (0 <= least <= most and isfinite(most)):
         raise invalid("location_filter", f"{takes}, with 0 <= min_meter <= max_meter")
     return Near(longitude, latitude, least, most)
-
-
-def _aggregates(text: str) -> tuple[Aggregate, ...]:
-    aggregates = []
-    for part in text.split(","):
-        found = AGGREGATE.fullmatch(part.strip())
-        if found is None or found["function"] not in FUNCTIONS:
-            raise ApiError(
-                "'aggregate' takes count, sum(x), avg(x), min(x) and max(x).",
-                hint=nearest(part.partition("(")[0].strip()[:60], FUNCTIONS),
-            )
-        column = (found["column"] or "").strip()
-        if not column and found["function"] != "count":
-            raise invalid("aggregate", f"a column for {found['function']}(…)")
-        aggregates.append(Aggregate(found["function"], column))
-    return tuple(dict.fromkeys(aggregates))

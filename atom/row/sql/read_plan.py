@@ -13,13 +13,13 @@ from typing import Any
 
 from atom.datatype import geography
 from atom.datatype.datatype import PLACES, datatype
-from atom.datatype.families import having
 from atom.errors import ApiError
-from atom.postgres.catalog import LiveColumn, Table, unknown_column
+from atom.postgres.catalog import Reference, Table, unknown_column
 from atom.postgres.identifier import public, quote, quote_all
-from atom.row.sql import cursor, relation
+from atom.row.sql import cursor, group, relation
 from atom.row.sql.filter import Filter, Group, Shape, fit, render
-from atom.row.sql.query_string import Aggregate, Query
+from atom.row.sql.group import Groups
+from atom.row.sql.query_string import Query
 from atom.row.sql.relation import Fitting, Relation, Relatives, unreadable
 from atom.row.sql.statement import (
     DISTANCE,
@@ -29,6 +29,8 @@ from atom.row.sql.statement import (
     Order,
     RowSet,
     Statement,
+    column,
+    is_sorted,
     json_text,
     marks,
     ordered,
@@ -39,7 +41,8 @@ from atom.row.sql.statement import (
 
 METERS = "m.meters"  # how far away a row is, where that is asked
 COUNTED_MAX = 10_000  # with is_count=planned: more than these are estimated
-SUMMED, RANKED, SORTED = having("summed"), having("ranked"), having("sorted")
+# Rows that refer to others, their columns, and the columns that these lead to.
+Referring = tuple[RowSet, tuple[str, ...], tuple[str, ...]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,33 +63,30 @@ class Select:
     creators: tuple[str, ...] = ()
     near: str | None = None  # the column that is measured
     boxes: int = 0  # how many hold what is near, where it is not a column of PostGIS
-    aggregates: tuple[Aggregate, ...] = ()
+    groups: Groups | None = None
     planned: bool = False  # counted no further than COUNTED_MAX
     relations: tuple[Relation, ...] = ()
-    referring: tuple[RowSet, str] | None = None  # the rows and column that refer here
+    referring: Referring | None = None  # the rows and columns that refer here
 
 
-def column(view: Table, name: str) -> LiveColumn:
-    """Return a column of a table, one that may be shown.
+def referring(
+    row_set: RowSet, view: Table, name: str, parent: Table, known: Reference | None
+) -> Referring:
+    """Return the rows and the columns that refer to the rows of a parent.
 
-    Raises:
-        ApiError: `sql.unknown_column`.
-    """
-    found = view.columns.get(name)
-    if found is None:
-        raise unknown_column(view.name, name, view.columns)
-    return found
-
-
-def id_column(view: Table, name: str) -> str:
-    """Return the name of a column that holds ids.
+    `known` is what the column refers to.
 
     Raises:
-        ApiError: when it is unknown or does not.
+        ApiError: when the column is unknown or does not hold keys of the parent.
     """
-    if datatype(column(view, name).datatype).family != "integer":
+    there = parent.columns.keys()
+    if known and known.table == parent.name and there >= {*known.to}:
+        return row_set, known.columns, known.to
+    kinds = (column(view, name), parent.columns.get(parent.key))
+    families = {each and datatype(each.datatype).family for each in kinds}
+    if len(families) > 1:
         raise ApiError(f"Column '{name}' does not hold ids.")
-    return name
+    return row_set, (name,), (parent.key,)
 
 
 def conditions(
@@ -96,12 +96,6 @@ def conditions(
     fitted = [fit(view, each) for each in filters]
     values = tuple(value for _, read in fitted for value in read)
     return tuple(shape for shape, _ in fitted), values
-
-
-def _is_sorted(found: LiveColumn) -> bool:
-    """Whether rows can be ordered and grouped by a column."""
-    kind = datatype(found.datatype)
-    return not kind.is_opaque and kind.family in SORTED
 
 
 def order(
@@ -114,7 +108,7 @@ def order(
     for by in wanted:
         if measured and by.column == DISTANCE:
             continue
-        if not _is_sorted(column(view, by.column)):
+        if not is_sorted(column(view, by.column)):
             raise ApiError(f"Rows cannot be ordered by column '{by.column}'.")
     key = view.key
     if not wanted:
@@ -146,7 +140,7 @@ def read(
     view: Table,
     users: RowSet | None = None,
     relatives: Relatives | None = None,
-    referring: tuple[RowSet, str] | None = None,
+    referring: Referring | None = None,
 ) -> Read:
     """Build the statement of a read.
 
@@ -187,8 +181,12 @@ def read(
         relations=relations,
         referring=referring,
     )
+    zone: tuple[str, ...] = ()
     if query.aggregates:
-        plan = _groups(plan, query)
+        by = query.groups, query.aggregates, query.order, query.zone
+        groups = group.fit(view, *by)
+        plan = replace(plan, groups=groups)
+        zone = (query.zone or "UTC",) if groups.is_zoned else ()
     if referring is not None:
         tables |= {referring[0].table.name}
     belongs = f"{view.name}:{ordered(plan.order)}"
@@ -196,7 +194,7 @@ def read(
     tail: tuple[int, ...] = () if plan.limit is not None else (query.limit,)
     if plan.offset:
         tail += ((query.page - 1) * query.limit,)
-    bound = (*place, *limits, *values, *keys, *tail)
+    bound = (*place, *limits, *values, *zone, *keys, *tail)
     owned = row_set.owned or (referring is not None and referring[0].owned)
     made = Statement(select(plan), bound, owned)
     guess = None
@@ -248,48 +246,6 @@ def _order(query: Query, view: Table, *, measured: bool) -> tuple[Order, ...]:
                 hint="Use 'page', or order by columns of the table.",
             )
     return order(view, query.order, measured=measured)
-
-
-def _groups(plan: Select, query: Query) -> Select:
-    for name in query.groups:
-        if not _is_sorted(column(plan.view, name)):
-            raise ApiError(f"Rows cannot be grouped by column '{name}'.")
-    for by in query.order:
-        if by.column not in query.groups:
-            name = column(plan.view, by.column).name
-            raise ApiError(
-                f"Grouped rows cannot be ordered by '{name}'.",
-                hint="Order by columns of 'group_by'.",
-            )
-    for aggregate in query.aggregates:
-        _suits(plan.view, aggregate)
-    names = [*query.groups, *(each.name for each in query.aggregates)]
-    if len(set(names)) < len(names):
-        raise ApiError(f"A group would have two '{max(names, key=names.count)}'.")
-    return replace(
-        plan,
-        columns=query.groups,
-        order=query.order or tuple(Order(name) for name in query.groups),
-        aggregates=query.aggregates,
-    )
-
-
-def _suits(view: Table, aggregate: Aggregate) -> None:
-    """Check that a function can be applied to its column."""
-    if not aggregate.column:
-        return
-    family = datatype(column(view, aggregate.column).datatype).family
-    fits = {
-        "count": True,
-        "sum": family in SUMMED,
-        "avg": family in SUMMED,
-        "min": family in RANKED,
-        "max": family in RANKED,
-    }
-    if not fits[aggregate.function]:
-        raise ApiError(
-            f"'{aggregate.function}' does not suit column '{aggregate.column}'."
-        )
 
 
 def _creators(query: Query, view: Table, users: RowSet | None) -> tuple[str, ...]:
@@ -366,8 +322,12 @@ def _rows(plan: Select, taken: Iterator[str], value_checks: list[str]) -> str:
         names.append(each.key)
     parts += [render(each, "t", taken, value_checks) for each in plan.conditions]
     condition = where(parts)
-    if plan.aggregates:
-        return _grouped(plan, source + condition, taken)
+    if plan.groups is not None:
+        zone = f"{next(taken)}::text" if plan.groups.is_zoned else ""
+        value_checks += group.zone_check(zone)
+        source += condition
+        tail, counted = _tail(plan, taken)[0], plan.counted
+        return group.render(plan.view, plan.groups, source, tail, zone, counted=counted)
     counting = _counting(plan, source + condition)
     if plan.after is not None:
         parts.append(cursor.after(plan.view, plan.order, plan.after, taken))
@@ -411,10 +371,14 @@ def _reached(plan: Select, taken: Iterator[str]) -> tuple[str, list[str]]:
     source = f" from {public(plan.view.name)} t"
     parts = reached(plan.row_set, "t", taken)
     if plan.referring is not None:
-        rows, name = plan.referring
+        rows, names, to = plan.referring
         mine = where(reached(rows, "c", iter((OWNER_MARK,)) if parts else taken))
-        ids = f"select c.{quote(name)} from {public(rows.table.name)} c{mine}"
-        parts.append(f"t.{quote(plan.view.key)} in ({ids})")
+        given, found = (
+            ", ".join(f"{alias}.{quote(name)}" for name in each)
+            for alias, each in (("c", names), ("t", to))
+        )
+        ids = f"select {given} from {public(rows.table.name)} c{mine}"
+        parts.append(f"({found}) in ({ids})")
     if plan.near is None:
         return source, parts
     family = datatype(plan.view.columns[plan.near].datatype).family
@@ -433,18 +397,3 @@ def _counting(plan: Select, matching: str) -> str:
     if plan.planned:
         return f"(select count(*) from (select 1{matching} limit {COUNTED_MAX + 1}) n)"
     return f"(select count(*){matching})"
-
-
-def _grouped(plan: Select, source: str, taken: Iterator[str]) -> str:
-    groups = ", ".join(f"t.{quote(name)}" for name in plan.columns)
-    parts = [select_list(plan.view, plan.columns)] if groups else []
-    for each in plan.aggregates:
-        column = f"t.{quote(each.column)}" if each.column else "*"
-        parts.append(f"{each.function}({column}) as {quote(each.name)}")
-    by = f" group by {groups}" if groups else ""
-    rows = f"select {', '.join(parts)}{source}{by}{ordered(plan.order)}"
-    body = json_text(rows + _tail(plan, taken)[0])
-    if not plan.counted:
-        return f"select {body} as body"
-    counting = f"(select count(*) from (select 1{source}{by}) g)"
-    return f"select {body} as body, {counting} as count"

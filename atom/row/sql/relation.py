@@ -10,7 +10,8 @@
     user_id(username)      with these columns of it
     message(id,user_id(username))   and so on, two steps deep
 
-Joined by commas. Inside parentheses a single word is a column and `*` all of them.
+Joined by commas; a backslash before a separator makes it part of a name. Inside
+parentheses a single word is a column and `*` all of them.
 """
 
 # ruff: noqa: S608 - SQL is written here, of quoted names and parameters alone.
@@ -24,7 +25,14 @@ from typing import Protocol
 
 from atom.datatype.datatype import datatype
 from atom.errors import ApiError, nearest
-from atom.postgres.catalog import Catalog, LiveColumn, Table, shown, unknown_column
+from atom.postgres.catalog import (
+    Catalog,
+    LiveColumn,
+    Reference,
+    Table,
+    shown,
+    unknown_column,
+)
 from atom.postgres.identifier import public, quote
 from atom.row.sql import statement
 from atom.row.sql.statement import OWNER, OWNER_MARK, USUAL_LIMITS, RowSet
@@ -37,7 +45,9 @@ ROWS_MAX = 100_000
 # Who made and who changed a row; every table may have them, so a table is a child of
 # users by another column first.
 STAMPS = ("created_by_id", "updated_by_id")
-TOKEN = re.compile(r"[(),:]|[^(),:]+")
+TOKEN = re.compile(r"[(),:]|(?:\\.|[^(),:])+", re.DOTALL)
+ESCAPED = re.compile(r"\\([(),:.])")
+DOT = re.compile(r"(?<!\\)\.")
 TAKES = (
     "'relation' takes tables that refer to this one and columns that refer to others,"
     " joined by commas."
@@ -64,8 +74,8 @@ class Relation:
     kind: str  # parent, children or count
     row_set: RowSet
     view: Table  # the columns that may be shown
-    here: str  # column of the row it hangs on
-    there: str  # column of the related rows
+    here: tuple[str, ...]  # columns of the row it hangs on
+    there: tuple[str, ...]  # columns of the related rows
     columns: tuple[str, ...] = ()
     limit: int | None = None  # of children; None: a parameter
     relations: tuple["Relation", ...] = ()
@@ -101,8 +111,10 @@ def _items(words: list[str], depth: int) -> tuple[RelationQuery, ...]:
 
 
 def _item(words: list[str], depth: int) -> RelationQuery:
-    name, dot, column = (words.pop() if words else "").partition(".")
-    if not name or name in "(),:" or (dot and not column):
+    word = words.pop() if words else ""
+    parts = [ESCAPED.sub(r"\1", part) for part in DOT.split(word, maxsplit=1)]
+    name, column, dot = parts[0], parts[-1] if len(parts) == 2 else "", len(parts) == 2
+    if not name or word in "(),:" or (dot and not column):
         raise unreadable()
     inside: tuple[RelationQuery, ...] = ()
     bare = not dot
@@ -136,43 +148,65 @@ def _is_amount(text: str) -> bool:
 
 
 @lru_cache(16)
-def references(catalog: Catalog) -> Mapping[str, Mapping[str, str]]:
-    """Return, for every table, its columns that refer and the tables they refer to."""
-    return {
-        table.name: {
-            column.name: parent
-            for column in table.columns.values()
-            if (parent := _reference(catalog, table, column)) is not None
-        }
-        for table in catalog.tables.values()
-    }
+def references(catalog: Catalog) -> Mapping[str, Mapping[str, Reference]]:
+    """Return, for every table, its columns that refer and what they refer to.
+
+    Of a foreign key of several columns one stands for all.
+    """
+    return {name: _references(catalog, each) for name, each in catalog.tables.items()}
+
+
+def _references(catalog: Catalog, table: Table) -> Mapping[str, Reference]:
+    found = {}
+    for column in table.columns.values():
+        parent = catalog.tables.get(column.refers or "")
+        if parent is not None:
+            to = (column.refers_to or parent.key,)
+            found[column.name] = Reference((column.name,), parent.name, to)
+    for reference in table.references:
+        free = [each for each in reference.columns if each not in found]
+        if free and table.columns.keys() >= {*free}:
+            like = (
+                n for n in free if reference.table in _likely(table, table.columns[n])
+            )
+            found[next(like, free[-1])] = reference
+    for column in table.columns.values():
+        if column.name not in found and (named := _named(catalog, table, column)):
+            to = (named.key,)
+            found[column.name] = Reference((column.name,), named.name, to)
+    return {name: each for name, each in found.items() if _is_whole(catalog, each)}
+
+
+def _is_whole(catalog: Catalog, reference: Reference) -> bool:
+    """Whether the other table has a key and shows the columns that are referred to."""
+    parent = catalog.tables.get(reference.table)
+    return parent is not None and parent.columns.keys() >= {parent.key, *reference.to}
 
 
 @lru_cache(16)
-def referrers(catalog: Catalog) -> Mapping[str, Mapping[str, tuple[str, ...]]]:
+def referrers(catalog: Catalog) -> Mapping[str, Mapping[str, Mapping[str, Reference]]]:
     """Return, for every table, the tables that refer to it and by which columns."""
-    found: dict[str, dict[str, tuple[str, ...]]] = {}
+    found: dict[str, dict[str, dict[str, Reference]]] = {}
     for child, columns in references(catalog).items():
-        for column, parent in columns.items():
-            by = found.setdefault(parent, {})
-            by[child] = (*by.get(child, ()), column)
+        for column, reference in columns.items():
+            by = found.setdefault(reference.table, {})
+            by.setdefault(child, {})[column] = reference
     return found
 
 
-def _reference(catalog: Catalog, table: Table, column: LiveColumn) -> str | None:
+def _named(catalog: Catalog, table: Table, column: LiveColumn) -> Table | None:
+    """Return the table that a column refers to by its name."""
     family = datatype(column.datatype).family
     for name in _likely(table, column):
         parent = catalog.tables.get(name)
-        if parent is not None and parent.key:
+        if parent is not None and parent.key in parent.columns:
             found = datatype(parent.columns[parent.key].datatype).family
-            return name if found == family else None
+            return parent if found == family else None
     return None
 
 
 def _likely(table: Table, column: LiveColumn) -> tuple[str, ...]:
     """Name the tables a column may refer to, the likeliest first."""
-    if column.refers is not None:
-        return (column.refers,)
     if column.name in STAMPS:
         return ("users",)
     if column.name == "parent_id":
@@ -229,7 +263,8 @@ class Fitting:
 
     def _one(self, query: RelationQuery, view: Table, rows: int) -> Relation:
         refers = references(self.relatives.catalog)[view.name]
-        refers = {name: to for name, to in refers.items() if name in view.columns}
+        shown = view.columns.keys()
+        refers = {name: to for name, to in refers.items() if shown >= {*to.columns}}
         if query.name in refers and not query.column:
             relation = self._parent(query, view, refers)
         else:
@@ -259,26 +294,33 @@ class Fitting:
         )
 
     def _parent(
-        self, query: RelationQuery, view: Table, refers: Mapping[str, str]
+        self, query: RelationQuery, view: Table, refers: Mapping[str, Reference]
     ) -> Relation:
-        side = self.relatives.parent(refers[query.name])
-        if side is None:
+        reference = refers[query.name]
+        side = self.relatives.parent(reference.table)
+        if side is None or not side[1].columns.keys() >= {*reference.to}:
             raise self._unknown(query, view, refers)
         if query.amount:
             raise unreadable(f"'{query.name}' is one row: it takes no number.", "")
         stem = query.name.removesuffix("_id")
         key = stem if stem != query.name else f"{stem}_row"
-        there = side[0].table.key
-        return Relation(key, "parent", *side, here=query.name, there=there)
+        here, there = reference.columns, reference.to
+        return Relation(key, "parent", *side, here=here, there=there)
 
     def _children(
-        self, query: RelationQuery, view: Table, refers: Mapping[str, str]
+        self, query: RelationQuery, view: Table, refers: Mapping[str, Reference]
     ) -> Relation:
         by = referrers(self.relatives.catalog).get(view.name, {})
         side = self.relatives.child(query.name) if query.name in by else None
-        if side is None or view.key not in view.columns:
+        columns = {
+            name: each
+            for name, each in by.get(query.name, {}).items()
+            if side is not None
+            and side[1].columns.keys() >= {*each.columns}
+            and view.columns.keys() >= {*each.to}
+        }
+        if side is None or not columns:
             raise self._unknown(query, view, refers)
-        columns = by[query.name]
         column = query.column
         if not column:
             known = [name for name in columns if name not in STAMPS]
@@ -299,14 +341,17 @@ class Fitting:
         kind = "children"
         if query.amount == "count":
             key, kind = f"{key}_count", "count"
-        return Relation(key, kind, *side, here=view.key, there=column)
+        here, there = columns[column].to, columns[column].columns
+        return Relation(key, kind, *side, here=here, there=there)
 
     def _unknown(
-        self, query: RelationQuery, view: Table, refers: Mapping[str, str]
+        self, query: RelationQuery, view: Table, refers: Mapping[str, Reference]
     ) -> ApiError:
         """Return the error for an unknown relation, naming those the caller reaches."""
         by = referrers(self.relatives.catalog).get(view.name, {})
-        open_to = [name for name, to in refers.items() if self.relatives.parent(to)]
+        open_to = [
+            name for name, to in refers.items() if self.relatives.parent(to.table)
+        ]
         open_to += [name for name in by if self.relatives.child(name)]
         return ApiError(
             f"Table '{view.name}' has no relation '{shown(query.name)}'.",
@@ -339,7 +384,10 @@ def _one(
 ) -> str:
     alias = next(aliases)
     parts = statement.reached(relation.row_set, alias, iter((OWNER_MARK,)))
-    parts.append(f"{alias}.{quote(relation.there)} = {row}.{quote(relation.here)}")
+    parts += [
+        f"{alias}.{quote(there)} = {row}.{quote(here)}"
+        for there, here in zip(relation.there, relation.here, strict=True)
+    ]
     source = f" from {public(relation.view.name)} {alias}{statement.where(parts)}"
     if relation.kind == "count":
         return f"(select count(*){source})"

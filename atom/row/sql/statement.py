@@ -3,6 +3,7 @@
 The owner is always the first value.
 """
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import count
@@ -11,12 +12,14 @@ from typing import Any
 # ruff: noqa: S608 - SQL is written here, of quoted names and parameters alone.
 from atom.datatype.answer import answered
 from atom.datatype.datatype import datatype
+from atom.datatype.families import having
 from atom.errors import ApiError
-from atom.postgres.catalog import LiveColumn, Table
+from atom.postgres.catalog import LiveColumn, Table, unknown_column
 from atom.postgres.identifier import quote
 
 OWNER = "created_by_id"
 OWNER_MARK = "$1"
+SORTED = having("sorted")
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +29,36 @@ class Order:
     column: str
     descending: bool = False
     nulls_first: bool | None = None
+
+
+def split_words(text: str, separator: str) -> list[str]:
+    """Split a list at a separator; a backslash before one makes it part of a word.
+
+    >>> split_words("a" + chr(92) + ",b,c", ",")
+    ['a,b', 'c']
+    """
+    if "\\" not in text:
+        return text.split(separator)
+    words = re.split(rf"(?<!\\){re.escape(separator)}", text)
+    return [word.replace("\\" + separator, separator) for word in words]
+
+
+def column(view: Table, name: str) -> LiveColumn:
+    """Return a column of a table, one that may be shown.
+
+    Raises:
+        ApiError: `sql.unknown_column`.
+    """
+    found = view.columns.get(name)
+    if found is None:
+        raise unknown_column(view.name, name, view.columns)
+    return found
+
+
+def is_sorted(found: LiveColumn) -> bool:
+    """Whether rows can be ordered and grouped by a column."""
+    kind = datatype(found.datatype)
+    return not kind.is_opaque and kind.family in SORTED
 
 
 def require_key(table: Table) -> str:
@@ -131,17 +164,21 @@ def _answer(column: LiveColumn, alias: str) -> str:
     return plain if text == plain else f"{text} as {quote(column.name)}"
 
 
+def nulls(by: Order) -> str:
+    """Build where nulls go, if that was asked."""
+    return {None: "", True: " nulls first", False: " nulls last"}[by.nulls_first]
+
+
 def ordered(order: tuple[Order, ...], meters: str = "") -> str:
     """Build the order by clause; `meters` is the distance, where it is not a column."""
     if not order:
         return ""
     parts = []
     for by in order:
-        nulls = {None: "", True: " nulls first", False: " nulls last"}[by.nulls_first]
         key = f"t.{quote(by.column)}"
         if meters and by.column == DISTANCE:
             key = meters
-        parts.append(f"{key}{' desc' if by.descending else ''}{nulls}")
+        parts.append(f"{key}{' desc' if by.descending else ''}{nulls(by)}")
     return " order by " + ", ".join(parts)
 
 
