@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from atom.account.root import RootLogin, ensure_root
+from atom.account.upgrade import upgrade_users
 from atom.own.declaration import API
 from atom.port import Ports, UserState
 from atom.postgres import catalog
@@ -17,11 +18,13 @@ from atom.schema.plan import Plan
 log = logging.getLogger(__name__)
 
 
-def root_api_ids(config: Mapping[str, Any]) -> list[int]:
+def admin_api_ids(config: Mapping[str, Any]) -> dict[str, int]:
     """Return the api ids of the shipped /admin routes, as config has them."""
     entries = config["config_api"]
-    ids = (entries.get(path, {}).get("id") for path in API if path.startswith("/admin"))
-    return sorted(each for each in ids if each)
+    ids = {path: entries.get(path, {}).get("id") for path in API}
+    return {
+        path: each for path, each in ids.items() if each and path.startswith("/admin")
+    }
 
 
 def declaration(ports: Ports) -> Declaration:
@@ -47,9 +50,9 @@ async def schema_apply(ports: Ports, destructive: bool) -> RootLogin | None:
     await read_schema(ports)
     login = None
     if "users" in ports.database.catalog.tables:
-        login = await ensure_root(
-            ports.database, ports.account, root_api_ids(ports.config)
-        )
+        api_ids = admin_api_ids(ports.config)
+        login = await ensure_root(ports.database, ports.account, api_ids.values())
+        await upgrade_users(ports.database, api_ids)
     await ports.bus.publish("schema")
     return login
 

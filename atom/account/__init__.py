@@ -15,6 +15,7 @@ In reading order:
     signup    new users
     profile   one's own row, and the time of the visit
     root      the root user
+    upgrade   rows that an older version wrote
     update    changes of one's own row
     rights    rights and status of other users
     deletion  the end of an account

@@ -9,6 +9,7 @@ In reading order:
     file      files read and written by a command
     progress  the progress bar
     data      `data import`, `data export`
+    user      `user clash`
     program   all commands
 """
 

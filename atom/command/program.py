@@ -15,6 +15,7 @@ from atom.command import serve
 from atom.command.data import DATA
 from atom.command.project import Project
 from atom.command.schema import SCHEMA
+from atom.command.user import USER
 from atom.config import door
 
 if TYPE_CHECKING:
@@ -26,7 +27,7 @@ PLAIN: dict[str, Any] = {
     "add_completion": False,
     "context_settings": {"help_option_names": ["-h", "--help"]},
 }
-GROUPS = {"schema": SCHEMA, "data": DATA}
+GROUPS = {"schema": SCHEMA, "data": DATA, "user": USER}
 
 
 def _print_version(wanted: bool) -> None:

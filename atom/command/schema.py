@@ -8,10 +8,12 @@ import typer
 
 from atom.account.config import AccountConfig
 from atom.account.root import RootLogin, ensure_root
+from atom.account.upgrade import upgrade_users
 from atom.command import welcome
 from atom.config.resolve import Config
 from atom.config.view import view
-from atom.operation import root_api_ids
+from atom.operation import admin_api_ids
+from atom.postgres import catalog
 from atom.runtime import command_database
 from atom.schema import apply as schema
 from atom.schema.apply import Declaration, Plan
@@ -67,5 +69,8 @@ async def _applied(
         done = await schema.apply(database, declared, destructive=destructive)
         login, account = None, view(AccountConfig, config)
         if "users" in declared.tables:
-            login = await ensure_root(database, account, root_api_ids(config))
+            api_ids = admin_api_ids(config)
+            login = await ensure_root(database, account, api_ids.values())
+            database.catalog = await catalog.read(database)
+            await upgrade_users(database, api_ids)
     return done, login
