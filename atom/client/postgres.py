@@ -8,6 +8,7 @@ import orjson
 
 from atom.client import Client, Config, Live
 from atom.postgres import pooler
+from atom.postgres.catalog import ID
 from atom.postgres.database import Database
 from atom.postgres.driver import RawPool
 from atom.postgres.errors import wordings
@@ -93,12 +94,15 @@ async def _open_as(
 
 def opened_database(config: Config, pool: RawPool) -> Database:
     """Return the database of a pool, with the limits and the wordings of config."""
-    return Database(
+    database = Database(
         pool,
         acquire_seconds=float(config.get("config_postgres_acquire_timeout_sec") or 5.0),
         local=pooler.limits(config) if pooler.is_pooled(config) else {},
         wordings=wordings(config.get("config_error") or {}, []),
     )
+    views = (config.get("config_postgres_schema") or {}).get("view", {})
+    database.views = {name: view.get("key", ID) for name, view in views.items()}
+    return database
 
 
 async def _open_primary(config: Config, live: Live) -> Any:

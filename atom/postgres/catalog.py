@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 import orjson
 
-from atom.errors import ApiError, NotFound, nearest
+from atom.errors import ApiError, Forbidden, NotFound, nearest
 from atom.postgres import touched
 from atom.postgres.driver import Querying
 
@@ -26,7 +26,7 @@ select n.nspname as schema, c.relname as "table", a.attname as "column",
        exists (select 1 from pg_index i where i.indrelid = c.oid and i.indisvalid
                and a.attnum = any (i.indkey)) as indexed,
        a.attgenerated <> '' or a.attidentity = 'a' as generated,
-       a.attgenerated <> '' as computed,
+       a.attgenerated <> '' as computed, c.relkind in ('v', 'm') as view,
        a.attidentity <> '' as identity,
        exists (select 1 from pg_index i where i.indrelid = c.oid and i.indisprimary
                and a.attnum = any (i.indkey)) as primary,
@@ -69,7 +69,7 @@ left join lateral (
   where k.conrelid = c.oid and k.contype = 'f' and k.conkey = array[a.attnum]
   order by f.attname <> 'id', 1, 2 limit 1
 ) refers on true
-where c.relkind in ('r', 'p')
+where c.relkind in ('r', 'p', 'v', 'm')
   and not exists (select 1 from pg_depend e
                   where e.classid = 'pg_class'::regclass and e.objid = c.oid
                     and e.deptype = 'e')
@@ -124,6 +124,7 @@ class Table:
     columns: Mapping[str, LiveColumn]
     key: str = ID
     references: tuple[Reference, ...] = ()
+    is_view: bool = False  # so it is read and never written
 
 
 @dataclass(frozen=True, eq=False)
@@ -186,15 +187,34 @@ def unknown_column(table: str, name: str, choices: Iterable[str]) -> ApiError:
     )
 
 
+def require_written(table: Table) -> None:
+    """Refuse a view, which no row is written to.
+
+    Raises:
+        Forbidden: `row.table_not_allowed`.
+    """
+    if table.is_view:
+        raise Forbidden(
+            f"'{table.name}' is a view: its rows are read, never written.",
+            code="row.table_not_allowed",
+        )
+
+
 def build(
     rows: Iterable[Mapping[str, Any]],
     touched: Mapping[str, frozenset[str]] = MappingProxyType({}),
+    views: Mapping[str, str] = MappingProxyType({}),
 ) -> Catalog:
-    """Make a catalog of rows that name table, column, datatype and the rest."""
+    """Make a catalog of rows that name table, column, datatype and the rest.
+
+    Of views there are those that are declared, each with its key.
+    """
     tables: dict[str, dict[str, LiveColumn]] = {}
     keys: dict[str, list[tuple[bool, bool, str]]] = {}
     references: dict[str, list[Reference]] = {}
     for row in rows:
+        if row.get("view") and row["table"] not in views:
+            continue
         described: list[Any] = [row.get(each) for each in DESCRIBED]
         column = LiveColumn(row["column"], *described)
         tables.setdefault(row["table"], {})[column.name] = column
@@ -209,8 +229,9 @@ def build(
                 name: Table(
                     name,
                     MappingProxyType(columns),
-                    _key(columns, keys[name]),
+                    _key(columns, keys[name], views.get(name, "")),
                     tuple(references.get(name, ())),
+                    name in views,
                 )
                 for name, columns in tables.items()
             }
@@ -220,16 +241,18 @@ def build(
 
 
 def _key(
-    columns: Mapping[str, LiveColumn], indexed: Iterable[tuple[bool, bool, str]]
+    columns: Mapping[str, LiveColumn],
+    indexed: Iterable[tuple[bool, bool, str]],
+    declared: str,
 ) -> str:
     """Return the column that a row is found by, empty where there is none.
 
-    It is the primary key of one column; else `id`, unless it is a part of the primary
-    key that may be there twice.
+    It is the one declared, of a view; the primary key of one column; else `id`, unless
+    it is a part of the primary key that may be there twice.
     """
     indexed = list(indexed)
     primary = [name for is_primary, _, name in indexed if is_primary]
-    name = primary[0] if len(primary) == 1 else ID
+    name = declared or (primary[0] if len(primary) == 1 else ID)
     found = columns.get(name)
     if found is None or not KEYED.fullmatch(found.datatype):
         return ""
@@ -239,9 +262,13 @@ def _key(
 
 
 async def read(source: "Querying | Connection | Database") -> Catalog:
-    """Read the tables of schema `public`; of a database, outside any transaction."""
+    """Read the tables and declared views; of a database, outside any transaction."""
     held = cast(
         Querying, getattr(source, "raw", None) or getattr(source, "pool", source)
     )
     schemas = ["public"]
-    return build(await held.fetch(COLUMNS, schemas), await touched.read(held, schemas))
+    rows, changed = (
+        await held.fetch(COLUMNS, schemas),
+        await touched.read(held, schemas),
+    )
+    return build(rows, changed, getattr(source, "views", {}))

@@ -116,6 +116,7 @@ class Database(Statements):
         self.wordings: Wordings = wordings or {}
         self.on_written: Callable[[str], None] = _ignore  # called with a table's name
         self.catalog = Catalog()
+        self.views: Mapping[str, str] = {}  # those declared, each with its key
         self.reread: Callable[[], Awaitable[None]] | None = None
         self._reread_at = 0.0
         self._rereading: asyncio.Future[None] | None = None  # callers share one

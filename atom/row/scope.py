@@ -12,7 +12,13 @@ from typing import TYPE_CHECKING, Any
 
 from atom.errors import ApiError, Forbidden
 from atom.port import Ports
-from atom.postgres.catalog import Catalog, Table, shown, unknown_table
+from atom.postgres.catalog import (
+    Catalog,
+    Table,
+    require_written,
+    shown,
+    unknown_table,
+)
 from atom.row.sql.relation import references
 from atom.row.sql.statement import OWNER, RowSet, Statement
 
@@ -242,6 +248,7 @@ class RowScope:
             Forbidden: `row.table_not_allowed` on a table with routes of its own.
         """
         row_set = self.row_set(catalog, name)
+        require_written(row_set.table)
         closed = TRACES if self.tier == "admin" else CLOSED
         if self.tier != "trusted" and name in closed:
             raise Forbidden(

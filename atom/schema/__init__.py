@@ -26,6 +26,7 @@ Only `apply` runs anything. Read in this order:
     migrate      data migrations
     query        the user's own queries
     rename       columns that have a new name
+    remark       what is declared and awkward to use
     migration    declared minus live: all steps, in order
     apply        a plan, carried out
 """

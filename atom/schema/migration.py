@@ -9,6 +9,7 @@ from atom.schema import (
     index,
     migrate,
     query,
+    remark,
     rename,
     routine,
     table,
@@ -55,6 +56,7 @@ OBJECTS = (
     migrate.last,
     query.steps,
     table.undeclared,
+    remark.steps,
 )
 
 

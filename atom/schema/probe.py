@@ -31,7 +31,9 @@ from pg_index i where i.indexrelid = 'pg_temp.atom_probe_index'::regclass
 VIEW = """
 select pg_get_viewdef(c.oid) as definition,
        array(select a.attname::text from pg_attribute a
-             where a.attrelid = c.oid and a.attnum > 0 order by a.attnum) as columns
+             where a.attrelid = c.oid and a.attnum > 0 order by a.attnum) as columns,
+       array(select format_type(a.atttypid, a.atttypmod) from pg_attribute a
+             where a.attrelid = c.oid and a.attnum > 0 order by a.attnum) as datatypes
 from pg_class c where c.oid = 'pg_temp.atom_probe'::regclass
 """
 FUNCTION = r"""
@@ -57,8 +59,8 @@ class Shown:
     indexes: Mapping[tuple[str, Composite], tuple[tuple[str, ...], str]] = field(
         default_factory=dict
     )
-    # By name: the definition and the columns.
-    views: Mapping[str, tuple[str, tuple[str, ...]]] = field(default_factory=dict)
+    # By name: the definition, and the columns with their datatypes.
+    views: Mapping[str, tuple[str, Mapping[str, str]]] = field(default_factory=dict)
     functions: Mapping[str, str] = field(default_factory=dict)
     triggers: Mapping[str, str] = field(default_factory=dict)
 
@@ -180,7 +182,8 @@ class _Probe:
             if ran:
                 row = await self._raw.fetchrow(VIEW)
                 definition = row["definition"].strip().rstrip(";")
-                self._shown.views[name] = definition, tuple(row["columns"])
+                columns = dict(zip(row["columns"], row["datatypes"], strict=True))
+                self._shown.views[name] = definition, columns
 
     async def function(self, name: str, sql: str) -> None:
         """Read a function as PostgreSQL writes it."""

@@ -8,7 +8,7 @@ from typing import BinaryIO
 
 from atom.account.name import COLUMNS
 from atom.errors import ApiError, nearest
-from atom.postgres.catalog import LiveColumn, Table, shown
+from atom.postgres.catalog import LiveColumn, Table, require_written, shown
 from atom.postgres.database import Database
 from atom.row import upsert
 from atom.row.sql.statement import require_key
@@ -88,6 +88,7 @@ async def parse_request(
             hint=nearest(mode[:60], MODES),
         )
     live = database.catalog.table(table)
+    require_written(live)
     if mode != "upsert":
         if on_conflict or existing:
             raise ApiError("'on_conflict' and 'existing' are for mode upsert.")

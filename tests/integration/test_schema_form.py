@@ -6,7 +6,9 @@ import asyncpg
 import pytest
 
 from atom.errors import ConfigError, Conflict
+from atom.row.sql import query_string
 from atom.schema import apply as schema
+from atom.schema import remark
 from atom.schema.declaration import Declaration
 from tests.database import dumped
 from tests.integration.near import connected, database_url, fresh_database
@@ -356,6 +358,34 @@ class TestView:
             declare(view=view)
 
         assert words in str(refused.value)
+
+
+class TestRemark:
+    """What is declared and will be awkward to use."""
+
+    async def test_column_called_like_a_parameter_is_noted(self, url):
+        """F16: with the way to filter by it."""
+        planned = await schema.plan(
+            url, declare("order-integer-0-0", "ordered-text-0-0")
+        )
+
+        assert planned.notes == (
+            "test.order is called like a parameter of the row routes:"
+            " or=(order==,…) filters by it.",
+        )
+
+    async def test_view_that_cannot_be_read_is_noted(self, url):
+        """Its key is not one that rows are found by."""
+        view = {"v": {"sql": "select now() as at, id from test", "key": "at"}}
+        await schema.apply(url, declare())
+
+        (note,) = (await schema.plan(url, declare(view=view))).notes
+
+        assert note.startswith("View v cannot be read by the row routes: its key at is")
+
+    def test_every_parameter_is_known(self):
+        """Those of a list of rows, as its reader has them."""
+        assert {*query_string.FIXED, *query_string.ELSEWHERE} < remark.PARAMETERS
 
 
 class TestRoutine:
