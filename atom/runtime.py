@@ -23,6 +23,7 @@ from typing import Any, Self, TypeVar
 
 import embedded
 from atom import coherence, malloc, operation
+from atom.account.allow import faults
 from atom.account.config import AccountConfig
 from atom.account.role import Roles
 from atom.account.root import RootLogin
@@ -401,7 +402,9 @@ async def prepare(ports: Ports) -> RootLogin | None:
     else:
         await operation.read_schema(ports)
         _warn_of_missing(ports)
-    if problems := await ports.roles.prepare() + await ports.rpc.prepare():
+    users = ports.database.catalog.tables.get("users")
+    problems = faults(users, ports.account) + await ports.roles.prepare()
+    if problems := problems + await ports.rpc.prepare():
         raise ConfigError(problems)
     return login
 

@@ -3,7 +3,7 @@
 from typing import Annotated, Any
 
 from extend import *
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, create_model
 
 from atom import account, reply
 from atom.errors import Unauthenticated
@@ -35,6 +35,24 @@ class ByNumber(Body):
     type: Type = Field(DEFAULT, examples=[1])
     username_bigint: Number = Field(examples=[9876543210])
     password_bigint: Number = Field(examples=[1234567890])
+
+
+def with_columns(name: str, body: type[BaseModel]) -> Any:
+    """Return a body with the columns that config_signup lists."""
+    wanted = config["config_signup"]
+    fields: dict[str, Any] = {
+        column: (Any, Field(None, description=f"Column {column} of users."))
+        for column in (*wanted["column"], *wanted["mandatory"])
+    }
+    for column in wanted["mandatory"]:
+        fields[column] = (Any, Field(description=f"Column {column} of users."))
+    if {"email", "mobile"} & fields.keys():
+        fields["otp"] = (str | None, Field(None, description="Sent to the address."))
+    return create_model(name, __base__=body, **fields)
+
+
+SignUp = with_columns("SignUp", ByUsername)
+SignUpBigint = with_columns("SignUpBigint", ByNumber)
 
 
 class ByEmail(Body):
@@ -92,18 +110,20 @@ def address(request: Request) -> str:
 
 
 @router.post("/auth/signup", response_model=Tokens, responses=refused(400, 403, 409))
-async def route_auth_signup(request: Request, body: ByUsername):
+async def route_auth_signup(request: Request, body: SignUp):
     """Make a user with a name and a password."""
-    return tokens(await account.sign_up(request.app.state.ports, **body.model_dump()))
+    values = body.model_dump(exclude_unset=True) | {"type": body.type}
+    return tokens(await account.sign_up(request.app.state.ports, **values))
 
 
 @router.post(
     "/auth/signup-bigint", response_model=Tokens, responses=refused(400, 403, 409)
 )
-async def route_auth_signup_bigint(request: Request, body: ByNumber):
+async def route_auth_signup_bigint(request: Request, body: SignUpBigint):
     """Make a user with numbers as name and password."""
     ports = request.app.state.ports
-    return tokens(await account.sign_up_bigint(ports, **body.model_dump()))
+    values = body.model_dump(exclude_unset=True) | {"type": body.type}
+    return tokens(await account.sign_up_bigint(ports, **values))
 
 
 async def logged_in(

@@ -6,6 +6,7 @@ In reading order:
     token     access tokens, encoded and decoded
     password  password hashes
     name      usernames and addresses in their normal form
+    allow     which columns of users their user writes, at sign-up and later
     otp       one-time codes
     access    the api ids a user holds
     role      `config_role`: questions to the database

@@ -1,5 +1,6 @@
 """The config of accounts, typed."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 
@@ -8,6 +9,7 @@ class AccountConfig:
     """What config sets for sign-up, logins, tokens and the root user."""
 
     is_signup: bool
+    signup: Mapping[str, tuple[str, ...]]  # column, mandatory
     signup_type_list: tuple[int, ...]
     password_min_length: int
     is_password_old_check: bool

@@ -6,7 +6,9 @@ from collections.abc import Sequence
 from typing import Any
 
 from atom.account.name import is_storable, normalize
-from atom.errors import Unauthenticated
+from atom.account.token import signing_keys
+from atom.errors import ApiError, Unauthenticated
+from atom.port import Ports
 
 SECONDS = 600
 TRIES = 5
@@ -69,3 +71,20 @@ async def verify_otp(
             code="otp.invalid",
             hint="It is good once, for 10 minutes and 5 tries. Ask for a new one.",
         )
+
+
+async def require_proof(ports: Ports, kind: str, address: str, otp: str | None) -> None:
+    """Consume the code that was sent to an e-mail or mobile which is to be stored.
+
+    Raises:
+        ApiError: `otp.missing`.
+        Unauthenticated: `otp.invalid`.
+    """
+    if not otp:
+        raise ApiError(
+            f"{kind} needs an otp",
+            code="otp.missing",
+            hint=f"Have one sent to the {kind} and add it as otp.",
+        )
+    keys = signing_keys(ports.account.key_jwt)
+    await verify_otp(ports.database, otp, keys=keys, **{kind: address})

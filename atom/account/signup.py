@@ -1,57 +1,71 @@
 """Signing up: a user with a name and a password, and their first session."""
 
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Any
 
 from atom.account import session
+from atom.account.allow import ADDRESSES, NAMES, taken_at_signup
 from atom.account.config import AccountConfig
 from atom.account.name import validate
+from atom.account.otp import require_proof
 from atom.account.password import hash_password, require_length
 from atom.account.session import TokenPair
-from atom.errors import ApiError, Conflict, Forbidden
+from atom.datatype.datatype import datatype
+from atom.errors import ApiError, Conflict, Forbidden, nearest
 from atom.port import Ports
+from atom.postgres.catalog import Table, shown
+from atom.postgres.identifier import quote_all
+from atom.row.payload import Reader
 
-TAKEN = "select exists (select from users where type = $1 and username = $2)"
-TAKEN_BIGINT = (
-    "select exists (select from users where type = $1 and username_bigint = $2)"
-)
-SIGN_UP = """
-insert into users (type, username, password) values ($1, $2, $3)
-on conflict do nothing returning id
-"""
-SIGN_UP_BIGINT = """
-insert into users (type, username_bigint, password_bigint) values ($1, $2, $3)
-on conflict do nothing returning id
-"""
+# By username and username_bigint; the columns and values that are taken as well.
+TAKEN = {
+    name: f"select exists (select from users where type = $1 and {name} = $2)"  # noqa: S608
+    for name in (*NAMES, *ADDRESSES)
+}
+PASSWORD_OF = {"username": "password", "username_bigint": "password_bigint"}
 
 
 async def sign_up(
-    ports: Ports, *, type: int, username: str, password: str
+    ports: Ports,
+    *,
+    type: int,
+    username: str,
+    password: str,
+    otp: str | None = None,
+    **more: Any,
 ) -> TokenPair:
     """Create a user with a name and a password, and begin a session.
 
+    `more` are columns that `config_signup` lists.
+
     Raises:
         Forbidden: `account.closed` when config_is_signup is 0.
-        ApiError: a type, name or password against the rules.
+        ApiError: a type, name, password or column against the rules.
         Conflict: `account.exists`.
     """
     _require_open(ports.account, type)
     name = validate("username", username)
     require_length(password, ports.account)
-    who: dict[str, Any] = {"type": type, "username": name}
-    return await _create(ports, (TAKEN, SIGN_UP), who, "password", password)
+    return await _create(ports, type, "username", name, password, more, otp)
 
 
 async def sign_up_bigint(
-    ports: Ports, *, type: int, username_bigint: int, password_bigint: int
+    ports: Ports,
+    *,
+    type: int,
+    username_bigint: int,
+    password_bigint: int,
+    otp: str | None = None,
+    **more: Any,
 ) -> TokenPair:
-    """Create a user with numbers as name and password. Raises as `signup` does."""
+    """Create a user with numbers as name and password. Raises as `sign_up` does."""
     _require_open(ports.account, type)
     password = str(password_bigint)
     require_length(password, ports.account, "password_bigint")
-    who = {"type": type, "username_bigint": username_bigint}
-    texts = TAKEN_BIGINT, SIGN_UP_BIGINT
-    return await _create(ports, texts, who, "password_bigint", password)
+    return await _create(
+        ports, type, "username_bigint", username_bigint, password, more, otp
+    )
 
 
 def _require_open(config: AccountConfig, type: int) -> None:
@@ -67,45 +81,96 @@ def _require_open(config: AccountConfig, type: int) -> None:
 
 async def _create(
     ports: Ports,
-    texts: tuple[str, str],
-    who: dict[str, Any],
-    column: str,
+    type: int,
+    kind: str,
+    name: str | int,
     password: str,
+    more: Mapping[str, Any],
+    otp: str | None,
 ) -> TokenPair:
-    taken, insert = texts
+    columns = await _read(ports, more)
+    unique = {kind: name, **{one: columns[one] for one in ADDRESSES if one in columns}}
     # Checked before as well: a name that is taken does not cost a hash.
-    if await ports.database.value(taken, *who.values()):
-        raise _exists()
-    row = {**who, column: await hash_password(password)}
-    has_hooks = ports.rules.has_hooks("users", "create")
+    await _require_free(ports, type, unique)
+    await _prove(ports, columns, otp)
+    stored = await hash_password(password)
+    row = {"type": type, kind: name, PASSWORD_OF[kind]: stored, **columns}
+    text = _insert(ports.database.catalog.table("users"), tuple(row))
     async with ports.database.transaction() as connection:
-        if has_hooks:
-            created = await _create_with_hooks(ports, row, taken, who)
-        else:
-            created = await connection.value(insert, *row.values())
-        if created is None:
-            raise _exists()
-        found = await session.person_now(connection, created, ports.account)
-        person = session.require_usable(found)
-        pair = await session.open_session(connection, person, ports.account)
+        created = await connection.value(text, *row.values())
+        if created is not None:
+            found = await session.person_now(connection, created, ports.account)
+            person = session.require_usable(found)
+            pair = await session.open_session(connection, person, ports.account)
+    if created is None:  # by another sign-up, a moment ago
+        await _require_free(ports, type, unique)
+        raise _exists(kind)
     ports.database.written("users")
     return pair
 
 
-async def _create_with_hooks(
-    ports: Ports, row: dict[str, Any], taken: str, who: Mapping[str, Any]
-) -> int | None:
-    """Add the user with the hooks of the table. Return None if the name is taken."""
-    hooked = ports.rules.hooks["users", "create"]
-    scope, table = ports.rules.trusted(None), ports.database.catalog.table("users")
-    try:
-        ids = await hooked.create_all(ports.database, scope, table, [row], many=False)
-    except Conflict:
-        if await ports.database.value(taken, *who.values()):
-            return None
-        raise
-    return ids[0]
+async def _read(ports: Ports, more: Mapping[str, Any]) -> dict[str, Any]:
+    """Parse the columns that `config_signup` lists.
+
+    Raises:
+        ApiError: naming one that is unknown, lacking or cannot be read.
+    """
+    signup = ports.account.signup
+    known = taken_at_signup(signup)
+    for name in more:
+        if name not in known:
+            raise ApiError(
+                f"signup does not take '{shown(name)}'",
+                code="account.managed_column",
+                hint=nearest(name[:60], known),
+            )
+    for name in signup["mandatory"]:
+        if more.get(name) in (None, ""):
+            raise ApiError(f"{name} is mandatory", code="request.invalid")
+    if not more:
+        return {}
+    table = ports.database.catalog.table("users")
+    reader = Reader(ports.rules.trusted(None), table, create=True)
+    return await reader.read(more)
 
 
-def _exists() -> Conflict:
-    return Conflict("username already exists", code="account.exists")
+async def _prove(ports: Ports, columns: Mapping[str, Any], otp: str | None) -> None:
+    """Check the OTP of an address.
+
+    Raises:
+        ApiError: `otp.missing`; `account.not_alone` for two addresses.
+        Unauthenticated: `otp.invalid`.
+    """
+    given = [kind for kind in ADDRESSES if columns.get(kind) is not None]
+    if not given or not ports.account.is_otp_verify:
+        return
+    if len(given) > 1:
+        raise ApiError(
+            "email and mobile must be given one at a time", code="account.not_alone"
+        )
+    (kind,) = given
+    await require_proof(ports, kind, columns[kind], otp)
+
+
+async def _require_free(ports: Ports, type: int, unique: Mapping[str, Any]) -> None:
+    for kind, value in unique.items():
+        if value is not None and await ports.database.value(TAKEN[kind], type, value):
+            raise _exists(kind)
+
+
+@lru_cache(64)
+def _insert(table: Table, columns: tuple[str, ...]) -> str:
+    """Build the insert of one user, nothing when a unique rule is against it."""
+    values = ", ".join(
+        datatype(table.columns[name].datatype).cast(f"${place}")
+        for place, name in enumerate(columns, 1)
+    )
+    return (
+        f"insert into users ({quote_all(columns)}) values ({values})"  # noqa: S608
+        " on conflict do nothing returning id"
+    )
+
+
+def _exists(kind: str) -> Conflict:
+    name = kind if kind in ADDRESSES else "username"
+    return Conflict(f"{name} already exists", code="account.exists")

@@ -4,39 +4,24 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from atom.account.allow import ADDRESSES, MANAGED, PASSWORDS, is_own
+from atom.account.allow import OWN as OWN_KEY
 from atom.account.config import AccountConfig
 from atom.account.login import check_password
 from atom.account.name import validate
-from atom.account.otp import verify_otp
+from atom.account.otp import require_proof
 from atom.account.password import hash_password, require_length
 from atom.account.session import revoke_all
 from atom.account.throttle import LoginThrottle
-from atom.account.token import signing_keys
 from atom.datatype.value import from_json
 from atom.errors import ApiError, Forbidden, Unauthenticated, Unprocessable, nearest
 from atom.port import Ports
 from atom.postgres.catalog import Table, shown
+from atom.row.scope import MANAGED_PREFIX
 from atom.row.sql import write
 from atom.row.sql.statement import RowSet
 
-PASSWORDS = ("password", "password_bigint")
-ADDRESSES = ("email", "mobile")
 OLD = "password_old"
-
-# Columns a user never changes in their own row, in addition to
-# config_column_disabled_list: identity, rights, and the server's own record.
-MANAGED = frozenset(
-    {
-        "created_at",
-        "updated_at",
-        "created_by_id",
-        "updated_by_id",
-        "is_protected",
-        "is_deleted",
-        "type",
-        "last_active_at",
-    }
-)
 
 OWN = "select id, password, password_bigint, email, mobile from users where id = $1"
 # Nothing is written when the password that was verified is no longer the stored one.
@@ -144,27 +129,27 @@ def read(table: Table, config: AccountConfig, changes: Mapping[str, Any]) -> Cha
 
 
 def _require_writable(table: Table, config: AccountConfig, name: str) -> None:
+    if is_own(config, name) and name in table.columns:
+        return
     plain = name.strip().lower()
-    managed = MANAGED.union(config.column_disabled_list)
-    if plain in managed or plain.startswith("google_"):
-        raise ApiError(
-            f"column '{shown(plain)}' of users is not yours to change",
-            code="account.managed_column",
-        )
-    if name not in table.columns:
-        raise _unknown(table, config, name)
-    secret = set(config.column_secret_list) - set(PASSWORDS)
-    if name in secret or ("password" in plain and name not in PASSWORDS):
-        raise _unknown(table, config, name)
-
-
-def _unknown(table: Table, config: AccountConfig, name: str) -> ApiError:
-    open_columns = set(table.columns) - MANAGED
-    open_columns -= {*config.column_disabled_list}
-    return ApiError(
+    closed = MANAGED.union(config.column_disabled_list)
+    hidden = name in config.column_secret_list or "password" in plain
+    if plain in closed or plain.startswith(MANAGED_PREFIX):
+        raise _not_yours(plain)
+    if name in table.columns and not hidden:
+        raise _not_yours(name)
+    raise ApiError(
         f"Table 'users' has no column '{shown(name)}'.",
         code="sql.unknown_column",
-        hint=nearest(name[:60], sorted(open_columns)),
+        hint=nearest(name[:60], (n for n in table.columns if is_own(config, n))),
+    )
+
+
+def _not_yours(name: str) -> ApiError:
+    return ApiError(
+        f"column '{shown(name)}' of users is not yours to change",
+        code="account.managed_column",
+        hint=f"The operator lists what is, in {OWN_KEY}.",
     )
 
 
@@ -224,14 +209,7 @@ async def _prove(ports: Ports, kind: str, address: str | None, otp: str | None) 
     """Check the OTP of a new address; to remove an address, of the old one."""
     if not ports.account.is_otp_verify or address is None:
         return
-    if not otp:
-        raise ApiError(
-            f"changing {kind} needs an otp",
-            code="otp.missing",
-            hint=f"Have one sent to the new {kind} and add ?otp=….",
-        )
-    keys = signing_keys(ports.account.key_jwt)
-    await verify_otp(ports.database, otp, keys=keys, **{kind: address})
+    await require_proof(ports, kind, address, otp)
 
 
 async def _write(

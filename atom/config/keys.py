@@ -18,6 +18,7 @@ from atom.config.parse import (
     prefix,
     seconds,
     seconds_or_none,
+    taken,
     text,
     whole,
     word,
@@ -144,6 +145,12 @@ KEYS = (
         Key("config_is_signup", flag, True, "Whether unknown people may sign up."),
         Key(
             "config_signup_type_list", integers, (1,), "User types a client may choose."
+        ),
+        Key(
+            "config_signup",
+            taken,
+            {"column": (), "mandatory": ()},
+            "Columns of users that sign-up takes as well, and those it demands.",
         ),
         Key(
             "config_type_default",

@@ -107,6 +107,14 @@ def mapping(value: Any) -> Mapping[str, Any]:
     return value
 
 
+def taken(value: Any) -> Mapping[str, Any]:
+    """Parse what sign-up takes: `{"column": […], "mandatory": […]}`."""
+    given = mapping(value)
+    if unknown := set(given) - {"column", "mandatory"}:
+        raise ValueError(f"expected column, mandatory; not {min(map(str, unknown))!r}")
+    return {part: names(given.get(part, ())) for part in ("column", "mandatory")}
+
+
 def word(value: Any) -> str:
     """Parse one word of letters, digits, `-` and `_`.
 

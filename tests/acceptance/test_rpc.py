@@ -36,7 +36,7 @@ config_postgres_schema = {
 }
 config_table = {"slot": {"my": 0}, "staff": {"my": 0}}
 config_role = {"desk": "select 1 from staff where user_id = :me and role = 'desk'"}
-config_token_key_list = "id,is_active,api_access,username"
+config_token_key_list = "id,is_active,api_access,type"
 config_rpc = {
     "GET /public/free-slots": {
         "sql": "select * from free_slots(:doctor)",
@@ -78,7 +78,7 @@ config_rpc = {
         "value": {"doctor": "bigint"},
     },
     "GET /my/name": {
-        "sql": "select :me as id, :claim_username as name, 'it''s :me' as text",
+        "sql": "select :me as id, :claim_type as kind, 'it''s :me' as text",
     },
     "GET /public/mood": {
         "sql": "select :mood as mood, :tags as tags",
@@ -160,7 +160,7 @@ class TestAnswers:
     def test_caller_is_bound(self, clinic, eve):
         """:me and a claim; a text that looks like one stays a text."""
         (found,) = clinic.message("GET", "/my/name", eve)
-        assert {"id": eve.id, "name": eve.username, "text": "it's :me"} == found
+        assert {"id": eve.id, "kind": "1", "text": "it's :me"} == found
 
     def test_statement_without_rows_answers_their_number(self, clinic, desk):
         slot(clinic, desk)

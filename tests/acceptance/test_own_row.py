@@ -1,0 +1,264 @@
+"""A user's own row: what they write, at sign-up and later, is an allow list."""
+
+import hashlib
+import hmac
+import secrets
+import time
+
+import pytest
+
+from tests.acceptance.checkout import copied
+from tests.acceptance.conftest import Person, opened
+from tests.acceptance.test_drop_in import started
+from tests.served import serve
+
+CONFIG = """
+config_postgres_schema = {"table": {"users": [
+    "role-text-0-0", "tenant_id-bigint-0-0", "passport_no-text-0-0",
+    "nickname-text-0-0", "points-integer-0-0",
+]}}
+config_token_key_list = "id,is_active,api_access,role,tenant_id"
+config_signup = {"column": ["nickname", "points", "email"], "mandatory": ["country"]}
+"""
+OWN = "/my/object-update?table=users"
+PASSWORD = "correct horse battery"
+
+
+@pytest.fixture(scope="module")
+def shop(tmp_path_factory):
+    """A server with columns of its own in users."""
+    code = copied(tmp_path_factory.mktemp("shop"), config_shop=CONFIG)
+    with serve(code=code) as served:
+        running = opened(served)
+        yield running
+        running.http.close()
+
+
+def name():
+    return f"u{secrets.token_hex(6)}"
+
+
+def sign_up(shop, **more):
+    body = {"username": name(), "password": PASSWORD, "country": "IN", **more}
+    return shop.call("POST", "/auth/signup", json=body)
+
+
+@pytest.fixture
+def eve(shop):
+    answer = sign_up(shop)
+    assert 200 == answer.status_code, answer.text
+
+    made = Person(0, "", PASSWORD, answer.json()["message"], "")
+    made.id = shop.message("GET", "/my/profile", made)["id"]
+    return made
+
+
+def row(shop, user_id):
+    (found,) = shop.sql("select * from users where id = $1", user_id)
+    return dict(found)
+
+
+class TestUpdate:
+    @pytest.mark.parametrize("column", ["role", "tenant_id", "passport_no", "nickname"])
+    def test_a_column_that_was_added_is_not_the_users_to_write(self, shop, eve, column):
+        before = row(shop, eve.id)
+        for spelling in (column, column.upper(), f" {column}"):
+            for value in (1, "x"):
+                body = {"id": eve.id, "name": "x", spelling: value}
+                answer = shop.call("PUT", OWN, eve, json=body)
+                assert 400 == answer.status_code, answer.text
+        assert before == row(shop, eve.id)
+        answer = shop.call("PUT", OWN, eve, json={"id": eve.id, column: "x"})
+        assert "account.managed_column" == answer.json()["code"]
+        assert "config_table" in answer.json()["hint"]
+
+    def test_the_default_list_is_written(self, shop, eve):
+        values = {"name": "Eve", "country": "NL", "metadata": {"a": [1]}}
+        body = {"id": eve.id, **values, "location": "POINT(4.9 52.4)"}
+        assert eve.id == shop.message("PUT", OWN, eve, json=body)
+        profile = shop.message("GET", "/my/profile", eve)
+        assert values == {key: profile[key] for key in values}
+        assert [4.9, 52.4] == profile["location"]["coordinates"]
+
+    def test_every_column_of_users_is_refused_but_the_list(self, shop, eve):
+        """Asked of the database: also a column that is added later."""
+        shop.sql("alter table users add column if not exists later text")
+        shop.call("GET", "/root/reset-global", "root")
+        columns = shop.sql(
+            "select column_name as name from information_schema.columns"
+            " where table_name = 'users' and table_schema = 'public'"
+        )
+        allowed = {"name", "country", "metadata", "location", "username", "email"}
+        allowed |= {"username_bigint", "mobile", "password", "password_bigint", "id"}
+        found = {each["name"] for each in columns}
+        assert "later" in found
+        for column in found - allowed:
+            before = row(shop, eve.id)
+            for value in (1, "1", None, {}, "2027-01-01"):
+                body = {"id": eve.id, column: value}
+                answer = shop.call("PUT", OWN, eve, json=body)
+                assert 400 == answer.status_code, (column, answer.text)
+            assert before == row(shop, eve.id)
+
+    def test_the_profile_shows_all_but_secret_columns(self, shop, eve):
+        shop.sql("update users set passport_no = 'P1' where id = $1", eve.id)
+        profile = shop.message("GET", "/my/profile", eve)
+        assert "P1" == profile["passport_no"]
+        hidden = {"password", "password_bigint", "google_data"}
+        assert hidden == row(shop, eve.id).keys() - profile.keys()
+
+
+def code_sent(shop, email):
+    """Store a code as the routes that send it do."""
+    key = shop.config["config_key_jwt"].split(",")[0]
+    text = f"otp\0{email}\x00123456".encode()
+    made = hmac.new(key.encode(), text, hashlib.sha256).hexdigest()
+    shop.sql(
+        "insert into otp (created_at, otp, email) values (now(), $1, $2)", made, email
+    )
+
+
+class TestSignUp:
+    def test_it_takes_what_is_listed(self, shop):
+        answer = sign_up(shop, nickname="Evie", points=3)
+        assert 200 == answer.status_code, answer.text
+        (found,) = shop.sql("select * from users order by id desc limit 1")
+        assert ("Evie", 3, "IN") == (
+            found["nickname"],
+            found["points"],
+            found["country"],
+        )
+
+    @pytest.mark.parametrize(
+        "more",
+        [
+            {"country": None},
+            {"country": ""},
+            {"points": "many"},
+            {"points": 2**31},
+            {"nickname": 5},
+            {"role": "admin"},
+            {"tenant_id": 1},
+            {"passport_no": "P"},
+            {"api_access": "1"},
+            {"is_active": 1},
+            {"name": "x"},
+            {"nope": 1},
+            {"mobile": "+919876543210"},
+            {"password_bigint": 12345678},
+        ],
+        ids=repr,
+    )
+    def test_anything_else_is_refused_by_name(self, shop, more):
+        before = shop.sql("select count(*) from users")
+        answer = sign_up(shop, **more)
+        assert answer.status_code in {400, 422}, answer.text
+        assert next(iter(more)) in answer.json()["message"]
+        assert before == shop.sql("select count(*) from users")
+
+    def test_what_is_mandatory_is_named(self, shop):
+        body = {"username": name(), "password": PASSWORD}
+        answer = shop.call("POST", "/auth/signup", json=body)
+        assert (422, True) == (
+            answer.status_code,
+            "country" in answer.json()["message"],
+        )
+
+    def test_by_number_as_well(self, shop):
+        body = {"username_bigint": secrets.randbelow(10**12), "password_bigint": 10**9}
+        assert 422 == shop.call("POST", "/auth/signup-bigint", json=body).status_code
+        body |= {"country": "IN", "nickname": "N"}
+        assert 200 == shop.call("POST", "/auth/signup-bigint", json=body).status_code
+        assert 409 == shop.call("POST", "/auth/signup-bigint", json=body).status_code
+
+    def test_an_address_is_proven(self, shop):
+        email = f"{name()}@example.com"
+        assert "otp.missing" == sign_up(shop, email=email).json()["code"]
+        code_sent(shop, email)
+        assert 401 == sign_up(shop, email=email, otp="654321").status_code
+        assert 200 == sign_up(shop, email=email.upper(), otp="123456").status_code
+        login = {"email": email, "password": PASSWORD}
+        assert 200 == shop.call("POST", "/auth/login-email", json=login).status_code
+        again = sign_up(shop, email=email, otp="123456")
+        assert (409, "email already exists") == (
+            again.status_code,
+            again.json()["message"],
+        )
+
+    def test_it_is_in_the_document(self, shop):
+        schemas = shop.call("GET", "/openapi.json").json()["components"]["schemas"]
+        found = schemas["SignUp"]
+        assert {"nickname", "points", "email", "otp", "country"} < set(
+            found["properties"]
+        )
+        assert {"username", "password", "country"} == set(found["required"])
+        assert found["additionalProperties"] is False
+
+
+FAULTS = [
+    ("config_token_key_list = 'id,name'", ("config_token_key_list", "config_table")),
+    ("config_token_key_list = 'id,username'", ("config_token_key_list", "username")),
+    ("config_token_key_list = 'id,email'", ("config_token_key_list", "email")),
+    ("config_signup = {'column': ['nam']}", ("config_signup", "'nam'", "'name'")),
+    ("config_signup = {'column': ['api_access']}", ("config_signup", "api_access")),
+    ("config_signup = {'column': ['is_active']}", ("config_signup", "is_active")),
+    ("config_signup = {'mandatory': ['google_id']}", ("config_signup", "google_id")),
+    ("config_signup = {'column': ['password']}", ("config_signup", "password")),
+    ("config_signup = {'column': ['created_at']}", ("config_signup", "created_at")),
+    ("config_signup = {'colum': ['name']}", ("config_signup", "colum")),
+    ("config_signup = ['name']", ("config_signup", "dict")),
+    ("config_signup = {'mandatory': ['email', 'mobile']}", ("config_signup", "one")),
+]
+
+
+@pytest.mark.parametrize(("text", "words"), FAULTS, ids=[text for text, _ in FAULTS])
+def test_a_list_that_cannot_hold_stops_the_start(tmp_path, text, words):
+    code, text = started(copied(tmp_path, config_wrong=text))
+    assert 0 != code
+    for word in words:
+        assert word in text
+
+
+class TestSwitchedOff:
+    """`is_active = 0` is refused wherever a token is demanded."""
+
+    ROUTER = """
+from extend import *
+
+@router.get("/clinic/mine")
+async def mine(request: Request):
+    return {"id": request.state.user["id"]}
+
+@router.get("/clinic/open")
+async def open_(request: Request):
+    return {"id": request.state.user.get("id")}
+
+@router.get("/clinic/any")
+async def any_(request: Request):
+    return {"id": request.state.user["id"]}
+"""
+    API = """
+config_api = {
+    "/clinic/mine": {"is_token": 1},
+    "/clinic/any": {"is_token": 1, "is_active_check": 0},
+}
+"""
+
+    def test_a_route_with_is_token_refuses_them(self, tmp_path):
+        code = copied(tmp_path, router_clinic=self.ROUTER, config_clinic=self.API)
+        with serve(code=code) as served:
+            clinic = opened(served)
+            eve = clinic.person()
+            for path in ("/clinic/mine", "/clinic/any", "/clinic/open"):
+                assert {"id": eve.id} == clinic.call("GET", path, eve).json()
+            clinic.sql("update users set is_active = 0 where id = $1", eve.id)
+            deadline = time.monotonic() + 5
+            while (answer := clinic.call("GET", "/clinic/mine", eve)).is_success:
+                assert time.monotonic() < deadline
+            assert (403, "user not active") == (
+                answer.status_code,
+                answer.json()["message"],
+            )
+            assert 200 == clinic.call("GET", "/clinic/any", eve).status_code
+            assert 200 == clinic.call("GET", "/clinic/open", eve).status_code
+            clinic.http.close()
