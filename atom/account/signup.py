@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from functools import lru_cache
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from atom.account import session
 from atom.account.allow import ADDRESSES, NAMES, taken_at_signup
@@ -17,6 +17,9 @@ from atom.port import Ports
 from atom.postgres.catalog import Table, shown
 from atom.postgres.identifier import quote_all
 from atom.row.payload import Reader
+
+if TYPE_CHECKING:
+    from atom.row.hooked import HookedWrite
 
 # By username and username_bigint; the columns and values that are taken as well.
 TAKEN = {
@@ -95,9 +98,14 @@ async def _create(
     await _prove(ports, columns, otp)
     stored = await hash_password(password)
     row = {"type": type, kind: name, PASSWORD_OF[kind]: stored, **columns}
-    text = _insert(ports.database.catalog.table("users"), tuple(row))
+    users = ports.database.catalog.table("users")
+    hooked = ports.rules.hooks.get(("users", "create"))
     async with ports.database.transaction() as connection:
-        created = await connection.value(text, *row.values())
+        if hooked is None:
+            text = _insert(users, tuple(row))
+            created = await connection.value(text, *row.values())
+        else:
+            created = await _create_with_hooks(ports, hooked, users, row, unique)
         if created is not None:
             found = await session.person_now(connection, created, ports.account)
             person = session.require_usable(found)
@@ -107,6 +115,27 @@ async def _create(
         raise _exists(kind)
     ports.database.written("users")
     return pair
+
+
+async def _create_with_hooks(
+    ports: Ports,
+    hooked: "HookedWrite",
+    users: Table,
+    row: dict[str, Any],
+    unique: Mapping[str, Any],
+) -> int:
+    """Add the user with the hooks of the table. Return the id.
+
+    Raises:
+        Conflict: `account.exists` when a name or address is taken meanwhile.
+    """
+    scope = ports.rules.trusted(None)
+    try:
+        ids = await hooked.create_all(ports.database, scope, users, [row], many=False)
+    except Conflict:
+        await _require_free(ports, row["type"], unique)
+        raise  # of a hook, or for another rule
+    return ids[0]
 
 
 async def _read(ports: Ports, more: Mapping[str, Any]) -> dict[str, Any]:
