@@ -17,7 +17,7 @@ FAILS = (403, 404, 409, 422)
 def mine(request):
     """Return the ports, and the scope of the caller: rows of their own."""
     ports = request.app.state.ports
-    return ports, ports.rules.my(request.state.user["id"])
+    return ports, row.preferring(ports.rules.my(request.state.user["id"]), request)
 
 
 @router.post(
@@ -59,7 +59,7 @@ async def route_my_object_read(request: Request) -> Response:
     """Read my rows: filtered, ordered, paged, counted, grouped."""
     ports, scope = mine(request)
     answer = await row.read(ports.database_read, scope, raw_query(request.scope))
-    return reply.rows(answer.body, **answer.extra)
+    return row.answer(scope, answer.body, **answer.extra)
 
 
 @router.get(
@@ -70,7 +70,7 @@ async def route_my_parent_read(request: Request) -> Response:
     """Read the rows that my rows refer to."""
     ports, scope = mine(request)
     raw = raw_query(request.scope)
-    return reply.rows(await row.parents(ports.database_read, scope, raw))
+    return row.answer(scope, await row.parents(ports.database_read, scope, raw))
 
 
 @router.put(
@@ -131,7 +131,8 @@ async def read_my_row(request: Request) -> Response:
     ports, scope = mine(request)
     key = request.path_params["id"]
     raw = raw_query(request.scope)
-    return reply.rows(await row.read_one(ports.database_read, scope, raw, key))
+    found = await row.read_one(ports.database_read, scope, raw, key)
+    return row.answer(scope, found)
 
 
 async def change_my_row(request: Request) -> Response:

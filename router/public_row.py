@@ -3,7 +3,7 @@
 from extend import *
 from fastapi import Response
 
-from atom import openapi, reply, row
+from atom import openapi, row
 from atom.http import also_at, raw_query
 from atom.openapi import documented
 
@@ -26,7 +26,7 @@ async def route_public_object_create(request: Request) -> Response:
     as_row = row.wants_row(request.headers.get("prefer", ""), asked)
     table = asked.get("table", "")
     body = row.parse_body(await request.body())
-    scope = ports.rules.public()
+    scope = row.preferring(ports.rules.public(), request)
     made = await row.create(ports.database, scope, table, body)
     return await row.answered(ports.database, scope, table, made, as_row=as_row)
 
@@ -39,16 +39,18 @@ async def route_public_object_read(request: Request) -> Response:
     """Read rows of a listed table: filtered, ordered, paged, counted, grouped."""
     ports = request.app.state.ports
     raw = raw_query(request.scope)
-    answer = await row.read(ports.database_read, ports.rules.public(), raw)
-    return reply.rows(answer.body, **answer.extra)
+    scope = row.preferring(ports.rules.public(), request)
+    answer = await row.read(ports.database_read, scope, raw)
+    return row.answer(scope, answer.body, **answer.extra)
 
 
 async def read_public_row(request: Request) -> Response:
     """Read one row of a listed table."""
     ports = request.app.state.ports
-    scope, key = ports.rules.public(), request.path_params["id"]
-    raw = raw_query(request.scope)
-    return reply.rows(await row.read_one(ports.database_read, scope, raw, key))
+    scope = row.preferring(ports.rules.public(), request)
+    raw, key = raw_query(request.scope), request.path_params["id"]
+    found = await row.read_one(ports.database_read, scope, raw, key)
+    return row.answer(scope, found)
 
 
 ONE = "/public/rows/{table}/{id}"

@@ -9,7 +9,7 @@ from atom.datatype.binary import as_base64
 from atom.datatype.datatype import PLACES, Datatype
 
 
-def answered(kind: Datatype, column: str, *, is_composite: bool = False) -> str:
+def answered(kind: Datatype, column: str, *, in_text: bool = False) -> str:
     """Build the expression for a column; the column itself where nothing is changed.
 
     >>> answered(Datatype("bytea", "bytes"), "t.raw")
@@ -21,6 +21,6 @@ def answered(kind: Datatype, column: str, *, is_composite: bool = False) -> str:
         return geography.as_geojson(kind.family, column)
     if kind.family == "bytes":
         return as_base64(column)
-    if is_composite:
+    if in_text:
         return f"{column}::text{'[]' if kind.element else ''}"
     return column

@@ -72,6 +72,16 @@ COUNT = {"type": "integer", "minimum": 0}
 DONE = {"const": "done"}
 
 
+PREFER = {
+    "name": "Prefer",
+    "in": "header",
+    "required": False,
+    "description": "`bigint=text` answers whole numbers of 64 bits as text: beyond 2^53"
+    " a double does not hold them.",
+    "schema": {"type": "string", "examples": ["bigint=text"]},
+}
+
+
 def failures(*statuses: int) -> dict[int | str, dict[str, Any]]:
     """Document statuses a route may fail with, for `responses=`."""
     return {
@@ -116,6 +126,8 @@ def documented(
     query: list[Any] = [{"name": each, **PARAMETERS[each]} for each in parameters]
     if filters:
         query.append({**FILTER, "required": "limit" not in parameters})
+    if "limit" in parameters:
+        query.append(PREFER)
     extra: dict[str, Any] = {
         "parameters": query,
         "responses": {

@@ -41,7 +41,10 @@ ONE = {
 WORD = re.compile(r"[A-Za-z0-9_]+")
 REF = "#/components/"
 # What a route of one row takes of the parameters of the other.
-WITH = {"read_one": {"column", "creator_key", "relation"}, "change": {"return"}}
+WITH = {
+    "read_one": {"column", "creator_key", "relation", "Prefer"},
+    "change": {"return"},
+}
 EXAMPLE_COLUMNS = 3
 OWNERS = {"public": "public", "my": "my", "admin": "anyone's"}
 CALLERS = {"public": "Anyone", "my": "A user, own rows", "admin": "An admin, all rows"}

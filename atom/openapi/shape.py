@@ -22,6 +22,14 @@ POINT = {
         },
     },
 }
+# Text where a caller prefers it, and taken as text from everyone: of 18 digits each
+# number is one, of 19 some.
+BIGINT = {
+    "type": ["integer", "string"],
+    "format": "int64",
+    "pattern": "^-?[0-9]{1,19}$",
+}
+BIGINT_SENT = BIGINT | {"pattern": "^-?[0-9]{1,18}$"}
 PLACE = {"$ref": "#/components/schemas/Point"}
 ADDRESSES = {"email": "ada@example.com", "mobile": "+919876543210"}
 
@@ -39,17 +47,20 @@ def request_schema(column: LiveColumn) -> dict[str, Any]:
         return {**_plain(kind), "type": ["array", "string", *null]}
     if kind.family in PLACES:
         return {"anyOf": [PLACE, {"type": "string"}, {"type": "null"}]}
-    return _nullable(_plain(kind), column)
+    plain = BIGINT_SENT if kind.name == "bigint" else _plain(kind)
+    return _nullable(plain, column)
 
 
 def _plain(kind: Datatype) -> dict[str, Any]:
     if kind.element is not None:
         item = _plain(kind.element)
         if "type" in item:  # no array of PostgreSQL can forbid null
-            item = {**item, "type": [item["type"], "null"]}
+            item = _or_null(item)
         return {"type": "array", "items": item}
     if kind.family in PLACES:
         return PLACE
+    if kind.name == "bigint":
+        return BIGINT
     family = BY_NAME[kind.family]
     plain = dict(family.schema)
     if kind.name in family.formats:
@@ -62,7 +73,12 @@ def _nullable(plain: dict[str, Any], column: LiveColumn) -> dict[str, Any]:
         return plain
     if "$ref" in plain:
         return {"anyOf": [plain, {"type": "null"}]}
-    return {**plain, "type": [plain["type"], "null"]}
+    return _or_null(plain)
+
+
+def _or_null(plain: dict[str, Any]) -> dict[str, Any]:
+    kinds = plain["type"] if isinstance(plain["type"], list) else [plain["type"]]
+    return {**plain, "type": [*kinds, "null"]}
 
 
 def example(column: LiveColumn) -> Any:

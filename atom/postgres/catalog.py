@@ -93,6 +93,7 @@ class LiveColumn:
     refers: str | None = None  # the table that its foreign key refers to
     identity: bool = False  # numbered by PostgreSQL
     composite: bool = False  # rows of fields, or lists of them
+    in_text: bool = False  # shown as text, for a caller who prefers it
     domain: str | None = None  # its name, where the datatype is that of a domain
     refers_to: str | None = None  # the column of that table; None: its key
 

@@ -7,6 +7,7 @@ needs only those above it:
     payload      the values of a body, parsed by the columns they are for
     explain_error  which column, filter or row it is that PostgreSQL refuses
     read         rows read
+    prefer       whole numbers as text, for callers that prefer it
     write        rows created, updated and deleted
     natural      values as hooks have them
     hooked       the same for tables with hooks, in one transaction with these
@@ -24,6 +25,7 @@ from atom.row.batch import PARAMETERS as CREATE_PARAMETERS
 from atom.row.heal import healed
 from atom.row.one import RETURN, answered, wants_row
 from atom.row.payload import parse_body
+from atom.row.prefer import answer, preferring
 from atom.row.read import Answer, Rows
 from atom.row.sql.query_string import FIXED as READ_PARAMETERS
 from atom.row.sql.query_string import PARENTS as PARENT_PARAMETERS
@@ -46,6 +48,7 @@ __all__ = [
     "UPSERT_PARAMETERS",
     "Answer",
     "Rows",
+    "answer",
     "answered",
     "change",
     "create",
@@ -56,6 +59,7 @@ __all__ = [
     "parents",
     "parse_body",
     "parse_parameters",
+    "preferring",
     "read",
     "read_one",
     "submit",

@@ -9,12 +9,14 @@ from atom import reply
 from atom.errors import ApiError, nearest
 from atom.postgres.database import Database
 from atom.row import payload, write
+from atom.row.prefer import APPLIED, answer, words
 from atom.row.read import read_key
 from atom.row.scope import RowScope
 from atom.row.sql import stored
 from atom.row.sql.statement import require_key
 
 RETURN = "return"  # a parameter of writes, and a preference (RFC 7240)
+REPRESENTATION = "return=representation"
 RETURNS = {"row": True, "representation": True, "id": False, "minimal": False}
 
 
@@ -76,8 +78,7 @@ def wants_row(preferred: str, asked: Mapping[str, str]) -> bool:
                 "'return' takes row or id.", hint=nearest(word[:60], RETURNS)
             )
         return RETURNS[word]
-    words = ("".join(each.split()).lower() for each in preferred.split(","))
-    return "return=representation" in words
+    return REPRESENTATION in words(preferred)
 
 
 async def answered(
@@ -90,8 +91,9 @@ async def answered(
     body = await _represented(database, scope, table, made) if as_row else None
     if body is None:
         return reply.success(made)
-    response = reply.rows(body)
-    response.headers["preference-applied"] = "return=representation"
+    response = answer(scope, body)
+    found = (REPRESENTATION, response.headers.get(APPLIED))
+    response.headers[APPLIED] = ", ".join(filter(None, found))
     return response
 
 

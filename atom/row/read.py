@@ -56,7 +56,9 @@ async def read(database: Database, scope: RowScope, raw: bytes) -> Answer:
         ApiError: naming the parameter, column, operator or value that is wrong.
     """
     understand = _remembered if len(raw) <= REMEMBERED_MAX_BYTES else _prepare
-    asked = understand(database.catalog, scope.rules, scope.tier, raw)
+    asked = understand(
+        database.catalog, scope.rules, scope.tier, raw, None, scope.bigint_text
+    )
     return await _run(database, scope, asked)
 
 
@@ -66,7 +68,9 @@ async def read_key(database: Database, scope: RowScope, raw: bytes, key: str) ->
     Raises:
         ApiError: as `read`; and when the key cannot be parsed.
     """
-    asked = _prepare(database.catalog, scope.rules, scope.tier, raw, key)
+    asked = _prepare(
+        database.catalog, scope.rules, scope.tier, raw, key, scope.bigint_text
+    )
     return await _run(database, scope, asked)
 
 
@@ -134,7 +138,12 @@ async def _estimated(database: Database, guess: Statement, seconds: float) -> in
 
 
 def _prepare(
-    catalog: Catalog, rules: RowConfig, tier: str, raw: bytes, key: str | None = None
+    catalog: Catalog,
+    rules: RowConfig,
+    tier: str,
+    raw: bytes,
+    key: str | None,
+    bigint_text: bool,
 ) -> read_plan.Read:
     """Prepare a query string, of the row with a `key` or of any. The owner of the rows
     is bound when it runs."""
@@ -143,7 +152,7 @@ def _prepare(
     else:
         query = query_string.parse_one(query_string.decoded(raw))
     # Any caller of the tier will do: its id is bound when the statement runs.
-    scope = RowScope(rules, tier, None if tier == "public" else 0)
+    scope = RowScope(rules, tier, None if tier == "public" else 0, bigint_text)
     row_set = scope.readable(catalog, query.table)
     view = scope.visible_columns(catalog, query.table)
     if key is not None:

@@ -64,6 +64,7 @@ RIGHTS_UPDATE = frozenset({*RIGHTS, "password", "password_bigint"})
 TRACES = frozenset({"otp", "log_password", "log_api"})
 # Written by routes of their own. A user's row of otp would be a key to any account.
 CLOSED = frozenset({"users", "otp", "log_password", "log_api"})
+BIGINT = frozenset({"bigint", "bigint[]"})
 OPEN = frozenset({"admin", "trusted"})  # tiers that reach every table
 # What one user does not learn of another through rows that point to that user.
 PERSONAL = frozenset(
@@ -137,6 +138,7 @@ class RowScope:
     rules: RowConfig
     tier: str
     user_id: int | None
+    bigint_text: bool = False  # what is shown of a bigint is text
 
     def __post_init__(self) -> None:
         if self.tier == "trusted":
@@ -187,11 +189,12 @@ class RowScope:
 
     def visible_columns(self, catalog: Catalog, name: str) -> Table:
         """Return the columns of a table that may be shown and filtered."""
-        return visible(catalog, self.rules.secret).table(name)
+        return visible(catalog, self.rules.secret, self.bigint_text).table(name)
 
     def creators(self, catalog: Catalog) -> RowSet | None:
         """Return what may be shown of users with the rows they made."""
-        users = visible(catalog, self.rules.secret).tables.get("users")
+        shown = visible(catalog, self.rules.secret, self.bigint_text)
+        users = shown.tables.get("users")
         if users is None:
             return None
         if self.tier not in OPEN:
@@ -301,20 +304,32 @@ def not_allowed(name: str, allowed: frozenset[str]) -> Forbidden:
 
 
 @lru_cache(16)
-def visible(catalog: Catalog, secret: frozenset[str]) -> Catalog:
+def visible(
+    catalog: Catalog,
+    secret: frozenset[str],
+    bigint_text: bool = False,
+) -> Catalog:
     """Return the catalog without secret columns: those do not exist outside.
 
     Every name a caller writes is looked up here, so a secret column looks like
     one that does not exist.
     """
-    return Catalog(
-        MappingProxyType(
-            {
-                name: replace(table, columns=_without(table, secret))
-                for name, table in catalog.tables.items()
-            }
-        )
-    )
+    tables = {
+        name: replace(table, columns=_without(table, secret))
+        for name, table in catalog.tables.items()
+    }
+    if bigint_text:
+        tables = {name: _in_text(table) for name, table in tables.items()}
+    return Catalog(MappingProxyType(tables))
+
+
+def _in_text(table: Table) -> Table:
+    """Return a table of which bigints are shown as text."""
+    columns = {
+        name: replace(column, in_text=True) if column.datatype in BIGINT else column
+        for name, column in table.columns.items()
+    }
+    return replace(table, columns=MappingProxyType(columns))
 
 
 @lru_cache(64)
@@ -362,7 +377,8 @@ class ScopedRelatives:
     @property
     def catalog(self) -> Catalog:
         """Return every table, without secret columns."""
-        return visible(self.live, self.scope.rules.secret)
+        scope = self.scope
+        return visible(self.live, scope.rules.secret, scope.bigint_text)
 
     def child(self, name: str) -> tuple[RowSet, Table] | None:
         """Return the rows of a table that this caller may read, None when none are."""

@@ -245,7 +245,7 @@ def _json_fields(columns: Columns) -> str:
 
 def _answered(kind: str, column: str) -> str:
     return answered(
-        datatype(kind), column, is_composite=kind.removesuffix("[]") == COMPOSITE
+        datatype(kind), column, in_text=kind.removesuffix("[]") == COMPOSITE
     )
 
 

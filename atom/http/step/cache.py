@@ -133,6 +133,9 @@ async def answer_from_cache(exchange: Exchange, proceed: Proceed) -> None:
             return await proceed(exchange)
         if exchange.user:
             caller = f"user:{exchange.user['id']}"
+    for name, value in exchange.scope["headers"]:
+        if name == b"prefer":
+            caller += f"&{quote_from_bytes(value)}"
     plain = key = key_for(f"GET {exchange.path}", exchange.query, caller)
     kept = await store.get(key)
     if kept is not None and kept.startswith(VARIES):
@@ -268,13 +271,14 @@ def _may_be_kept(headers: Sequence[tuple[bytes, bytes]]) -> bool:
 def _varies(headers: Sequence[tuple[bytes, bytes]]) -> bytes | None:
     """Return the request headers an answer varies by, joined; None for all of them.
 
-    Origin and Accept-Encoding are left out: CORS and gzip are outside of the cache.
+    Origin and Accept-Encoding are left out: CORS and gzip are outside of the cache. So
+    is Prefer, which is a part of every key.
     """
     values = b",".join(value for name, value in headers if name == b"vary")
     names = {name.strip().lower() for name in values.split(b",")}
     if b"*" in names:
         return None
-    return b",".join(sorted(names - {b"", b"origin", b"accept-encoding"}))
+    return b",".join(sorted(names - {b"", b"origin", b"accept-encoding", b"prefer"}))
 
 
 def _explain(policy: RoutePolicy, caller: Caller) -> Check:

@@ -27,6 +27,7 @@ from atom.row.sql.statement import (
 FUNCTIONS = ("count", "sum", "avg", "min", "max")
 UNITS = ("minute", "hour", "day", "week", "month", "quarter", "year")
 OF_DATE = UNITS[2:]
+ITEMS = frozenset({"min", "max"})  # functions that answer a value of the column
 ZONED = "timestamp with time zone"
 MOMENTS = {ZONED: UNITS, "timestamp without time zone": UNITS, "date": OF_DATE}
 SUMMED, RANKED = having("summed"), having("ranked")
@@ -233,7 +234,9 @@ def render(
     for one in groups.aggregates:
         of = f"t.{quote(one.column)}" if one.column else "*"
         sorts.append(f"{one.function}({of})")
-        parts.append(f"{sorts[-1]} as {quote(one.name)}")
+        is_text = one.function in ITEMS and view.columns[one.column].in_text
+        shown = f"{sorts[-1]}::text" if is_text else sorts[-1]
+        parts.append(f"{shown} as {quote(one.name)}")
     by = f" group by {', '.join(keys)}" if keys else ""
     order = [
         f"{sorts[place - 1]}{' desc' if each.descending else ''}{nulls(each)}"

@@ -160,7 +160,7 @@ def select_list(view: Table, names: tuple[str, ...], alias: str = "t") -> str:
 
 def _answer(column: LiveColumn, alias: str) -> str:
     plain, kind = f"{alias}.{quote(column.name)}", datatype(column.datatype)
-    text = answered(kind, plain, is_composite=column.composite)
+    text = answered(kind, plain, in_text=column.composite or column.in_text)
     return plain if text == plain else f"{text} as {quote(column.name)}"
 
 

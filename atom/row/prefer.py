@@ -1,0 +1,39 @@
+"""`Prefer: bigint=text` (RFC 7240): for readers that hold a number in a double.
+
+Such readers lose the last digits of a whole number beyond 2^53.
+"""
+
+from dataclasses import replace
+from typing import Any
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from atom import reply
+from atom.row.scope import RowScope
+
+BIGINT_TEXT = "bigint=text"
+VARY = (b"vary", b"Prefer")
+APPLIED = "preference-applied"
+
+
+def words(preferred: str) -> list[str]:
+    """Return the preferences of a header; what is not understood is ignored."""
+    return ["".join(each.split()).lower() for each in preferred.split(",")]
+
+
+def preferring(scope: RowScope, request: Request) -> RowScope:
+    """Return the scope with what its caller prefers of the answer."""
+    for name, value in request.scope["headers"]:
+        if name == b"prefer" and BIGINT_TEXT in words(value.decode("latin-1")):
+            return replace(scope, bigint_text=True)
+    return scope
+
+
+def answer(scope: RowScope, body: bytes, **fields: Any) -> Response:
+    """Answer rows, and which preference they follow."""
+    response = reply.rows(body, **fields)
+    response.raw_headers.append(VARY)
+    if scope.bigint_text:
+        response.headers[APPLIED] = BIGINT_TEXT
+    return response
