@@ -1,7 +1,7 @@
 """An entry of `config_rpc`, parsed: what the route takes, runs and reads."""
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -27,7 +27,6 @@ from atom.postgres.condition import (
 
 METHODS = ("GET", "POST")
 WORDS = ("sql", "value", "table", "help")
-CALLERS = ("is_token", "is_access", "role")  # each of them decides who may call
 GUARDED = frozenset({"public", "my", "private", "admin", "root"})
 NAME = re.compile(r"[a-z_][a-z0-9_]*")
 IN_PATH = re.compile(r"{(\w+)(?::\w+)?}")
@@ -149,16 +148,7 @@ def declared(config: Config, keys: Iterable[Key[Any]]) -> Declared:
             rpc = _parsed(name, entry, given, problems)
         if not problems:
             _merge(api, rpc, entry, policies, problems)
-            if _is_shared(rpc, api, given.api_default):
-                problems.append(
-                    'cache_sec: "shared" sends one answer to all, and the statement '
-                    "asks for the caller"
-                )
-            if not _names_callers(rpc, api, given.api_default):
-                problems.append(
-                    'it is open to no one: add "role", or "is_token": 1, or for anyone '
-                    '"is_token": 0; or begin the path with /my or /public'
-                )
+            problems += _policy_faults(rpc, _entry(rpc, api, given.api_default))
         if not problems:
             found.append(rpc)
         config.problems += [f"config_rpc[{name!r}]: {each}" for each in problems]
@@ -290,22 +280,21 @@ def _merge(
         api[name] = {**there, **added}
 
 
-def _names_callers(
-    rpc: Rpc, api: Mapping[str, Any], api_default: Mapping[str, Any]
-) -> bool:
-    """Whether it is declared who may call a route."""
-    if tier(rpc.path) in GUARDED:
-        return True
-    return not _entry(rpc, api, api_default).keys().isdisjoint(CALLERS)
-
-
-def _is_shared(
-    rpc: Rpc, api: Mapping[str, Any], api_default: Mapping[str, Any]
-) -> bool:
-    """Whether callers share kept answers that depend on one of them."""
-    rule = _entry(rpc, api, api_default).get("cache_sec")
+def _policy_faults(rpc: Rpc, entry: Mapping[str, Any]) -> Iterator[str]:
+    """Yield what is wrong with who may call a route, and who shares its answers."""
+    has_callers = "is_token" in entry or "role" in entry or entry.get("is_access")
+    if tier(rpc.path) not in GUARDED and not has_callers:
+        yield (
+            'it is open to no one: add "role", or "is_token": 1, or for anyone '
+            '"is_token": 0; or begin the path with /my or /public'
+        )
+    rule = entry.get("cache_sec")
     is_shared = isinstance(rule, list | tuple) and "shared" in rule
-    return is_shared and not rpc.values.keys() >= set(rpc.statement.binds)
+    if is_shared and not rpc.values.keys() >= set(rpc.statement.binds):
+        yield (
+            'cache_sec: "shared" sends one answer to all, and the statement asks for '
+            "the caller"
+        )
 
 
 def _entry(
