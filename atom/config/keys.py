@@ -212,7 +212,7 @@ KEYS = (
         Key(
             "config_column_disabled_list",
             names,
-            ("is_active", "is_verified", "api_access"),
+            ("is_active", "is_verified"),
             "Columns a user may not write, in addition to the managed ones.",
         ),
         Key(

@@ -13,6 +13,7 @@ from atom.errors import Unavailable
 from atom.postgres.database import Connection
 from atom.postgres.errors import translate
 from atom.postgres.identifier import quote, quote_all
+from atom.row.scope import RIGHTS
 from atom.sandbox.role import Role, verifier
 from atom.schema.apply import LOCK as SCHEMA_LOCK
 
@@ -43,6 +44,13 @@ select n.nspname as name from pg_namespace n
 where {scope} and not has_schema_privilege($1::oid, n.oid, 'usage')
   and pg_has_role(n.nspowner, 'usage')
 """
+# What has a route of its own, or none: traces, and the rights of users.
+KEPT = """(
+  c.relname in ('log_api', 'log_password', 'otp')
+  or c.relname = 'users'
+     and (lower(a.attname) in ({rights}) or lower(a.attname) like 'google\\_%')
+     and (verb = 'UPDATE' or lower(a.attname) <> 'type')
+)""".replace("{rights}", ", ".join(f"'{name}'" for name in RIGHTS))
 # Columns to grant and to revoke. $2 verbs, $3 secret names, $4 views that are open.
 COLUMNS = """
 with wanted as (
@@ -54,6 +62,7 @@ with wanted as (
     and lower(a.attname) <> all ($3::text[]) and lower(a.attname) not like '%password%'
     and (c.relkind in ('r', 'p')
       or (c.relkind in ('v', 'm') and c.oid = any ($4::oid[]) and verb = 'SELECT'))
+    and (verb = 'SELECT' or n.nspname <> 'public' or not {kept})
 ), live as (
   select a.attrelid as oid, a.attnum, x.privilege_type as verb
   from pg_attribute a cross join lateral aclexplode(a.attacl) as x
@@ -66,13 +75,14 @@ join pg_class c using (oid) join pg_namespace n on n.oid = c.relnamespace
 join pg_attribute a on a.attrelid = c.oid and a.attnum = attnum_of(w.attnum, l.attnum)
 where w.oid is null or l.oid is null
 group by 1, 2, 3, 4 order by 1, 3, 4
-""".replace("attnum_of", "coalesce")
+""".replace("attnum_of", "coalesce").replace("{kept}", KEPT)
 # What inserts and deletes need next to columns: the tables, and counters of `serial`.
 TABLES = """
 select 'delete on table' as word, n.nspname as schema, c.relname as name
 from pg_class c join pg_namespace n on n.oid = c.relnamespace
 where {scope} and c.relkind in ('r', 'p') and pg_has_role(c.relowner, 'usage')
   and not has_table_privilege($1::oid, c.oid, 'delete')
+  and (n.nspname <> 'public' or c.relname not in ('log_api', 'log_password', 'otp'))
 union all
 select 'usage on sequence', n.nspname, c.relname
 from pg_class c join pg_namespace n on n.oid = c.relnamespace
@@ -81,6 +91,13 @@ join pg_depend d on d.objid = c.oid and d.classid = 'pg_class'::regclass
 where {scope} and pg_has_role(c.relowner, 'usage')
   and case when c.relkind = 'S' then not has_sequence_privilege($1::oid, c.oid, 'usage')
       else false end
+"""
+DELETES_TRACES = """
+select c.relname as name from pg_class c
+join pg_namespace n on n.oid = c.relnamespace
+cross join lateral aclexplode(c.relacl) as x
+where n.nspname = 'public' and c.relname in ('log_api', 'log_password', 'otp')
+  and x.grantee = $1::oid and x.privilege_type = 'DELETE'
 """
 VIEWS = """
 select c.oid, r.oid::text || ':' || r.xmin::text as version
@@ -210,6 +227,8 @@ class Rights:
             for row in await connection.rows(self._scoped(TABLES), oid):
                 on = f"{quote(row['schema'])}.{quote(row['name'])}"
                 made.append(f"grant {row['word']} {on} to {to}")
+            for row in await connection.rows(DELETES_TRACES, oid):
+                made.append(f"revoke delete on public.{quote(row['name'])} from {to}")
         return made
 
     async def _correct(

@@ -92,7 +92,7 @@ def test_tables_with_their_own_routes_are_closed_to_users(rules):
 
 
 @given(
-    st.sampled_from(sorted(MANAGED | {"is_active", "api_access", "google_x"})),
+    st.sampled_from(sorted(MANAGED | {"is_active", "is_verified", "google_x"})),
     st.lists(st.booleans(), min_size=20, max_size=20),
     st.sampled_from(["", " ", "\t"]),
 )
