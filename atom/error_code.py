@@ -300,6 +300,12 @@ ROWS = (
         "deletes of users).",
     ),
     Code("row.readonly", 403, "The statement may only read."),
+    Code(
+        "answer.too_large",
+        422,
+        "The rows of the answer are larger than `config_answer_max_mb`.",
+        "Ask for fewer rows (`limit=`) or columns (`column=`).",
+    ),
     Code("row.busy", 409, "Another request changes the same rows.", "Try again."),
     Code(
         "sql.unknown_table",

@@ -192,6 +192,12 @@ KEYS = (
             "Most rows that one request may write or delete.",
         ),
         Key(
+            "config_answer_max_mb",
+            whole(1, 512),
+            32,
+            "Most MiB of the rows of one answer; more are refused with 422.",
+        ),
+        Key(
             "config_read_timeout_ms",
             whole(1, 3_600_000),
             10_000,

@@ -3,6 +3,7 @@
 # ruff: noqa: S608 - SQL is written here, of quoted names and parameters alone.
 
 from collections.abc import Mapping
+from dataclasses import replace
 from functools import lru_cache
 from typing import Any
 from urllib.parse import urlencode
@@ -13,7 +14,8 @@ from atom.postgres.catalog import Table
 from atom.postgres.identifier import quote_all
 from atom.row.scope import visible_columns
 from atom.row.sql import query_string, read_plan
-from atom.row.sql.statement import Order, json_text, ordered, select_list
+from atom.row.sql.answer import Bound, json_text
+from atom.row.sql.statement import Order, ordered, select_list
 
 TABLE = "message"
 NEEDED = ("id", "created_by_id", "user_id", "is_read")
@@ -25,6 +27,7 @@ UNREAD = {
 }
 
 RECEIVED = "t.user_id = $1"
+LIMIT = "$2::bigint"
 
 # Either way, so that a talk has one last message whoever wrote it.
 LAST = """t.id in (
@@ -114,6 +117,7 @@ async def _read(
         None if is_unread is None else bool(is_unread),
         read_plan.order(table, asked.order),
         mark,
+        replace(ports.rules.answer_max, exact=True),
     )
     offset = (asked.page - 1) * asked.limit
     row = await ports.database.row(text, me, asked.limit, offset, *others)
@@ -125,7 +129,12 @@ async def _read(
 
 @lru_cache(256)
 def _statement(
-    view: Table, which: str, unread: bool | None, order: tuple[Order, ...], mark: bool
+    view: Table,
+    which: str,
+    unread: bool | None,
+    order: tuple[Order, ...],
+    mark: bool,
+    bound: Bound,
 ) -> str:
     """Build a read of messages. $1 is the caller, $2 the limit, $3 the offset.
 
@@ -136,13 +145,14 @@ def _statement(
     inner = (
         f"select {select_list(view, tuple(view.columns))} from public.message t"
         f" where {which} and {UNREAD[unread]}{ordered(order)}"
-        " limit $2::bigint offset $3::bigint"
+        f" limit {LIMIT} offset $3::bigint"
     )
     if not mark:
-        return f"select {json_text(inner)} as body, 0 as marked"
+        return f"select {json_text(inner, LIMIT, bound)} as body, 0 as marked"
+    body = json_text(f"select {names} from page", LIMIT, bound)
     return (
         f"with page as materialized ({inner}), marked as ({MARK})"
-        f" select {json_text(f'select {names} from page')} as body,"
+        f" select {body} as body,"
         " (select count(*) from marked) as marked"
     )
 

@@ -322,6 +322,11 @@ RULES: dict[str, Callable[[Any], ApiError]] = {
     "22012": lambda error: Unprocessable(
         "A rule of the table divides by zero, or a trigger leaves a row out."
     ),
+    "2201G": lambda error: Unprocessable(  # of `row.sql.statement.json_array`
+        "The rows are larger than an answer may be.",
+        code="answer.too_large",
+        hint="Ask for fewer of them (limit=), or for fewer columns (column=).",
+    ),
     "2201B": lambda error: ApiError(
         "The regular expression cannot be read.", code="filter.unreadable"
     ),

@@ -21,7 +21,9 @@ from atom.row.sql.read_plan import COUNTED_MAX
 from atom.row.sql.relation import references
 from atom.row.sql.statement import Statement, column
 
-REMEMBERED_MAX_BYTES = 1024
+REMEMBERED_MAX, REMEMBERED_MAX_BYTES = 1024, 1024
+TOO_LARGE = "answer.too_large"
+_with_large_rows: set[str] = set()  # texts of statements that met a large row
 SLOW = "Ask for fewer rows, or filter and order by columns that have an index."
 
 
@@ -77,14 +79,40 @@ async def read_key(database: Database, scope: RowScope, raw: bytes, key: str) ->
 async def _run(database: Database, scope: RowScope, asked: read_plan.Read) -> Answer:
     if (noted := TABLES_READ.get()) is not None:
         noted.update(asked.tables)
-    text, values = asked.statement.text, asked.statement.bound(scope.owner)
     try:
-        row = await database.row(text, *values, seconds=scope.rules.read_seconds)
+        row = await _fetch(database, scope, asked)
     except ApiError as error:
         raise await _explained(database, scope, asked, error) from error
-    assert row is not None  # one aggregate of all rows
     extra = await _extra(database, scope, asked, row) if asked.wants_more else {}
     return Answer(row["body"].encode(), extra)
+
+
+async def _fetch(
+    database: Database, scope: RowScope, asked: read_plan.Read
+) -> Mapping[str, Any]:
+    """Run a read; where a row is large, so that the sum of all rows is what counts.
+
+    Raises:
+        Unprocessable: `answer.too_large`.
+    """
+    text, values = asked.statement.text, asked.statement.bound(scope.owner)
+    if text not in _with_large_rows:
+        try:
+            row = await database.row(text, *values, seconds=scope.rules.read_seconds)
+        except Unprocessable as error:
+            if error.code != TOO_LARGE:
+                raise
+            if len(_with_large_rows) >= REMEMBERED_MAX:
+                _with_large_rows.clear()
+            _with_large_rows.add(text)
+        else:
+            assert row is not None  # one aggregate of all rows
+            return row
+    exact = replace(asked.plan, bound=replace(asked.plan.bound, exact=True))
+    text, seconds = read_plan.select(exact), scope.rules.read_seconds
+    row = await database.row(text, *values, seconds=seconds)
+    assert row is not None
+    return row
 
 
 async def _extra(
@@ -118,7 +146,7 @@ async def _explained(
             if error.status == Unprocessable.status:
                 error.status, error.code = ApiError.status, "value.unreadable"
             return error
-    elif not isinstance(error, Unprocessable):
+    elif not isinstance(error, Unprocessable) or error.code == TOO_LARGE:
         return error
     if asked.query.cursor:
         return ApiError("'cursor' cannot be read.", code="filter.unreadable")
@@ -159,10 +187,12 @@ def _prepare(
         query = replace(query, filters=(Filter(row_set.table.key, "=", key),))
     users = scope.creators(catalog) if query.creator_keys else None
     relatives = ScopedRelatives(scope, catalog) if query.relations else None
-    return read_plan.read(query, row_set, view, users, relatives)
+    return read_plan.read(
+        query, row_set, view, users, relatives, bound=rules.answer_max
+    )
 
 
-_remembered = lru_cache(1024)(_prepare)
+_remembered = lru_cache(REMEMBERED_MAX)(_prepare)
 
 
 async def parents(database: Database, scope: RowScope, raw: bytes) -> bytes:
@@ -182,14 +212,14 @@ async def parents(database: Database, scope: RowScope, raw: bytes) -> bytes:
     found = scope.parents(catalog, row_set, query.table, name)
     known = references(visible(catalog, scope.rules.secret))[table].get(name)
     referring = read_plan.referring(row_set, child, name, found.table, known)
-    asked = read_plan.read(query, found, found.table, referring=referring)
+    asked = read_plan.read(
+        query, found, found.table, referring=referring, bound=scope.rules.answer_max
+    )
     note_read(*asked.tables)
-    text, values = asked.statement.text, asked.statement.bound(scope.owner)
     try:
-        body: str = await database.value(
-            text, *values, seconds=scope.rules.read_seconds
-        )
+        row = await _fetch(database, scope, asked)
     except TimedOut as error:
         error.hint = SLOW
         raise
+    body: str = row["body"]
     return body.encode()

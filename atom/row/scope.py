@@ -19,6 +19,7 @@ from atom.postgres.catalog import (
     shown,
     unknown_table,
 )
+from atom.row.sql.answer import Bound
 from atom.row.sql.relation import references
 from atom.row.sql.statement import OWNER, RowSet, Statement
 
@@ -93,6 +94,7 @@ class RowConfig:
         )
         self.public_read = frozenset(config["config_table_allowed_public_read_list"])
         self.limit_max: int = config["config_limit_read_max"]
+        self.answer_max = Bound(config["config_answer_max_mb"] * 2**20)
         self.read_seconds: float = config["config_read_timeout_ms"] / 1000
         self.write_max: int = config["config_write_rows_max"]
         self.hooks: Mapping[tuple[str, str], HookedWrite] = {}  # by table and verb

@@ -9,7 +9,7 @@ and the columns of its answer.
 import logging
 from collections.abc import AsyncIterator, Iterable, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from atom.errors import ApiError, TimedOut, Unavailable
@@ -20,7 +20,8 @@ from atom.postgres.database import Connection, Database
 from atom.postgres.errors import UnlocatedValue
 from atom.row.explain_error import about, naming_columns
 from atom.row.scope import RowConfig
-from atom.row.sql.statement import json_text, select_list
+from atom.row.sql.answer import Bound, json_text
+from atom.row.sql.statement import select_list
 from atom.rpc.declaration import LIMIT, PAGE, Rpc
 
 log = logging.getLogger(__name__)
@@ -49,6 +50,7 @@ class Statements:
         self.routes = tuple(routes)
         self._database, self._database_read = database, database_read
         self._rows_max, self._read_seconds = rules.limit_max, rules.read_seconds
+        self._bound = replace(rules.answer_max, exact=True)
         self._prepared: dict[str, Prepared] = {}
         self._is_prepared = False
 
@@ -78,7 +80,7 @@ class Statements:
             text = _plain(rpc.statement)
             columns = await _columns(connection, text)
             if columns:
-                text = _text(rpc, columns)
+                text = _text(rpc, columns, self._bound)
                 await connection.raw.prepare(text)
             elif rpc.is_read:
                 raise ValueError("it answers no column")
@@ -184,16 +186,18 @@ def _plain(statement: Condition) -> str:
     return statement.render("", _marks(statement))[1:-1]
 
 
-def _text(rpc: Rpc, columns: tuple[LiveColumn, ...]) -> str:
+def _text(rpc: Rpc, columns: tuple[LiveColumn, ...], bound: Bound) -> str:
     """Write the statement that answers JSON; its last parameters are limit, offset."""
     view = Table("", {column.name: column for column in columns})
     listed = select_list(view, tuple(view.columns), "q")
     number = len(rpc.statement.binds)
-    page = f"limit ${number + 1}::bigint offset ${number + 2}::bigint"
+    limit = f"${number + 1}::bigint"
+    page = f"limit {limit} offset ${number + 2}::bigint"
     inner = _plain(rpc.statement)
     if rpc.is_read or rpc.word in {"select", "values", "table"}:
-        return f"select {json_text(f'select {listed} from ({inner}) as q {page}')}"
-    rows = json_text(f"select {listed} from q {page}")
+        rows = json_text(f"select {listed} from ({inner}) as q {page}", limit, bound)
+        return f"select {rows}"
+    rows = json_text(f"select {listed} from q {page}", limit, bound)
     return f"with q as ({inner}) select {rows}"
 
 

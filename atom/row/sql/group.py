@@ -14,11 +14,11 @@ from atom.datatype.families import having
 from atom.errors import ApiError, nearest
 from atom.postgres.catalog import Table
 from atom.postgres.identifier import quote
+from atom.row.sql.answer import Bound, json_text
 from atom.row.sql.statement import (
     Order,
     column,
     is_sorted,
-    json_text,
     nulls,
     select_list,
     split_words,
@@ -217,11 +217,18 @@ def _order(
 
 
 def render(
-    view: Table, groups: Groups, source: str, tail: str, zone: str, *, counted: bool
+    view: Table,
+    groups: Groups,
+    source: str,
+    tail: tuple[str, str],
+    zone: str,
+    bound: Bound,
+    *,
+    counted: bool,
 ) -> str:
     """Build the statement of groups: rows of `source`, and of its groups a page.
 
-    `zone` is the parameter that holds the time zone.
+    `tail` is its clause, and the limit in it; `zone` is the parameter that holds the time zone.
     """
     keys = [_key(view, each, zone) for each in groups.by]
     parts = [
@@ -244,7 +251,7 @@ def render(
     ]
     listed = f" order by {', '.join(order)}" if order else ""
     rows = f"select {', '.join(parts)}{source}{by}{listed}"
-    body = json_text(rows + tail)
+    body = json_text(rows + tail[0], tail[1], bound)
     if not counted:
         return f"select {body} as body"
     counting = f"(select count(*) from (select 1{source}{by}) g)"

@@ -16,7 +16,8 @@ from atom.datatype.datatype import PLACES, datatype
 from atom.errors import ApiError
 from atom.postgres.catalog import Reference, Table, unknown_column
 from atom.postgres.identifier import public, quote, quote_all
-from atom.row.sql import cursor, group, relation
+from atom.row.sql import cursor, group, near, relation
+from atom.row.sql.answer import ANSWER_MAX, Bound, json_text
 from atom.row.sql.filter import Filter, Group, Shape, fit, render
 from atom.row.sql.group import Groups
 from atom.row.sql.query_string import Query
@@ -31,7 +32,6 @@ from atom.row.sql.statement import (
     Statement,
     column,
     is_sorted,
-    json_text,
     marks,
     ordered,
     reached,
@@ -67,6 +67,7 @@ class Select:
     planned: bool = False  # counted no further than COUNTED_MAX
     relations: tuple[Relation, ...] = ()
     referring: Referring | None = None  # the rows and columns that refer here
+    bound: Bound = ANSWER_MAX
 
 
 def referring(
@@ -126,6 +127,7 @@ class Read:
     statement: Statement
     belongs: str  # the order a cursor is made for
     tables: frozenset[str]
+    plan: Select
     estimate: Statement | None = None  # asks the planner, if rows are too many to count
 
     @property
@@ -141,6 +143,7 @@ def read(
     users: RowSet | None = None,
     relatives: Relatives | None = None,
     referring: Referring | None = None,
+    bound: Bound = ANSWER_MAX,
 ) -> Read:
     """Build the statement of a read.
 
@@ -156,12 +159,12 @@ def read(
             hint="Write is_count=1: your own rows are counted exactly.",
         )
     shapes, values = conditions(view, query.filters)
-    near, boxes, place = _near(query, view)
+    place, boxes, point = near.fit(query, view)
     columns = tuple(column(view, name).name for name in query.columns)
     creators = _creators(query, view, users)
     relations, limits, tables = _related(query, view, creators, relatives)
     order_by = (
-        () if query.aggregates else _order(query, view, measured=near is not None)
+        () if query.aggregates else _order(query, view, measured=place is not None)
     )
     plan = Select(
         row_set,
@@ -175,11 +178,12 @@ def read(
         keyed=query.cursor is not None,
         users=users,
         creators=creators,
-        near=near,
+        near=place,
         boxes=boxes,
         planned=query.planned,
         relations=relations,
         referring=referring,
+        bound=bound,
     )
     zone: tuple[str, ...] = ()
     if query.aggregates:
@@ -194,14 +198,14 @@ def read(
     tail: tuple[int, ...] = () if plan.limit is not None else (query.limit,)
     if plan.offset:
         tail += ((query.page - 1) * query.limit,)
-    bound = (*place, *limits, *values, *zone, *keys, *tail)
+    sent = (*point, *limits, *values, *zone, *keys, *tail)
     owned = row_set.owned or (referring is not None and referring[0].owned)
-    made = Statement(select(plan), bound, owned)
+    made = Statement(select(plan), sent, owned)
     guess = None
     if query.planned:
         unpaged = replace(plan, after=None)
-        guess = Statement(estimate(unpaged), (*place, *values), row_set.owned)
-    return Read(query, made, belongs, tables, guess)
+        guess = Statement(estimate(unpaged), (*point, *values), row_set.owned)
+    return Read(query, made, belongs, tables, plan, guess)
 
 
 def _related(
@@ -262,28 +266,6 @@ def _creators(query: Query, view: Table, users: RowSet | None) -> tuple[str, ...
     return names
 
 
-def _near(query: Query, view: Table) -> tuple[str | None, int, tuple[float, ...]]:
-    """Return the column that is measured, the number of boxes, and all values."""
-    if query.near is None:
-        return None, 0, ()
-    places = [
-        name
-        for name, found in view.columns.items()
-        if datatype(found.datatype).family in PLACES
-    ]
-    if not places:
-        raise ApiError(f"Table '{view.name}' has no column that holds a place.")
-    if DISTANCE in view.columns:
-        raise ApiError(f"Table '{view.name}' has its own '{DISTANCE}'.")
-    near = query.near
-    name = "location" if "location" in places else places[0]
-    place = (near.longitude, near.latitude, near.least_meters, near.most_meters)
-    if datatype(view.columns[name].datatype).family == "geography":
-        return name, 0, place
-    sides = geography.boxes(near.longitude, near.latitude, near.most_meters)
-    return name, len(sides) // 4, (*place, *sides)
-
-
 def _tail(plan: Select, taken: Iterator[str]) -> tuple[str, str]:
     """Build the limit and offset clause. Return it, and how the limit is written."""
     limit = f"{next(taken)}::bigint" if plan.limit is None else str(plan.limit)
@@ -316,7 +298,7 @@ def _rows(plan: Select, taken: Iterator[str], value_checks: list[str]) -> str:
             shown = select_list(plan.users.table, (name,), "u")
             output += f", (select {shown} {one}) as {quote('creator_' + name)}"
             names.append("creator_" + name)
-    related = relation.render(plan.relations, "t", taken) if plan.relations else ()
+    related = relation.render(plan.relations, "t", taken, plan.bound)
     for each, text in related:
         output += f", {text} as {quote(each.key)}"
         names.append(each.key)
@@ -326,8 +308,10 @@ def _rows(plan: Select, taken: Iterator[str], value_checks: list[str]) -> str:
         zone = f"{next(taken)}::text" if plan.groups.is_zoned else ""
         value_checks += group.zone_check(zone)
         source += condition
-        tail, counted = _tail(plan, taken)[0], plan.counted
-        return group.render(plan.view, plan.groups, source, tail, zone, counted=counted)
+        tail, counted = _tail(plan, taken), plan.counted
+        return group.render(
+            plan.view, plan.groups, source, tail, zone, plan.bound, counted=counted
+        )
     counting = _counting(plan, source + condition)
     if plan.after is not None:
         parts.append(cursor.after(plan.view, plan.order, plan.after, taken))
@@ -335,7 +319,8 @@ def _rows(plan: Select, taken: Iterator[str], value_checks: list[str]) -> str:
     if not plan.keyed:
         by = ordered(plan.order, METERS if plan.near is not None else "")
         rows = f"select {output}{source}{condition}{by}"
-        body = json_text(rows + _tail(plan, taken)[0])
+        tail, limit = _tail(plan, taken)
+        body = json_text(rows + tail, limit, plan.bound)
         return f"select {body} as body" + (
             f", {counting} as count" if plan.counted else ""
         )
@@ -346,7 +331,7 @@ def _rows(plan: Select, taken: Iterator[str], value_checks: list[str]) -> str:
     output += f", json_build_array({keys})::text as {quote(key)}"
     tail, limit = _tail(plan, taken)
     page = f"select {output}{source}{condition}{ordered(plan.order)}{tail}"
-    body = json_text(f"select {quote_all(names)} from page")
+    body = json_text(f"select {quote_all(names)} from page", limit, plan.bound)
     last = f"(select {quote(key)} from page offset {limit} - 1 limit 1)"
     return (
         f"with page as materialized ({page})"

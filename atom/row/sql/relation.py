@@ -35,6 +35,7 @@ from atom.postgres.catalog import (
 )
 from atom.postgres.identifier import public, quote
 from atom.row.sql import statement
+from atom.row.sql.answer import Bound, json_array
 from atom.row.sql.statement import OWNER, OWNER_MARK, USUAL_LIMITS, RowSet
 
 CHILDREN_DEFAULT = 10
@@ -372,15 +373,19 @@ def _columns(query: RelationQuery, view: Table) -> tuple[str, ...]:
 
 
 def render(
-    relations: tuple[Relation, ...], row: str, taken: Iterator[str]
+    relations: tuple[Relation, ...], row: str, taken: Iterator[str], bound: Bound
 ) -> list[tuple[Relation, str]]:
     """Build each relation of the row called `row` as one expression."""
     aliases = (f"r{number}" for number in count(1))
-    return [(each, _one(each, row, taken, aliases)) for each in relations]
+    return [(each, _one(each, row, taken, aliases, bound)) for each in relations]
 
 
 def _one(
-    relation: Relation, row: str, taken: Iterator[str], aliases: Iterator[str]
+    relation: Relation,
+    row: str,
+    taken: Iterator[str],
+    aliases: Iterator[str],
+    bound: Bound,
 ) -> str:
     alias = next(aliases)
     parts = statement.reached(relation.row_set, alias, iter((OWNER_MARK,)))
@@ -396,10 +401,12 @@ def _one(
         limit = f"{next(taken)}::bigint"
     output = statement.select_list(relation.view, relation.columns, alias)
     for each in relation.relations:
-        output += f", {_one(each, alias, taken, aliases)} as {quote(each.key)}"
+        inner = _one(each, alias, taken, aliases, bound)
+        output += f", {inner} as {quote(each.key)}"
     if relation.kind == "parent":
         return f"(select to_json(r.*) from (select {output}{source} limit {limit}) r)"
     ordered = (
         f" order by {alias}.{quote(relation.row_set.table.key)} desc limit {limit}"
     )
-    return f"(select {statement.json_array(f'select {output}{source}{ordered}')})"
+    children = f"select {output}{source}{ordered}"
+    return f"(select {json_array(children, limit, bound)})"

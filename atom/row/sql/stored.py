@@ -2,16 +2,17 @@
 
 # ruff: noqa: S608 - SQL is written here, of quoted names and parameters alone.
 
+from dataclasses import replace
 from functools import lru_cache
 
 from atom.datatype import geography
 from atom.datatype.datatype import PLACES, datatype
 from atom.postgres.catalog import Table
 from atom.postgres.identifier import public, quote
+from atom.row.sql.answer import ANSWER_MAX, json_text
 from atom.row.sql.filter import Shape, render
 from atom.row.sql.statement import (
     RowSet,
-    json_text,
     key,
     marks,
     reached,
@@ -64,7 +65,9 @@ def returned(row_set: RowSet, view: Table) -> str:
     parts.append(f"t.{quote(table.key)} = x.c1")
     source = f"{given} with ordinality as x(c1, place), {public(table.name)} as t"
     rows = f"{select_list(view, tuple(view.columns))} from {source}{where(parts)}"
-    body = json_text(f"select {rows} order by x.place")
+    body = json_text(
+        f"select {rows} order by x.place", "", replace(ANSWER_MAX, exact=True)
+    )
     counted = f"(select count(*) from {source}{where(parts)})"
     return f"select {body} as body, {counted} as count"
 
