@@ -109,7 +109,7 @@ async def _read(
     wanted = {name: value for name, value in page.items() if value is not None}
     asked = query_string.parse(
         urlencode({"table": TABLE, **wanted}),
-        ports.config["config_limit_read_max"],
+        ports.rules.limit_max,
     )
     text = _statement(
         table,
