@@ -366,6 +366,12 @@ OPERATOR = (
         "Start it; try again after `Retry-After`.",
     ),
     Code(
+        "pool.share",
+        503,
+        "The caller has a quarter of the pool in use already, as much as one caller may.",
+        "Ask for less at once, or for what is quicker to find.",
+    ),
+    Code(
         "pool.exhausted",
         503,
         "No connection of the pool became free in time; the database itself answers.",

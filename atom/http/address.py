@@ -56,6 +56,7 @@ def plain(hop: str) -> str:
     return hop.removeprefix("::ffff:")[:64] if "." in hop else hop[:64]
 
 
+@lru_cache(4096)
 def network(address: str) -> str:
     """Return the part that one client cannot change at will: IPv6 is assigned by /64.
 

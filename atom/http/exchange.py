@@ -10,6 +10,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from atom.errors import TooLarge
+from atom.http.address import network
 from atom.http.compress import Compressing
 from atom.http.wire import REQUEST_ID, write_whole
 
@@ -74,6 +75,11 @@ class Exchange:
         if self.user:
             return f"user:{self.user['id']}"
         return f"ip:{self.address}"
+
+    @property
+    def caller(self) -> str:
+        """The caller as limits count it: the user, else the network of the client."""
+        return self.identity if self.user else f"ip:{network(self.address)}"
 
     @property
     def started(self) -> bool:

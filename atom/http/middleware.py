@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING
 
 from starlette.requests import Request
@@ -9,6 +10,7 @@ from starlette.requests import Request
 from atom.errors import ApiError, NotFound
 from atom.http.exchange import Exchange
 from atom.http.socket import watched
+from atom.postgres.share import CALLER, Caller
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Coroutine, Sequence
@@ -19,6 +21,7 @@ if TYPE_CHECKING:
     from atom.http.policy_table import Matched, PolicyTable
     from atom.http.step import Proceed, Step
 
+UNLIMITED = frozenset({"", "health", "root"})  # tiers of the operator
 NOT_STARTED = (
     "the application has not started, so it has no database yet. In a test write"
     " `with TestClient(app) as client:`; a server runs the lifespan itself"
@@ -96,6 +99,7 @@ class ConfigApiMiddleware:
 
     async def route(self, exchange: Exchange) -> None:
         """Hand over to FastAPI: its router, dependencies and models."""
+        _claim(exchange)
         await self.app(exchange.scope, exchange.receive, exchange.send)
 
 
@@ -125,8 +129,16 @@ def _raising(error: Exception) -> Proceed:
     return fail
 
 
+def _claim(exchange: Exchange) -> None:
+    """Have the work of a route count for its caller; not that of the server itself."""
+    tier = exchange.policy.tier
+    if tier not in UNLIMITED:
+        CALLER.set(Caller(tier, exchange.caller, asyncio.current_task()))
+
+
 async def _direct(exchange: Exchange) -> None:
     """Call an endpoint that takes the Request and returns the Response."""
+    _claim(exchange)
     scope, matched = exchange.scope, exchange.matched
     assert matched.route is not None and matched.route.endpoint is not None
     scope["path_params"] = matched.params

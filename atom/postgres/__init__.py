@@ -8,6 +8,7 @@ Each line needs only the lines above it:
     catalog      tables and columns as they are, by the one query that reads them
     condition    conditions of `config_table`, as text for many statements
     errors       driver errors as the errors of the API
+    share        how many connections one caller may use
     lease        connections of a pool: taken, kept at hand and returned
     transaction  one transaction for everything inside it
     database     statements, sent to a pool or in the transaction around them

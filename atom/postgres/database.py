@@ -204,7 +204,7 @@ class Database(Statements):
         leases = self.leases
         # A failed statement was perhaps never run, which a pooler's process waits for.
         give_up = leases.release if self.local else leases.give_back
-        raw = leases.kept() or await leases.acquire()
+        raw = await leases.take()
         try:
             found = await getattr(raw, verb)(text, *values, timeout=seconds)
         except Exception as error:
@@ -226,7 +226,7 @@ class Database(Statements):
         if not separate and (unit := self.current()) is not None:
             yield unit.raw
             return
-        raw = self.leases.kept() or await self.leases.acquire()
+        raw = await self.leases.take()
         try:
             yield raw
         finally:

@@ -14,6 +14,7 @@ from atom.backoff import Backoff
 from atom.errors import ApiError, Unavailable
 from atom.postgres.driver import Raw, RawPool
 from atom.postgres.errors import exhausted, translate, unavailable
+from atom.postgres.share import CALLER, Caller, Shares
 
 log = logging.getLogger(__name__)
 
@@ -66,14 +67,46 @@ class Leases:
     def __init__(self, pool: RawPool, seconds: float) -> None:
         self._pool = pool
         self._seconds = seconds
+        self._shares = Shares(pool.get_max_size())
+        self._lent_to: dict[int, Caller] = {}  # by the id of the connection
         self._kept: list[Raw] = []
         self._unused = 0  # how many were not needed since the last look
         self._looking = False
         self._waiting = 0  # callers who wait for a connection now
         self._returning: set[asyncio.Task[None]] = set()
 
-    def kept(self) -> Raw | None:
-        """Take a connection at hand, or None."""
+    async def take(self) -> Raw:
+        """Take a connection: one at hand, or one of the pool.
+
+        Raises:
+            Unavailable: `pool.exhausted` when none becomes free in time, `pool.share`
+                when the caller has too many.
+        """
+        caller = CALLER.get() if self._shares.is_divided else None
+        if caller is None or caller.task is not asyncio.current_task():
+            return self._at_hand() or await self._acquire()
+        if not caller.held and not self._shares.enter(caller):
+            unhurried = UNHURRIED.get() is caller.task
+            await self._shares.wait(caller, None if unhurried else self._seconds)
+        caller.held += 1
+        try:
+            raw = self._at_hand() or await self._acquire()
+        except BaseException:
+            self._leave(caller)
+            raise
+        self._lent_to[id(raw)] = caller
+        return raw
+
+    def _leave(self, caller: Caller) -> None:
+        caller.held -= 1
+        if not caller.held:
+            self._shares.leave(caller)
+
+    def _returned(self, raw: Raw) -> None:
+        if (caller := self._lent_to.pop(id(raw), None)) is not None:
+            self._leave(caller)
+
+    def _at_hand(self) -> Raw | None:
         while self._kept:
             raw = self._kept.pop()
             self._unused = min(self._unused, len(self._kept))
@@ -82,23 +115,19 @@ class Leases:
             self._give_back_soon(raw)
         return None
 
-    async def acquire(self) -> Raw:
-        """Take a connection out of the pool.
-
-        Raises:
-            Unavailable: `pool.exhausted` when none becomes free in time.
-        """
+    async def _acquire(self) -> Raw:
+        """Take a connection out of the pool."""
         if UNHURRIED.get() is not asyncio.current_task():
-            return await self._acquire()
+            return await self._acquire_in_time()
         backoff = Backoff(*PAUSES)
         while True:
             try:
-                return await self._acquire()
+                return await self._acquire_in_time()
             except Unavailable as error:
                 log.info("waiting for a connection: %s", error)
             await backoff.rest()
 
-    async def _acquire(self) -> Raw:
+    async def _acquire_in_time(self) -> Raw:
         self._waiting += 1
         try:
             async with asyncio.timeout(self._seconds):
@@ -120,6 +149,7 @@ class Leases:
         """Keep a connection for the next statement, if there is room."""
         if self._waiting or len(self._kept) >= self._pool.get_max_size() // 2:
             return False
+        self._returned(raw)
         self._kept.append(raw)
         if not self._looking:
             self._looking = True
@@ -139,6 +169,7 @@ class Leases:
 
     async def release(self, raw: Raw) -> None:
         """Return a connection to the pool, which cleans it."""
+        self._returned(raw)
         try:
             await self._pool.release(raw)
         except Exception:

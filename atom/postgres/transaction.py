@@ -101,7 +101,7 @@ class Transaction:
         unit, leases = self._database.current(), self._database.leases
         self.is_outermost = unit is None
         if unit is None:
-            unit = Unit(leases.kept() or await leases.acquire())
+            unit = Unit(await leases.take())
         self._inner = self._begin(unit)
         is_begun = False
         try:

@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from typing import Any, Self
 
 from atom.errors import RateLimited
-from atom.http.address import network
 from atom.http.exchange import Exchange
 from atom.http.policy import Key, RoutePolicy
 from atom.http.step import Caller, Check, Proceed, Step
@@ -50,19 +49,12 @@ RATELIMITER_TIMES_SEC: Key[RateRule | None] = Key(
 )
 
 
-def caller(exchange: Exchange) -> str:
-    """Return the key that is counted: the user, else the network of the address."""
-    if exchange.user:
-        return exchange.identity
-    return f"ip:{network(exchange.address)}"
-
-
 async def limit_rate(exchange: Exchange, proceed: Proceed) -> None:
     """Refuse a caller who has used up the window."""
     rule = RATELIMITER_TIMES_SEC.of(exchange.policy)
     assert rule is not None
     hits, left = await exchange.ports.counter.hit(
-        f"rate:{exchange.policy.name}:{caller(exchange)}", rule.seconds
+        f"rate:{exchange.policy.name}:{exchange.caller}", rule.seconds
     )
     remaining = max(rule.times - hits, 0)
     exchange.extra_headers += [

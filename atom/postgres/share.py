@@ -1,0 +1,126 @@
+"""How many connections of a pool one caller may use, and all callers of a tier.
+
+A pool of 20 gives 5 to one caller, 15 to the callers of one tier, and keeps 2 for the
+server itself: tokens, the request log, health. Who has to wait is served in turn with
+the other callers, not after all that one of them has asked before.
+"""
+
+import asyncio
+from collections import Counter, OrderedDict, deque
+from contextvars import ContextVar
+from dataclasses import dataclass
+
+from atom.errors import ApiError, Unavailable
+from atom.postgres.errors import exhausted
+
+DIVIDED_MIN = 8  # connections of a pool that is worth dividing
+
+
+@dataclass(slots=True)
+class Caller:
+    """One request, for what its own task does; `held` is how many connections it has.
+
+    What it needs besides its first is not waited for: that would wait for itself.
+    """
+
+    tier: str
+    name: str
+    task: object
+    held: int = 0
+
+
+CALLER: ContextVar[Caller | None] = ContextVar("caller", default=None)
+Key = tuple[str, str]  # tier and name
+
+
+class Shares:
+    """The requests that use a pool now, counted by caller and by tier."""
+
+    def __init__(self, size: int) -> None:
+        self.is_divided = size >= DIVIDED_MIN
+        self.of_caller = size // 4
+        self.of_tier = size * 3 // 4
+        self.of_all = size - size // 10 - (size < 10)
+        self._size = size
+        self._callers: Counter[Key] = Counter()
+        self._tiers: Counter[str] = Counter()
+        self._all = 0
+        self._waiting: OrderedDict[Key, deque[asyncio.Future[None]]] = OrderedDict()
+
+    def enter(self, caller: Caller) -> bool:
+        """Count a request, unless a share is used up or others wait for it."""
+        key = caller.tier, caller.name
+        if key in self._waiting or not self._has_room(key):
+            return False
+        self._count(key, 1)
+        return True
+
+    async def wait(self, caller: Caller, seconds: float | None) -> None:
+        """Count a request as soon as there is room.
+
+        Raises:
+            Unavailable: when there is none in time, `pool.share` if that is because of
+                what the caller itself has asked.
+        """
+        key = caller.tier, caller.name
+        turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._waiting.setdefault(key, deque()).append(turn)
+        try:
+            async with asyncio.timeout(seconds):
+                await turn
+        except BaseException as error:
+            if turn.done() and not turn.cancelled():
+                self.leave(caller)
+            else:
+                self._give_up(key, turn)
+            if isinstance(error, TimeoutError):
+                raise self._refusal(key, seconds or 0.0) from None
+            raise
+
+    def leave(self, caller: Caller) -> None:
+        """Count a request no longer; let the next one in."""
+        self._count((caller.tier, caller.name), -1)
+        for key in self._waiting:
+            if self._has_room(key):
+                self._let_in(key)
+                return
+
+    def _let_in(self, key: Key) -> None:
+        turns = self._waiting[key]
+        turn = turns.popleft()
+        if turns:
+            self._waiting.move_to_end(key)
+        else:
+            del self._waiting[key]
+        self._count(key, 1)
+        turn.set_result(None)
+
+    def _give_up(self, key: Key, turn: asyncio.Future[None]) -> None:
+        turns = self._waiting[key]
+        turns.remove(turn)
+        if not turns:
+            del self._waiting[key]
+
+    def _has_room(self, key: Key) -> bool:
+        return (
+            self._all < self.of_all
+            and self._callers[key] < self.of_caller
+            and self._tiers[key[0]] < self.of_tier
+        )
+
+    def _count(self, key: Key, change: int) -> None:
+        self._all += change
+        self._tiers[key[0]] += change
+        self._callers[key] += change
+        if not self._callers[key]:
+            del self._callers[key]
+
+    def _refusal(self, key: Key, seconds: float) -> ApiError:
+        if self._callers[key] < self.of_caller:
+            return exhausted(self._size, seconds)
+        return Unavailable(
+            f"You use {self.of_caller} database connections already, as many as one"
+            f" caller may, and none became free in {seconds:g} s.",
+            code="pool.share",
+            hint="Ask for less at once, or for what is quicker to find.",
+        )

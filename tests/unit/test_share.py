@@ -1,0 +1,89 @@
+"""Shares of a pool: one caller never gets all of it; who waits is served in turn."""
+
+import asyncio
+
+import pytest
+
+from atom.errors import Unavailable
+from atom.postgres.share import Caller, Shares
+
+
+def caller(name, tier="my"):
+    return Caller(tier, name, None)
+
+
+def test_one_caller_gets_a_quarter():
+    """The others find the rest, up to the reserve of the server."""
+    shares = Shares(20)
+    assert [True] * 5 + [False] == [shares.enter(caller("a")) for _ in range(6)]
+    for name in "bc":
+        assert [True] * 5 == [shares.enter(caller(name)) for _ in range(5)]
+    assert not shares.enter(caller("d"))  # a tier gets three quarters
+    assert [True] * 3 == [shares.enter(caller("e", "public")) for _ in range(3)]
+    assert not shares.enter(caller("f", "public"))  # two are for the server itself
+
+
+def test_small_pool_is_not_divided():
+    """There is nothing to share in a pool of three."""
+    assert not Shares(3).is_divided
+    assert Shares(8).is_divided
+
+
+async def test_who_waits_is_served_in_turn_with_the_other_callers():
+    """A hundred that wait for one caller do not stand before one of another."""
+    shares, order = Shares(8), []
+    held = [caller("x"), caller("x"), *(caller(f"y{n}") for n in range(4))]
+    assert all(shares.enter(each) for each in held)
+
+    async def wait(name):
+        await shares.wait(caller(name), 5)
+        order.append(name)
+
+    tasks = [asyncio.create_task(wait("a")) for _ in range(10)]
+    await asyncio.sleep(0)
+    tasks.append(asyncio.create_task(wait("b")))
+    await asyncio.sleep(0)
+    for each in held[:3]:
+        shares.leave(each)
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+    assert ["a", "b", "a"] == order
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
+
+
+async def test_the_caller_is_told_apart_from_the_pool():
+    """Who uses too much hears pool.share; who meets a full pool, pool.exhausted."""
+    shares = Shares(8)
+    for _ in range(2):
+        shares.enter(caller("a"))
+    with pytest.raises(Unavailable) as caught:
+        await shares.wait(caller("a"), 0.01)
+    assert "pool.share" == caught.value.code
+    assert "Retry-After" in caught.value.headers
+
+    for name in "bcd":
+        shares.enter(caller(name)), shares.enter(caller(name))
+    with pytest.raises(Unavailable) as caught:
+        await shares.wait(caller("e"), 0.01)
+    assert "pool.exhausted" == caught.value.code
+
+
+async def test_who_leaves_while_waiting_leaves_nothing_behind():
+    """However a wait ends, the count is right again."""
+    shares = Shares(8)
+    first, second = caller("a"), caller("a")
+    assert shares.enter(first) and shares.enter(second)
+    waiting = asyncio.create_task(shares.wait(caller("a"), None))
+    served = asyncio.create_task(shares.wait(caller("a"), None))
+    await asyncio.sleep(0)
+    waiting.cancel()
+    await asyncio.gather(waiting, return_exceptions=True)
+    shares.leave(first)
+    served.cancel()  # served and cancelled at once
+    await asyncio.gather(served, return_exceptions=True)
+    shares.leave(second)
+
+    assert shares.enter(caller("a")) and shares.enter(caller("a"))
+    assert not shares.enter(caller("a"))
