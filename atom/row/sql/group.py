@@ -228,7 +228,8 @@ def render(
 ) -> str:
     """Build the statement of groups: rows of `source`, and of its groups a page.
 
-    `tail` is its clause, and the limit in it; `zone` is the parameter that holds the time zone.
+    `tail` is the clause of the page and the limit in it, `zone` the parameter that
+    holds the time zone.
     """
     keys = [_key(view, each, zone) for each in groups.by]
     parts = [

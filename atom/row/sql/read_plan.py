@@ -308,9 +308,9 @@ def _rows(plan: Select, taken: Iterator[str], value_checks: list[str]) -> str:
         zone = f"{next(taken)}::text" if plan.groups.is_zoned else ""
         value_checks += group.zone_check(zone)
         source += condition
-        tail, counted = _tail(plan, taken), plan.counted
+        cut, counted = _tail(plan, taken), plan.counted
         return group.render(
-            plan.view, plan.groups, source, tail, zone, plan.bound, counted=counted
+            plan.view, plan.groups, source, cut, zone, plan.bound, counted=counted
         )
     counting = _counting(plan, source + condition)
     if plan.after is not None:
