@@ -423,15 +423,8 @@ OPERATOR = (
     Code("query.not_read_only", 400, "The query is not one SELECT (or WITH … SELECT)."),
     Code("query.forbidden", 403, "A table, view or function that is not open here."),
     Code("query.secret", 403, "A secret column.", "`config_column_secret_list`."),
-    Code(
-        "query.too_large",
-        422,
-        "The rows exceed what an answer may hold.",
-        "Select fewer.",
-    ),
-    Code(
-        "query.busy", 503, "All connections for callers' SQL are in use.", "Try again."
-    ),
+    Code("query.too_large", 422, "The rows are too large to answer.", "Select fewer."),
+    Code("query.busy", 503, "All connections for such SQL are in use.", "Try again."),
     Code(
         "query.closed",
         503,
