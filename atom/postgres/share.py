@@ -20,7 +20,7 @@ DIVIDED_MIN = 8  # connections of a pool that is worth dividing
 class Caller:
     """One request, for what its own task does; `held` is how many connections it has.
 
-    What it needs besides its first is not waited for: that would wait for itself.
+    What it needs after its first is not waited for: that would wait for itself.
     """
 
     tier: str
