@@ -411,7 +411,8 @@ async def prepare(ports: Ports) -> RootLogin | None:
 
 def _warn_of_missing(ports: Ports) -> None:
     """Log the declared tables that do not exist, once for all workers."""
-    declared = ports.config["config_postgres_schema"].get("table", {})
+    schema = ports.config["config_postgres_schema"]
+    declared = (*schema.get("table", {}), *schema.get("view", {}))
     missing = [name for name in declared if name not in ports.database.catalog.tables]
     if missing and parent_process() is None:
         log.warning(

@@ -211,7 +211,8 @@ def _compute(
         return
     before, after = draft.live.shown.computed.get((table, column.name), ("", None))
     is_typed = same_datatype(datatype, found.datatype)
-    if found.computed and is_typed and before == after:
+    is_same = before == after or not draft.live.shown.is_able
+    if found.computed and is_typed and is_same:
         return
     cost: dict[str, Any] = {"lock": EXCLUSIVE, "rewrite": True, "scan": True}
     if found.computed and is_typed and draft.live.version >= SETS_EXPRESSION:

@@ -205,7 +205,7 @@ def same(index: Index, found: IndexState, shown: Shown) -> bool:
     entry, keys, predicate = index.entry, found.keys, ""
     if entry is not None:
         if (index.table, entry) not in shown.indexes:
-            return False
+            return not shown.is_able
         keys, predicate = shown.indexes[index.table, entry]
     if predicate != found.predicate:
         return False

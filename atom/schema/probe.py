@@ -6,7 +6,7 @@ of its table, in a transaction that is rolled back; what exists is compared with
 
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from atom.postgres.identifier import public, quote, quote_all
@@ -63,6 +63,8 @@ class Shown:
     views: Mapping[str, tuple[str, Mapping[str, str]]] = field(default_factory=dict)
     functions: Mapping[str, str] = field(default_factory=dict)
     triggers: Mapping[str, str] = field(default_factory=dict)
+    # Whether this role may make the copies; if not, what exists is taken as declared.
+    is_able: bool = True
 
 
 async def read(
@@ -76,7 +78,10 @@ async def read(
     await outer.start()
     try:
         await raw.execute(f"{PROBE_TIMEOUT}; set local check_function_bodies = off")
-        await _read(_Probe(raw, shown), declared, tables)
+        probe = _Probe(raw, shown)
+        if not await probe.is_able():
+            return replace(shown, is_able=False)
+        await _read(probe, declared, tables)
     finally:
         await outer.rollback()
     return shown
@@ -144,6 +149,11 @@ class _Probe:
                 yield True
         finally:
             await inner.rollback()
+
+    async def is_able(self) -> bool:
+        """Whether this role may make a temporary table in this database."""
+        async with self._trial(f"create temp table {COPY} ()") as ran:
+            return ran
 
     async def computed(
         self, table: str, column: Column, datatype: str, renames: list[str]

@@ -16,6 +16,11 @@ PARAMETERS = frozenset(
 def steps(draft: Draft) -> None:
     """Remark on columns called like a parameter, and on views without a usable key."""
     declared = draft.declared
+    if not draft.live.shown.is_able:
+        draft.note(
+            "What is declared as SQL is not compared with what exists: the role may not"
+            " make temporary tables. Let its owner grant TEMPORARY on the database."
+        )
     for table, columns in declared.tables.items():
         for name in PARAMETERS.intersection(columns):
             draft.note(

@@ -45,7 +45,8 @@ def _make(draft: Draft, function: Function) -> None:
     name, live = function.name, draft.live
     shown = live.shown.functions.get(name)
     found = live.routines.get(name, ())
-    if [each.definition for each in found] == [shown]:
+    is_same = [each.definition for each in found] == [shown]
+    if is_same or (found and not live.shown.is_able):
         return
     heads = {HEAD.match(each.definition) for each in found}
     mine = HEAD.match(shown or "")
@@ -68,7 +69,9 @@ def triggers(draft: Draft) -> None:
         if found is not None:
             if not found.enabled:
                 draft.drift.append(f"Trigger {name} on {trigger.table} is off.")
-            if found.definition == draft.live.shown.triggers.get(name):
+            shown = draft.live.shown
+            is_same = found.definition == shown.triggers.get(name)
+            if is_same or not shown.is_able:
                 continue
         first = "" if found is None else f"drop trigger {quote(name)} on {place};\n"
         table = trigger.table if trigger.table in draft.declared.tables else ""

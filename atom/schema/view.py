@@ -48,9 +48,19 @@ def _is_changed(draft: Draft, state: ViewState) -> bool:
     declared = draft.declared.views.get(state.name)
     if declared is None:
         return False
+    if not draft.live.shown.is_able:
+        return declared.materialized != state.materialized
     shown = draft.live.shown.views.get(state.name)
     is_same = shown is not None and shown[0] == state.definition
+    if "*" in bare(declared.sql) and any(_grows(draft, t) for t in state.tables):
+        return True  # it shows the new column as well
     return not is_same or declared.materialized != state.materialized
+
+
+def _grows(draft: Draft, table: str) -> bool:
+    """Whether this plan adds a column to a table."""
+    state, declared = draft.state(table), draft.declared.tables.get(table, {})
+    return state is not None and not state.columns.keys() >= declared.keys()
 
 
 def changed(draft: Draft) -> None:

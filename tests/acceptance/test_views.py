@@ -4,12 +4,14 @@ A view is read under its own entry in `config_table`.
 """
 
 import json
+import subprocess
+import sys
 
 import pytest
 
 from tests.acceptance.checkout import copied
 from tests.acceptance.conftest import opened
-from tests.served import serve
+from tests.served import environment, serve
 
 CONFIG = """
 config_postgres_schema = {
@@ -252,3 +254,46 @@ class TestGeneratedColumn:
         planned = clinic.call("GET", "/root/postgres-init?mode=plan", "root").json()
 
         assert [] == planned["message"], planned
+
+
+MORE = """
+config_postgres_schema = {
+    "table": {"booking": [{"name": "note", "datatype": "text",
+                           "generated": "upper(state)"}]},
+    "view": {"third_load": {"sql": "select id from booking"}},
+    "function": {"one": {"sql": "select 1", "returns": "integer"}},
+    "trigger": {"once": {"table": "booking", "on": "after delete", "each": "statement",
+                         "function": "suppress_redundant_updates_trigger"}},
+    "migration": {"m_1": {"when": "booking.note missing", "sql": "select 1"}},
+    "drop": ["by_hand_too"],
+}
+"""
+
+
+def test_command_shows_every_form(clinic, tmp_path):
+    """Of several config files, each of which adds to it."""
+    clinic.sql("create table by_hand_too ()")
+    drop = 'config_postgres_schema = {"drop": ["by_hand_three"]}'
+    code = copied(tmp_path, config_views=CONFIG, config_more=MORE, config_last=drop)
+    values = {**clinic.config, "config_postgres_url": clinic.database}
+
+    done = subprocess.run(
+        [sys.executable, "main.py", "schema", "plan", "--sql"],
+        cwd=code,
+        env=environment(values),
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+
+    assert 0 == done.returncode, done.stderr
+    for words in (
+        'add column "note" text generated always as (upper(state)) stored',
+        'create view "public"."third_load" as select id from booking',
+        'create or replace function public."one"() returns integer',
+        'create trigger "once" after delete on "public"."booking"',
+        "insert into atom.applied_migration",
+        'drop table "public"."by_hand_too"',
+    ):
+        assert words in done.stdout, done.stdout
+    clinic.sql("drop table by_hand_too")

@@ -270,6 +270,19 @@ class TestView:
         assert ["view", "view"] == [step.kind for step in planned.steps]
         await settled(url, declared)
 
+    async def test_new_column_is_shown_at_once(self, url, raw):
+        """By a star, and by a text that names it in the same declaration."""
+        views = {
+            "v": {"sql": "select * from test"},
+            "w": {"sql": "select id from test"},
+        }
+        await settled(url, declare("a-text-0-0", view=views))
+
+        views["w"]["sql"] = "select id, b from test"
+        await settled(url, declare("a-text-0-0", "b-text-0-0", view=views))
+
+        assert await raw.fetch("select v.b, w.b from v join w using (id)") == []
+
     async def test_kind_changes(self, url):
         """To a materialized one and back."""
         for materialized in (0, 1, 0):
@@ -358,6 +371,29 @@ class TestView:
             declare(view=view)
 
         assert words in str(refused.value)
+
+    async def test_role_without_temporary_tables_leaves_what_exists(self, url, raw):
+        """It is noted; what is missing is made."""
+        parts = {
+            "view": {"v": {"sql": "select id from test"}},
+            "function": {"f": {"sql": "select 1", "returns": "integer"}},
+        }
+        lines = (*PRICED, {"expression": "qty + 1"})
+        await settled(url, declare(*lines, **parts))
+        name = f"bare_{url.rpartition('_')[2]}"
+        await raw.execute(
+            f"create role {name} login; grant usage on schema public, atom to {name};"
+            f"grant select on all tables in schema public, atom to {name};"
+            f"revoke temporary on database {url.rpartition('/')[2]} from public"
+        )
+        bare = url.replace("near@", f"{name}@")
+
+        parts["view"]["w"] = {"sql": "select id from v"}
+        planned = await schema.plan(bare, declare(*lines, **parts))
+
+        assert ["w"] == [step.name for step in planned.steps]
+        assert "may not make temporary tables" in planned.notes[0]
+        await raw.execute(f"drop owned by {name}; drop role {name}")
 
 
 class TestRemark:
