@@ -262,11 +262,13 @@ ACCOUNT = (
 )
 
 ROWS = (
+    Code("row.table_not_allowed", 403, "Closed on this tier: `config_table` opens it."),
+    Code("row.rule_refused", 403, "A rule does not allow the row as it would become."),
     Code(
-        "row.table_not_allowed",
-        403,
-        "The table is closed on this tier.",
-        "`config_table_allowed_public_…_list`; or another route: see the hint.",
+        "row.rule_broken",
+        503,
+        "A rule of `config_table` fits the tables no more, so the table is closed.",
+        "The log and `/health` name it; mend the rule or the table.",
     ),
     Code(
         "row.managed_column",

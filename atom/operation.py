@@ -10,6 +10,7 @@ from atom.own.declaration import API
 from atom.port import Ports, UserState
 from atom.postgres import catalog
 from atom.postgres.catalog import Catalog, LiveColumn
+from atom.row.rule_check import close_broken
 from atom.row.scope import visible
 from atom.schema import apply as schema
 from atom.schema.declaration import Declaration
@@ -59,7 +60,7 @@ async def schema_apply(ports: Ports, destructive: bool) -> RootLogin | None:
 
 async def read_schema(ports: Ports) -> None:
     """Read the catalog again, and drop what was derived from the old one."""
-    _adopt(ports, await catalog.read(ports.database))
+    await _adopt(ports, await catalog.read(ports.database))
     await ports.rpc.again()
 
 
@@ -67,15 +68,18 @@ async def heal(ports: Ports) -> None:
     """Read the catalog again; what was derived from it stays where nothing changed."""
     live, known = await catalog.read(ports.database), ports.database.catalog
     if _columns(live) != _columns(known) or live.touched != known.touched:
-        _adopt(ports, live)
+        await _adopt(ports, live)
+    else:
+        await close_broken(ports.database, ports.rules)
 
 
 def _columns(known: Catalog) -> dict[str, dict[str, LiveColumn]]:
     return {name: dict(table.columns) for name, table in known.tables.items()}
 
 
-def _adopt(ports: Ports, live: Catalog) -> None:
+async def _adopt(ports: Ports, live: Catalog) -> None:
     ports.database.catalog = live
+    await close_broken(ports.database, ports.rules)
     ports.database_read.catalog = live
     if "log_api" in live.tables:
         ports.journal.enable()
@@ -131,6 +135,10 @@ def shown(live: Catalog) -> dict[str, dict[str, dict[str, Any]]]:
 
 def public_tables(ports: Ports) -> dict[str, dict[str, dict[str, Any]]]:
     """Return the columns of the tables anyone may read or add to."""
-    names = ports.rules.public_read | ports.rules.public_create
+    policy = ports.rules.policy
     tables = shown(visible(ports.database.catalog, ports.rules.secret))
-    return {name: columns for name, columns in tables.items() if name in names}
+    return {
+        name: columns
+        for name, columns in tables.items()
+        if policy.verb(name, "public", "read") or policy.verb(name, "public", "create")
+    }

@@ -47,6 +47,7 @@ from atom.postgres import catalog, pooler
 from atom.postgres.catalog import Catalog
 from atom.postgres.database import Database
 from atom.postgres.notify import Bus
+from atom.row import rule_check
 from atom.row.batch import Batches
 from atom.row.hooked import hooked
 from atom.row.scope import RowConfig
@@ -403,7 +404,9 @@ async def prepare(ports: Ports) -> RootLogin | None:
         await operation.read_schema(ports)
         _warn_of_missing(ports)
     users = ports.database.catalog.tables.get("users")
+    tables = ports.config["config_postgres_schema"].get("table", {})
     problems = faults(users, ports.account) + await ports.roles.prepare()
+    problems += await rule_check.problems(ports.database, ports.rules.policy, tables)
     if problems := problems + await ports.rpc.prepare():
         raise ConfigError(problems)
     return login

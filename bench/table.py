@@ -105,11 +105,17 @@ ITEM = """
 def drop_in() -> str:
     """Write the config file that declares the tables and opens them to readers."""
     readable = ",".join(READABLE)
+    owned = {
+        name: {"my": "owner"}
+        for name, columns in TABLES.items()
+        if any(column.startswith("created_by_id-") for column in columns)
+    }
     return (
         '"""The tables of the bench, and the policy of its own route."""\n\n'
         'config_api = {"/bench/cached": {"cache_sec": ["inmemory", 3600]}}\n'
         f"config_postgres_schema = {pformat({'table': TABLES})}\n"
         f'config_table_allowed_public_read_list = "{readable}"\n'
+        f"config_table = {owned!r}\n"
     )
 
 

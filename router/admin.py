@@ -20,7 +20,7 @@ FAILS = (403, 404, 409, 422)
 def all_rows(request):
     """Return the ports, and the scope of an admin: every row of every table."""
     ports = request.app.state.ports
-    return ports, row.preferring(ports.rules.admin(request.state.user["id"]), request)
+    return ports, row.preferring(ports.rules.admin(request.state.user), request)
 
 
 async def require_too(request, method, path):

@@ -27,7 +27,7 @@ FRONT_SCHEMA = {
 HEALTH_SCHEMA = {
     "type": "object",
     "required": ["postgres"],
-    "properties": {"postgres": {"enum": ["ok"]}},
+    "properties": {"postgres": {"enum": ["ok"]}, "closed": {"type": "string"}},
 }
 
 
@@ -47,4 +47,7 @@ async def route_health(request: Request) -> responses.Response:
     """Check that this process and its primary database answer (503 if not)."""
     ports = request.app.state.ports
     await observe.check_database(ports)
-    return reply.success({"postgres": "ok"})
+    found = {"postgres": "ok"}
+    if broken := ports.rules.broken:  # tables with a rule that cannot be applied
+        found["closed"] = ", ".join(sorted({table for table, _, _ in broken}))
+    return reply.success(found)

@@ -17,7 +17,7 @@ FAILS = (403, 404, 409, 422)
 def mine(request):
     """Return the ports, and the scope of the caller: rows of their own."""
     ports = request.app.state.ports
-    return ports, row.preferring(ports.rules.my(request.state.user["id"]), request)
+    return ports, row.preferring(ports.rules.my(request.state.user), request)
 
 
 @router.post(

@@ -36,6 +36,7 @@ from atom.schema import apply as schema
 from atom.schema.declaration import Declaration
 from atom.task import Tasks
 from tests.database import postgres
+from tests.rules import owned
 
 ROOT = Path(__file__).parents[1]
 KEY = "a key for tests of 32 bytes or more"
@@ -90,7 +91,10 @@ async def ports(database_url: str):
     pool = await asyncpg.create_pool(database_url, min_size=1, max_size=8, reset=reset)
     database = Database(pool)
     database.catalog = await catalog.read(pool)
-    config = {key.name: key.default for key in KEYS} | {"config_key_jwt": KEY}
+    config = {key.name: key.default for key in KEYS} | {
+        "config_key_jwt": KEY,
+        "config_table": owned(),
+    }
     tasks = Tasks()
     yield Ports(
         config=config,

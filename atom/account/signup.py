@@ -105,7 +105,7 @@ async def _create(
             text = _insert(users, tuple(row))
             created = await connection.value(text, *row.values())
         else:
-            created = await _create_with_hooks(ports, hooked, users, row, unique)
+            created = await _create_with_hooks(ports, hooked, row, unique)
         if created is not None:
             found = await session.person_now(connection, created, ports.account)
             person = session.require_usable(found)
@@ -120,7 +120,6 @@ async def _create(
 async def _create_with_hooks(
     ports: Ports,
     hooked: "HookedWrite",
-    users: Table,
     row: dict[str, Any],
     unique: Mapping[str, Any],
 ) -> int:
@@ -130,8 +129,9 @@ async def _create_with_hooks(
         Conflict: `account.exists` when a name or address is taken meanwhile.
     """
     scope = ports.rules.trusted(None)
+    into = scope.creatable(ports.database.catalog, "users")
     try:
-        ids = await hooked.create_all(ports.database, scope, users, [row], many=False)
+        ids = await hooked.create_all(ports.database, scope, into, [row], many=False)
     except Conflict:
         await _require_free(ports, row["type"], unique)
         raise  # of a hook, or for another rule

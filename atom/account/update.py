@@ -218,7 +218,7 @@ async def _write(
     changed = {**columns, "updated_by_id": me}
     if "updated_by_id" not in table.columns:
         del changed["updated_by_id"]
-    text = write.update(RowSet(table, owned=False), tuple(changed))
+    text = write.update(RowSet(table), tuple(changed))
     if await ports.database.value(text, me, *changed.values()) is None:
         raise Unauthenticated("user not found", code="account.missing")
     ports.database.written("users")

@@ -3,9 +3,9 @@
 from collections.abc import Mapping
 from typing import Any
 
+from atom.config import table
 from atom.config.resolve import Config, is_production
 from atom.errors import ConfigError
-from atom.postgres.condition import queries
 from atom.postgres.errors import wordings
 from atom.schema.declaration import Declaration
 
@@ -49,7 +49,7 @@ def validate(config: Mapping[str, Any]) -> list[str]:
     except ConfigError as error:
         problems += error.problems
     wordings(config["config_error"], problems)
-    queries("config_role", config["config_role"], problems)
+    table.parse(config, problems)
     if is_production(config["config_env"]):
         problems += unfit_for_production(config)
     return problems

@@ -207,13 +207,33 @@ KEYS = (
             "config_table_allowed_public_create_list",
             names,
             ("test",),
-            "Tables anyone may add a row to.",
+            "Tables anyone may add a row to, unless config_table has their `public`.",
         ),
         Key(
             "config_table_allowed_public_read_list",
             names,
             ("test",),
-            "Tables anyone may read.",
+            "Tables anyone may read, unless config_table has their `public`.",
+        ),
+        Key(
+            "config_table",
+            mapping,
+            {},
+            "Which rows and columns each tier reaches, by table and verb. What is not "
+            "here is closed but to admins.",
+        ),
+        Key(
+            "config_scope",
+            mapping,
+            {},
+            "Sets of the caller that conditions of config_table name, each a select.",
+        ),
+        Key(
+            "config_tenant",
+            mapping,
+            {},
+            "The column that keeps tenants apart, the scope of a caller's, and the "
+            "tables that are exempt.",
         ),
         Key(
             "config_column_disabled_list",

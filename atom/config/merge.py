@@ -4,7 +4,17 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 SCHEMA = "config_postgres_schema"
-MERGED = ("config_api", "config_error", "config_role", "config_rpc", SCHEMA)
+TABLE = "config_table"
+MERGED = (
+    "config_api",
+    "config_error",
+    "config_role",
+    "config_rpc",
+    "config_scope",
+    TABLE,
+    "config_tenant",
+    SCHEMA,
+)
 
 
 class Merged:
@@ -17,8 +27,9 @@ class Merged:
     def __init__(self, own: Mapping[str, Mapping[str, Any]]) -> None:
         self.own = own
         self.values: dict[str, dict[str, Any]] = {name: {} for name in MERGED}
-        for path, entry in own.get("config_api", {}).items():
-            self.values["config_api"][path] = dict(entry)
+        for name in ("config_api", TABLE):
+            for key, entry in own.get(name, {}).items():
+                self.values[name][key] = dict(entry)
         for part, entries in own.get(SCHEMA, {}).items():
             self.values[SCHEMA][part] = {
                 name: list(value) if part == "table" else value
@@ -46,7 +57,7 @@ class Merged:
         self._declared.add((name, key))
         own = self.own.get(name, {}).get(key)
         if own is not None and isinstance(entry, Mapping):
-            entry = {**own, **entry}
+            entry = _over(own, entry) if name == TABLE else {**own, **entry}
         self.values[name][key] = entry
 
     def _add_schema(self, schema: Mapping[str, Any], source: str) -> None:
@@ -102,6 +113,20 @@ class Merged:
                     f"declared by Atom as {known!r}, which takes more indexes alone"
                 )
         return repeated
+
+
+def _over(own: Mapping[str, Any], entry: Mapping[str, Any]) -> dict[str, Any]:
+    """Return an entry of `config_table` over one of layer 0, verb by verb.
+
+    >>> _over({"my": {"read": 1}}, {"my": {"update": 1}, "public": 0})
+    {'my': {'read': 1, 'update': 1}, 'public': 0}
+    """
+    merged = {**own, **entry}
+    for tier, verbs in own.items():
+        given = merged[tier]
+        if isinstance(verbs, Mapping) and isinstance(given, Mapping):
+            merged[tier] = {**verbs, **given}
+    return merged
 
 
 def _column(line: Any) -> str:

@@ -18,6 +18,7 @@ from atom.own import declaration
 
 OWN = {
     "config_api": declaration.API,
+    "config_table": declaration.TABLE,
     "config_postgres_schema": declaration.SCHEMA,
 }
 

@@ -35,6 +35,15 @@ API: Mapping[str, Mapping[str, Any]] = {
     "/root/postgres-import": {"body_max_kb": 1_048_576, **LATER},
 }
 
+# Who reaches which rows. The two short keys open `test` to the public. Of users, one's
+# own row is read; /my/object-update writes it, and others see three columns.
+TABLE: Mapping[str, Mapping[str, Any]] = {
+    "test": {"my": "owner"},
+    "users": {"my": {"read": "id = :me"}},
+    "message": {"my": "owner"},
+    "report_user": {"my": "owner"},
+}
+
 # One text a column: name-datatype-mandatory-index. Every table has an id as well.
 SCHEMA: Mapping[str, Mapping[str, Any]] = {
     "table": {

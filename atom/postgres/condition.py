@@ -48,6 +48,7 @@ TOKEN = re.compile(
     """,
     re.VERBOSE | re.DOTALL,
 )
+NAME = re.compile(r"[^\W\d]\w*")
 ME, ROLE, CLAIM = "me", "role", "claim_"
 NESTED_MAX = 10  # scopes that name scopes
 
@@ -112,6 +113,12 @@ class Condition:
         """The columns of the table that it names, each once."""
         found = (each.name for each in self.pieces if isinstance(each, Column))
         return tuple(dict.fromkeys(found))
+
+    @property
+    def names(self) -> frozenset[str]:
+        """Every name in it but the columns: tables that it reads are among them."""
+        texts = (each for each in self.pieces if isinstance(each, str))
+        return frozenset(name for text in texts for name in NAME.findall(text))
 
     def render(self, alias: str, marks: Mapping[str, str]) -> str:
         """Write it for a table called `alias`; `marks` has the parameters by name."""

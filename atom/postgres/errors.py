@@ -27,6 +27,8 @@ KEY_COLUMNS = re.compile(r'\(([\w", ]+)\)=\(')
 RAISED = "exec_stmt_raise"
 
 LOST = ("08", "57P")
+UNREADABLE = "22P02"  # a text that is not a value of its datatype
+REFUSED_BY_RULE = "a rule refuses row "  # such a text: `atom.row.sql.statement.checked`
 FAILED_BEFORE = "25P02"  # a statement in a transaction after one that failed
 TEXT = ("42601", "42602", "42703", "42704", "42P", "42883", "26000", "3F000")
 STALE = {"42P01", "42703", "42P05", "26000", "42P10"}
@@ -148,6 +150,11 @@ def translate(
                 code=wording.code,
                 hint=wording.hint,
                 status=wording.status,
+            )
+        if str(state) == UNREADABLE and REFUSED_BY_RULE in str(error):
+            return Forbidden(
+                "The rule of this table does not let you write such a row.",
+                code="row.rule_refused",
             )
         if str(state) == FAILED_BEFORE or (own and str(state).startswith(TEXT)):
             return _unexpected(error)

@@ -3,7 +3,9 @@
 Begin with the function `read`: one row read, whole. Then in this order; each module
 needs only those above it:
 
+    rule         `config_table` fitted to tables
     scope        which tables, rows and columns a caller reaches
+    rule_check   every rule prepared against the live tables
     payload      the values of a body, parsed by the columns they are for
     explain_error  which column, filter or row it is that PostgreSQL refuses
     read         rows read

@@ -20,6 +20,7 @@ from atom.postgres.database import Database
 from atom.row import payload, upsert, write
 from atom.row.explain_error import naming_columns
 from atom.row.scope import RowScope
+from atom.row.sql.statement import RowSet
 from atom.row.write import BUSY, insert
 
 CHOICES = ("batch", "redis", "rabbitmq", "kafka", "celery", "mongodb_<database>")
@@ -185,7 +186,7 @@ class Batches:
 
         async def write(part: Sequence[Entry]) -> None:
             rows = [each.row for each in part]
-            ids = await insert(self._database, table, rows, lock_ms)
+            ids = await insert(self._database, _bind, RowSet(table), rows, lock_ms)
             self._database.written(table.name)
             for entry, made in zip(part, ids, strict=True):
                 if not entry.end.done():
@@ -215,6 +216,12 @@ def _together(waiting: deque[Entry]) -> list[Entry]:
     while waiting and len(taken) < ROWS_MAX and waiting[0].table is taken[0].table:
         taken.append(waiting.popleft())
     return taken
+
+
+def _bind(takes: tuple[str, ...], *call: Any) -> tuple[Any, ...]:
+    """Return a statement that takes nothing of a caller."""
+    assert not takes
+    return call
 
 
 def _broken(error: BaseException) -> ApiError:
@@ -253,12 +260,18 @@ async def batch(ports: Ports, scope: RowScope, table: str, body: Any) -> int:
     Raises:
         ApiError: naming the column; and what `Batches.create` raises.
     """
-    into = scope.creatable(ports.database.catalog, table).table
+    into = scope.creatable(ports.database.catalog, table)
+    rule = into.rule
+    if rule.check is not None or rule.preset or rule.default:
+        # It is about this caller; rows of a batch are those of many.
+        made = await write.create(ports.database, scope, table, body)
+        assert not isinstance(made, list)
+        return made
     (raw,), _ = payload.rows(body, 1)
-    row = await payload.Reader(scope, into, create=True).read(raw)
-    row |= scope.stamps(into, create=True)
+    row = await payload.Reader(scope, into.table, create=True).read(raw)
+    row |= scope.stamps(into.table, create=True)
     async with naming_columns(ports.database):
-        made: int = await ports.batches.create(into, row)
+        made = await ports.batches.create(into.table, row)
     return made
 
 

@@ -19,7 +19,7 @@ from atom.postgres.database import Database
 from atom.postgres.errors import BrokenRule, UnlocatedValue
 from atom.postgres.identifier import quote
 from atom.row.sql.filter import Condition, Filter, Group, check, leaves, render
-from atom.row.sql.statement import marks
+from atom.row.sql.statement import Marks
 
 COLUMNS = """
 select string_agg(a.attname, ', ' order by a.attnum)
@@ -120,7 +120,7 @@ def _condition(tried: Condition) -> str:
     # offset keeps PostgreSQL from seeing that the column is null and no value is read.
     return (
         f"select true from (select null::{declared} as {quote(column.name)}"
-        f" offset 0) as t where {render(tried, 't', marks())}"
+        f" offset 0) as t where {render(tried, 't', Marks())}"
     )
 
 

@@ -55,7 +55,7 @@ class HookedWrite:
         self,
         database: Database,
         scope: RowScope,
-        into: Table,
+        into: RowSet,
         rows: list[Row],
         *,
         many: bool,
@@ -68,19 +68,21 @@ class HookedWrite:
         self,
         database: Database,
         scope: RowScope,
-        into: Table,
+        into: RowSet,
         rows: list[Row],
         *,
         many: bool,
     ) -> list[int]:
         """Add rows, all or none. Return the ids in order."""
         async with database.transaction():
-            work = _Work(self, scope, into, many)
+            work = _Work(self, scope, into.table, many)
             rows = await work.before(rows, [None] * len(rows))
             made = await write.insert_rows(database, scope, into, rows, many=many)
             ids = made if isinstance(made, list) else [made]
             if work.has_after:
-                await work.after(database, await _present(database, into, ids), ids)
+                await work.after(
+                    database, await _present(database, into.table, ids), ids
+                )
         return ids
 
     async def update(

@@ -21,7 +21,8 @@ class HookedUpsert:
 
     database: Database
     scope: RowScope
-    row_set: RowSet
+    into: RowSet
+    over: RowSet  # rows that may be changed, or only known
     keys: tuple[str, ...]
     rows: list[Row]
     many: bool  # whether the caller sent a list
@@ -46,10 +47,10 @@ class HookedUpsert:
         async with self.database.transaction():
             ids = await self._there()
             new = [number for number in first.values() if ids[number] is None]
-            text = stored.held(self.row_set, "no key update")
+            text = stored.held(self.over, "no key update")
             known = [each for each in ids if each is not None]
-            call = self.scope.call(self.row_set, text, known)
-            key = self.row_set.table.key
+            call = self.scope.call(self.over, text, known)
+            key = self.into.table.key
             reached = {row[key] for row in await self.database.rows(*call)}
             if refusal is not None and known:
                 await self._change(ids, reached, refusal)
@@ -68,9 +69,9 @@ class HookedUpsert:
     async def _there(self) -> list[int | None]:
         """Return the id of each row that is there, whoever reaches it."""
         everyone = self.scope.rules.trusted(None)
-        anyone = everyone.row_set(self.database.catalog, self.row_set.table.name)
+        anyone = RowSet(self.into.table)  # one that is marked as deleted, too
         text = upsert.look_up(anyone, self.keys)
-        lists = listed(self.row_set.table, self.keys, self.rows)
+        lists = listed(self.into.table, self.keys, self.rows)
         found = await self.database.rows(*everyone.call(anyone, text, *lists))
         return [row["id"] for row in found]
 
@@ -78,9 +79,9 @@ class HookedUpsert:
         """Add the rows in these places of the list."""
         if not places:
             return []
-        hooked = self.scope.rules.hooks.get((self.row_set.table.name, "create"))
+        hooked = self.scope.rules.hooks.get((self.into.table.name, "create"))
         insert = write.insert_rows if hooked is None else hooked.create
-        rows, into = [self.rows[place] for place in places], self.row_set.table
+        rows, into = [self.rows[place] for place in places], self.into
         with self._renumbered(places):
             made = await insert(self.database, self.scope, into, rows, many=self.many)
         return made if isinstance(made, list) else [made]
@@ -93,7 +94,7 @@ class HookedUpsert:
         Raises:
             Conflict: when one of them is not the caller's.
         """
-        kept = {*self.keys, OWNER, self.row_set.table.key}
+        kept = {*self.keys, OWNER, self.into.table.key}
         names = [name for name in self.rows[0] if name not in kept] or self.keys[:1]
         found, places, rows = list[int](), list[int](), list[Row]()
         for place, (row_id, row) in enumerate(zip(ids, self.rows, strict=True)):
@@ -105,11 +106,11 @@ class HookedUpsert:
             found.append(row_id)
             places.append(place)
             rows.append({name: row[name] for name in names})
-        hooked = self.scope.rules.hooks.get((self.row_set.table.name, "update"))
+        hooked = self.scope.rules.hooks.get((self.into.table.name, "update"))
         change = write.update_rows if hooked is None else hooked.update
         with self._renumbered(places):
             await change(
-                self.database, self.scope, self.row_set, found, rows, many=self.many
+                self.database, self.scope, self.over, found, rows, many=self.many
             )
 
     @contextmanager

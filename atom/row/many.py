@@ -12,6 +12,7 @@ from atom.postgres.database import Connection, Database
 from atom.row import payload
 from atom.row.explain_error import naming_columns
 from atom.row.scope import RowScope
+from atom.row.sql.statement import RowSet
 from atom.row.write import Row, insert_one
 
 ENTRIES_MAX = 100
@@ -27,7 +28,7 @@ Named = tuple[int, Table]  # the place of an earlier entry, and its table
 class Entry:
     """One row to write: its own values, and the earlier rows that it refers to."""
 
-    table: Table
+    into: RowSet
     row: Row
     references: Mapping[str, tuple[LiveColumn, int]]  # column, place of the other row
 
@@ -60,7 +61,7 @@ async def create_many(database: Database, scope: RowScope, body: Any) -> list[in
         try:
             entries.append(await _entry(database, scope, raw, names))
             if isinstance(raw, Mapping) and "as" in raw:
-                names[_name(raw["as"], names)] = number, entries[-1].table
+                names[_name(raw["as"], names)] = number, entries[-1].into.table
         except ApiError as error:
             raise payload.placed(error, number, "Entry") from None
     ids: list[int] = []
@@ -72,10 +73,10 @@ async def create_many(database: Database, scope: RowScope, body: Any) -> list[in
                     for name, (column, place) in entry.references.items()
                 }
                 row = {**entry.row, **references}
-                ids.append(await _insert(database, connection, scope, entry.table, row))
+                ids.append(await _insert(database, connection, scope, entry.into, row))
             except ApiError as error:
                 raise payload.placed(error, number, "Entry") from None
-    for table in {entry.table.name for entry in entries}:
+    for table in {entry.into.table.name for entry in entries}:
         database.written(table)
     return ids
 
@@ -86,12 +87,12 @@ def _plain(key: Any) -> int | str:
 
 
 async def _insert(
-    database: Database, connection: Connection, scope: RowScope, table: Table, row: Row
+    database: Database, connection: Connection, scope: RowScope, into: RowSet, row: Row
 ) -> int:
-    hooked = scope.rules.hooks.get((table.name, "create"))
+    hooked = scope.rules.hooks.get((into.table.name, "create"))
     if hooked is None:
-        return await insert_one(connection, table, row)
-    (made,) = await hooked.create_all(database, scope, table, [row], many=False)
+        return await insert_one(connection, scope.bind, into, row)
+    (made,) = await hooked.create_all(database, scope, into, [row], many=False)
     return made
 
 
@@ -113,8 +114,8 @@ async def _entry(
     name, body = raw.get("table"), raw.get("object")
     if not isinstance(name, str) or not isinstance(body, Mapping):
         raise ApiError("An entry is an object with 'table' and 'object'.")
-    table = scope.creatable(database.catalog, name).table
-    reader = payload.Reader(scope, table, create=True)
+    into = scope.creatable(database.catalog, name)
+    reader = payload.Reader(scope, into.table, create=True)
     plain, references = {}, {}
     for column, raw_value in body.items():
         if isinstance(raw_value, str) and (match := REFERENCE.fullmatch(raw_value)):
@@ -125,8 +126,8 @@ async def _entry(
         else:
             plain[column] = raw_value
     row = await reader.read(plain) if plain or not references else {}
-    row |= scope.stamps(table, create=True)
-    return Entry(table, row, references)
+    row |= scope.stamps(into.table, create=True)
+    return Entry(into, row, references)
 
 
 def _place(name: str, column: str, names: Mapping[str, Named]) -> int:

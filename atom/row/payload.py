@@ -8,6 +8,7 @@ from atom.datatype.datatype import datatype
 from atom.errors import ApiError
 from atom.postgres.catalog import LiveColumn, Table, shown, unknown_column
 from atom.row.scope import RowScope
+from atom.row.sql.statement import RowSet
 
 Read = Callable[[Any], Any]
 PASSWORDS = frozenset({"password", "password_bigint"})
@@ -227,12 +228,18 @@ def parse_body(raw: bytes) -> Any:
         ) from None
 
 
+def most(scope: RowScope, row_set: RowSet) -> int:
+    """Return how many rows one request may write."""
+    limit, own = scope.rules.write_max, row_set.rule.most
+    return limit if own is None else min(limit, own)
+
+
 def too_many(count: int, most: int) -> ApiError:
     """Return the error for a request that would write too many rows."""
     return ApiError(
         f"One request writes at most {most} rows; this one means {count} or more.",
         code="row.too_many",
-        hint="Do it in parts, or raise config_write_rows_max.",
+        hint="Do it in parts, or raise config_write_rows_max or `most` of the rule.",
     )
 
 

@@ -13,7 +13,13 @@ from atom.postgres.catalog import Catalog
 from atom.postgres.database import Database
 from atom.postgres.errors import UnlocatedValue
 from atom.row.explain_error import find_filter
-from atom.row.scope import RowConfig, RowScope, ScopedRelatives, visible
+from atom.row.scope import (
+    RowConfig,
+    RowScope,
+    ScopedRelatives,
+    not_allowed,
+    visible,
+)
 from atom.row.sql import cursor, query_string, read_plan
 from atom.row.sql.filter import Filter
 from atom.row.sql.group import unknown_zone
@@ -95,7 +101,7 @@ async def _fetch(
     Raises:
         Unprocessable: `answer.too_large`.
     """
-    text, values = asked.statement.text, asked.statement.bound(scope.owner)
+    text, values = asked.statement.text, asked.statement.bound(scope.value)
     if text not in _with_large_rows:
         try:
             row = await database.row(text, *values, seconds=scope.rules.read_seconds)
@@ -160,7 +166,7 @@ async def _explained(
 
 async def _estimated(database: Database, guess: Statement, seconds: float) -> int:
     """Ask the planner how many rows there are of what is too many to count."""
-    plan = await database.value(guess.text, *guess.bound(None), seconds=seconds)
+    plan = await database.value(guess.text, *guess.values, seconds=seconds)
     (root,) = orjson.loads(plan) if isinstance(plan, str) else plan
     return max(int(root["Plan"]["Plan Rows"]), COUNTED_MAX + 1)
 
@@ -187,9 +193,10 @@ def _prepare(
         query = replace(query, filters=(Filter(row_set.table.key, "=", key),))
     users = scope.creators(catalog) if query.creator_keys else None
     relatives = ScopedRelatives(scope, catalog) if query.relations else None
-    return read_plan.read(
+    asked = read_plan.read(
         query, row_set, view, users, relatives, bound=rules.answer_max
     )
+    return replace(asked, tables=asked.tables.intersection(catalog.tables))
 
 
 _remembered = lru_cache(REMEMBERED_MAX)(_prepare)
@@ -209,13 +216,18 @@ async def parents(database: Database, scope: RowScope, raw: bytes) -> bytes:
     row_set = scope.readable(catalog, table)
     child = scope.visible_columns(catalog, table)
     column(child, name)  # first, so that a misspelt one is 400
-    found = scope.parents(catalog, row_set, query.table, name)
+    catalog.table(query.table)
+    found = scope.parent(catalog, query.table)
     known = references(visible(catalog, scope.rules.secret))[table].get(name)
-    referring = read_plan.referring(row_set, child, name, found.table, known)
+    if found is None or (known is not None and known.table != query.table):
+        raise not_allowed(
+            (), f"Column '{name}' leads to no rows of that table which you may read."
+        )
+    referring = read_plan.referring(row_set, child, name, found[0].table, known)
     asked = read_plan.read(
-        query, found, found.table, referring=referring, bound=scope.rules.answer_max
+        query, *found, referring=referring, bound=scope.rules.answer_max
     )
-    note_read(*asked.tables)
+    note_read(*asked.tables.intersection(catalog.tables))
     try:
         row = await _fetch(database, scope, asked)
     except TimedOut as error:

@@ -4,13 +4,15 @@ A `RowScope` is made for one caller of one tier. It returns row sets (which rows
 visible columns; the statements of `atom.row.sql` are built from those alone.
 """
 
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
+import logging
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
-from atom.errors import ApiError, Forbidden
+from atom.config.table import TIERS, Declared
+from atom.errors import ApiError, Forbidden, Unavailable
 from atom.port import Ports
 from atom.postgres.catalog import (
     Catalog,
@@ -19,9 +21,10 @@ from atom.postgres.catalog import (
     shown,
     unknown_table,
 )
+from atom.postgres.condition import CLAIM, ME, UnreadableCondition
+from atom.row.rule import Policy, narrowed
 from atom.row.sql.answer import Bound
-from atom.row.sql.relation import references
-from atom.row.sql.statement import OWNER, RowSet, Statement
+from atom.row.sql.statement import EVERY_ROW, OWNER, RowSet, Rule
 
 if TYPE_CHECKING:
     from atom.row.hooked import HookedWrite
@@ -66,21 +69,9 @@ TRACES = frozenset({"otp", "log_password", "log_api"})
 # Written by routes of their own. A user's row of otp would be a key to any account.
 CLOSED = frozenset({"users", "otp", "log_password", "log_api"})
 BIGINT = frozenset({"bigint", "bigint[]"})
-OPEN = frozenset({"admin", "trusted"})  # tiers that reach every table
-# What one user does not learn of another through rows that point to that user.
-PERSONAL = frozenset(
-    {
-        "api_access",
-        "email",
-        "google_id",
-        "last_active_at",
-        "location",
-        "metadata",
-        "mobile",
-        "updated_at",  # moves with last_active_at
-        "username_bigint",
-    }
-)
+OPEN = frozenset({"admin", "trusted"})  # tiers that see users whole
+
+log = logging.getLogger(__name__)
 
 
 class RowConfig:
@@ -89,30 +80,28 @@ class RowConfig:
     def __init__(self, config: Mapping[str, Any]) -> None:
         self.secret = _folded(config["config_column_secret_list"])
         self.disabled = _folded(config["config_column_disabled_list"]) | MANAGED
-        self.public_create = frozenset(
-            config["config_table_allowed_public_create_list"]
-        )
-        self.public_read = frozenset(config["config_table_allowed_public_read_list"])
+        self.policy = Policy(config)
+        self.broken: Mapping[tuple[str, str, str], str] = {}  # rules, and their faults
         self.limit_max: int = config["config_limit_read_max"]
         self.answer_max = Bound(config["config_answer_max_mb"] * 2**20)
         self.read_seconds: float = config["config_read_timeout_ms"] / 1000
         self.write_max: int = config["config_write_rows_max"]
         self.hooks: Mapping[tuple[str, str], HookedWrite] = {}  # by table and verb
 
-    def my(self, user_id: int) -> "RowScope":
-        """Return the scope of a user: the rows they created."""
-        return RowScope(self, "my", int(user_id))
+    def my(self, user: "Caller") -> "RowScope":
+        """Return the scope of a user: what `my` of `config_table` opens."""
+        return _known(self, "my", user)
 
     def public(self) -> "RowScope":
-        """Return the public scope: the rows of tables open to everyone."""
+        """Return the public scope: what `public` of `config_table` opens."""
         return RowScope(self, "public", None)
 
-    def admin(self, user_id: int) -> "RowScope":
-        """Return the scope of an admin: every row of every table."""
-        return RowScope(self, "admin", int(user_id))
+    def admin(self, user: "Caller") -> "RowScope":
+        """Return the scope of an admin: every table that no entry closes."""
+        return _known(self, "admin", user)
 
     def trusted(self, user_id: int | None) -> "RowScope":
-        """Return the scope of trusted code: an admin's, on behalf of a user."""
+        """Return the scope of trusted code: every row, on behalf of a user."""
         return RowScope(self, "trusted", user_id)
 
     def has_hooks(self, table: str, *verbs: str) -> bool:
@@ -129,6 +118,15 @@ class RowConfig:
         )
 
 
+Caller = int | Mapping[str, Any]  # the id of a user, or the claims of their token
+
+
+def _known(rules: RowConfig, tier: str, user: Caller) -> "RowScope":
+    if isinstance(user, Mapping):
+        return RowScope(rules, tier, int(user["id"]), claims=user)
+    return RowScope(rules, tier, int(user))
+
+
 def _folded(names: Any) -> frozenset[str]:
     return frozenset(str(name).casefold() for name in names)
 
@@ -141,129 +139,151 @@ class RowScope:
     tier: str
     user_id: int | None
     bigint_text: bool = False  # what is shown of a bigint is text
+    claims: Mapping[str, Any] = field(default_factory=dict, compare=False)
 
     def __post_init__(self) -> None:
-        if self.tier == "trusted":
-            return
-        if self.tier not in {"my", "public", "admin"}:
+        if self.tier not in {*TIERS, "trusted"}:
             raise ValueError(f"there is no tier {self.tier}")
-        if (self.user_id is None) is not (self.tier == "public"):
+        if self.tier in TIERS and (self.user_id is None) is not (self.tier == "public"):
             raise ValueError("a caller of /my and /admin is known, of /public is not")
 
-    @property
-    def owner(self) -> int | None:
-        """The owner of the rows; None when they do not belong to one user."""
-        return self.user_id if self.tier == "my" else None
+    def value(self, name: str) -> Any:
+        """Return what a condition takes of the caller: `me`, or a claim as text."""
+        if name == ME:
+            return self.user_id
+        found = self.claims.get(name.removeprefix(CLAIM))
+        return found if found is None else str(found)
 
-    def rows(self, table: Table, *, owned: bool) -> RowSet:
-        """Return rows of a table, of a caller's own or of everyone.
+    def rule(self, table: Table, verb: str) -> Rule | None:
+        """Return what a verb may do with a table, None where it is closed.
 
-        Every row set of the row routes is made here, and `statement.reached` writes
-        its condition: whatever else decides which rows a caller reaches belongs here.
+        Raises:
+            Unavailable: `row.rule_broken` when the rule does not fit the table.
         """
-        return RowSet(table, owned)
+        if self.tier == "trusted":
+            return self.rules.policy.every(table)
+        closed = TRACES if self.tier == "admin" else CLOSED
+        if verb != "read" and table.name in closed:
+            return None
+        return self._compiled(table, self.tier, verb)
 
-    def call(self, row_set: RowSet, text: str, *values: Any) -> tuple[Any, ...]:
-        """Return a statement and its parameters; the owner is the first, if any."""
-        return text, *Statement(text, values, row_set.owned).bound(self.owner)
+    def _compiled(
+        self, table: Table, tier: str, verb: str, declared: Declared | None = None
+    ) -> Rule | None:
+        if self.rules.broken and (table.name, tier, verb) in self.rules.broken:
+            raise broken(table.name)
+        try:
+            return self.rules.policy.compile(table, tier, verb, declared)
+        except UnreadableCondition as error:
+            log.error("rule of %s, %s, %s: %s", table.name, tier, verb, error)
+            raise broken(table.name) from error
 
-    def row_set(self, catalog: Catalog, name: str) -> RowSet:
-        """Return the rows of a table this caller reaches.
+    def rows(self, catalog: Catalog, name: str, verb: str) -> RowSet:
+        """Return the rows of a table that a verb reaches, or that it may add.
+
+        Every row set of the row routes is made here, by the rules of `config_table`,
+        and `statement.reached` writes its condition.
 
         Raises:
             NotFound: `sql.unknown_table`.
-            ApiError: when a table of /my has no owner column.
+            Forbidden: `row.table_not_allowed`.
+            Unavailable: `row.rule_broken`.
         """
-        found = catalog.tables.get(name)
-        if found is None:
-            raise unknown_table(name, catalog.tables if self.tier != "public" else ())
-        return self.rows(found, owned=self.tier == "my")
+        table = catalog.tables.get(name)
+        if table is None:
+            if self.tier == "public":
+                raise not_allowed(self._open(catalog, verb))
+            raise unknown_table(name, self._open(catalog, verb))
+        if verb != "read":
+            require_written(table)
+        rule = self.rule(table, verb)
+        if rule is None and name == "users" and self.tier == "my" and verb != "read":
+            raise not_allowed((), "See /auth and /my/object-update for one's account.")
+        if rule is None:
+            raise not_allowed(self._open(catalog, verb))
+        return RowSet(table, rule)
+
+    def _open(self, catalog: Catalog, verb: str) -> list[str]:
+        """Return the names of the tables that a verb of this tier is open for."""
+        if self.tier == "trusted":
+            return list(catalog.tables)
+        policy, tier = self.rules.policy, self.tier
+        return [name for name in catalog.tables if policy.verb(name, tier, verb)]
+
+    def call(self, row_set: RowSet, text: str, *values: Any) -> tuple[Any, ...]:
+        """Return a statement on rows that are there, and all its parameters."""
+        return self.bind(row_set.rule.takes, text, *values)
+
+    def bind(self, takes: tuple[str, ...], text: str, *values: Any) -> tuple[Any, ...]:
+        """Return a statement and its parameters: what it takes of the caller first."""
+        return text, *map(self.value, takes), *values
 
     def readable(self, catalog: Catalog, name: str) -> RowSet:
-        """Return the rows of a table this caller may read.
+        """Return the rows of a table this caller may read; raises as `rows`."""
+        return self.rows(catalog, name, "read")
 
-        Raises:
-            Forbidden: `row.table_not_allowed` on a table closed to the public.
-        """
-        if self.tier == "public" and name not in self.rules.public_read:
-            raise not_allowed(name, self.rules.public_read)
-        return self.row_set(catalog, name)
+    def creatable(self, catalog: Catalog, name: str) -> RowSet:
+        """Return a table this caller may add rows to; raises as `rows`."""
+        return self.rows(catalog, name, "create")
+
+    def changeable(self, catalog: Catalog, name: str, verb: str = "update") -> RowSet:
+        """Return the rows of a table this caller may change; raises as `rows`."""
+        return self.rows(catalog, name, verb)
+
+    def deletable(self, catalog: Catalog, name: str) -> RowSet:
+        """Return the rows that filters may find to be deleted: those one reads, too."""
+        rows = self.rows(catalog, name, "delete")
+        readable = self.rows(catalog, name, "read")
+        return RowSet(rows.table, narrowed(rows.rule, readable.rule))
 
     def visible_columns(self, catalog: Catalog, name: str) -> Table:
         """Return the columns of a table that may be shown and filtered."""
-        return visible(catalog, self.rules.secret, self.bigint_text).table(name)
+        view = visible(catalog, self.rules.secret, self.bigint_text).table(name)
+        if self.tier == "trusted":
+            return view
+        declared = self.rules.policy.verb(name, self.tier, "read")
+        if declared is None or declared.columns is None:
+            return view
+        return only(view, declared.columns)
 
     def creators(self, catalog: Catalog) -> RowSet | None:
         """Return what may be shown of users with the rows they made."""
+        found = self.others(catalog)
+        return None if found is None else RowSet(found[1], found[0].rule)
+
+    def others(self, catalog: Catalog) -> tuple[RowSet, Table] | None:
+        """Return the users that rows refer to, with the columns that others see."""
         shown = visible(catalog, self.rules.secret, self.bigint_text)
-        users = shown.tables.get("users")
-        if users is None:
+        view = shown.tables.get("users")
+        if view is None:
             return None
-        if self.tier not in OPEN:
-            users = without(users, PERSONAL)
-        return self.rows(users, owned=False)
+        users = catalog.table("users")
+        if self.tier in OPEN:
+            return self.rows(catalog, "users", "read"), view
+        declared, columns = self.rules.policy.others()
+        rule = self._compiled(users, "public", "read", declared)
+        return RowSet(users, rule or EVERY_ROW), only(view, (users.key, *columns))
 
-    def parents(
-        self, catalog: Catalog, row_set: RowSet, name: str, column: str
-    ) -> RowSet:
-        """Return the parents of one's own rows: their rows and columns that are shown.
+    def parent(self, catalog: Catalog, name: str) -> tuple[RowSet, Table] | None:
+        """Return the rows of a table that may be shown with those that refer to them.
 
-        Anyone can write a row that names any parent, so naming grants nothing: only a
-        table that is open to read, or one's own parent by its name, may be asked for.
-
-        Raises:
-            Forbidden: `row.table_not_allowed` for any other table.
+        Anyone can write a row that refers to another, so referring grants nothing: the
+        rule of the table itself decides. What is public is open to users, too.
         """
-        parent = self.visible_columns(catalog, name)
         if name == "users":
-            return self.rows(without(parent, PERSONAL), owned=False)
-        if name in self.rules.public_read:
-            return self.rows(parent, owned=False)
-        named = {f"{name}_id", f"{name.removesuffix('s')}_id"}
-        if name == row_set.table.name:
-            named.add("parent_id")
-        known = references(visible(catalog, self.rules.secret))
-        refers = known.get(row_set.table.name, {}).get(column)
-        if refers is not None and refers.table == name:
-            named.add(column)  # declared, so it may be called as it likes
-        if name not in CLOSED and column in named:
-            return self.rows(parent, owned=row_set.owned)
-        raise Forbidden(
-            f"Table '{shown(name)}' is not a parent of '{row_set.table.name}' by column"
-            f" '{shown(column)}'.",
-            code="row.table_not_allowed",
-            hint=f"A column that refers to it is called {name[:50]}_id, or is declared"
-            " with a foreign key.",
-        )
-
-    def creatable(self, catalog: Catalog, name: str) -> RowSet:
-        """Return a table this caller may add rows to.
-
-        Raises:
-            Forbidden: `row.table_not_allowed`.
-        """
-        if self.tier == "public" and name not in self.rules.public_create:
-            raise not_allowed(name, self.rules.public_create)
-        return self.changeable(catalog, name)
-
-    def changeable(self, catalog: Catalog, name: str) -> RowSet:
-        """Return the rows of a table this caller may change.
-
-        Raises:
-            Forbidden: `row.table_not_allowed` on a table with routes of its own.
-        """
-        row_set = self.row_set(catalog, name)
-        require_written(row_set.table)
-        closed = TRACES if self.tier == "admin" else CLOSED
-        if self.tier != "trusted" and name in closed:
-            raise Forbidden(
-                f"Rows of table '{name}' are not written here.",
-                code="row.table_not_allowed",
-                hint="See /auth and /my/object-update for one's own account."
-                if name == "users"
-                else "",
-            )
-        return row_set
+            return self.others(catalog)
+        policy = self.rules.policy
+        own, public = policy.verb(name, self.tier, "read"), None
+        if self.tier == "my":
+            public = policy.verb(name, "public", "read")
+        scope = self
+        if public is not None and (own is None or _opens_more(public, own)):
+            scope = replace(self.rules.public(), bigint_text=self.bigint_text)
+        try:
+            rows = scope.readable(catalog, name)
+        except Forbidden:
+            return None
+        return rows, scope.visible_columns(catalog, name)
 
     def require_writable(self, table: str, column: str, *, create: bool) -> None:
         """Refuse a column that this caller never writes, however it is spelt.
@@ -282,6 +302,13 @@ class RowScope:
                 )
         else:
             refused = self.rules.managed(table, column)
+        if self.tier != "trusted" and not refused:
+            verb = "create" if create else "update"
+            declared = self.rules.policy.verb(table, self.tier, verb)
+            refused = declared is not None and (
+                (declared.columns is not None and column not in declared.columns)
+                or any(column == name for name, _ in declared.preset)
+            )
         if refused:
             raise ApiError(
                 f"Column '{shown(column)}' may not be written.",
@@ -296,13 +323,32 @@ class RowScope:
         return {column: self.user_id}
 
 
-def not_allowed(name: str, allowed: frozenset[str]) -> Forbidden:
-    """Return the error for a table closed to the public, whether or not it exists."""
+def not_allowed(allowed: Iterable[str], hint: str = "") -> Forbidden:
+    """Return the error for a table that is closed."""
+    names = ", ".join(sorted(allowed))
     return Forbidden(
         "table not allowed",
         code="row.table_not_allowed",
-        hint="Open: " + ", ".join(sorted(allowed)) if allowed else "",
+        hint=hint or (f"Open: {names}" if names else ""),
     )
+
+
+def broken(name: str) -> Unavailable:
+    """Return the error for a table with a rule that does not fit it any more."""
+    return Unavailable(
+        f"Table '{name}' is closed: its rule in config_table cannot be applied.",
+        code="row.rule_broken",
+        hint="The log has the reason.",
+    )
+
+
+def _opens_more(public: Declared, own: Declared) -> bool:
+    """Whether a rule reaches every row, and at least the columns of another."""
+    if public.where is not None or public.roles:
+        return False
+    if public.columns is None:
+        return True
+    return own.columns is not None and set(own.columns) <= set(public.columns)
 
 
 @lru_cache(16)
@@ -334,7 +380,14 @@ def _in_text(table: Table) -> Table:
     return replace(table, columns=MappingProxyType(columns))
 
 
-@lru_cache(64)
+@lru_cache(256)
+def only(table: Table, columns: tuple[str, ...]) -> Table:
+    """Return a table with some of its columns alone."""
+    kept = {name: each for name, each in table.columns.items() if name in columns}
+    return replace(table, columns=MappingProxyType(kept))
+
+
+@lru_cache(256)
 def without(table: Table, hidden: frozenset[str]) -> Table:
     """Return a table without some of its columns."""
     return replace(table, columns=_without(table, hidden))
@@ -386,22 +439,10 @@ class ScopedRelatives:
         """Return the rows of a table that this caller may read, None when none are."""
         try:
             row_set = self.scope.readable(self.live, name)
-        except ApiError:  # closed to the public, or without an owner on /my
+        except Forbidden:
             return None
         return row_set, self.scope.visible_columns(self.live, name)
 
     def parent(self, name: str) -> tuple[RowSet, Table] | None:
-        """Return the rows of a table that may be shown with those that refer to them.
-
-        Anyone can write a row that refers to another, so referring grants nothing: of
-        other tables only what is public is shown, of users what is not personal.
-        """
-        scope = self.scope
-        if scope.tier not in OPEN and (
-            name == "users" or name in scope.rules.public_read
-        ):
-            view = scope.visible_columns(self.live, name)
-            if name == "users":
-                view = without(view, PERSONAL)
-            return scope.rows(self.live.table(name), owned=False), view
-        return self.child(name) if scope.tier != "public" else None
+        """Return the rows that may be shown with those that refer to them."""
+        return self.scope.parent(self.live, name)

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 from weakref import WeakKeyDictionary
 
-from atom.errors import ApiError, Conflict, nearest
+from atom.errors import ApiError, Conflict, Forbidden, nearest
 from atom.postgres.catalog import Catalog, Table, shown
 from atom.postgres.database import Database
 from atom.row import payload
@@ -63,26 +63,27 @@ async def create(
         ApiError: when the columns are not a unique rule, naming those there are.
         Conflict: `row.exists` when merge meets a row that is not the caller's.
     """
-    row_set = scope.creatable(database.catalog, table)
+    into = scope.creatable(database.catalog, table)
     if scope.tier == "public":
         raise ApiError("'on_conflict' is for callers with a token.")
-    keys = await _keys(database, scope, row_set.table, on_conflict.keys)
-    raw, many = payload.rows(body, scope.rules.write_max)
+    over = _over(database.catalog, scope, table, on_conflict.mode)
+    keys = await _keys(database, scope, into.table, on_conflict.keys)
+    raw, many = payload.rows(body, payload.most(scope, into))
     if on_conflict.mode == "merge":
         for name in {name for row in raw for name in row}.difference(keys):
             scope.require_writable(table, name, create=False)
-    rows = await Reader(scope, row_set.table, create=True).rows(raw, many=many)
+    rows = await Reader(scope, into.table, create=True).rows(raw, many=many)
     for row in rows:
-        row.update(scope.stamps(row_set.table, create=True))
+        row.update(scope.stamps(into.table, create=True))
     _require_alike(rows, keys, many)
-    work = _Upsert(database, scope, row_set, keys, rows, many)
+    work = _Upsert(database, scope, into, over, keys, rows, many)
     ids: Sequence[int | None]
     async with naming_columns(database):
         if on_conflict.mode == "merge":
             _require_distinct(rows, keys)
         if scope.rules.has_hooks(table, "create", "update"):
             merge = on_conflict.mode == "merge"
-            hooked = HookedUpsert(database, scope, row_set, keys, rows, many)
+            hooked = HookedUpsert(database, scope, into, over, keys, rows, many)
             ids = await hooked.run(work.not_reached if merge else None)
         elif on_conflict.mode == "merge":
             ids = await work.merge()
@@ -90,6 +91,16 @@ async def create(
             ids = await work.ignore()
     database.written(table)
     return ids if many else ids[0]
+
+
+def _over(catalog: Catalog, scope: RowScope, table: str, mode: str) -> RowSet:
+    """Return the rows that may be changed; to leave them alone, those one may know."""
+    if mode == "merge":
+        return scope.changeable(catalog, table)
+    try:
+        return scope.readable(catalog, table)
+    except Forbidden:
+        return RowSet(catalog.table(table), upsert.NOWHERE)
 
 
 async def _keys(
@@ -155,7 +166,8 @@ class _Upsert:
 
     database: Database
     scope: RowScope
-    row_set: RowSet
+    into: RowSet
+    over: RowSet  # rows that may be changed, or only known
     keys: Keys
     rows: list[Row]
     many: bool  # whether the caller sent a list
@@ -163,12 +175,13 @@ class _Upsert:
     async def merge(self) -> list[int]:
         """Add the rows, or change those with the same keys. Return all ids."""
         names = tuple(sorted(self.rows[0]))
-        stamps = self.scope.stamps(self.row_set.table, create=False)
-        text = upsert.merge(self.row_set, names, self.keys, next(iter(stamps), ""))
+        stamps = self.scope.stamps(self.into.table, create=False)
+        by = next(iter(stamps), "")
+        text = upsert.merge(self.into, self.over, names, self.keys, by)
         same = tuple(stamps.values())
         call = self._call(text, names, self.rows, same)
         if not self.many:
-            with about(self.row_set.table, self.rows[0]):
+            with about(self.into.table, self.rows[0]):
                 made: list[int] | None = await self.database.value(*call)
             if made is None:
                 raise self.not_reached()
@@ -185,10 +198,10 @@ class _Upsert:
     async def ignore(self) -> list[int | None]:
         """Add the rows that are not there. Return all ids the caller may know."""
         names = tuple(sorted(self.rows[0]))
-        text = upsert.ignore(self.row_set, names, self.keys)
+        text = upsert.ignore(self.into, self.over, names, self.keys)
         call = self._call(text, names, self.rows)
         try:
-            with about(self.row_set.table, self.rows[0]):
+            with about(self.into.table, self.rows[0]):
                 found = await self.database.rows(*call)
         except ApiError as error:
             if not self.many:
@@ -199,8 +212,9 @@ class _Upsert:
         if unknown:
             # A row made while this statement waited is seen only by the next one.
             chosen = [self.rows[place] for place in unknown]
-            text = upsert.look_up(self.row_set, self.keys)
-            late = await self.database.rows(*self._call(text, self.keys, chosen))
+            text = upsert.look_up(self.over, self.keys)
+            lists = listed(self.into.table, self.keys, chosen)
+            late = await self.database.rows(*self.scope.call(self.over, text, *lists))
             for place, row in zip(unknown, late, strict=True):
                 ids[place] = row["id"]
         return ids
@@ -212,14 +226,15 @@ class _Upsert:
         rows: list[Row],
         same: tuple[Any, ...] = (),
     ) -> tuple[Any, ...]:
-        """Return a text and its parameters: the owner, lists of columns, `same`."""
-        lists = listed(self.row_set.table, names, rows)
-        return self.scope.call(self.row_set, text, *lists, *same)
+        """Return a text and its parameters: the caller's, lists of columns, `same`."""
+        lists = listed(self.into.table, names, rows)
+        takes = upsert.takes(self.into, self.over, names)
+        return self.scope.bind(takes, text, *lists, *same)
 
     def not_reached(self) -> Conflict:
         """Return the error for a row that was neither added nor changed."""
         keys = ", ".join(self.keys)
-        if self.row_set.owned:
+        if self.over.rule.where is not None:
             return Conflict(f"A row with the same {keys} exists and is not yours.")
         return Conflict(f"A trigger leaves out the row with these {keys}.")
 
@@ -231,7 +246,7 @@ class _Upsert:
         def attempt(_: int, row: Row) -> tuple[Any, ...]:
             return self._call(text, names, [row], same)
 
-        table = self.row_set.table
+        table = self.into.table
         return await find_refused(self.database, table, self.rows, attempt, error)
 
 

@@ -24,6 +24,7 @@ Row = dict[str, Any]
 Group = tuple[tuple[str, ...], Sequence[int]]  # columns, and the places of their rows
 # Returns the statement and values of one row; it is refused too if it returns no row.
 Attempt = Callable[[int, Row], tuple[Any, ...]]
+Bind = Callable[..., tuple[Any, ...]]  # `RowScope.bind`
 BUSY = "row.busy"
 TRIED_MAX = 1000  # rows tried one by one to find the one that is refused
 
@@ -38,11 +39,11 @@ async def create(
         ApiError: naming the row (of a list) and the column.
         Conflict: `row.exists`.
     """
-    into = scope.creatable(database.catalog, table).table
-    raw, many = payload.rows(body, scope.rules.write_max)
-    rows = await payload.Reader(scope, into, create=True).rows(raw, many=many)
+    into = scope.creatable(database.catalog, table)
+    raw, many = payload.rows(body, payload.most(scope, into))
+    rows = await payload.Reader(scope, into.table, create=True).rows(raw, many=many)
     for row in rows:
-        row.update(scope.stamps(into, create=True))
+        row.update(scope.stamps(into.table, create=True))
     hooked = scope.rules.hooks.get((table, "create"))
     insert = insert_rows if hooked is None else hooked.create
     async with naming_columns(database):
@@ -52,22 +53,41 @@ async def create(
 
 
 async def insert_rows(
-    database: Database, scope: RowScope, into: Table, rows: list[Row], *, many: bool
+    database: Database, scope: RowScope, into: RowSet, rows: list[Row], *, many: bool
 ) -> int | list[int]:
     """Insert rows that are parsed. Return the id, or the ids of `many` in order."""
+    rows = [without_presets(into, row) for row in rows]
     if many:
-        return await _insert_many(database, into, rows)
-    return await insert_one(database, into, rows[0])
+        return await _insert_many(database, scope, into, rows)
+    return await insert_one(database, scope.bind, into, rows[0])
 
 
-async def _insert_many(database: Database, table: Table, rows: list[Row]) -> list[int]:
+def without_presets(row_set: RowSet, row: Row) -> Row:
+    """Return a row without what its rule sets, which a hook may have set too."""
+    preset = row_set.rule.preset
+    if not preset:
+        return row
+    return {name: value for name, value in row.items() if name not in preset}
+
+
+async def _insert_many(
+    database: Database, scope: RowScope, into: RowSet, rows: list[Row]
+) -> list[int]:
     def attempt(_: int, row: Row) -> tuple[Any, ...]:
-        return write.insert(table, tuple(row)), *row.values()
+        return _insert(scope.bind, into, tuple(row), *row.values())
 
     try:
-        return await insert(database, table, rows)
+        return await insert(database, scope.bind, into, rows)
     except ApiError as error:
+        table = into.table
         raise await find_refused(database, table, rows, attempt, error) from None
+
+
+def _insert(
+    bind: Bind, into: RowSet, names: tuple[str, ...], *values: Any
+) -> tuple[Any, ...]:
+    takes = into.rule.takes_to_write(names)
+    return bind(takes, write.insert(into, names), *values)
 
 
 async def update(
@@ -82,7 +102,7 @@ async def update(
         ApiError: naming the row (of a list) and the column.
     """
     row_set = scope.changeable(database.catalog, table)
-    raw, many = payload.rows(body, scope.rules.write_max)
+    raw, many = payload.rows(body, payload.most(scope, row_set))
     key = row_set.table.key
     ids = _ids(row_set.table, raw, many)
     changes = [{name: row[name] for name in row if name != key} for row in raw]
@@ -111,6 +131,7 @@ async def update_rows(
         NotFound: `row.missing` when one is not there or not the caller's.
     """
     stamps = scope.stamps(row_set.table, create=False)
+    rows = [without_presets(row_set, row) for row in rows]
     if many:
         return await _update_many(database, scope, row_set, ids, rows, stamps)
     row = {**rows[0], **stamps}
@@ -136,8 +157,9 @@ def _ids(table: Table, rows: Sequence[Mapping[str, Any]], many: bool) -> list[in
 def _update_one(
     scope: RowScope, row_set: RowSet, row_id: int, row: Row
 ) -> tuple[Any, ...]:
-    text = write.update(row_set, tuple(row))
-    return scope.call(row_set, text, row_id, *row.values())
+    names = tuple(row)
+    takes = row_set.rule.takes_to_write(names)
+    return scope.bind(takes, write.update(row_set, names), row_id, *row.values())
 
 
 async def _update_many(
@@ -155,7 +177,8 @@ async def _update_many(
     text = write.update_many(row_set, names, partial, tuple(stamps))
     held = ([name in row for row in rows] for name in partial)
     lists = (ids, *listed(table, names, rows), *held)
-    call = scope.call(row_set, text, *lists, *stamps.values())
+    takes = row_set.rule.takes_to_write((*names, *stamps))
+    call = scope.bind(takes, text, *lists, *stamps.values())
 
     def attempt(number: int, row: Row) -> tuple[Any, ...]:
         return _update_one(scope, row_set, ids[number], {**row, **stamps})
@@ -181,7 +204,7 @@ async def update_ids(
         ApiError: naming the ids or the column that cannot be read.
     """
     row_set = scope.changeable(database.catalog, table)
-    which = payload.identities(row_set.table, ids, scope.rules.write_max)
+    which = payload.identities(row_set.table, ids, payload.most(scope, row_set))
     reader = payload.Reader(scope, row_set.table, create=False)
     read = await reader.read({column: raw})
     if (hooked := scope.rules.hooks.get((table, "update"))) is not None:
@@ -194,7 +217,8 @@ async def update_ids(
     text = write.update_ids(row_set, tuple(read))
     async with naming_columns(database):
         with about(row_set.table, read):
-            call = scope.call(row_set, text, which, *read.values())
+            takes = row_set.rule.takes_to_write(tuple(read))
+            call = scope.bind(takes, text, which, *read.values())
             return await _run(database, table, *call)
 
 
@@ -205,8 +229,8 @@ async def delete_ids(database: Database, scope: RowScope, table: str, ids: Any) 
         ApiError: when the ids cannot be read.
         Conflict: `row.refused` when one of them is protected; then none is deleted.
     """
-    row_set = scope.changeable(database.catalog, table)
-    which = payload.identities(row_set.table, ids, scope.rules.write_max)
+    row_set = scope.changeable(database.catalog, table, "delete")
+    which = payload.identities(row_set.table, ids, payload.most(scope, row_set))
     hooked = scope.rules.hooks.get((table, "delete"))
     delete = delete_rows if hooked is None else hooked.delete
     count = await delete(database, scope, row_set, which)
@@ -231,14 +255,14 @@ async def delete_any(database: Database, scope: RowScope, raw: bytes) -> int:
         Conflict: `row.refused` when one of them is protected; then none is deleted.
     """
     fixed, filters = query_string.split(query_string.decoded(raw), ("table",))
-    row_set = scope.changeable(database.catalog, fixed["table"])
+    row_set = scope.deletable(database.catalog, fixed["table"])
     if not filters:
         raise ApiError(
             "At least one filter is needed.", hint="For example title==,old."
         )
     view = scope.visible_columns(database.catalog, row_set.table.name)
     shapes, values = read_plan.conditions(view, filters)
-    most = scope.rules.write_max
+    most = payload.most(scope, row_set)
     table = row_set.table.name
     hooked = scope.rules.hooks.get((table, "delete"))
     delete = _delete_any if hooked is None else hooked.delete_any
@@ -278,13 +302,17 @@ async def _run(database: Database, table: str, *call: Any) -> int:
 
 def missing(scope: RowScope) -> NotFound:
     """Return a 404. Someone else's row is reported as missing."""
-    if scope.owner is None:
+    if scope.tier != "my":
         return NotFound("There is no such row.")
     return NotFound("There is no such row, or it is not yours.")
 
 
 async def insert(
-    database: Database, table: Table, rows: Sequence[Row], lock_ms: int | None = None
+    database: Database,
+    bind: Bind,
+    into: RowSet,
+    rows: Sequence[Row],
+    lock_ms: int | None = None,
 ) -> list[int]:
     """Insert rows, all or none. Return their ids, in the order of the rows.
 
@@ -292,50 +320,57 @@ async def insert(
 
     Raises:
         Conflict: `row.refused` when a trigger leaves a single row out.
+        Forbidden: `row.rule_refused`.
     """
     groups = grouped(rows)
     if lock_ms is None and len(groups) == 1:
         if len(rows) == 1:
-            return [await insert_one(database, table, rows[0])]
-        return await _insert_alike(database, table, groups[0][0], rows)
+            return [await insert_one(database, bind, into, rows[0])]
+        return await _insert_alike(database, bind, into, groups[0][0], rows)
     ids = [0] * len(rows)
     async with database.transaction(lock_ms=lock_ms) as connection:
         if len(rows) == 1:
-            return [await insert_one(connection, table, rows[0])]
+            return [await insert_one(connection, bind, into, rows[0])]
         for names, places in groups:
             chosen = [rows[place] for place in places]
-            made = await _insert_alike(connection, table, names, chosen)
+            made = await _insert_alike(connection, bind, into, names, chosen)
             for place, row_id in zip(places, made, strict=True):
                 ids[place] = row_id
     return ids
 
 
-async def insert_one(source: Database | Connection, table: Table, row: Row) -> int:
+async def insert_one(
+    source: Database | Connection, bind: Bind, into: RowSet, row: Row
+) -> int:
     """Insert one row. Return its id.
 
     Raises:
         Conflict: `row.refused` when a trigger leaves it out.
+        Forbidden: `row.rule_refused`.
     """
     names = tuple(sorted(row))
     values = [row[name] for name in names]
     try:
-        made: int | None = await source.value(write.insert(table, names), *values)
+        made: int | None = await source.value(*_insert(bind, into, names, *values))
     except UnlocatedValue as error:
-        error.about = (table, row)
+        error.about = (into.table, row)
         raise
     if made is None:
-        raise left_out(table)
+        raise left_out(into.table)
     return made
 
 
 async def _insert_alike(
     source: Database | Connection,
-    table: Table,
+    bind: Bind,
+    into: RowSet,
     names: tuple[str, ...],
     rows: Sequence[Row],
 ) -> list[int]:
-    lists = listed(table, names, rows)
-    made: list[int] = await source.value(write.insert_many(table, names), *lists)
+    lists = listed(into.table, names, rows)
+    takes = into.rule.takes_to_write(names)
+    call = bind(takes, write.insert_many(into, names), *lists)
+    made: list[int] = await source.value(*call)
     return made
 
 

@@ -56,13 +56,15 @@ async def _written(
     table, hooks = request.table, scope.rules.hooks
     row_set = scope.changeable(database.catalog, table.name)
     if request.mode == "upsert":
-        work = HookedUpsert(database, scope, row_set, request.keys, given, many=True)
+        work = HookedUpsert(
+            database, scope, row_set, row_set, request.keys, given, many=True
+        )
         merge = request.existing == "merge"
         await work.run(_unreached if merge else None)
         return len(given) if merge else work.added
     hooked = hooks[table.name, request.mode]
     if request.mode == "create":
-        return len(await hooked.create_all(database, scope, table, given, many=True))
+        return len(await hooked.create_all(database, scope, row_set, given, many=True))
     key = table.key
     ids = [row[key] for row in given]
     if request.mode == "delete":

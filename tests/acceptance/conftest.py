@@ -8,7 +8,11 @@ import asyncpg
 import httpx2
 import pytest
 
+from tests.acceptance.checkout import copied
+from tests.rules import config_file
 from tests.served import serve
+
+BY_HAND = ("coded", "entry", "exact", "ledger", "shelf", "written", "came")
 
 
 @dataclass
@@ -99,9 +103,11 @@ def opened(served):
 
 
 @pytest.fixture(scope="session")
-def api():
-    """The server most tests talk to."""
-    with serve() as served:
+def api(tmp_path_factory):
+    """The server most tests talk to, with the tables that they make by hand open."""
+    file = config_file(*BY_HAND)
+    code = copied(tmp_path_factory.mktemp("api"), config_by_hand=file)
+    with serve(code=code) as served:
         running = opened(served)
         yield running
         running.http.close()

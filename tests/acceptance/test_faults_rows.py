@@ -30,6 +30,8 @@ config_postgres_schema = {{"table": {{
     "kept": ["created_by_id-bigint-0-0", "code-text-0-0"],
 }}}}
 config_table_allowed_public_read_list = ["test", "color", "shade", "flagged", "poll"]
+config_table = {{name: {{"my": "owner"}}
+                for name in ("color", "shade", "flagged", "poll", "kept")}}
 """
 
 

@@ -14,9 +14,11 @@ from urllib.parse import unquote_plus
 import pytest
 
 from tests.acceptance import fuzz_values as values
+from tests.acceptance.checkout import copied
 from tests.acceptance.conftest import opened
 from tests.acceptance.fuzz_grammar import FINE, WRONG, Maker
 from tests.acceptance.fuzz_wire import Line
+from tests.rules import config_file
 from tests.served import serve
 from tests.soak import size
 
@@ -37,14 +39,16 @@ EXPORT = "/root/postgres-export"
 
 
 @pytest.fixture(scope="module")
-def own():
+def own(tmp_path_factory):
     """A server that may be left in any state, with a table of every datatype."""
     config = {
         "config_read_timeout_ms": str(READ_MS),
         "config_table_allowed_public_read_list": "test,zoo",
         "config_table_allowed_public_create_list": "test,zoo",
     }
-    with serve(config) as served:
+    file = config_file("zoo", "paw", "diary")
+    code = copied(tmp_path_factory.mktemp("fuzz"), config_fuzz=file)
+    with serve(config, code=code) as served:
         running = opened(served)
         for statement in values.SETUP.split(";\n")[:-1]:
             running.sql(statement)

@@ -15,10 +15,13 @@ from atom.postgres.database import Database
 from atom.postgres.lease import reset
 from atom.row.scope import RowConfig
 from tests.integration.near import connected, database_url
+from tests.rules import owned
 
 __all__ = ["ADA", "CLO", "World", "database_url", "row_url", "world"]
 
 ADA, CLO = 11, 12
+# Tables that users reach: those of each test module are among them.
+OPEN = ("invoice", "line", "ruled", "kinds", "note", "comment", "odd")
 SCHEMA = """
 create type mood as enum ('glad', 'sad');
 create table test (
@@ -84,6 +87,7 @@ class World:
             "config_column_secret_list": (
                 *("password", "password_bigint", "google_data", "otp", "secret_note"),
             ),
+            "config_table": owned(*OPEN),
             **config,
         }
         self.rules = RowConfig(self.config)

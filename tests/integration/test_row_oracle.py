@@ -32,6 +32,7 @@ from atom.postgres.lease import reset
 from atom.row.scope import RowConfig
 from atom.row.sql import cursor
 from tests.integration.row_world import database_url, row_url
+from tests.rules import owned
 from tests.soak import size
 
 __all__ = ["database_url", "row_url"]
@@ -92,6 +93,8 @@ NUMBERS = ("bigint", "smallint", "numeric(8,2)", "double precision")
 TEXTUAL = ("text", "varchar(5)")
 LEAST = (*NUMBERS, *TEXTUAL, "date", "time", "timestamptz")
 NAMES = ["a", "b", "Order", "two words", 'q"uote', "é", "select", "key"]
+
+OPEN = ("wild", "branch", "leaf", "exotic")
 
 
 def word(value):
@@ -441,7 +444,9 @@ def test_answers_are_those_of_sqlalchemy(asking, drawn):
     """The same rows, order and count; nothing in the text but names."""
     (pairs, mine, (rows, count)), table, kinds, made = drawn
     runner, database = asking
-    rules = RowConfig(house.resolve(keys.KEYS, []))
+    rules = RowConfig(
+        house.resolve(keys.KEYS, []).replace({"config_table": owned(*OPEN)})
+    )
     reach = rules.my(ME) if mine else rules.admin(1)
     raw = urlencode(pairs).encode()
 
@@ -518,7 +523,9 @@ def test_pages_of_a_cursor_are_the_whole(asking, drawn):
     """In any order, with equal values and nulls; rows that come later hurt none."""
     table, kinds, (said, order), made, later, mine, limit, solid = drawn
     runner, database = asking
-    rules = RowConfig(house.resolve(keys.KEYS, []))
+    rules = RowConfig(
+        house.resolve(keys.KEYS, []).replace({"config_table": owned(*OPEN)})
+    )
     reach = rules.my(ME) if mine else rules.admin(1)
     wheres = [table.c.created_by_id == ME] if mine else []
     whole = sa.select(table.c.id).where(*wheres).order_by(*order)
@@ -595,7 +602,9 @@ LEAVES = st.lists(st.tuples(OWNERS, IDS), max_size=8)
 def test_relations_are_what_python_finds(asking, branches, leaves, mine, most):
     """Children, counts and parents, from rows that Python joins by hand."""
     runner, database = asking
-    rules = RowConfig(house.resolve(keys.KEYS, []))
+    rules = RowConfig(
+        house.resolve(keys.KEYS, []).replace({"config_table": owned(*OPEN)})
+    )
     reach = rules.my(ME) if mine else rules.admin(1)
     raw = (
         f"table=branch&column=id&relation=leaf(id,title):{most},leaf:count,"
@@ -687,7 +696,9 @@ def exotic(asking, row_url, request):
         return database
 
     database = runner.run(opened())
-    reach = RowConfig(house.resolve(keys.KEYS, [])).my(ME)
+    reach = RowConfig(
+        house.resolve(keys.KEYS, []).replace({"config_table": owned(*OPEN)})
+    ).my(ME)
 
     def ask(query):
         raw = f"table=exotic&{query}".encode()

@@ -601,8 +601,8 @@ class TestWhoSeesWhat:
         assert not {"password", "google_data", "password_bigint"} & set(rows[0])
 
     async def test_a_table_without_owner_has_no_rows_of_mine(self, world):
-        """/my refuses a table that cannot say whose its rows are."""
-        assert "sql.unknown_column" == await code(world.ask("table=ownerless"))
+        """/my refuses a table that no entry opens."""
+        assert "row.table_not_allowed" == await code(world.ask("table=ownerless"))
 
     async def test_parents_of_my_rows(self, world):
         """Parents come once each, mine only, without what is personal."""

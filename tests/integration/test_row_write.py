@@ -438,7 +438,7 @@ class TestTwoUsers:
             row.create(database, ada, "ownerless", {"a": "x"}),
             row.delete_any(database, ada, b"table=ownerless&id=>,0"),
         ]:
-            assert 400 == (await refused(work)).status
+            assert 403 == (await refused(work)).status
 
 
 IDS = [

@@ -78,7 +78,7 @@ def fails(call, *arguments):
 
 def read(text):
     query = query_string.parse(f"table=paint&order=shade&{text}", 1000)
-    made = read_plan.read(query, RowSet(table, owned=False), table)
+    made = read_plan.read(query, RowSet(table), table)
     return [made.statement.text, made.statement.values]
 
 

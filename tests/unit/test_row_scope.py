@@ -1,6 +1,7 @@
 """Who reaches which tables and columns."""
 
 import ast
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -9,7 +10,8 @@ from hypothesis import strategies as st
 
 from atom.config import keys
 from atom.config import resolve as settings
-from atom.errors import ApiError, Forbidden, NotFound
+from atom.errors import ApiError, Forbidden, NotFound, Unavailable
+from atom.own import declaration
 from atom.postgres.catalog import Catalog, LiveColumn, Table
 from atom.row.scope import MANAGED, RowConfig, RowScope
 
@@ -28,15 +30,31 @@ CATALOG = Catalog(
             table("users", "created_by_id", "username", "password", "api_access"),
             table("note", "created_by_id", "test_id", "parent_id", "note_id"),
             table("log_api", "created_by_id"),
+            table("draft", "created_by_id", "title", "state"),
             table("ownerless"),
         ]
     }
 )
 
 
+TABLES = {
+    "config_table": {
+        **declaration.TABLE,
+        "note": {"my": "owner"},
+        "ownerless": {"my": {"read": "owner"}},
+        "draft": {
+            "my": {
+                "read": {"where": "owner", "column": ["id", "title"]},
+                "update": {"column": ["title"], "preset": {"state": "'new'"}},
+            }
+        },
+    }
+}
+
+
 @pytest.fixture
 def rules():
-    return RowConfig(settings.resolve(keys.KEYS, []))
+    return RowConfig(settings.resolve(keys.KEYS, []).replace(TABLES))
 
 
 def test_secret_columns_do_not_exist_outside(rules):
@@ -47,13 +65,47 @@ def test_secret_columns_do_not_exist_outside(rules):
         assert "username" in reach.visible_columns(CATALOG, "users").columns
 
 
-def test_only_my_rows_are_owned(rules):
-    """/my is bound to its caller, /admin and /public are not."""
-    assert rules.my(7).row_set(CATALOG, "test").owned
-    assert 7 == rules.my(7).owner
-    assert not rules.admin(7).row_set(CATALOG, "test").owned
-    assert rules.admin(7).owner is None
-    assert rules.public().owner is None
+def test_rows_are_reached_by_the_rule_of_their_tier(rules):
+    """/my of test is bound to its caller, /admin and /public are not."""
+    assert ("me",) == rules.my(7).readable(CATALOG, "test").rule.takes
+    assert 7 == rules.my(7).value("me")
+    assert () == rules.admin(7).readable(CATALOG, "test").rule.takes
+    assert () == rules.public().readable(CATALOG, "test").rule.takes
+
+
+def test_what_no_entry_opens_is_closed(rules):
+    """A verb that is not declared, a tier that is not, a table that is not."""
+    my = rules.my(7)
+    for verb, name in (("create", "draft"), ("delete", "draft"), ("read", "log_api")):
+        with pytest.raises(Forbidden):
+            my.rows(CATALOG, name, verb)
+    assert rules.admin(7).rows(CATALOG, "log_api", "read")
+
+
+def test_columns_of_a_rule_are_an_allow_list(rules):
+    """Shown and filtered: those of read. Sent: those of update, no preset."""
+    my = rules.my(7)
+
+    assert ["id", "title"] == list(my.visible_columns(CATALOG, "draft").columns)
+    my.require_writable("draft", "title", create=False)
+    for name in ("state", "created_by_id"):
+        with pytest.raises(ApiError):
+            my.require_writable("draft", name, create=False)
+
+
+def test_a_rule_that_does_not_fit_closes_its_table(rules):
+    """`owner` where there is no owner: 503, for this verb alone."""
+    with pytest.raises(Unavailable) as caught:
+        rules.my(7).readable(CATALOG, "ownerless")
+    assert "row.rule_broken" == caught.value.code
+    assert rules.admin(7).readable(CATALOG, "ownerless")
+
+
+def test_a_claim_is_bound_as_text(rules):
+    """Null when the token has none."""
+    scope = rules.my({"id": 7, "level": 3})
+
+    assert ("3", None) == (scope.value("claim_level"), scope.value("claim_other"))
 
 
 @pytest.mark.parametrize(
@@ -143,26 +195,22 @@ def test_stamps_say_who(rules):
     assert {} == rules.admin(7).stamps(CATALOG.table("ownerless"), create=True)
 
 
-def test_parents_are_open_tables_or_named_ones(rules):
-    """A column that is not called after a table does not open it."""
+def test_parents_are_reached_by_their_own_rule(rules):
+    """What is public is open to users as well, whole; users show three columns."""
     me = rules.my(7)
-    note = me.row_set(CATALOG, "note")
-
-    assert "title" in me.parents(CATALOG, note, "test", "test_id").table.columns
-    assert me.parents(CATALOG, note, "note", "parent_id")
-    assert (
-        "api_access" not in me.parents(CATALOG, note, "users", "test_id").table.columns
-    )
-    for name, column in [("log_api", "log_api_id"), ("ownerless", "test_id")]:
-        with pytest.raises(Forbidden):
-            me.parents(CATALOG, note, name, column)
+    rows, view = me.parent(CATALOG, "test")
+    assert () == rows.rule.takes
+    assert "title" in view.columns
+    assert ("me",) == me.parent(CATALOG, "note")[0].rule.takes
+    assert {"id", "username"} == set(me.parent(CATALOG, "users")[1].columns)
+    assert me.parent(CATALOG, "log_api") is None
 
 
-def test_creators_show_no_rights(rules):
-    """`creator_key` knows neither hashes nor api_access."""
+def test_creators_show_what_is_listed(rules):
+    """`creator_key` knows neither hashes nor api_access, nor a column added later."""
     shown = rules.public().creators(CATALOG).table
 
-    assert {"id", "created_by_id", "username"} == set(shown.columns)
+    assert {"id", "username"} == set(shown.columns)
     assert rules.public().creators(Catalog({})) is None
 
 
@@ -175,4 +223,10 @@ def test_a_scope_alone_makes_row_sets():
         if isinstance(node, ast.Call) and getattr(node.func, "id", "") == "RowSet"
     ]
 
-    assert ["atom/account/update.py", "atom/row/scope.py"] == made
+    assert {
+        "atom/account/update.py": 1,  # one's own row, by its id
+        "atom/row/batch.py": 1,  # of a rule that says nothing
+        "atom/row/hooked_upsert.py": 1,  # whether a row is there, whoever reaches it
+        "atom/row/scope.py": 4,
+        "atom/row/upsert.py": 1,  # no row at all
+    } == Counter(made)

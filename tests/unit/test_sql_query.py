@@ -13,15 +13,14 @@ from atom.datatype.operator import OPERATORS
 from atom.errors import ApiError
 from atom.postgres.catalog import LiveColumn, Table
 from atom.row.sql import query_string, read_plan
+from atom.row.sql.statement import OWNED as MINE
 from atom.row.sql.statement import RowSet
 from tests.unit.test_sql_filter import TABLE
 
 OWNED = Table(
     "test", {**TABLE.columns, "created_by_id": LiveColumn("created_by_id", "bigint")}
 )
-USERS = RowSet(
-    Table("users", {n: LiveColumn(n, "text") for n in ("id", "username")}), owned=False
-)
+USERS = RowSet(Table("users", {n: LiveColumn(n, "text") for n in ("id", "username")}))
 
 COLUMNS = st.sampled_from([*OWNED.columns, "nope", 'x"y'])
 VALUES = st.sampled_from(
@@ -57,7 +56,7 @@ OPTIONS = st.fixed_dictionaries(
         "aggregate": st.sampled_from(["count", "sum(rating),max(title)", "avg(title)"]),
     },
 )
-TARGETS = st.sampled_from([RowSet(OWNED, owned=True), RowSet(OWNED, owned=False)])
+TARGETS = st.sampled_from([RowSet(OWNED, MINE), RowSet(OWNED)])
 
 
 @settings(deadline=None)  # a busy machine is no fault
@@ -86,10 +85,10 @@ def test_every_read_is_one_select_on_its_table(target, options, filters):
 
 def assert_numbered(statement, target):
     """Every value has its parameter, and every parameter its value."""
-    values = statement.bound(7 if target.owned else None)
+    values = statement.bound({"me": 7}.get)
     used = {int(word.lstrip("$")) for word in re.findall(r"\$\d+", statement.text)}
     assert set(range(1, len(values) + 1)) == used
-    if target.owned:
+    if target.rule is MINE:
         assert '"created_by_id" = $1::bigint' in statement.text
         assert 7 == values[0]
 
@@ -112,24 +111,20 @@ def test_the_text_depends_on_the_shape_alone(target, options, filters, number):
     assert first.values != second.values
 
 
-def test_owned_rows_cannot_be_asked_for_without_an_owner():
-    """There is no way to leave the owner out: not None, not a text, not True."""
+def test_what_is_taken_of_the_caller_comes_first():
+    """The id of the owner is bound when the statement runs, before all values."""
     statement = read_plan.read(
-        query_string.parse("table=test", 1000), RowSet(OWNED, owned=True), OWNED
+        query_string.parse("table=test&id=>,1", 1000), RowSet(OWNED, MINE), OWNED
     ).statement
 
-    for owner in (None, "7", True, 7.0):
-        with pytest.raises(ValueError):
-            statement.bound(owner)
-    assert (7,) == statement.bound(7)
+    assert ("me",) == statement.takes
+    assert 7 == statement.bound({"me": 7}.get)[0]
 
 
-def test_a_table_without_owner_cannot_be_owned():
-    """A target on owned rows needs the column that says whose they are."""
+def test_a_table_without_key_has_no_row_set():
+    """Every statement finds rows by their key."""
     with pytest.raises(ApiError):
-        RowSet(TABLE, owned=True)
-    with pytest.raises(ApiError):
-        RowSet(Table("x", {"a": LiveColumn("a", "text")}), owned=False)
+        RowSet(Table("x", {"a": LiveColumn("a", "text")}))
 
 
 def test_unusual_limits_are_parameters():
@@ -137,7 +132,7 @@ def test_unusual_limits_are_parameters():
     texts = {
         read_plan.read(
             query_string.parse(f"table=test&limit={n}", 1000),
-            RowSet(OWNED, owned=False),
+            RowSet(OWNED),
             OWNED,
         ).statement.text
         for n in (7, 8, 9, 10)
@@ -150,12 +145,12 @@ def test_parents_are_asked_through_ones_own_rows():
     """The ids come from rows of the owner, whatever the parent."""
     raw = "table=test&parent_table=users&parent_column=id&limit=3"
     table, column, query = query_string.parse_parents(raw, 1000)
-    users = RowSet(Table("users", {"id": LiveColumn("id", "bigint")}), owned=False)
-    referring = RowSet(OWNED, owned=True), (column,), ("id",)
+    users = RowSet(Table("users", {"id": LiveColumn("id", "bigint")}))
+    referring = RowSet(OWNED, MINE), (column,), ("id",)
     statement = read_plan.read(query, users, users.table, referring=referring).statement
     (tree,) = sqlglot.parse(statement.text, read="postgres")
 
     assert {"test", "users"} == {t.name for t in tree.find_all(exp.Table)}
     assert 'c."created_by_id" = $1::bigint' in statement.text
     assert "test" == table
-    assert (7, 3) == statement.bound(7)
+    assert (7, 3) == statement.bound({"me": 7}.get)

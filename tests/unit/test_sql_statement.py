@@ -6,10 +6,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sqlglot import exp
 
-from atom.errors import ApiError
 from atom.postgres.catalog import LiveColumn, Table
 from atom.row.sql import read_plan, upsert, write
 from atom.row.sql.filter import parse_filter
+from atom.row.sql.statement import OWNED as MINE
 from atom.row.sql.statement import RowSet
 
 NAME = st.text(
@@ -41,13 +41,13 @@ def parsed(text, kind, table):
 def test_inserts_name_one_table(table):
     """One row, many rows, rows that may be there already: one insert each."""
     names = tuple(table.columns)
-    target = RowSet(table, owned=True)
+    target = RowSet(table, MINE)
 
     for text in (
-        write.insert(table, names),
-        write.insert_many(table, names),
-        upsert.merge(target, names, names[:1], "updated_by_id"),
-        upsert.ignore(target, names, names[:1]),
+        write.insert(target, names),
+        write.insert_many(target, names),
+        upsert.merge(target, target, names, names[:1], "updated_by_id"),
+        upsert.ignore(target, target, names, names[:1]),
     ):
         parsed(text, exp.Insert, table)
 
@@ -55,7 +55,7 @@ def test_inserts_name_one_table(table):
 @given(tables())
 def test_changes_of_owned_rows_ask_for_the_owner_first(table):
     """No update or delete of owned rows is written without the owner."""
-    target = RowSet(table, owned=True)
+    target = RowSet(table, MINE)
     conditions, _ = read_plan.conditions(table, [parse_filter("id", ">,1")])
     names = tuple(table.columns)[:1]
 
@@ -68,13 +68,13 @@ def test_changes_of_owned_rows_ask_for_the_owner_first(table):
     ):
         where = parsed(text, kind, table).find(exp.Where)
         assert '"created_by_id" = ' in where.sql(dialect="postgres")
-        assert 't."created_by_id" = $1::bigint and ' in text
+        assert '(t."created_by_id" = $1::bigint) and ' in text
 
 
 @given(tables())
 def test_every_change_has_a_where(table):
     """Not even without an owner is a whole table changed."""
-    target = RowSet(table, owned=False)
+    target = RowSet(table)
 
     for text in (write.update(target, ("id",)), write.delete_ids(target)):
         (tree,) = sqlglot.parse(text, read="postgres")
@@ -83,14 +83,8 @@ def test_every_change_has_a_where(table):
         write.delete_any(target, ())
 
 
-def test_an_owned_table_needs_its_column():
-    """Without created_by_id there are no rows of one's own."""
-    with pytest.raises(ApiError):
-        RowSet(Table("x", {"id": LiveColumn("id", "bigint")}), owned=True)
-
-
 def test_text_is_written_once_for_each_shape():
     """The second statement of a shape costs a look-up."""
-    table = Table("x", {"id": LiveColumn("id", "bigint")})
+    target = RowSet(Table("x", {"id": LiveColumn("id", "bigint")}))
 
-    assert write.insert(table, ("id",)) is write.insert(table, ("id",))
+    assert write.insert(target, ("id",)) is write.insert(target, ("id",))

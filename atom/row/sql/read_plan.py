@@ -25,17 +25,17 @@ from atom.row.sql.relation import Fitting, Relation, Relatives, unreadable
 from atom.row.sql.statement import (
     DISTANCE,
     OWNER,
-    OWNER_MARK,
     USUAL_LIMITS,
+    Marks,
     Order,
     RowSet,
     Statement,
     column,
     is_sorted,
-    marks,
     ordered,
     reached,
     select_list,
+    takes,
     where,
 )
 
@@ -68,6 +68,17 @@ class Select:
     relations: tuple[Relation, ...] = ()
     referring: Referring | None = None  # the rows and columns that refer here
     bound: Bound = ANSWER_MAX
+
+    @property
+    def row_sets(self) -> Iterator[RowSet]:
+        """All the rows that it reads; what their rules take comes in this order."""
+        yield self.row_set
+        if self.creators and self.users is not None:
+            yield self.users
+        for each in self.relations:
+            yield from each.row_sets
+        if self.referring is not None:
+            yield self.referring[0]
 
 
 def referring(
@@ -153,10 +164,10 @@ def read(
     Raises:
         ApiError: naming the column, value or parameter that does not fit.
     """
-    if query.planned and row_set.owned:
+    if query.planned and row_set.rule.where is not None:
         raise ApiError(
             "'is_count=planned' is an estimate over the rows of everybody.",
-            hint="Write is_count=1: your own rows are counted exactly.",
+            hint="Write is_count=1: the rows you reach are counted exactly.",
         )
     shapes, values = conditions(view, query.filters)
     place, boxes, point = near.fit(query, view)
@@ -199,12 +210,12 @@ def read(
     if plan.offset:
         tail += ((query.page - 1) * query.limit,)
     sent = (*point, *limits, *values, *zone, *keys, *tail)
-    owned = row_set.owned or (referring is not None and referring[0].owned)
-    made = Statement(select(plan), sent, owned)
+    made = Statement(select(plan), sent, takes(plan.row_sets))
+    tables |= {name for each in plan.row_sets for name in each.rule.names}
     guess = None
     if query.planned:
         unpaged = replace(plan, after=None)
-        guess = Statement(estimate(unpaged), (*point, *values), row_set.owned)
+        guess = Statement(estimate(unpaged), (*point, *values), row_set.rule.takes)
     return Read(query, made, belongs, tables, plan, guess)
 
 
@@ -280,18 +291,18 @@ def select(plan: Select) -> str:
     The text begins with select (or with a `with` that only selects) and names no
     function that writes.
     """
-    taken, value_checks = marks(), list[str]()
+    taken, value_checks = Marks(takes(plan.row_sets)), list[str]()
     return _rows(plan, taken, value_checks) + where(value_checks)
 
 
-def _rows(plan: Select, taken: Iterator[str], value_checks: list[str]) -> str:
+def _rows(plan: Select, taken: Marks, value_checks: list[str]) -> str:
     source, parts = _reached(plan, taken)
     output, names = select_list(plan.view, plan.columns), list(plan.columns)
     if plan.near is not None:
         output += f", {METERS} as {quote(DISTANCE)}"
         names.append(DISTANCE)
     if plan.creators and plan.users is not None:
-        made = reached(plan.users, "u", iter((OWNER_MARK,)))
+        made = reached(plan.users, "u", taken)
         of_row = where([*made, f"u.{quote(plan.users.table.key)} = t.{quote(OWNER)}"])
         one = f"from {public(plan.users.table.name)} u{of_row}"
         for name in plan.creators:
@@ -342,13 +353,13 @@ def _rows(plan: Select, taken: Iterator[str], value_checks: list[str]) -> str:
 @lru_cache(1024)
 def estimate(plan: Select) -> str:
     """Build the question to the planner: how many rows does it expect to match?"""
-    taken = marks()
+    taken = Marks(plan.row_set.rule.takes)
     source, parts = _reached(plan, taken)
     parts += [render(each, "t", taken) for each in plan.conditions]
     return f"explain (format json) select 1{source}{where(parts)}"
 
 
-def _reached(plan: Select, taken: Iterator[str]) -> tuple[str, list[str]]:
+def _reached(plan: Select, taken: Marks) -> tuple[str, list[str]]:
     """Build the from clause, and the conditions of the rows that may be reached.
 
     Each row comes with its distance, if that is asked.
@@ -357,7 +368,7 @@ def _reached(plan: Select, taken: Iterator[str]) -> tuple[str, list[str]]:
     parts = reached(plan.row_set, "t", taken)
     if plan.referring is not None:
         rows, names, to = plan.referring
-        mine = where(reached(rows, "c", iter((OWNER_MARK,)) if parts else taken))
+        mine = where(reached(rows, "c", taken))
         given, found = (
             ", ".join(f"{alias}.{quote(name)}" for name in each)
             for alias, each in (("c", names), ("t", to))

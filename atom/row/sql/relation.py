@@ -36,7 +36,7 @@ from atom.postgres.catalog import (
 from atom.postgres.identifier import public, quote
 from atom.row.sql import statement
 from atom.row.sql.answer import Bound, json_array
-from atom.row.sql.statement import OWNER, OWNER_MARK, USUAL_LIMITS, RowSet
+from atom.row.sql.statement import OWNER, USUAL_LIMITS, Marks, RowSet
 
 CHILDREN_DEFAULT = 10
 CHILDREN_MAX = 100
@@ -80,6 +80,13 @@ class Relation:
     columns: tuple[str, ...] = ()
     limit: int | None = None  # of children; None: a parameter
     relations: tuple["Relation", ...] = ()
+
+    @property
+    def row_sets(self) -> Iterator[RowSet]:
+        """The rows of it and of the relations within."""
+        yield self.row_set
+        for each in self.relations:
+            yield from each.row_sets
 
 
 def unreadable(message: str = TAKES, hint: str = EXAMPLE) -> ApiError:
@@ -373,7 +380,7 @@ def _columns(query: RelationQuery, view: Table) -> tuple[str, ...]:
 
 
 def render(
-    relations: tuple[Relation, ...], row: str, taken: Iterator[str], bound: Bound
+    relations: tuple[Relation, ...], row: str, taken: Marks, bound: Bound
 ) -> list[tuple[Relation, str]]:
     """Build each relation of the row called `row` as one expression."""
     aliases = (f"r{number}" for number in count(1))
@@ -381,14 +388,10 @@ def render(
 
 
 def _one(
-    relation: Relation,
-    row: str,
-    taken: Iterator[str],
-    aliases: Iterator[str],
-    bound: Bound,
+    relation: Relation, row: str, taken: Marks, aliases: Iterator[str], bound: Bound
 ) -> str:
     alias = next(aliases)
-    parts = statement.reached(relation.row_set, alias, iter((OWNER_MARK,)))
+    parts = statement.reached(relation.row_set, alias, taken)
     parts += [
         f"{alias}.{quote(there)} = {row}.{quote(here)}"
         for there, here in zip(relation.there, relation.here, strict=True)

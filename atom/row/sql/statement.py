@@ -1,11 +1,11 @@
 """What every statement is made of: the rows it reaches, its values, shared clauses.
 
-The owner is always the first value.
+What it takes of the caller (`:me`, claims) comes before all other values.
 """
 
 import re
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
 from itertools import count
 from typing import Any
 
@@ -14,10 +14,11 @@ from atom.datatype.datatype import datatype
 from atom.datatype.families import having
 from atom.errors import ApiError
 from atom.postgres.catalog import LiveColumn, Table, unknown_column
+from atom.postgres.condition import Bind, Column, Condition, numbered
+from atom.postgres.errors import REFUSED_BY_RULE
 from atom.postgres.identifier import quote
 
 OWNER = "created_by_id"
-OWNER_MARK = "$1"
 SORTED = having("sorted")
 
 
@@ -76,46 +77,94 @@ def require_key(table: Table) -> str:
     return table.key
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Rule:
+    """What one verb of one tier may do with a table; equal only to itself."""
+
+    where: Condition | None = None  # which rows it reaches, as they are; None: every
+    check: Condition | None = None  # which rows it may leave behind; None: every
+    columns: frozenset[str] | None = None  # that are shown, or sent; None: every
+    preset: Mapping[str, Condition] = field(
+        default_factory=dict
+    )  # set to these, never sent
+    default: Mapping[str, Condition] = field(
+        default_factory=dict
+    )  # where they are not sent
+    most: int | None = None  # rows of one write
+    soft: tuple[str, str] | None = None  # the column, and the value, that mark deleted
+
+    @property
+    def is_limit(self) -> bool:
+        """Whether anything is not allowed, or is set."""
+        limits = (self.where, self.check, self.columns, self.most, self.soft)
+        return any(each is not None for each in limits) or bool(
+            self.preset or self.default
+        )
+
+    @property
+    def takes(self) -> tuple[str, ...]:
+        """What the condition of its rows takes of the caller."""
+        return () if self.where is None else self.where.binds
+
+    @property
+    def names(self) -> frozenset[str]:
+        """Every name in the condition of its rows: tables it reads are among them."""
+        return frozenset() if self.where is None else self.where.names
+
+    def sets(self, columns: Iterable[str]) -> dict[str, Condition]:
+        """Return what else is set where these columns are sent."""
+        if not self.preset and not self.default:
+            return {}
+        sent = set(columns)
+        missing = {k: v for k, v in self.default.items() if k not in sent}
+        return {**missing, **self.preset}
+
+    def takes_to_write(self, columns: Iterable[str]) -> tuple[str, ...]:
+        """What a statement that writes these columns takes of the caller."""
+        found = dict.fromkeys(self.takes)
+        for each in (self.check, *self.sets(columns).values()):
+            if each is not None:
+                found |= dict.fromkeys(each.binds)
+        return tuple(found)
+
+
+EVERY_ROW = Rule()
+OWNED = Rule(Condition((Column(OWNER), " = ", Bind("me"))))
+
+
 @dataclass(frozen=True, slots=True)
 class RowSet:
-    """Rows of a table: all of them, or the caller's own.
+    """Rows of a table that a rule reaches.
 
-    Every statement takes one and asks it for its first condition, so a statement on
-    owned rows cannot be written without the owner.
+    Every statement takes one and asks it for its first condition, so a statement
+    cannot be written without the rule.
     """
 
     table: Table
-    owned: bool
+    rule: Rule = EVERY_ROW
 
     def __post_init__(self) -> None:
         require_key(self.table)
-        if self.owned and OWNER not in self.table.columns:
-            raise ApiError(
-                f"Table '{self.table.name}' has no column '{OWNER}', so no row of it"
-                " is anybody's own.",
-                code="sql.unknown_column",
-            )
+
+
+def takes(row_sets: Iterable[RowSet]) -> tuple[str, ...]:
+    """Return what a statement on these rows takes of the caller, each once."""
+    return tuple(dict.fromkeys(name for each in row_sets for name in each.rule.takes))
 
 
 @dataclass(frozen=True, slots=True)
 class Statement:
-    """Text and values; with `owned`, the owner's id goes before the values."""
+    """Text and values; what it takes of the caller goes before the values."""
 
     text: str
     values: tuple[Any, ...]
-    owned: bool
+    takes: tuple[str, ...] = ()
 
-    def bound(self, owner: int | None) -> tuple[Any, ...]:
-        """Return every value, in the order of the parameters.
-
-        Raises:
-            ValueError: when rows of an owner are asked for without one.
-        """
-        if not self.owned:
+    def bound(self, of_caller: Callable[[str], Any]) -> tuple[Any, ...]:
+        """Return every value, in the order of the parameters."""
+        if not self.takes:
             return self.values
-        if type(owner) is not int:
-            raise ValueError("a statement on owned rows needs its owner")
-        return (owner, *self.values)
+        return (*map(of_caller, self.takes), *self.values)
 
 
 def key(table: Table, mark: str, *, many: bool = False) -> str:
@@ -129,9 +178,19 @@ def key(table: Table, mark: str, *, many: bool = False) -> str:
     return kind.cast_list(mark) if many else kind.cast(mark)
 
 
-def marks() -> Iterator[str]:
-    """Yield the parameters of one statement: $1, $2, …"""
-    return (f"${number}" for number in count(1))
+class Marks:
+    """The parameters of one statement: $1, $2, … after those `of_caller`."""
+
+    def __init__(self, taken: tuple[str, ...] = ()) -> None:
+        self.of_caller = numbered(taken)
+        self.start = len(taken) + 1
+        self._numbers = count(self.start)
+
+    def __iter__(self) -> Iterator[str]:
+        return self
+
+    def __next__(self) -> str:
+        return f"${next(self._numbers)}"
 
 
 DISTANCE = "distance_meter"  # what location_filter adds to a row
@@ -140,11 +199,23 @@ DISTANCE = "distance_meter"  # what location_filter adds to a row
 USUAL_LIMITS = frozenset({1, 5, 10, 20, 25, 30, 50, 100, 200, 500, 1000})
 
 
-def reached(row_set: RowSet, alias: str, taken: Iterator[str]) -> list[str]:
+def reached(row_set: RowSet, alias: str, marks: Marks) -> list[str]:
     """Build the conditions of the rows a statement may reach; they come first."""
-    if not row_set.owned:
+    if row_set.rule.where is None:
         return []
-    return [f"{alias}.{quote(OWNER)} = {next(taken)}::bigint"]
+    return [row_set.rule.where.render(alias, marks.of_caller)]
+
+
+def checked(rule: Rule, alias: str, table: Table, marks: Marks) -> str:
+    """Build a column to return that is an error for a row that may not be left behind.
+
+    It depends on the row, or PostgreSQL would compute it before there is one.
+    """
+    if rule.check is None:
+        return ""
+    condition = rule.check.render(alias, marks.of_caller)
+    refused = f"('{REFUSED_BY_RULE}' || {alias}.{quote(table.key)}::text)::boolean"
+    return f", case when {condition} then true else {refused} end"
 
 
 def where(parts: list[str]) -> str:

@@ -12,9 +12,9 @@ from atom.postgres.identifier import public, quote
 from atom.row.sql.answer import ANSWER_MAX, json_text
 from atom.row.sql.filter import Shape, render
 from atom.row.sql.statement import (
+    Marks,
     RowSet,
     key,
-    marks,
     reached,
     select_list,
     where,
@@ -44,7 +44,7 @@ def held(row_set: RowSet, lock: str) -> str:
     `lock` is `update`, or `no key update` where foreign keys to the rows may be made
     meanwhile.
     """
-    taken, table = marks(), row_set.table
+    taken, table = Marks(row_set.rule.takes), row_set.table
     parts, name = reached(row_set, "t", taken), f"t.{quote(table.key)}"
     parts.append(f"{name} = any({key(table, next(taken), many=True)})")
     return (
@@ -59,7 +59,7 @@ def returned(row_set: RowSet, view: Table) -> str:
 
     A row that is not reached is left out.
     """
-    table, taken = row_set.table, marks()
+    table, taken = row_set.table, Marks(row_set.rule.takes)
     parts = reached(row_set, "t", taken)
     given = f"unnest({key(table, next(taken), many=True)})"
     parts.append(f"t.{quote(table.key)} = x.c1")
@@ -87,7 +87,7 @@ def chosen(row_set: RowSet, conditions: tuple[Shape, ...]) -> str:
 
     The last parameter is how many there are at most.
     """
-    taken, value_checks = marks(), list[str]()
+    taken, value_checks = Marks(row_set.rule.takes), list[str]()
     parts = reached(row_set, "t", taken)
     parts += [render(each, "t", taken, value_checks) for each in conditions]
     return (

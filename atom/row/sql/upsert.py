@@ -1,7 +1,7 @@
 """Inserts that meet rows which are there already: those are changed, or left alone.
 
-Parameters of each statement: the owner where rows are owned, a list for each column of
-the rows; after them what the docstring adds.
+Parameters of each statement: what its rules take of the caller, a list for each column
+of the rows; after them what the docstring adds.
 """
 
 # ruff: noqa: S608 - SQL is written here, of quoted names and parameters alone.
@@ -9,9 +9,10 @@ the rows; after them what the docstring adds.
 from functools import lru_cache
 
 from atom.postgres.catalog import Table
+from atom.postgres.condition import Condition
 from atom.postgres.identifier import public, quote, quote_all
-from atom.row.sql.statement import OWNER, RowSet, marks, reached
-from atom.row.sql.write import cell_names, rows_in_order
+from atom.row.sql.statement import OWNER, Marks, RowSet, Rule, checked, reached
+from atom.row.sql.write import cell_names, rows_in_order, set_by_rule
 
 # Indexes an insert can lean on: no expressions, no condition, not deferrable.
 UNIQUE = """
@@ -29,57 +30,92 @@ order by c.relname, columns
 """
 
 
+NOWHERE = Rule(Condition(("false",)))  # reaches no row
+
+
+def takes(into: RowSet, over: RowSet, columns: tuple[str, ...]) -> tuple[str, ...]:
+    """Return what an upsert takes of the caller: to add rows, and to reach others."""
+    names = (*into.rule.takes_to_write(columns), *over.rule.takes_to_write(columns))
+    return tuple(dict.fromkeys(names))
+
+
 @lru_cache(1024)
 def merge(
-    row_set: RowSet, columns: tuple[str, ...], keys: tuple[str, ...], same: str
+    into: RowSet,
+    over: RowSet,
+    columns: tuple[str, ...],
+    keys: tuple[str, ...],
+    same: str,
 ) -> str:
-    """Build the insert that changes a row with the same keys, if it may be reached.
+    """Build the insert that changes a row with the same keys, if `over` reaches it.
 
     One more parameter, where `same` names a column that is set to it in a changed row.
     It returns one array of ids; a row that may not be reached is missing in it.
     """
-    table, start = row_set.table, 2 if row_set.owned else 1
-    values, source = rows_in_order(table, columns, start)
+    table, taken = into.table, Marks(takes(into, over, columns))
+    others = set_by_rule(into, columns, taken)
+    values, source = rows_in_order(table, columns, taken.start)
     changed = [name for name in columns if name not in {*keys, table.key, OWNER}]
     # Something has to be set, or the row would not be returned.
     assigned = [f"{quote(n)} = excluded.{quote(n)}" for n in changed or keys[:1]]
     if same:
-        assigned.append(f"{quote(same)} = ${start + len(columns)}::bigint")
-    reachable = "".join(f" where {part}" for part in reached(row_set, "t", marks()))
+        assigned.append(f"{quote(same)} = ${taken.start + len(columns)}::bigint")
+    for name, value in set_by_rule(over, columns, taken).items():
+        assigned.append(f"{quote(name)} = {value}")
+    reachable = "".join(f" where {part}" for part in reached(over, "t", taken))
     return (
-        f"with made as (insert into {public(table.name)} as t ({quote_all(columns)})"
-        f" select {', '.join(values)} from {source} order by x.place"
-        f" on conflict ({quote_all(keys)})"
+        f"with made as (insert into {public(table.name)} as t"
+        f" ({quote_all((*columns, *others))})"
+        f" select {', '.join((*values, *others.values()))} from {source}"
+        f" order by x.place on conflict ({quote_all(keys)})"
         f" do update set {', '.join(assigned)}{reachable}"
-        f" returning t.{quote(table.key)} as id) select array_agg(id) from made"
+        f" returning t.{quote(table.key)} as id{_checked(into, over, taken)})"
+        " select array_agg(id) from made"
+    )
+
+
+def _checked(into: RowSet, over: RowSet, marks: Marks) -> str:
+    """Build the check of what is left behind: a row that is new has no `xmax`."""
+    added = checked(into.rule, "t", into.table, marks)
+    changed = checked(over.rule, "t", over.table, marks)
+    if not added and not changed:
+        return ""
+    return (
+        f", case when t.xmax = 0 then {added.removeprefix(', ') or 'true'}"
+        f" else {changed.removeprefix(', ') or 'true'} end"
     )
 
 
 @lru_cache(1024)
-def ignore(row_set: RowSet, columns: tuple[str, ...], keys: tuple[str, ...]) -> str:
+def ignore(
+    into: RowSet, there: RowSet, columns: tuple[str, ...], keys: tuple[str, ...]
+) -> str:
     """Build the insert that leaves alone what is there.
 
     It returns a row for each row, in order: its place, and `id`, null when one is
-    there that may not be reached.
+    there that `there` does not reach.
     """
-    table, start = row_set.table, 2 if row_set.owned else 1
+    table, taken = into.table, Marks(takes(into, there, columns))
+    others, start = set_by_rule(into, columns, taken), taken.start
     values, source = rows_in_order(table, columns, start)
     listed, cast = cell_names(columns, start), _numbered(values, start)
     places = {name: n for n, name in enumerate(columns, start)}
     numbers = tuple(places[key] for key in keys)
-    made = ", ".join(f"{quote(key)} as k{n}" for n, key in enumerate(keys))
+    made = ", ".join(f"t.{quote(key)} as k{n}" for n, key in enumerate(keys))
     same = " and ".join(
         f"m.k{n} = {_given(table, key, places[key])}" for n, key in enumerate(keys)
     )
     return (
         f"with given as materialized (select x.place, {cast} from {source}),"
-        f" made as (insert into {public(table.name)} ({quote_all(columns)})"
-        f" select {listed} from given order by place"
+        f" made as (insert into {public(table.name)} as t"
+        f" ({quote_all((*columns, *others))})"
+        f" select {', '.join((listed, *others.values()))} from given order by place"
         f" on conflict ({quote_all(keys)}) do nothing"
-        f" returning {quote(table.key)} as id, {made})"
+        f" returning t.{quote(table.key)} as id, {made}"
+        f"{checked(into.rule, 't', table, taken)})"
         f" select g.place, coalesce(m.id, t.{quote(table.key)}) as id"
         f" from given g left join made m on {same}"
-        f" left join {public(table.name)} t on {_same(row_set, keys, numbers)}"
+        f" left join {public(table.name)} t on {_same(there, keys, numbers, taken)}"
         " order by g.place"
     )
 
@@ -94,24 +130,26 @@ def _given(table: Table, key: str, number: int) -> str:
     return f"g.c{number}::{table.columns[key].datatype}"
 
 
-def _same(row_set: RowSet, keys: tuple[str, ...], numbers: tuple[int, ...]) -> str:
-    parts = reached(row_set, "t", marks())
+def _same(
+    there: RowSet, keys: tuple[str, ...], numbers: tuple[int, ...], marks: Marks
+) -> str:
+    parts = reached(there, "t", marks)
     parts += [
-        f"t.{quote(key)} = {_given(row_set.table, key, number)}"
+        f"t.{quote(key)} = {_given(there.table, key, number)}"
         for key, number in zip(keys, numbers, strict=True)
     ]
     return " and ".join(parts)
 
 
 @lru_cache(1024)
-def look_up(row_set: RowSet, keys: tuple[str, ...]) -> str:
+def look_up(there: RowSet, keys: tuple[str, ...]) -> str:
     """Build the look-up of rows with the same keys; the lists are those of the keys."""
-    table, start = row_set.table, 2 if row_set.owned else 1
-    values, source = rows_in_order(table, keys, start)
-    numbers = tuple(range(start, start + len(keys)))
+    table, taken = there.table, Marks(there.rule.takes)
+    values, source = rows_in_order(table, keys, taken.start)
+    numbers = tuple(range(taken.start, taken.start + len(keys)))
     return (
         f"select t.{quote(table.key)} as id"
-        f" from (select x.place, {_numbered(values, start)} from {source}) g"
-        f" left join {public(table.name)} t on {_same(row_set, keys, numbers)}"
+        f" from (select x.place, {_numbered(values, taken.start)} from {source}) g"
+        f" left join {public(table.name)} t on {_same(there, keys, numbers, taken)}"
         " order by g.place"
     )

@@ -9,21 +9,41 @@ from atom.datatype.datatype import datatype
 from atom.postgres.catalog import LiveColumn, Table
 from atom.postgres.identifier import public, quote, quote_all
 from atom.row.sql.filter import Shape, render
-from atom.row.sql.statement import RowSet, key, marks, reached, where
+from atom.row.sql.statement import Marks, RowSet, checked, key, reached, where
 
 
 def _cast(column: LiveColumn, mark: str) -> str:
     return datatype(column.datatype).cast(mark)
 
 
+def set_by_rule(
+    row_set: RowSet, columns: tuple[str, ...], marks: Marks
+) -> dict[str, str]:
+    """Build what a rule sets where these columns are sent, by column."""
+    table, found = row_set.table, row_set.rule.sets(columns)
+    return {
+        name: f"{expression.render('t', marks.of_caller)}"
+        f"::{datatype(table.columns[name].datatype).bare}"
+        for name, expression in found.items()
+    }
+
+
+def writing(row_set: RowSet, columns: tuple[str, ...]) -> Marks:
+    """Return the parameters of a statement that writes these columns."""
+    return Marks(row_set.rule.takes_to_write(columns))
+
+
 @lru_cache(1024)
-def insert(table: Table, columns: tuple[str, ...]) -> str:
+def insert(row_set: RowSet, columns: tuple[str, ...]) -> str:
     """Build the insert of one row, one parameter for each column."""
-    taken = marks()
-    values = ", ".join(_cast(table.columns[name], next(taken)) for name in columns)
+    table, taken = row_set.table, writing(row_set, columns)
+    others = set_by_rule(row_set, columns, taken)
+    values = [_cast(table.columns[name], next(taken)) for name in columns]
+    check = checked(row_set.rule, "t", table, taken)
     return (
-        f"insert into {public(table.name)} ({quote_all(columns)})"
-        f" values ({values}) returning {quote(table.key)}"
+        f"insert into {public(table.name)} as t ({quote_all((*columns, *others))})"
+        f" values ({', '.join((*values, *others.values()))})"
+        f" returning t.{quote(table.key)}{check}"
     )
 
 
@@ -65,39 +85,49 @@ def rows_in_order(
 
 
 @lru_cache(1024)
-def insert_many(table: Table, columns: tuple[str, ...]) -> str:
+def insert_many(row_set: RowSet, columns: tuple[str, ...]) -> str:
     """Build the insert of any number of rows, one parameter (a list) for each column.
 
     It returns one array of ids, in the order of the rows. If a trigger leaves a row
     out, ids could not be matched to rows: a division by zero undoes the statement.
     """
-    values, source = rows_in_order(table, columns, 1)
+    table, taken = row_set.table, writing(row_set, columns)
+    others = set_by_rule(row_set, columns, taken)
+    values, source = rows_in_order(table, columns, taken.start)
+    check = checked(row_set.rule, "t", table, taken)
     return (
-        f"with made as (insert into {public(table.name)} ({quote_all(columns)})"
-        f" select {', '.join(values)} from {source} order by x.place"
-        f" returning {quote(table.key)} as id)"
-        " select array_agg(id), 1 / (count(*) = cardinality($1))::int from made"
+        f"with made as (insert into {public(table.name)} as t"
+        f" ({quote_all((*columns, *others))})"
+        f" select {', '.join((*values, *others.values()))} from {source}"
+        f" order by x.place returning t.{quote(table.key)} as id{check})"
+        " select array_agg(id),"
+        f" 1 / (count(*) = cardinality(${taken.start}))::int from made"
     )
 
 
-def _assigned(table: Table, columns: tuple[str, ...], start: int) -> str:
-    return ", ".join(
+def _assigned(table: Table, columns: tuple[str, ...], start: int) -> list[str]:
+    return [
         f"{quote(name)} = {_cast(table.columns[name], f'${number}')}"
         for name, number in zip(columns, count(start), strict=False)
-    )
+    ]
+
+
+def _also_set(row_set: RowSet, columns: tuple[str, ...], marks: Marks) -> list[str]:
+    others = set_by_rule(row_set, columns, marks)
+    return [f"{quote(name)} = {value}" for name, value in others.items()]
 
 
 @lru_cache(1024)
 def update(row_set: RowSet, columns: tuple[str, ...]) -> str:
     """Build the update of one row: its id, then a value for each column."""
-    taken = marks()
-    table, parts = row_set.table, reached(row_set, "t", taken)
+    table, taken = row_set.table, writing(row_set, columns)
+    parts = reached(row_set, "t", taken)
     parts.append(f"t.{quote(table.key)} = {key(table, next(taken))}")
-    start = 3 if row_set.owned else 2
+    assigned = _assigned(table, columns, taken.start + 1)
+    assigned += _also_set(row_set, columns, taken)
     return (
-        f"update {public(table.name)} as t"
-        f" set {_assigned(table, columns, start)}{where(parts)}"
-        f" returning t.{quote(table.key)}"
+        f"update {public(table.name)} as t set {', '.join(assigned)}{where(parts)}"
+        f" returning t.{quote(table.key)}{checked(row_set.rule, 't', table, taken)}"
     )
 
 
@@ -114,9 +144,8 @@ def update_many(
     list of flags for the rows that have it (the others keep theirs); a value for each
     of the `same`. It returns one array of the ids that exist.
     """
-    taken = marks()
-    parts = reached(row_set, "t", taken)
-    start = 2 if row_set.owned else 1
+    taken = writing(row_set, (*columns, *same))
+    parts, start = reached(row_set, "t", taken), taken.start
     table, names = row_set.table, (row_set.table.key, *columns)
     written, first = unnested(table, names, start)
     cells = dict(zip(names, written, strict=True))
@@ -129,14 +158,15 @@ def update_many(
             held = f"x.p{partial.index(name)}"
             cell = f"case when {held} then {cell} else t.{quote(name)} end"
         assigned.append(f"{quote(name)} = {cell}")
-    if same:
-        assigned.append(_assigned(table, same, after + len(partial)))
+    assigned += _assigned(table, same, after + len(partial))
+    assigned += _also_set(row_set, (*columns, *same), taken)
+    check = checked(row_set.rule, "t", table, taken)
     held_names = "".join(f", p{n}" for n in range(len(partial)))
     parts.append(f"t.{quote(table.key)} = {cells[table.key]}")
     return (
         f"with done as (update {public(table.name)} as t set {', '.join(assigned)}"
         f" from unnest({', '.join(lists)}) as x({cell_names(names, start)}{held_names})"
-        f"{where(parts)} returning t.{quote(table.key)} as id)"
+        f"{where(parts)} returning t.{quote(table.key)} as id{check})"
         " select array_agg(id) from done"
     )
 
@@ -144,18 +174,30 @@ def update_many(
 @lru_cache(1024)
 def update_ids(row_set: RowSet, columns: tuple[str, ...]) -> str:
     """Build the update of rows by a list of ids, then a value for each column."""
-    which = _by_ids(row_set)
-    start = 3 if row_set.owned else 2
+    table, taken = row_set.table, writing(row_set, columns)
+    which = _by_ids(row_set, taken)
+    assigned = _assigned(table, columns, taken.start + 1)
+    assigned += _also_set(row_set, columns, taken)
+    check = checked(row_set.rule, "t", table, taken)
     return (
-        f"update {public(row_set.table.name)} as t"
-        f" set {_assigned(row_set.table, columns, start)}{which}"
+        f"update {public(table.name)} as t set {', '.join(assigned)}{which}"
+        f" returning t.{quote(table.key)}{check}"
     )
 
 
 @lru_cache(1024)
 def delete_ids(row_set: RowSet) -> str:
     """Build the delete of rows by a list of ids."""
-    return f"delete from {public(row_set.table.name)} as t{_by_ids(row_set)}"
+    return f"{_gone(row_set)}{_by_ids(row_set, Marks(row_set.rule.takes))}"
+
+
+def _gone(row_set: RowSet) -> str:
+    """Build the delete of rows, up to its condition; or their mark as deleted."""
+    name = public(row_set.table.name)
+    if row_set.rule.soft is None:
+        return f"delete from {name} as t"
+    column, mark = row_set.rule.soft
+    return f"update {name} as t set {quote(column)} = {mark}"
 
 
 @lru_cache(1024)
@@ -170,7 +212,7 @@ def delete_any(row_set: RowSet, conditions: tuple[Shape, ...]) -> str:
     """
     if not conditions:
         raise ValueError("a delete needs a condition")
-    taken, value_checks = marks(), list[str]()
+    taken, value_checks = Marks(row_set.rule.takes), list[str]()
     parts = reached(row_set, "t", taken)
     parts += [render(each, "t", taken, value_checks) for each in conditions]
     condition, too_many = where(parts), f"{next(taken)}::bigint"
@@ -178,15 +220,14 @@ def delete_any(row_set: RowSet, conditions: tuple[Shape, ...]) -> str:
     return (
         f"with found as materialized"
         f" (select 1 from {name} as t{condition} limit {too_many}),"
-        f" gone as (delete from {name} as t{condition}"
+        f" gone as ({_gone(row_set)}{condition}"
         f" and (select count(*) from found) < {too_many} returning 1)"
         " select (select count(*) from found) as found,"
         f" (select count(*) from gone) as gone{where(value_checks)}"
     )
 
 
-def _by_ids(row_set: RowSet) -> str:
-    taken = marks()
+def _by_ids(row_set: RowSet, taken: Marks) -> str:
     parts = reached(row_set, "t", taken)
     table = row_set.table
     which = key(table, next(taken), many=True)

@@ -1,0 +1,151 @@
+"""Rules of `config_table`, fitted to tables: what each verb of a tier may do."""
+
+# ruff: noqa: S608 - conditions are text of the operator, values of callers are bound.
+
+from collections.abc import Mapping
+from dataclasses import replace
+from functools import lru_cache
+from typing import Any
+
+from atom.config.table import ANY_ROW, OWNED, OWNER, Declared, TableRules, parse
+from atom.datatype.datatype import datatype
+from atom.errors import nearest
+from atom.postgres.catalog import Table
+from atom.postgres.condition import Condition, Reader, UnreadableCondition, both
+from atom.row.sql.statement import EVERY_ROW, Rule
+
+# What others see of a user, where config_table["users"]["public"] lists nothing.
+OTHERS = ("id", "username", "name")
+# How a row is marked as deleted, and how one is recognised that is not, by datatype.
+SOFT = {
+    "boolean": ("true", "{0} is not true"),
+    "integer": ("1", "({0} is null or {0} = 0)"),
+    "moment": ("now()", "{0} is null"),
+}
+
+
+class Policy:
+    """What `config_table` declares, compiled for each table once."""
+
+    def __init__(self, config: Mapping[str, Any]) -> None:
+        self.declared: TableRules = parse(config, [])
+        self.reader = Reader(self.declared.scopes, self.declared.roles)
+        self.compile = lru_cache(4096)(self._compile)
+        self.every = lru_cache(1024)(self._every)
+
+    def verb(self, table: str, tier: str, verb: str) -> Declared | None:
+        """Return a verb as declared, None where it is closed.
+
+        Admins reach every table that no entry closes to them.
+        """
+        if tier == "admin" and (table, tier) not in self.declared.named:
+            return ANY_ROW
+        return self.declared.tables.get(table, {}).get(tier, {}).get(verb)
+
+    def others(self) -> tuple[Declared, tuple[str, ...]]:
+        """Return how users are read where rows refer to them, and their columns."""
+        given = self.verb("users", "public", "read")
+        if given is None or given.columns is None:
+            return given or ANY_ROW, OTHERS
+        return given, given.columns
+
+    def _compile(
+        self, table: Table, tier: str, verb: str, declared: Declared | None = None
+    ) -> Rule | None:
+        """Return the rule of a verb, None where it is closed.
+
+        Raises:
+            UnreadableCondition: when it does not fit the table.
+        """
+        declared = declared or self.verb(table.name, tier, verb)
+        if declared is None:
+            return None
+        self._require_columns(declared, table)
+        tenant, role = self._tenant(table), None
+        if declared.roles:
+            role = self.reader.role(declared.roles)
+        where = self._read(declared.where, table)
+        check = where if declared.check is None else self._read(declared.check, table)
+        if verb == "create" and declared.check == OWNED:
+            check = None  # the server writes the column itself
+        default = {}
+        if verb == "create" and tenant is not None:
+            default = self._only_tenant()
+        soft = _soft(table, self.declared.soft_delete.get(table.name))
+        kept = None if soft is None else self._read(soft[1], table)
+        rule = Rule(
+            where=None if verb == "create" else both((where, role, tenant, kept)),
+            check=both((check, role, tenant)) if verb in {"create", "update"} else None,
+            columns=None if declared.columns is None else frozenset(declared.columns),
+            preset={
+                name: self.reader.read(text, table.name, ())
+                for name, text in declared.preset
+            },
+            default=default,
+            most=declared.most,
+            soft=None if soft is None else soft[0],
+        )
+        return rule if rule.is_limit else EVERY_ROW
+
+    def _every(self, table: Table, deleted: bool = False) -> Rule:
+        """Return the rule of trusted code: every row that is not marked as deleted."""
+        soft = _soft(table, self.declared.soft_delete.get(table.name))
+        if soft is None or deleted:
+            return EVERY_ROW
+        return Rule(where=self._read(soft[1], table), soft=soft[0])
+
+    def _read(self, text: str | None, table: Table) -> Condition | None:
+        if text is None:
+            return None
+        if text == OWNED and OWNER not in table.columns:
+            raise UnreadableCondition(f"'owner' needs a column {OWNER}")
+        return self.reader.read(text, table.name, table.columns)
+
+    def _tenant(self, table: Table) -> Condition | None:
+        tenant = self.declared.tenant
+        if tenant is None or table.name in tenant.exempt:
+            return None
+        if tenant.column not in table.columns:
+            return None
+        return self._read(f'"{tenant.column}" in {tenant.scope}', table)
+
+    def _only_tenant(self) -> dict[str, Condition]:
+        """Return what the tenant's column is set to: the caller's, if it is one."""
+        tenant = self.declared.tenant
+        assert tenant is not None
+        text = (
+            "(select (array_agg(distinct one.tenant))[1]"
+            f" from ({self.declared.scopes[tenant.scope]}\n) as one(tenant)"
+            " having count(distinct one.tenant) = 1)"
+        )
+        return {tenant.column: self.reader.read(text, "", ())}
+
+    @staticmethod
+    def _require_columns(declared: Declared, table: Table) -> None:
+        presets = [name for name, _ in declared.preset]
+        for name in (*(declared.columns or ()), *presets):
+            if name not in table.columns:
+                hint = nearest(name[:60], table.columns)
+                raise UnreadableCondition(f"there is no column '{name}'. {hint}")
+
+
+def _soft(table: Table, name: str | None) -> tuple[tuple[str, str], str] | None:
+    """Return the column that marks deleted rows with its mark, and who is left."""
+    if name is None:
+        return None
+    column = table.columns.get(name)
+    kind = None if column is None else datatype(column.datatype).family
+    if kind not in SOFT:
+        raise UnreadableCondition(
+            f"soft_delete needs a boolean, an integer or a timestamp, not '{name}'"
+        )
+    mark, left = SOFT[kind]
+    return (name, mark), left.format(f'"{name}"')
+
+
+@lru_cache(1024)
+def narrowed(rule: Rule, other: Rule) -> Rule:
+    """Return a rule that reaches only what another reaches too."""
+    if other.where is None or other.where == rule.where:
+        return rule
+    return replace(rule, where=both((rule.where, other.where)))
