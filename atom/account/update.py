@@ -215,6 +215,12 @@ async def _prove(ports: Ports, kind: str, address: str | None, otp: str | None) 
 async def _write(
     ports: Ports, table: Table, me: int, columns: Mapping[str, Any]
 ) -> None:
+    if (hooked := ports.rules.hooks.get(("users", "update"))) is not None:
+        scope, database = ports.rules.trusted(me), ports.database
+        row_set = scope.changeable(database.catalog, table.name)
+        rows = [{**columns}]
+        await hooked.update(database, scope, row_set, [me], rows, many=False)
+        return ports.database.written("users")
     changed = {**columns, "updated_by_id": me}
     if "updated_by_id" not in table.columns:
         del changed["updated_by_id"]

@@ -166,6 +166,13 @@ async def before_create_users(row, hook):
     row["name"] = f"new {row.get('username') or row.get('username_bigint')}"
 
 
+async def before_update_users(row, hook):
+    if row.get("name") == "rude":
+        raise ApiError("Choose another name.", code="row.refused")
+    if "country" in row:
+        row["name"] = f"{hook.old['name']} of {row['country']}"
+
+
 async def committed_create_users(row, hook):
     await hook.connection.execute(
         "insert into trace (what, row_id, text) values ('welcome', :id, :name)",
@@ -836,6 +843,25 @@ def test_signing_up_calls_the_hooks_of_users(clinic):
     body = {"type": 1, "username_bigint": 77, "password_bigint": 12345678}
     assert 200 == clinic.call("POST", "/auth/signup-bigint", json=body).status_code
     until(clinic, ["welcome: new nora", "welcome: new 77"], "welcome")
+
+
+def test_change_of_ones_account_calls_the_hooks_of_users(clinic):
+    """With the row as it was."""
+    body = {"type": 1, "username": "olga", "password": "long enough"}
+    token = clinic.call("POST", "/auth/signup", json=body).json()["message"]
+    headers = {"Authorization": f"Bearer {token}"}
+    me = clinic.message("GET", "/my/profile", headers=headers)["id"]
+
+    def change(**columns):
+        path, body = "/my/object-update?table=users", {"id": me, **columns}
+        return clinic.call("PUT", path, headers=headers, json=body)
+
+    assert "Choose another name." == change(name="rude").json()["message"]
+    assert me == change(country="IN").json()["message"]
+    (row,) = clinic.sql(
+        "select name, country, updated_by_id from users where id=$1", me
+    )
+    assert {"name": "new olga of IN", "country": "IN", "updated_by_id": me} == row
 
 
 def test_cached_answers_are_dropped(tmp_path):
