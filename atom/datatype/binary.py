@@ -11,6 +11,8 @@ HEXADECIMAL = re.compile(r"\\x(?:[0-9a-fA-F]{2})*", re.ASCII)
 
 def parse(datatype: str, raw: Any) -> bytes:
     """Parse base64 (RFC 4648 section 4), or `\\x` and hexadecimal digits."""
+    if isinstance(raw, bytes):  # of Python, which JSON does not have
+        return raw
     if not isinstance(raw, str):
         raise ValueError("not text")
     if HEXADECIMAL.fullmatch(raw):

@@ -17,10 +17,17 @@ if TYPE_CHECKING:
 
 # Tables that belong to an extension (spatial_ref_sys) hold no rows of users.
 COLUMNS = """
+with recursive below (domain, oid, mod, is_domain) as (
+  select d.oid, d.typbasetype, d.typtypmod, t.typtype = 'd'
+  from pg_type d join pg_type t on t.oid = d.typbasetype where d.typtype = 'd'
+  union all
+  select b.domain, d.typbasetype, d.typtypmod, t.typtype = 'd'
+  from below b join pg_type d on d.oid = b.oid join pg_type t on t.oid = d.typbasetype
+  where b.is_domain)
 select n.nspname as schema, c.relname as "table", a.attname as "column",
-       format_type(y.oid, y.mod) as datatype, a.attnotnull as not_null,
-       y.composite,
-       case when y.oid <> a.atttypid then format_type(a.atttypid, a.atttypmod) end
+       format_type(y.oid, coalesce(b.mod, a.atttypmod)) as datatype,
+       a.attnotnull as not_null, 'c' in (y.typtype, e.typtype) as composite,
+       case when b.oid is not null then format_type(a.atttypid, a.atttypmod) end
         as domain,
        pg_get_expr(d.adbin, d.adrelid) as default,
        exists (select 1 from pg_index i where i.indrelid = c.oid and i.indisvalid
@@ -50,16 +57,9 @@ select n.nspname as schema, c.relname as "table", a.attname as "column",
 from pg_class c
 join pg_namespace n on n.oid = c.relnamespace and n.nspname = any ($1)
 join pg_attribute a on a.attrelid = c.oid and a.attnum > 0 and not a.attisdropped
-cross join lateral (
-  with recursive base (oid, mod) as (
-    values (a.atttypid, a.atttypmod)
-    union all
-    select t.typbasetype, t.typtypmod from base
-    join pg_type t on t.oid = base.oid and t.typtype = 'd')
-  select base.oid, base.mod,
-         'c' in (t.typtype, (select e.typtype from pg_type e where e.oid = t.typelem))
-          as composite
-  from base join pg_type t on t.oid = base.oid and t.typtype <> 'd') y
+left join below b on b.domain = a.atttypid and not b.is_domain
+join pg_type y on y.oid = coalesce(b.oid, a.atttypid)
+left join pg_type e on e.oid = y.typelem
 left join pg_attrdef d on d.adrelid = c.oid and d.adnum = a.attnum
 left join lateral (
   select r.relname::text as "table", f.attname::text as "column"
