@@ -20,7 +20,8 @@ FILTER = {
         " by `|`) `between` (`a|b`) `is` (null, not null, true, false)"
         " `is distinct from` `contains` `overlap` `any` (arrays) `contains` `exists`"
         " (jsonb) `fts`. Alternatives: `or=(title=ilike,%a%;id=>,5)`, and within them"
-        " `and=(…;…)` and `or=(…;…)`."
+        " `and=(…;…)` and `or=(…;…)`. Of the row that a column refers to:"
+        " `slot_id.starts_at=>,2026-01-01`."
     ),
     "schema": {"type": "object", "additionalProperties": {"type": "string"}},
     "example": {"id": ">,0"},

@@ -179,13 +179,19 @@ def unknown_table(name: str, choices: Iterable[str]) -> NotFound:
     )
 
 
-def unknown_column(table: str, name: str, choices: Iterable[str]) -> ApiError:
+class UnknownColumn(ApiError):
+    """A column that does not exist, or is secret."""
+
+    code = "sql.unknown_column"
+    table = column = ""
+
+
+def unknown_column(table: str, name: str, choices: Iterable[str]) -> UnknownColumn:
     """Return the error for a column that does not exist; the same for a secret one."""
-    return ApiError(
-        f"Table '{table}' has no column '{shown(name)}'.",
-        code="sql.unknown_column",
-        hint=nearest(name[:60], choices),
-    )
+    message = f"Table '{table}' has no column '{shown(name)}'."
+    error = UnknownColumn(message, hint=nearest(name[:60], choices))
+    error.table, error.column = table, name
+    return error
 
 
 def require_written(table: Table) -> None:

@@ -18,7 +18,16 @@ from atom.postgres.catalog import LiveColumn, Table
 from atom.postgres.database import Database
 from atom.postgres.errors import BrokenRule, UnlocatedValue
 from atom.postgres.identifier import quote
-from atom.row.sql.filter import Condition, Filter, Group, check, leaves, render
+from atom.row.sql.filter import (
+    Condition,
+    Filter,
+    Group,
+    Through,
+    check,
+    leaves,
+    render,
+)
+from atom.row.sql.relation import Relatives
 from atom.row.sql.statement import Marks
 
 COLUMNS = """
@@ -47,8 +56,8 @@ from inside i join pg_enum e on e.enumtypid = i.oid
 WORDS_MAX = 50  # of an enum, in a message
 
 
-# A value tried alone: its column, as it was written, a query and its values.
-Trial = tuple[LiveColumn, Any, str, tuple[Any, ...]]
+# A value tried alone: its table and column, as it was written, a query and its values.
+Trial = tuple[Table, LiveColumn, Any, str, tuple[Any, ...]]
 
 
 @asynccontextmanager
@@ -86,8 +95,8 @@ async def _find_column(
 ) -> None:
     """Read the values of a row one by one, until one is refused alone."""
     columns = ((table.columns[name], raw) for name, raw in row.items())
-    trials = ((column, raw, _cast(column), (raw,)) for column, raw in columns)
-    await _find(database, table, trials, error)
+    trials = ((table, column, raw, _cast(column), (raw,)) for column, raw in columns)
+    await _find(database, trials, error)
 
 
 async def find_filter(
@@ -95,16 +104,23 @@ async def find_filter(
     view: Table,
     filters: Iterable[Filter | Group],
     error: UnlocatedValue,
+    relatives: Relatives,
 ) -> None:
     """Try the filters one by one, on no row, until one is refused alone."""
-    await _find(database, view, _filter_trials(view, filters), error)
+    trials = _filter_trials(view, filters, relatives)
+    await _find(database, trials, error)
 
 
-def _filter_trials(view: Table, filters: Iterable[Filter | Group]) -> Iterator[Trial]:
+def _filter_trials(
+    view: Table, filters: Iterable[Filter | Group], relatives: Relatives
+) -> Iterator[Trial]:
     for each in filters:
         for one in leaves(each):
-            shape, values = check(view, one)
-            yield shape.column, one.operand, _condition(shape), values
+            shape, values = check(view, one, relatives)
+            table = view
+            if isinstance(shape, Through):
+                table, shape = shape.row_set.table, shape.condition
+            yield table, shape.column, one.operand, _condition(shape), values
 
 
 @lru_cache(256)
@@ -125,10 +141,10 @@ def _condition(tried: Condition) -> str:
 
 
 async def _find(
-    database: Database, table: Table, trials: Iterable[Trial], error: UnlocatedValue
+    database: Database, trials: Iterable[Trial], error: UnlocatedValue
 ) -> None:
     """Try each value until one fails, then make the error name its column."""
-    for column, raw, text, values in trials:
+    for table, column, raw, text, values in trials:
         try:
             await database.value(text, *values)
         except UnlocatedValue as refusal:

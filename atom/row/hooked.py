@@ -25,6 +25,7 @@ from atom.row.scope import RowScope
 from atom.row.sql import stored
 from atom.row.sql.filter import Shape
 from atom.row.sql.statement import RowSet
+from atom.row.sql.write import found_by
 from atom.row.write import Row
 from atom.task import Backlog
 
@@ -172,8 +173,8 @@ class HookedWrite:
         Returns how many were `found`, and how many are `gone`.
         """
         async with database.transaction():
-            text = stored.chosen(row_set, shapes)
-            ids = await database.value(*scope.call(row_set, text, *values, most))
+            text, takes = stored.chosen(row_set, shapes), found_by(row_set, shapes)
+            ids = await database.value(*scope.bind(takes, text, *values, most))
             gone = 0
             if len(ids) < most:
                 gone = await self.delete(database, scope, row_set, ids)

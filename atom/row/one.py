@@ -57,7 +57,8 @@ async def delete(database: Database, scope: RowScope, table: str, key: str) -> i
         NotFound: `row.missing` when there is none that the caller reaches.
         Conflict: `row.refused` when it is protected.
     """
-    found = payload.from_path(scope.changeable(database.catalog, table).table, key)
+    row_set = scope.changeable(database.catalog, table, "delete")
+    found = payload.from_path(row_set.table, key)
     count = await write.delete_ids(database, scope, table, [found])
     if not count:
         raise write.missing(scope)

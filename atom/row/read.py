@@ -9,7 +9,7 @@ import orjson
 
 from atom.errors import ApiError, TimedOut, Unprocessable
 from atom.observe.request_context import TABLES_READ, note_read
-from atom.postgres.catalog import Catalog
+from atom.postgres.catalog import Catalog, UnknownColumn
 from atom.postgres.database import Database
 from atom.postgres.errors import UnlocatedValue
 from atom.row.explain_error import find_filter
@@ -147,7 +147,8 @@ async def _explained(
     if isinstance(error, UnlocatedValue):
         before = error.message
         view = scope.visible_columns(database.catalog, asked.query.table)
-        await find_filter(database, view, asked.query.filters, error)
+        relatives = ScopedRelatives(scope, database.catalog)
+        await find_filter(database, view, asked.query.filters, error, relatives)
         if error.message != before:
             if error.status == Unprocessable.status:
                 error.status, error.code = ApiError.status, "value.unreadable"
@@ -179,8 +180,41 @@ def _prepare(
     key: str | None,
     bigint_text: bool,
 ) -> read_plan.Read:
-    """Prepare a query string, of the row with a `key` or of any. The owner of the rows
-    is bound when it runs."""
+    """Prepare a query string, of the row with a `key` or of any.
+
+    Raises:
+        ApiError: naming what is wrong, and how it is written.
+    """
+    try:
+        return _planned(catalog, rules, tier, raw, key, bigint_text)
+    except ApiError as error:
+        _explain(error, catalog, rules, raw)
+        raise
+
+
+def _explain(error: ApiError, catalog: Catalog, rules: RowConfig, raw: bytes) -> None:
+    """Word an error about a column of users, or a filter read as a parameter."""
+    tables = visible(catalog, rules.secret).tables
+    if isinstance(error, UnknownColumn) and error.table == "users":
+        if error.column in tables["users"].columns:
+            error.message = f"Column '{error.column}' of users is not shown."
+            error.args, error.hint = (error.message,), ""
+        return
+    table, names = query_string.filters_read_as_parameters(raw)
+    if table in tables:
+        for name in names:
+            if name in tables[table].columns:
+                error.hint = f"A filter of column '{name}' is written or=({name}==,1)."
+
+
+def _planned(
+    catalog: Catalog,
+    rules: RowConfig,
+    tier: str,
+    raw: bytes,
+    key: str | None,
+    bigint_text: bool,
+) -> read_plan.Read:
     if key is None:
         query = query_string.parse(query_string.decoded(raw), rules.limit_max)
     else:
@@ -192,7 +226,7 @@ def _prepare(
     if key is not None:
         query = replace(query, filters=(Filter(row_set.table.key, "=", key),))
     users = scope.creators(catalog) if query.creator_keys else None
-    relatives = ScopedRelatives(scope, catalog) if query.relations else None
+    relatives = ScopedRelatives(scope, catalog)
     asked = read_plan.read(
         query, row_set, view, users, relatives, bound=rules.answer_max
     )

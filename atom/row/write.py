@@ -15,7 +15,7 @@ from atom.postgres.database import Connection, Database
 from atom.postgres.errors import UnlocatedValue
 from atom.row import payload
 from atom.row.explain_error import about, find_filter, naming_columns
-from atom.row.scope import RowScope
+from atom.row.scope import RowScope, ScopedRelatives
 from atom.row.sql import query_string, read_plan, write
 from atom.row.sql.filter import Shape
 from atom.row.sql.statement import RowSet
@@ -261,7 +261,8 @@ async def delete_any(database: Database, scope: RowScope, raw: bytes) -> int:
             "At least one filter is needed.", hint="For example title==,old."
         )
     view = scope.visible_columns(database.catalog, row_set.table.name)
-    shapes, values = read_plan.conditions(view, filters)
+    relatives = ScopedRelatives(scope, database.catalog)
+    shapes, values = read_plan.conditions(view, filters, relatives)
     most = payload.most(scope, row_set)
     table = row_set.table.name
     hooked = scope.rules.hooks.get((table, "delete"))
@@ -269,7 +270,7 @@ async def delete_any(database: Database, scope: RowScope, raw: bytes) -> int:
     try:
         counts = await delete(database, scope, row_set, shapes, values, most + 1)
     except UnlocatedValue as error:
-        await find_filter(database, view, filters, error)
+        await find_filter(database, view, filters, error, relatives)
         raise
     if counts["found"] > most:
         raise payload.too_many(counts["found"], most)
@@ -287,8 +288,8 @@ async def _delete_any(
     values: Sequence[Any],
     most: int,
 ) -> Mapping[str, int]:
-    text = write.delete_any(row_set, shapes)
-    counts = await database.row(*scope.call(row_set, text, *values, most))
+    text, takes = write.delete_any(row_set, shapes), write.found_by(row_set, shapes)
+    counts = await database.row(*scope.bind(takes, text, *values, most))
     assert counts is not None  # a select of two counts
     return counts
 

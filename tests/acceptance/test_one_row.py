@@ -6,6 +6,7 @@ import pytest
 
 from tests.acceptance.checkout import copied
 from tests.acceptance.conftest import opened
+from tests.acceptance.operations import eventually
 from tests.served import serve
 
 CONFIG = """
@@ -58,7 +59,10 @@ def eve(api):
 @pytest.fixture(scope="module")
 def admin(api):
     """An admin with every id."""
-    return api.person(api_access="1,2,3,4,5")
+    admin = api.person(api_access="1,2,3,4,5")
+    path = "/admin/object-read?table=test"
+    eventually(lambda: 200 == api.call("GET", path, admin).status_code)
+    return admin
 
 
 @pytest.fixture(params=KEYS)
@@ -188,10 +192,11 @@ def test_row_is_answered_only_where_it_may_be_read(api, admin):
     assert isinstance(answer.json()["message"], int)
     assert "preference-applied" not in answer.headers
     writer = api.person(api_access="1,2")
-    path = "/admin/object-create?table=one_number"
-    answer = api.call("POST", path, writer, json={"title": "x"}, headers=REPRESENT)
+    path, body = "/admin/object-create?table=one_number", {"title": "x"}
+    eventually(lambda: 200 == api.call("POST", path, writer, json=body).status_code)
+    answer = api.call("POST", path, writer, json=body, headers=REPRESENT)
     assert 403 == answer.status_code
-    assert isinstance(api.message("POST", path, writer, json={"title": "x"}), int)
+    assert isinstance(api.message("POST", path, writer, json=body), int)
 
 
 def test_with_its_relations(api, eve):
@@ -208,7 +213,7 @@ def test_typed(api, made):
     document = api.call("GET", "/openapi.json").json()
     one = document["paths"][f"/my/rows/{table}/{{id}}"]
     assert {"get", "patch", "delete"} == set(one)
-    wanted = "integer" if table == "one_number" else "string"
+    wanted = ["integer", "string"] if table == "one_number" else "string"
     for operation in one.values():
         assert wanted == operation["parameters"][0]["schema"]["type"]
     answer = one["get"]["responses"]["200"]["content"]["application/json"]["schema"]

@@ -208,6 +208,8 @@ def test_typed_as_it_is(table):
     """/openapi.json has the datatype of the key where it is named."""
     schemas = table.api.call("GET", "/openapi.json").json()["components"]["schemas"]
     wanted = {"type": "string" if table.is_sent else "integer"}
+    if table.name == "key_always":
+        wanted["type"] = ["integer", "string"]  # a bigint is taken as text too
     if table.name == "key_uuid":
         wanted["format"] = "uuid"
     update, create = (schemas[f"{table.name}_{verb}"] for verb in ("update", "create"))

@@ -5,9 +5,9 @@ fits it to the catalog and writes the text. Read in this order:
 
     statement      a text, its values, the rows it reaches, and shared clauses
     answer         rows as JSON, up to the largest size of an answer
-    filter         `<column>=<operator>,<value>`, and or=(…), and=(…) of them
     cursor         where a page ended, and the rows that come after it
     relation       relation=…: rows that refer to a row, and rows it refers to
+    filter         `<column>=<operator>,<value>`, and or=(…), and=(…) of them
     group          group_by=… and aggregate=…: one row for a group
     query_string   everything a read may ask, made into a query
     near           which column location_filter measures

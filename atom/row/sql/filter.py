@@ -13,13 +13,22 @@ groups within groups:
     or=(title=ilike,%a%;id=>,5)
     or=(rating==,1;and=(rating=>,3;or=(title==,x;title==,y)))
 
+A column that refers to another table leads to the columns of that:
+
+    slot_id.starts_at=>,2026-01-01
+
+A row is found where the row it refers to is within the caller's reach and meets the
+filter.
+
 A semicolon separates the members; `\\;` is a semicolon inside a value. Within an
 inner group `\\)` is a closing parenthesis inside a value; in the outermost it needs
 nothing.
 """
 
+# ruff: noqa: S608 - SQL is written here, of quoted names and parameters alone.
+
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -27,9 +36,11 @@ from atom.datatype import value
 from atom.datatype.datatype import UNPARSED, Datatype, datatype
 from atom.datatype.operator import IS, OPERATORS, Operator
 from atom.errors import ApiError, nearest
-from atom.postgres.catalog import LiveColumn, Table, shown, unknown_column
-from atom.postgres.identifier import quote
-from atom.row.sql.statement import split_words
+from atom.postgres.catalog import LiveColumn, Reference, Table, shown
+from atom.postgres.identifier import public, quote
+from atom.row.sql.relation import Relatives, parent, reference
+from atom.row.sql.statement import Marks, RowSet, reached, split_words, where
+from atom.row.sql.statement import column as column_of
 
 LIST_MAX = 1000
 MEMBERS_MAX = 50  # in all, groups within it included
@@ -70,10 +81,19 @@ class Joined:
     """Conditions of which one (or) or every one (and) must hold."""
 
     word: str
-    members: tuple["Condition | Joined", ...]
+    members: tuple["Shape", ...]
 
 
-Shape = Condition | Joined
+@dataclass(frozen=True, slots=True)
+class Through:
+    """A condition on the row that a row refers to."""
+
+    reference: Reference
+    row_set: RowSet  # the rows it may lead to
+    condition: Condition
+
+
+Shape = Condition | Joined | Through
 
 
 def unreadable(message: str, hint: str = "") -> ApiError:
@@ -189,16 +209,48 @@ def suiting(kind: Datatype) -> list[str]:
     ]
 
 
-def check(table: Table, written: Filter) -> tuple[Condition, tuple[Any, ...]]:
+def through(shapes: Iterable[Shape]) -> Iterator[RowSet]:
+    """Yield the rows of other tables that conditions lead to."""
+    for shape in shapes:
+        if isinstance(shape, Joined):
+            yield from through(shape.members)
+        elif isinstance(shape, Through):
+            yield shape.row_set
+
+
+def check(
+    table: Table, written: Filter, relatives: Relatives | None = None
+) -> tuple[Condition | Through, tuple[Any, ...]]:
+    """Fit a filter to its column, or to that of the row that a column refers to.
+
+    Raises:
+        ApiError: as `_fitted`; `sql.unknown_relation` when the column before the dot
+            does not refer to rows that the caller reaches.
+    """
+    name, dot, of = written.column.partition(".")
+    if not dot or written.column in table.columns or relatives is None:
+        return _fitted(table, written)
+    found = reference(relatives, table, name)
+    side = None if found is None else parent(relatives, found)
+    if found is None or side is None:
+        raise ApiError(
+            f"Table '{table.name}' has no relation '{shown(name)}'.",
+            code="sql.unknown_relation",
+            hint="A filter through a relation is <column>.<column of the other table>.",
+        )
+    row_set, view = side
+    condition, values = _fitted(view, Filter(of, written.operator, written.operand))
+    return Through(found, row_set, condition), values
+
+
+def _fitted(table: Table, written: Filter) -> tuple[Condition, tuple[Any, ...]]:
     """Fit a filter to its column: what decides the text, and the values, parsed.
 
     Raises:
         ApiError: when the table has no such column, the operator does not suit its
             datatype, or the value cannot be parsed.
     """
-    column = table.columns.get(written.column)
-    if column is None:
-        raise unknown_column(table.name, written.column, table.columns)
+    column = column_of(table, written.column)
     kind = datatype(column.datatype)
     suits = [o for o in OPERATORS[written.operator] if kind.family in o.families]
     if kind.is_opaque and written.operator != "is":
@@ -293,15 +345,17 @@ READS: dict[str, Callable[[LiveColumn, str], tuple[Any, ...]]] = {
 }
 
 
-def fit(view: Table, asked: Filter | Group) -> tuple[Shape, tuple[Any, ...]]:
+def fit(
+    view: Table, asked: Filter | Group, relatives: Relatives | None = None
+) -> tuple[Shape, tuple[Any, ...]]:
     """Fit a filter or a group to a table: what decides the text, and all values.
 
     Raises:
         ApiError: naming the column, operator or value that does not fit.
     """
     if isinstance(asked, Filter):
-        return check(view, asked)
-    fitted = [fit(view, each) for each in asked.members]
+        return check(view, asked, relatives)
+    fitted = [fit(view, each, relatives) for each in asked.members]
     values = tuple(value for _, read in fitted for value in read)
     return Joined(asked.word, tuple(shape for shape, _ in fitted)), values
 
@@ -309,7 +363,7 @@ def fit(view: Table, asked: Filter | Group) -> tuple[Shape, tuple[Any, ...]]:
 def render(
     asked: Shape,
     alias: str,
-    marks: Iterator[str],
+    marks: Marks,
     value_checks: list[str] | None = None,
 ) -> str:
     """Build a condition or a group.
@@ -326,17 +380,30 @@ def render(
     return " and ".join([text, *checks])
 
 
-def _render(
-    asked: Shape, alias: str, marks: Iterator[str], value_checks: list[str]
-) -> str:
+def _render(asked: Shape, alias: str, marks: Marks, value_checks: list[str]) -> str:
     if isinstance(asked, Condition):
         return _condition(asked, alias, marks, value_checks)
+    if isinstance(asked, Through):
+        return _through(asked, alias, marks, value_checks)
     parts = (_render(each, alias, marks, value_checks) for each in asked.members)
     return "(" + f" {asked.word} ".join(parts) + ")"
 
 
+def _through(asked: Through, alias: str, marks: Marks, value_checks: list[str]) -> str:
+    """Build a condition on the row that a row refers to.
+
+    The other table is read once a statement where that is cheaper.
+    """
+    parts = reached(asked.row_set, "p", marks)
+    parts.append(_condition(asked.condition, "p", marks, value_checks))
+    here = ", ".join(f"{alias}.{quote(name)}" for name in asked.reference.columns)
+    there = ", ".join(f"p.{quote(name)}" for name in asked.reference.to)
+    source = f"{public(asked.row_set.table.name)} p{where(parts)}"
+    return f"({here}) in (select {there} from {source})"
+
+
 def _condition(
-    condition: Condition, alias: str, marks: Iterator[str], value_checks: list[str]
+    condition: Condition, alias: str, marks: Marks, value_checks: list[str]
 ) -> str:
     """Build a condition, taking a parameter from `marks` for each of its values."""
     kind = datatype(condition.column.datatype)

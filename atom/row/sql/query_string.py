@@ -10,6 +10,7 @@ from math import isfinite
 from urllib.parse import parse_qsl
 
 from atom.datatype import geography
+from atom.datatype.operator import OPERATORS
 from atom.errors import ApiError, nearest
 from atom.postgres.catalog import shown
 from atom.row.sql import group, relation
@@ -134,6 +135,21 @@ def pairs(raw: str) -> list[tuple[str, str]]:
         )
     except ValueError:
         raise _unreadable() from None
+
+
+def filters_read_as_parameters(raw: bytes) -> tuple[str, list[str]]:
+    """Return the table, and the parameters with values that look like filters."""
+    try:
+        found = pairs(decoded(raw))
+    except ApiError:  # raised already, by what read it
+        return "", []
+    table = next((text for name, text in found if name == "table"), "")
+    return table, [name for name, text in found if name in FIXED and _like(text)]
+
+
+def _like(text: str) -> bool:
+    word, comma, _ = text.partition(",")
+    return bool(comma) and " ".join(word.lower().split()) in OPERATORS
 
 
 def split(

@@ -18,7 +18,7 @@ from atom.postgres.catalog import Reference, Table, unknown_column
 from atom.postgres.identifier import public, quote, quote_all
 from atom.row.sql import cursor, group, near, relation
 from atom.row.sql.answer import ANSWER_MAX, Bound, json_text
-from atom.row.sql.filter import Filter, Group, Shape, fit, render
+from atom.row.sql.filter import Filter, Group, Shape, fit, render, through
 from atom.row.sql.group import Groups
 from atom.row.sql.query_string import Query
 from atom.row.sql.relation import Fitting, Relation, Relatives, unreadable
@@ -77,6 +77,7 @@ class Select:
             yield self.users
         for each in self.relations:
             yield from each.row_sets
+        yield from through(self.conditions)
         if self.referring is not None:
             yield self.referring[0]
 
@@ -102,10 +103,10 @@ def referring(
 
 
 def conditions(
-    view: Table, filters: Iterable[Filter | Group]
+    view: Table, filters: Iterable[Filter | Group], relatives: Relatives | None = None
 ) -> tuple[tuple[Shape, ...], tuple[Any, ...]]:
     """Fit filters to a table: what decides the text, and all values in order."""
-    fitted = [fit(view, each) for each in filters]
+    fitted = [fit(view, each, relatives) for each in filters]
     values = tuple(value for _, read in fitted for value in read)
     return tuple(shape for shape, _ in fitted), values
 
@@ -169,11 +170,12 @@ def read(
             "'is_count=planned' is an estimate over the rows of everybody.",
             hint="Write is_count=1: the rows you reach are counted exactly.",
         )
-    shapes, values = conditions(view, query.filters)
+    shapes, values = conditions(view, query.filters, relatives)
     place, boxes, point = near.fit(query, view)
     columns = tuple(column(view, name).name for name in query.columns)
     creators = _creators(query, view, users)
     relations, limits, tables = _related(query, view, creators, relatives)
+    tables |= {each.table.name for each in through(shapes)}
     order_by = (
         () if query.aggregates else _order(query, view, measured=place is not None)
     )
@@ -215,7 +217,7 @@ def read(
     guess = None
     if query.planned:
         unpaged = replace(plan, after=None)
-        guess = Statement(estimate(unpaged), (*point, *values), row_set.rule.takes)
+        guess = Statement(estimate(unpaged), (*point, *values), _guessed(plan))
     return Read(query, made, belongs, tables, plan, guess)
 
 
@@ -350,10 +352,14 @@ def _rows(plan: Select, taken: Marks, value_checks: list[str]) -> str:
     )
 
 
+def _guessed(plan: Select) -> tuple[str, ...]:
+    return takes((plan.row_set, *through(plan.conditions)))
+
+
 @lru_cache(1024)
 def estimate(plan: Select) -> str:
     """Build the question to the planner: how many rows does it expect to match?"""
-    taken = Marks(plan.row_set.rule.takes)
+    taken = Marks(_guessed(plan))
     source, parts = _reached(plan, taken)
     parts += [render(each, "t", taken) for each in plan.conditions]
     return f"explain (format json) select 1{source}{where(parts)}"

@@ -239,6 +239,22 @@ class Relatives(Protocol):
         """Return the rows and columns of a table that refers to others, if open."""
 
 
+def reference(relatives: Relatives, view: Table, name: str) -> Reference | None:
+    """Return what a column of a table refers to, None when it does not."""
+    found = references(relatives.catalog).get(view.name, {}).get(name)
+    if found is None or not view.columns.keys() >= {*found.columns}:
+        return None
+    return found
+
+
+def parent(relatives: Relatives, reference: Reference) -> tuple[RowSet, Table] | None:
+    """Return the rows and columns that a reference leads to, if those are open."""
+    side = relatives.parent(reference.table)
+    if side is None or not side[1].columns.keys() >= {*reference.to}:
+        return None
+    return side
+
+
 @dataclass(slots=True)
 class Fitting:
     """Looks up relations; keeps what the statement and the cache want to know."""
@@ -305,8 +321,8 @@ class Fitting:
         self, query: RelationQuery, view: Table, refers: Mapping[str, Reference]
     ) -> Relation:
         reference = refers[query.name]
-        side = self.relatives.parent(reference.table)
-        if side is None or not side[1].columns.keys() >= {*reference.to}:
+        side = parent(self.relatives, reference)
+        if side is None:
             raise self._unknown(query, view, refers)
         if query.amount:
             raise unreadable(f"'{query.name}' is one row: it takes no number.", "")

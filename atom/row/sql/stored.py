@@ -19,6 +19,7 @@ from atom.row.sql.statement import (
     select_list,
     where,
 )
+from atom.row.sql.write import found_by
 
 
 def _columns(table: Table) -> str:
@@ -87,7 +88,7 @@ def chosen(row_set: RowSet, conditions: tuple[Shape, ...]) -> str:
 
     The last parameter is how many there are at most.
     """
-    taken, value_checks = Marks(row_set.rule.takes), list[str]()
+    taken, value_checks = Marks(found_by(row_set, conditions)), list[str]()
     parts = reached(row_set, "t", taken)
     parts += [render(each, "t", taken, value_checks) for each in conditions]
     return (

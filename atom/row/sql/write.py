@@ -8,8 +8,16 @@ from itertools import count
 from atom.datatype.datatype import datatype
 from atom.postgres.catalog import LiveColumn, Table
 from atom.postgres.identifier import public, quote, quote_all
-from atom.row.sql.filter import Shape, render
-from atom.row.sql.statement import Marks, RowSet, checked, key, reached, where
+from atom.row.sql.filter import Shape, render, through
+from atom.row.sql.statement import (
+    Marks,
+    RowSet,
+    checked,
+    key,
+    reached,
+    takes,
+    where,
+)
 
 
 def _cast(column: LiveColumn, mark: str) -> str:
@@ -200,6 +208,11 @@ def _gone(row_set: RowSet) -> str:
     return f"update {name} as t set {quote(column)} = {mark}"
 
 
+def found_by(row_set: RowSet, conditions: tuple[Shape, ...]) -> tuple[str, ...]:
+    """Return what a statement on rows that meet conditions takes of the caller."""
+    return takes((row_set, *through(conditions)))
+
+
 @lru_cache(1024)
 def delete_any(row_set: RowSet, conditions: tuple[Shape, ...]) -> str:
     """Build the delete of the rows that meet conditions, at least one.
@@ -212,7 +225,7 @@ def delete_any(row_set: RowSet, conditions: tuple[Shape, ...]) -> str:
     """
     if not conditions:
         raise ValueError("a delete needs a condition")
-    taken, value_checks = Marks(row_set.rule.takes), list[str]()
+    taken, value_checks = Marks(found_by(row_set, conditions)), list[str]()
     parts = reached(row_set, "t", taken)
     parts += [render(each, "t", taken, value_checks) for each in conditions]
     condition, too_many = where(parts), f"{next(taken)}::bigint"
