@@ -49,7 +49,7 @@ SHOWN = {
 }
 NO_KEYS = {
     *("config_api", "config_error", "config_postgres_schema", "config_role"),
-    "config_rpc",
+    *("config_rpc", "config_table_allowed_public_"),
     "config_is_embedded",
 }
 

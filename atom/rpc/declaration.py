@@ -41,6 +41,7 @@ class RpcConfig:
     api: Mapping[str, Any]
     api_default: Mapping[str, Any]
     role: Mapping[str, str]
+    scope: Mapping[str, str]
     token_key_list: tuple[str, ...]
 
 
@@ -194,7 +195,8 @@ def _parsed(
         found = tokens(entry["sql"])
         first = found[0].name
         named = frozenset(each.name for each in found if each.name)
-        statement = StatementReader({}, given.role, values).read_statement(entry["sql"])
+        reader = StatementReader(given.scope, given.role, values)
+        statement = reader.read_statement(entry["sql"])
     except UnreadableCondition as error:
         problems.append(f"sql: {error}")
     else:

@@ -36,6 +36,7 @@ config_postgres_schema = {
 }
 config_table = {"slot": {"my": 0}, "staff": {"my": 0}}
 config_role = {"desk": "select 1 from staff where user_id = :me and role = 'desk'"}
+config_scope = {"my_slot": "select id from slot where patient_id = :me"}
 config_token_key_list = "id,is_active,api_access,type"
 config_rpc = {
     "GET /public/free-slots": {
@@ -76,6 +77,10 @@ config_rpc = {
     "GET /public/doctor/{doctor}/slots": {
         "sql": "select id from slot where doctor_id = :doctor order by id",
         "value": {"doctor": "bigint"},
+    },
+    "GET /my/slots": {
+        "sql": "select id from slot where id in my_slot and id > :after",
+        "value": {"after": {"datatype": "bigint", "default": 0}},
     },
     "GET /my/name": {
         "sql": "select :me as id, :claim_type as kind, 'it''s :me' as text",
@@ -161,6 +166,14 @@ class TestAnswers:
         """:me and a claim; a text that looks like one stays a text."""
         (found,) = clinic.message("GET", "/my/name", eve)
         assert {"id": eve.id, "kind": "1", "text": "it's :me"} == found
+
+    def test_scope_of_the_caller(self, clinic, desk, eve):
+        """`in my_slot`, as in a condition."""
+        one, two = slot(clinic, desk)["id"], slot(clinic, desk)["id"]
+        for slot_id in (one, two):
+            clinic.message("POST", "/my/book", eve, json={"slot": slot_id})
+        assert [{"id": two}] == clinic.message("GET", f"/my/slots?after={one}", eve)
+        assert [] == clinic.message("GET", "/my/slots", desk)
 
     def test_statement_without_rows_answers_their_number(self, clinic, desk):
         slot(clinic, desk)
