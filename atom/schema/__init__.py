@@ -18,6 +18,8 @@ Only `apply` runs anything. Read in this order:
     view         views, and their way around a change of their columns
     constraint   flags, checks and foreign keys
     default      defaults
+    dependent    what depends on a column, out of its way while it changes
+    computed     generated columns
     table        Atom's own tables, and declared ones that are not there
     column       datatypes and nulls
     trigger      trigger functions and triggers

@@ -1,17 +1,15 @@
 """Columns: their datatype, whether they may be null, and what goes with them."""
 
 import re
-from typing import Any
 
 from atom.datatype.declared import element, is_time
 from atom.datatype.families import EXTENSIONS
 from atom.postgres.identifier import public, quote
-from atom.schema import extension, view
-from atom.schema.constraint import flag_rule_name, is_flag
+from atom.schema import computed, dependent, extension
 from atom.schema.default import default_clause, is_row_time
-from atom.schema.draft import MARK, Draft, same_datatype
+from atom.schema.draft import Draft, same_datatype
 from atom.schema.entry import Column
-from atom.schema.index import is_own, own_names, shorten
+from atom.schema.index import shorten
 from atom.schema.literal import VOLATILE
 from atom.schema.live import ColumnState, TableState
 from atom.schema.plan import EXCLUSIVE, UPDATE_EXCLUSIVE
@@ -19,7 +17,6 @@ from atom.schema.table import ID
 
 # Up to here a lock held while every row is read is harmless.
 SMALL = 10_000
-SETS_EXPRESSION = 17  # the first PostgreSQL that changes what a column is computed with
 
 
 def choose(draft: Draft) -> None:
@@ -68,11 +65,14 @@ def steps(draft: Draft) -> None:
         declared = draft.declared_columns(table)
         for name, datatype in draft.chosen[table].items():
             found = state.columns.get(name)
+            if declared[name].generated:
+                continue
             if found is None:
                 _add(draft, table, declared[name], datatype)
-            elif declared[name].generated or found.computed:
-                _compute(draft, table, declared[name], found, datatype)
-            elif not same_datatype(datatype, found.datatype):
+                continue
+            if found.computed:
+                computed.drop_expression(draft, table, name)
+            if not same_datatype(datatype, found.datatype):
                 _retype(draft, table, found, datatype)
 
 
@@ -80,8 +80,10 @@ def drops(draft: Draft) -> None:
     """Drop columns that may go; report those that are not declared."""
     for table, state in draft.existing():
         declared = draft.declared_columns(table)
-        for name in state.columns:
-            if name != "id" and name not in declared:
+        # What is computed goes before what it is computed with.
+        for name in sorted(state.columns, key=lambda n: not state.columns[n].computed):
+            gone = (table, name) in draft.uncomputed and (table, name) not in draft.kept
+            if name != "id" and name not in declared and not gone:
                 _drop(draft, table, name)
 
 
@@ -122,7 +124,7 @@ def _add(draft: Draft, table: str, column: Column, datatype: str) -> None:
     elif column.not_null:
         sql += " not null"
     # A constant is kept once for all rows; each row has a uuid of its own.
-    each = column.default in VOLATILE or bool(column.generated)
+    each = column.default in VOLATILE
     draft.add(sql, "column", table, lock=EXCLUSIVE, rewrite=each, scan=each)
 
 
@@ -134,9 +136,8 @@ def _retype(draft: Draft, table: str, found: ColumnState, datatype: str) -> None
             " is_destructive=1 changes it."
         )
         return
-    view.release(draft, table, found.name)
-    computed = _uncompute(draft, table, found.name)
-    _drop_dependents(draft, table, found.name, datatype)
+    computed.release(draft, table, found.name)
+    dependent.release(draft, table, found.name, datatype)
     converts = found.datatype == "point" and datatype.startswith("geography")
     using = f"{name}::{datatype}"
     if converts:
@@ -159,72 +160,6 @@ def _retype(draft: Draft, table: str, found: ColumnState, datatype: str) -> None
         destructive=not converts,
         reversible=converts,
     )
-    for column in computed:
-        chosen = draft.chosen[table].get(column.name, datatype)
-        _add(draft, table, column, chosen)
-
-
-def _uncompute(draft: Draft, table: str, name: str) -> list[Column]:
-    """Drop the generated columns that are computed with a column; return them."""
-    state, word = draft.live.tables[table], re.compile(rf"\b{re.escape(name)}\b")
-    declared, gone = draft.declared_columns(table), []
-    for each, found in state.columns.items():
-        if not found.computed or not word.search(found.default or ""):
-            continue
-        view.release(draft, table, each)
-        _drop_dependents(draft, table, each)
-        sql = f"alter table {public(table)} drop column {quote(each)}"
-        draft.add(sql, "column", table, lock=EXCLUSIVE)
-        if each in declared and declared[each].generated:
-            gone.append(declared[each])
-        elif (table, each) in draft.kept:
-            datatype = declared[name].datatype
-            gone.append(Column(each, datatype, False, (), generated=quote(name)))
-        else:
-            draft.refusals.append(
-                f"{table}.{name} cannot change: {table}.{each} is computed with it and"
-                " is not declared as generated."
-            )
-    draft.uncomputed |= {(table, column.name) for column in gone}
-    return gone
-
-
-def _compute(
-    draft: Draft, table: str, column: Column, found: ColumnState, datatype: str
-) -> None:
-    """Have a column computed as declared, or no longer computed."""
-    if (table, column.name) in draft.uncomputed:
-        return
-    target, name = f"alter table {public(table)}", quote(column.name)
-    if not column.generated:
-        # What was computed stays as plain values.
-        sql = f"{target} alter column {name} drop expression"
-        draft.add(sql, "column", table, lock=EXCLUSIVE)
-        if not same_datatype(datatype, found.datatype):
-            _retype(draft, table, found, datatype)
-        return
-    if not found.computed and not draft.destructive:
-        draft.drift.append(
-            f"{table}.{column.name} is not computed, declared as generated:"
-            " is_destructive=1 drops its values and computes them."
-        )
-        return
-    before, after = draft.live.shown.computed.get((table, column.name), ("", None))
-    is_typed = same_datatype(datatype, found.datatype)
-    is_same = before == after or not draft.live.shown.is_able
-    if found.computed and is_typed and is_same:
-        return
-    cost: dict[str, Any] = {"lock": EXCLUSIVE, "rewrite": True, "scan": True}
-    if found.computed and is_typed and draft.live.version >= SETS_EXPRESSION:
-        sql = f"{target} alter column {name} set expression as ({column.generated})"
-        draft.add(sql, "column", table, **cost)
-        return
-    view.release(draft, table, column.name)
-    _drop_dependents(draft, table, column.name)
-    lost = {} if found.computed else {"destructive": True, "reversible": False}
-    sql = f"{target} drop column {name}"
-    draft.add(sql, "column", table, lock=EXCLUSIVE, **lost)
-    _add(draft, table, column, datatype)
 
 
 def _drop(draft: Draft, table: str, name: str) -> None:
@@ -236,8 +171,7 @@ def _drop(draft: Draft, table: str, name: str) -> None:
             f"{table}.{name} is not declared: is_destructive=1 drops it."
         )
         return
-    view.release(draft, table, name, goes=True)
-    _drop_dependents(draft, table, name)
+    dependent.release(draft, table, name)
     sql = f"alter table {public(table)} drop column {quote(name)}"
     lost = {"destructive": True, "reversible": False}
     draft.add(sql, "column", table, lock=EXCLUSIVE, **lost)
@@ -251,36 +185,6 @@ def _is_added(draft: Draft, table: str, name: str) -> bool:
     )
     queries = draft.declared.queries
     return any(query.table == table and adds.search(query.bare) for query in queries)
-
-
-def _drop_dependents(draft: Draft, table: str, column: str, datatype: str = "") -> None:
-    """Drop what Atom made for a column; later phases create it again.
-
-    `datatype` is what the column becomes, "" when it goes.
-    """
-    live = draft.live
-    if table not in draft.untriggered:
-        draft.untriggered.add(table)
-        for schema, on, trigger in live.triggers:
-            ours = trigger.startswith("atom_") or trigger in draft.declared.triggers
-            if (schema, on) == ("public", table) and ours:
-                sql = f"drop trigger {quote(trigger)} on {public(table)}"
-                draft.add(sql, "trigger", table, lock=EXCLUSIVE)
-    own = own_names(table, [column])
-    for name, state in sorted(live.indexes.items()):
-        ours = name in own or (column in state.columns and is_own(state, own))
-        if state.table != table or state.constraint or not ours:
-            continue
-        if name in draft.unindexed or (state.unique and datatype):
-            continue  # PostgreSQL takes what is unique along into the new datatype
-        draft.unindexed.add(name)
-        sql = f"drop index {public(name)}"
-        draft.add(sql, "index", table, lock=EXCLUSIVE)
-    for (on, name), rule in live.constraints.items():
-        flag = name == flag_rule_name(table, column) and not is_flag(column, datatype)
-        marked = rule.comment.startswith(MARK) and column in rule.columns
-        if on == table and (flag or marked) and (on, name) not in draft.unruled:
-            draft.drop_constraint(table, name)
 
 
 def nulls(draft: Draft) -> None:

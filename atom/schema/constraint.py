@@ -129,8 +129,14 @@ def drop_undeclared(draft: Draft) -> None:
         wanted = rules(draft.declared, table) if table in ours else {}
         for name in ours.get(table, ()):
             # A column that is not declared stays, and its rules with it.
-            columns = draft.live.constraints[table, name].columns
-            if name in wanted or not draft.has_declared(table, columns):
+            found = draft.live.constraints[table, name]
+            if name in wanted:
+                # What excludes depends on columns that may change before it does.
+                rule, mark = wanted[name], found.comment
+                if rule.exclusion is not None and rule.mark != mark:
+                    draft.drop_constraint(table, name)
+                continue
+            if not draft.has_declared(table, found.columns):
                 continue
             draft.drop_constraint(table, name)
 

@@ -65,11 +65,14 @@ class Draft:
     unruled: set[tuple[str, str]] = field(default_factory=set)
     # Columns that are not declared and stay: under an old name, or made by a query.
     kept: set[tuple[str, str]] = field(default_factory=set)
+    renamed: set[tuple[str, str]] = field(default_factory=set)  # their new names
     # Columns that a data migration of this plan fills, and those added without a value.
     filled: set[tuple[str, str]] = field(default_factory=set)
     unfilled: set[tuple[str, str]] = field(default_factory=set)
-    # Generated columns dropped in an earlier step and added again.
-    uncomputed: set[tuple[str, str]] = field(default_factory=set)
+    # Generated columns dropped in an earlier step, each with the column it uses.
+    uncomputed: dict[tuple[str, str], str] = field(default_factory=dict)
+    # Triggers that are not declared, dropped in an earlier step, by what makes them.
+    retriggered: dict[tuple[str, str], str] = field(default_factory=dict)
     # Views dropped in an earlier step, to be made again.
     unviewed: dict[str, ViewState] = field(default_factory=dict)
     viewed: set[str] = field(default_factory=set)  # and those made in this plan

@@ -1,6 +1,7 @@
 """Named drops: what of tables, views, indexes and functions is declared to go."""
 
 from atom.postgres.identifier import public, quote
+from atom.schema import view
 from atom.schema.draft import Draft
 from atom.schema.plan import EXCLUSIVE
 
@@ -15,10 +16,10 @@ def steps(draft: Draft) -> None:
             if table not in draft.declared.tables and there and column in there.columns:
                 sql = f"alter table {public(table)} drop column {quote(column)}"
                 _add(draft, sql, "column", table)
-        elif name in live.views and name not in draft.unviewed:
-            kind = live.views[name].kind
-            _add(draft, f"drop {kind} {live.views[name].place}", "view", name)
+        elif name in live.views:
+            view.drop(draft, name)
         elif name in live.tables:
+            view.drop(draft, name)
             _add(draft, f"drop table {public(name)}", "table", name)
         elif name in live.indexes and name not in draft.unindexed:
             draft.unindexed.add(name)

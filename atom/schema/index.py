@@ -171,9 +171,7 @@ def _drop_stale(draft: Draft) -> None:
             continue
         if name in draft.indexes or name in draft.unindexed:
             continue
-        if not (
-            is_own(found, own_names(table, state.columns)) or _is_expression(found)
-        ):
+        if not (is_own(found, own_names(table, state.columns)) or is_expression(found)):
             continue
         if not draft.has_declared(table, found.columns):
             continue  # a column that stays keeps its index
@@ -187,10 +185,10 @@ def _is_unique_name(found: IndexState) -> bool:
     columns = ",".join(found.columns)
     makers, kinds = (index_name, other_name), (UNIQUE, f"{UNIQUE}_where")
     names = {make(found.table, columns, kind) for make in makers for kind in kinds}
-    return found.name in names or _is_expression(found)
+    return found.name in names or is_expression(found)
 
 
-def _is_expression(found: IndexState) -> bool:
+def is_expression(found: IndexState) -> bool:
     """Whether an index on an expression has the name Atom gives."""
     name, prefix = found.name, f"index_{found.table}_"
     return name.startswith(prefix) and EXPRESSION.search(name) is not None

@@ -2,6 +2,7 @@
 
 from atom.schema import (
     column,
+    computed,
     constraint,
     default,
     drop,
@@ -36,6 +37,7 @@ OBJECTS = (
     view.changed,
     table.steps,
     column.steps,
+    computed.steps,
     migrate.before_drop,
     drop.steps,
     column.drops,

@@ -121,8 +121,10 @@ async def _read(
     for function in declared.functions.values():
         await probe.function(function.name, function.create("pg_temp"))
     for trigger in declared.triggers.values():
-        if trigger.table in tables:
-            await probe.trigger(trigger.name, trigger.table, trigger.create(COPY))
+        copy = f"create temp table {COPY} (like {public(trigger.table)})"
+        if trigger.table in declared.views:
+            copy = f"create temp view {COPY} as table {public(trigger.table)}"
+        await probe.trigger(trigger.name, copy, trigger.create(COPY))
 
 
 class _Probe:
@@ -201,9 +203,8 @@ class _Probe:
             if ran:
                 self._shown.functions[name] = await self._raw.fetchval(FUNCTION, name)
 
-    async def trigger(self, name: str, table: str, sql: str) -> None:
-        """Read a trigger as PostgreSQL writes it for its table."""
-        copy = f"create temp table {COPY} (like {public(table)})"
+    async def trigger(self, name: str, copy: str, sql: str) -> None:
+        """Read a trigger as PostgreSQL writes it for a copy of its table."""
         async with self._trial(copy, sql) as ran:
             if ran:
                 self._shown.triggers[name] = await self._raw.fetchval(TRIGGER, name)

@@ -1,14 +1,14 @@
 """Columns with a new name: `old` is the one that holds the data."""
 
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 
 from atom.postgres.identifier import MAX_BYTES, public, quote
 from atom.schema.constraint import CHECKS, flag_rule_name, key_name, rule_name
 from atom.schema.draft import Draft
-from atom.schema.entry import Column
 from atom.schema.index import KINDS, index_name, other_name
-from atom.schema.live import TableState
+from atom.schema.live import ColumnState, TableState
 from atom.schema.plan import EXCLUSIVE, UPDATE_EXCLUSIVE
 
 
@@ -24,8 +24,10 @@ def steps(draft: Draft) -> None:
                 continue
             if column.name not in state.columns:
                 _rename(draft, state, column.old, column.name)
-                if column.keep:
-                    _twin(draft, table, column)
+                if column.keep and f"{table}.{column.old}" not in draft.declared.drop:
+                    # Made once the new one has its datatype.
+                    draft.kept.add((table, column.old))
+                    draft.uncomputed[table, column.old] = column.name
                 continue
             draft.kept.add((table, column.old))
             found = state.columns[column.old]
@@ -54,10 +56,15 @@ def _rename(draft: Draft, state: TableState, old: str, new: str) -> None:
     columns = {
         new if name == old else name: replace(column, name=new)
         if name == old
-        else column
+        else _computed(column, old, new)
         for name, column in state.columns.items()
     }
     tables = {**live.tables, table: replace(state, columns=columns)}
+    draft.renamed.add((table, new))
+    views = {}
+    for name, view in live.views.items():
+        uses = {(table, new) if use == (table, old) else use for use in view.uses}
+        views[name] = replace(view, uses=frozenset(uses))
 
     indexes = dict(live.indexes)
     for name, index in live.indexes.items():
@@ -90,17 +97,17 @@ def _rename(draft: Draft, state: TableState, old: str, new: str) -> None:
         after = _follow(rule.columns, old, new)
         constraints[table, called] = replace(rule, columns=after)
 
-    draft.live = replace(live, tables=tables, indexes=indexes, constraints=constraints)
-
-
-def _twin(draft: Draft, table: str, column: Column) -> None:
-    """Keep the old name, computed from the new one, for those who still read it."""
-    datatype = draft.live.tables[table].columns[column.name].datatype
-    sql = (
-        f"alter table {public(table)} add column {quote(column.old)} {datatype}"
-        f" generated always as ({quote(column.name)}) stored"
+    draft.live = replace(
+        live, tables=tables, indexes=indexes, constraints=constraints, views=views
     )
-    draft.add(sql, "column", table, lock=EXCLUSIVE, rewrite=True, scan=True)
+
+
+def _computed(column: ColumnState, old: str, new: str) -> ColumnState:
+    """Return a column as it is when one that it is computed with has a new name."""
+    if not column.computed or not column.default:
+        return column
+    text = re.sub(rf"\b{re.escape(old)}\b", new, column.default)
+    return replace(column, default=text)
 
 
 def _follow(columns: tuple[str, ...], old: str, new: str) -> tuple[str, ...]:

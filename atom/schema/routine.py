@@ -60,10 +60,12 @@ def _make(draft: Draft, function: Function) -> None:
 
 
 def triggers(draft: Draft) -> None:
-    """Make triggers that are missing or declared otherwise."""
+    """Make triggers that are missing or declared otherwise, or were in the way."""
+    for (table, name), sql in draft.retriggered.items():
+        draft.add(sql, "trigger", table, name=name, lock=ROW_EXCLUSIVE)
     for name, trigger in draft.declared.triggers.items():
         found = draft.live.triggers.get(("public", trigger.table, name))
-        if trigger.table in draft.untriggered or trigger.table in draft.unviewed:
+        if trigger.table in draft.untriggered:
             found = None
         place = public(trigger.table)
         if found is not None:

@@ -23,13 +23,28 @@ def release(draft: Draft, table: str, column: str, *, goes: bool = False) -> Non
     for name, state in draft.live.views.items():
         if (table, column) not in state.uses:
             continue
+        declared = draft.declared.views.get(name)
+        follows = declared is not None and "*" in bare(declared.sql)
         stays = name not in draft.declared.drop and not _is_changed(draft, state)
-        if goes and stays:
+        if goes and stays and not follows:
             draft.refusals.append(
                 f"{table}.{column} cannot go: the view {name} shows it. Change or drop"
                 " the view first."
             )
         _drop(draft, state)
+
+
+def drop(draft: Draft, name: str) -> None:
+    """Drop a view that is named to go; refuse it for a view that shows it and stays."""
+    for other in draft.live.views.values():
+        stays = other.name not in draft.declared.drop and not _is_changed(draft, other)
+        if name in other.tables and other.name != name and stays:
+            draft.refusals.append(
+                f"{name} cannot go: the view {other.name} shows it. Change or drop the"
+                " view first."
+            )
+    if name in draft.live.views:
+        _drop(draft, draft.live.views[name])
 
 
 def _drop(draft: Draft, state: ViewState) -> None:
@@ -38,6 +53,12 @@ def _drop(draft: Draft, state: ViewState) -> None:
     for other in draft.live.views.values():
         if state.name in other.tables and other.name != state.name:
             _drop(draft, other)
+    if state.name not in draft.declared.views and (late := draft.renamed & state.uses):
+        for table, column in sorted(late):
+            draft.refusals.append(
+                f"{table}.{column} has a new name, and the view {state.name}, which is"
+                " not declared, has to be made again: apply the new name first."
+            )
     draft.unviewed[state.name] = state
     sql = f"drop {state.kind} {state.place}"
     draft.add(sql, "view", name=state.name, lock=EXCLUSIVE)

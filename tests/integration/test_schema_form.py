@@ -485,6 +485,39 @@ class TestRoutine:
         await raw.execute("insert into test (qty) values (5), (null)")
         assert 12 == await raw.fetchval("select sum(qty) from test")
 
+    async def test_trigger_on_a_view(self, url, raw):
+        """Instead of the write that the view has not."""
+        seat = "begin insert into test (qty) values (new.qty); return new; end"
+        function = {"returns": "trigger", "language": "plpgsql", "sql": seat}
+        on = {"table": "v", "on": "instead of insert", "function": "seat"}
+        parts = {"view": {"v": {"sql": "select id, qty from test"}}}
+        parts |= {"function": {"seat": function}, "trigger": {"seated": on}}
+        await settled(url, declare("qty-integer-0-0", **parts))
+        await settled(url, declare("qty-bigint-0-0", **parts), destructive=True)
+        parts["view"]["v"] = {"sql": "select id, qty, 1 as one from test"}
+        await settled(url, declare("qty-bigint-0-0", **parts))
+
+        await raw.execute("insert into v (qty) values (5)")
+
+        assert 5 == await raw.fetchval("select qty from test")
+
+    async def test_trigger_by_hand_stays_as_it_was(self, url, raw):
+        """Around a change of the column that it depends on; a drop is refused."""
+        functions = {"stamp": self.FUNCTIONS["stamp"]}
+        await settled(url, declare("qty-integer-0-0", function=functions))
+        await raw.execute(
+            "create trigger by_hand before update of qty on test for each row"
+            " when (new.qty > 1) execute function stamp()"
+        )
+
+        declared = declare("qty-bigint-0-0", function=functions)
+        await settled(url, declared, destructive=True)
+
+        await raw.execute("insert into test (qty) values (1); update test set qty = 2")
+        assert 7 == await raw.fetchval("select qty from test")
+        with pytest.raises(Conflict, match="cannot go: the trigger by_hand depends"):
+            await schema.apply(url, declare(function=functions, drop=["test.qty"]))
+
     async def test_dropped_by_name(self, url, raw):
         """What is named goes, with its arguments known."""
         net = {"net": self.FUNCTIONS["net"]}
@@ -555,6 +588,27 @@ class TestDrop:
             "Table left_over is not declared.",
         )
         assert ((), drift) == (left.steps, left.drift)
+
+    async def test_view_that_another_shows_does_not_go(self, url):
+        """Unless that goes as well."""
+        views = {"a": {"sql": "select id from test"}, "b": {"sql": "select id from a"}}
+        await settled(url, declare(view=views))
+
+        with pytest.raises(Conflict, match="a cannot go: the view b shows it"):
+            await schema.apply(url, declare(drop=["a"]))
+        await settled(url, declare(drop=["a", "b"]))
+
+    async def test_what_is_computed_goes_first(self, url):
+        """A column, what is computed with it, and the indexes that mention them."""
+        lines = [
+            *PRICED,
+            {"expression": "total + 1"},
+            {"index": ["qty"], "where": "price > 1"},
+        ]
+        await settled(url, declare(*lines))
+
+        drop = ["test.price", "test.total"]
+        await settled(url, declare("qty-bigint-0-0", drop=drop), destructive=True)
 
     def test_what_is_declared_does_not_go(self):
         """One of the two is a mistake."""
@@ -707,6 +761,20 @@ class TestKeep:
 
         kind = "select data_type from information_schema.columns where column_name = $1"
         assert "bigint" == await raw.fetchval(kind, "order")
+
+    async def test_name_and_datatype_change_at_once(self, url, raw):
+        """With a column that is computed with it and a view that shows it."""
+        await settled(url, declare(*PRICED, view={"v": {"sql": "select * from test"}}))
+        await raw.execute("insert into test (price, qty) values (2, 3)")
+        cost = {"name": "cost", "datatype": "numeric(9,1)", "old": "price", "keep": 1}
+        total = {**PRICED[2], "generated": "cost * qty"}
+
+        declared = declare(
+            cost, PRICED[1], total, view={"v": {"sql": "select * from test"}}
+        )
+        await settled(url, declared, destructive=True)
+
+        assert await raw.fetch("select cost, price, total from v") == [(2, 2, 6)]
 
     async def test_fresh_database_has_the_new_name_alone(self, url):
         """No one reads the old one there."""
