@@ -44,7 +44,6 @@ config_table = {
     "kept_load": {"public": {"read": 1}},
     "my_load": {"my": "owner"},
 }
-config_table_allowed_public_read_list = ["test", "clinic_load", "kept_load"]
 config_api = {
     "/public/object-read": {"cache_sec": ["inmemory", 60, "shared"]},
     "/my/object-read": {"cache_sec": ["inmemory", 60]},
