@@ -24,6 +24,8 @@ config_postgres_schema = {"table": {
     ],
     "trace": ["what-text-1-0", "row_id-bigint-0-0", "text-text-0-0"],
     "plain": ["created_by_id-bigint-0-btree", "code-text-0-0"],
+    "task": ["created_by_id-bigint-0-btree", "state-text-0-0", "kind-text-0-0",
+             "is_deleted-smallint-0-0"],
 }, "query": {
     "booking_code": "alter table booking add constraint unique_booking_code"
                     " unique (code)",
@@ -31,6 +33,12 @@ config_postgres_schema = {"table": {
 config_table = {
     "slot": {"my": 0}, "trace": {"my": 0},
     "booking": {"my": "owner"}, "plain": {"my": "owner"},
+    "task": {"soft_delete": "is_deleted", "my": {
+        "read": "owner", "delete": "owner",
+        "create": {"check": "state <> 'bad'", "preset": {"kind": "'by rule'"}},
+        "update": {"where": "created_by_id = :me and state <> 'done'",
+                   "check": "state <> 'bad'"},
+    }},
 }
 config_api = {"/my/object-create": {"timeout_sec": 2}}
 """
@@ -179,6 +187,28 @@ async def committed_create_users(row, hook):
         {"id": row["id"], "name": row["name"]},
     )
 """
+TASKS = """
+async def before_create_task(row, hook):
+    row["kind"] = "by the hook"
+    if row["state"] == "becomes bad":
+        row["state"] = "bad"
+
+
+async def before_update_task(row, hook):
+    assert hook.old["state"] != "done"
+    if row["state"] == "becomes bad":
+        row["state"] = "bad"
+
+
+async def after_delete_task(row, hook):
+    left = await hook.connection.fetch_val(
+        "select is_deleted from task where id = :id", {"id": row["id"]}
+    )
+    await hook.connection.execute(
+        "insert into trace (what, row_id, text) values ('deleted', :id, :text)",
+        {"id": row["id"], "text": f"{row['is_deleted']} to {left}"},
+    )
+"""
 SECOND = """
 async def before_create_booking(row, hook):
     row["state"] = (row.get("state") or "") + "+second"
@@ -211,6 +241,7 @@ FILES = {
     "hook_booking": HOOKS,
     "hook__second": SECOND,
     "hook_people": PEOPLE,
+    "hook_task": TASKS,
     "router_own": ROUTER,
 }
 
@@ -731,6 +762,46 @@ class TestOneRow:
             traces(clinic, "after_delete"),
         )
         assert 404 == clinic.call("DELETE", path, eve).status_code
+
+
+class TestRules:
+    """A rule of config_table holds for the row that a hook left."""
+
+    PATH = "/my/object-create?table=task"
+
+    def test_check_and_preset(self, clinic, eve):
+        """What a rule sets wins; what it forbids is refused, and nothing is written."""
+        clinic.sql("truncate task restart identity")
+        answer = clinic.call("POST", self.PATH, eve, json={"state": "becomes bad"})
+        assert (403, "row.rule_refused") == (
+            answer.status_code,
+            answer.json()["code"],
+        )
+        rows = [{"state": "a"}, {"state": "becomes bad"}]
+        answer = clinic.call("POST", self.PATH, eve, json=rows)
+        assert answer.json()["message"].startswith("Row 1: ")
+        task = clinic.message("POST", self.PATH, eve, json={"state": "a"})
+        path = "/my/object-update?table=task"
+        body = {"id": task, "state": "becomes bad"}
+        assert 403 == clinic.call("PUT", path, eve, json=body).status_code
+        found = clinic.sql("select state, kind from task")
+        assert [{"state": "a", "kind": "by rule"}] == found
+
+    def test_row_that_is_not_reached_runs_no_hook(self, clinic, eve):
+        """Though it is the caller's own."""
+        task = clinic.message("POST", self.PATH, eve, json={"state": "done"})
+        path, body = "/my/object-update?table=task", {"id": task, "state": "a"}
+        assert 404 == clinic.call("PUT", path, eve, json=body).status_code
+
+    def test_row_that_is_marked_as_deleted_calls_the_hooks_of_a_delete(
+        self, clinic, eve
+    ):
+        """Once: it is gone for its caller."""
+        task = clinic.message("POST", self.PATH, eve, json={"state": "a"})
+        body = {"table": "task", "ids": [task]}
+        assert 1 == clinic.message("DELETE", "/my/ids-delete", eve, json=body)
+        assert 0 == clinic.message("DELETE", "/my/ids-delete", eve, json=body)
+        assert ["deleted: None to 1"] == traces(clinic, "deleted")
 
 
 class TestImport:
