@@ -6,7 +6,7 @@ from fastapi import Query
 
 from extend import *
 
-from atom import openapi, operation, reply, schema
+from atom import openapi, operation, reply, row, schema
 from atom.errors import NotFound, nearest
 from atom.http import explain_route
 from atom.openapi import answers
@@ -61,8 +61,18 @@ async def route_root_explain(
     ] = None,
     method: str = "GET",
     user_id: Annotated[int | None, Query(ge=1, le=2**63 - 1)] = None,
+    table: Annotated[str | None, Query(description="A table, with verb")] = None,
+    verb: str = "read",
+    tier: str = "my",
+    id: Annotated[str | None, Query(description="The key of a row")] = None,
 ) -> responses.Response:
-    """Return what holds for a route, and which rule would refuse this user."""
+    """Return what holds for a route, and which rule would refuse this user.
+
+    With `table`: the conditions of a verb on a tier, and what each is for a row.
+    """
+    if table is not None:
+        ports, asked = request.app.state.ports, (table, tier, verb)
+        return reply.success(await row.explain_rule(ports, asked, user_id, id))
     policies = request.app.state.policies
     if path is None:
         return reply.success(

@@ -5,7 +5,9 @@ In reading order:
     serve     check everything, serve, exit with the right code
     welcome   what is printed at the start
     project   the config and the database of a command
+    rls       `schema rls`
     schema    `schema plan`, `schema apply`
+    policy    `policy`
     file      files read and written by a command
     progress  the progress bar
     data      `data import`, `data export`

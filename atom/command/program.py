@@ -13,6 +13,7 @@ import typer
 import atom
 from atom.command import serve
 from atom.command.data import DATA
+from atom.command.policy import policy_command
 from atom.command.project import Project
 from atom.command.schema import SCHEMA
 from atom.command.user import USER
@@ -72,6 +73,7 @@ def program(
         for line in door.report(project.runtime.root):
             sys.stdout.write(f"{line}\n")
 
+    whole.command("policy")(policy_command)
     for name, group in GROUPS.items():
         whole.add_typer(group, name=name)
     for name, command in commands.items():

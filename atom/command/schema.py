@@ -10,6 +10,7 @@ from atom.account.config import AccountConfig
 from atom.account.root import RootLogin, ensure_root
 from atom.account.upgrade import upgrade_users
 from atom.command import welcome
+from atom.command.rls import rls_command
 from atom.config.resolve import Config
 from atom.config.view import view
 from atom.operation import admin_api_ids
@@ -20,6 +21,7 @@ from atom.schema.apply import Declaration, Plan
 from atom.schema.plan import script, shown
 
 SCHEMA = typer.Typer(help="Compare and change the tables.")
+SCHEMA.command("rls")(rls_command)
 Destructive = Annotated[
     bool,
     typer.Option(

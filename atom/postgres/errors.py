@@ -152,10 +152,7 @@ def translate(
                 status=wording.status,
             )
         if str(state) == UNREADABLE and REFUSED_BY_RULE in str(error):
-            return Forbidden(
-                "The rule of this table does not let you write such a row.",
-                code="row.rule_refused",
-            )
+            return refused_by_rule()
         if str(state) == FAILED_BEFORE or (own and str(state).startswith(TEXT)):
             return _unexpected(error)
         return _by_state(error, str(state))
@@ -183,6 +180,14 @@ def is_of_driver(error: Exception) -> bool:
 def _unexpected(error: Exception) -> Unexpected:
     log.error("unexpected database error", exc_info=error)
     return Unexpected("Something went wrong on our side.")
+
+
+def refused_by_rule() -> Forbidden:
+    """Return the error for a row that may not be written as it would become."""
+    return Forbidden(
+        "The rule of this table does not let you write such a row.",
+        code="row.rule_refused",
+    )
 
 
 def _by_state(error: Any, state: str) -> ApiError:

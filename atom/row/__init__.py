@@ -10,7 +10,9 @@ needs only those above it:
     explain_error  which column, filter or row it is that PostgreSQL refuses
     read         rows read
     prefer       whole numbers as text, for callers that prefer it
+    allowed      rows that meet others like them, by the rule
     write        rows created, updated and deleted
+    explain_rule  what the conditions of a rule are for a row
     natural      values as hooks have them
     hooked       the same for tables with hooks, in one transaction with these
     hooked_upsert  the same for rows that may be there already
@@ -24,6 +26,7 @@ needs only those above it:
 from atom.row import batch, many, one, write
 from atom.row import read as reading
 from atom.row.batch import PARAMETERS as CREATE_PARAMETERS
+from atom.row.explain_rule import explain_rule
 from atom.row.heal import healed
 from atom.row.one import RETURN, answered, wants_row
 from atom.row.payload import parse_body
@@ -58,6 +61,7 @@ __all__ = [
     "delete",
     "delete_any",
     "delete_ids",
+    "explain_rule",
     "parents",
     "parse_body",
     "parse_parameters",

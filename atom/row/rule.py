@@ -24,6 +24,10 @@ SOFT = {
 }
 
 
+# The conditions a verb is made of, in the order in which they are asked for.
+PARTS = ("where", "role", "tenant", "soft_delete", "check")
+
+
 class Policy:
     """What `config_table` declares, compiled for each table once."""
 
@@ -61,21 +65,17 @@ class Policy:
         if declared is None:
             return None
         self._require_columns(declared, table)
-        tenant, role = self._tenant(table), None
-        if declared.roles:
-            role = self.reader.role(declared.roles)
-        where = self._read(declared.where, table)
-        check = where if declared.check is None else self._read(declared.check, table)
-        if verb == "create" and declared.check == OWNED:
-            check = None  # the server writes the column itself
+        parts = self.parts(table, verb, declared)
+        conditions = {name: condition for name, (_, condition) in parts.items()}
+        where, role, tenant, kept, check = map(conditions.get, PARTS)
+        soft = _soft(table, self.declared.soft_delete.get(table.name))
         default = {}
         if verb == "create" and tenant is not None:
             default = self._only_tenant()
-        soft = _soft(table, self.declared.soft_delete.get(table.name))
-        kept = None if soft is None else self._read(soft[1], table)
+        writes = verb in {"create", "update"}
         rule = Rule(
             where=None if verb == "create" else both((where, role, tenant, kept)),
-            check=both((check, role, tenant)) if verb in {"create", "update"} else None,
+            check=both((check or where, role, tenant)) if writes else None,
             columns=None if declared.columns is None else frozenset(declared.columns),
             preset={
                 name: self.reader.read(text, table.name, ())
@@ -87,6 +87,28 @@ class Policy:
         )
         return rule if rule.is_limit else EVERY_ROW
 
+    def parts(
+        self, table: Table, verb: str, declared: Declared
+    ) -> dict[str, tuple[str, Condition]]:
+        """Return the conditions of a verb, each with its text, by name (`PARTS`)."""
+        texts = {"where": declared.where, "check": declared.check}
+        if verb == "create" and declared.check == OWNED:
+            del texts["check"]  # the server writes the column itself
+        found = {
+            name: (text, self._read(text, table))
+            for name, text in texts.items()
+            if text is not None
+        }
+        if declared.roles:
+            role = self.reader.role(declared.roles)
+            found["role"] = (" or ".join(declared.roles), role)
+        if (text := self._tenant(table)) is not None:
+            found["tenant"] = (text, self._read(text, table))
+        soft = _soft(table, self.declared.soft_delete.get(table.name))
+        if soft is not None and verb != "create":
+            found["soft_delete"] = (soft[1], self._read(soft[1], table))
+        return found
+
     def _every(self, table: Table, deleted: bool = False) -> Rule:
         """Return the rule of trusted code: every row that is not marked as deleted."""
         soft = _soft(table, self.declared.soft_delete.get(table.name))
@@ -94,20 +116,18 @@ class Policy:
             return EVERY_ROW
         return Rule(where=self._read(soft[1], table), soft=soft[0])
 
-    def _read(self, text: str | None, table: Table) -> Condition | None:
-        if text is None:
-            return None
+    def _read(self, text: str, table: Table) -> Condition:
         if text == OWNED and OWNER not in table.columns:
             raise UnreadableCondition(f"'owner' needs a column {OWNER}")
         return self.reader.read(text, table.name, table.columns)
 
-    def _tenant(self, table: Table) -> Condition | None:
+    def _tenant(self, table: Table) -> str | None:
         tenant = self.declared.tenant
         if tenant is None or table.name in tenant.exempt:
             return None
         if tenant.column not in table.columns:
             return None
-        return self._read(f'"{tenant.column}" in {tenant.scope}', table)
+        return f'"{tenant.column}" in {tenant.scope}'
 
     def _only_tenant(self) -> dict[str, Condition]:
         """Return what the tenant's column is set to: the caller's, if it is one."""

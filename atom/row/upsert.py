@@ -9,6 +9,7 @@ from atom.errors import ApiError, Conflict, Forbidden, nearest
 from atom.postgres.catalog import Catalog, Table, shown
 from atom.postgres.database import Database
 from atom.row import payload
+from atom.row.allowed import require_allowed
 from atom.row.explain_error import about, naming_columns
 from atom.row.hooked_upsert import HookedUpsert
 from atom.row.payload import Reader
@@ -217,6 +218,8 @@ class _Upsert:
             late = await self.database.rows(*self.scope.call(self.over, text, *lists))
             for place, row in zip(unknown, late, strict=True):
                 ids[place] = row["id"]
+            left = [self.rows[place] for place in unknown if ids[place] is None]
+            await require_allowed(self.database, self.scope.bind, self.into, left)
         return ids
 
     def _call(

@@ -14,6 +14,7 @@ from atom.postgres.catalog import Table
 from atom.postgres.database import Connection, Database
 from atom.postgres.errors import UnlocatedValue
 from atom.row import payload
+from atom.row.allowed import require_allowed
 from atom.row.explain_error import about, find_filter, naming_columns
 from atom.row.scope import RowScope, ScopedRelatives
 from atom.row.sql import query_string, read_plan, write
@@ -47,7 +48,11 @@ async def create(
     hooked = scope.rules.hooks.get((table, "create"))
     insert = insert_rows if hooked is None else hooked.create
     async with naming_columns(database):
-        made = await insert(database, scope, into, rows, many=many)
+        try:
+            made = await insert(database, scope, into, rows, many=many)
+        except Conflict:
+            await require_allowed(database, scope.bind, into, rows)
+            raise
     database.written(table)
     return made
 

@@ -93,6 +93,26 @@ def rows_in_order(
 
 
 @lru_cache(1024)
+def proposed(row_set: RowSet, columns: tuple[str, ...]) -> str:
+    """Build the check of a row that is not there, one parameter for each column.
+
+    A column that is not sent has its default, null where the table counts or computes.
+    """
+    table, taken = row_set.table, writing(row_set, columns)
+    values = {name: _cast(table.columns[name], next(taken)) for name in columns}
+    values |= set_by_rule(row_set, columns, taken)
+    for name, column in table.columns.items():
+        if name not in values:
+            is_own = column.generated or column.identity or name == table.key
+            default = "null" if is_own else column.default or "null"
+            values[name] = f"({default})::{column.datatype}"
+    cells = ", ".join(f"{value} as {quote(name)}" for name, value in values.items())
+    check = row_set.rule.check
+    condition = "true" if check is None else check.render("t", taken.of_caller)
+    return f"select {condition} from (select {cells}) t"
+
+
+@lru_cache(1024)
 def insert_many(row_set: RowSet, columns: tuple[str, ...]) -> str:
     """Build the insert of any number of rows, one parameter (a list) for each column.
 
