@@ -16,7 +16,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
-from bench import bulk, growth, report, row, table
+from bench import bulk, growth, report, row, scope, table
 from bench.before import against
 from bench.load import BenchError, wrk
 from bench.measure import Line, Row, compared, measure
@@ -38,9 +38,10 @@ EVERYDAY = (
 UNLOGGED = ("index", "bare-index")  # what probes ask is not a row of log_api
 FLOOR = ("bare-index", "bare-cached")
 READS = ("filter", "wide", "cursor", "cursor-order", "relation", "batch")
+SCOPE = ("scope", "scope-policy")
 BULK = ("bulk", "import", "export")
 GROWTH = ("growth", "growth-typed")
-NAMES = (*EVERYDAY, *FLOOR, *READS, *BULK, *GROWTH)
+NAMES = (*EVERYDAY, *FLOOR, *READS, *SCOPE, *BULK, *GROWTH)
 
 
 class Bench:
@@ -112,10 +113,14 @@ def on_one_database(run: Bench, scene: Scene) -> None:
     url, many = scene.postgres_url, run.chosen.rows
     before = asyncio.run(table.count(url, "log_api"))
     run.measure(0, row.everyday(scene))
-    if run.wants(*READS, *BULK):
+    if run.wants(*READS, *SCOPE, *BULK):
         asyncio.run(table.fill(url, many))
     if run.wants(*READS):
         run.measure(1, row.deep(scene, many))
+    if run.wants(*SCOPE):
+        users = scope.tokens(scene)
+        asyncio.run(scope.fill(scene, many, users))
+        run.measure(1, scope.rows(scene, many, users))
     if run.wants(*BULK):
         file = scene.folder / "rows.csv"
         asyncio.run(table.written(url, file))

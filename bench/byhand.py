@@ -22,6 +22,12 @@ READ = {
     "bench_wide": "select * from bench_wide order by id desc limit $1",
 }
 MANY = "select * from bench_many where account_id = $1 order by id desc limit $2"
+SHARED = """
+    select * from bench_many where account_id = any(
+        array(select account_id from bench_share where user_id = $1)
+    ) order by id desc limit $2
+"""
+POLICY = "select count(*) from bench_policy"
 ORDERS = """
     select o.*, (
             select count(*) from bench_item i where i.bench_order_id = o.id
@@ -126,6 +132,24 @@ async def read(
 async def many(request: Request, account_id: int, limit: Limit = 100):
     """Read the rows of one account."""
     rows = await request.app.state.pool.fetch(MANY, account_id, limit)
+    return answer(list(map(dict, rows)))
+
+
+@app.get("/bench/shared")
+async def shared(request: Request, user_id: Caller, limit: Limit = 100):
+    """Read the rows of the accounts that are shared with the caller."""
+    rows = await request.app.state.pool.fetch(SHARED, user_id, limit)
+    return answer(list(map(dict, rows)))
+
+
+@app.get("/bench/policy")
+async def policy(request: Request, user_id: Caller):
+    """Count the same rows under a policy of PostgreSQL."""
+    pool = request.app.state.pool
+    async with pool.acquire() as connection, connection.transaction():
+        setting = "select set_config('app.user_id', $1, true)"
+        await connection.execute(setting, str(user_id))
+        rows = await connection.fetch(POLICY)
     return answer(list(map(dict, rows)))
 
 

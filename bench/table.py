@@ -54,9 +54,12 @@ TABLES = {
         "state-text-0-0",
         "amount-numeric(12,2)-0-0",
     ],
+    "bench_share": ["user_id-bigint-1-btree", "account_id-bigint-1-0"],
     "bench_item": ["bench_order_id-bigint-1-btree", "title-text-1-0"],
 }
-READABLE = ("test", *TABLES)
+READABLE = ("test", *(name for name in TABLES if name != "bench_share"))
+SCOPE = {"bench_account": "select account_id from bench_share where user_id = :me"}
+RULES = {"bench_many": {"my": {"read": "account_id in bench_account"}}}
 
 # Every tenth note has a comma and quotes in it, as texts do: in CSV they cost.
 MANY = """
@@ -114,6 +117,8 @@ def drop_in() -> str:
         '"""The tables of the bench, and the policy of its own route."""\n\n'
         'config_api = {"/bench/cached": {"cache_sec": ["inmemory", 3600]}}\n'
         f"config_postgres_schema = {pformat({'table': TABLES})}\n"
+        f"config_scope = {SCOPE!r}\n"
+        f"config_table = {RULES!r}\n"
         f'config_table_allowed_public_read_list = "{readable}"\n'
         f"config_table = {owned!r}\n"
     )
