@@ -16,7 +16,8 @@ NAMES = ("username", "username_bigint")
 ADDRESSES = ("email", "mobile")
 PASSWORDS = ("password", "password_bigint")
 RULED = frozenset({*NAMES, *ADDRESSES, *PASSWORDS})  # written by rules of their own
-OWN = "config_table['users']['my']['update']['column']"
+OWN_UPDATE = "config_table['users']['my']['update']"
+OWN = f"{OWN_UPDATE}['column']"
 # What no list opens: the record that the server keeps, and rights.
 MANAGED = frozenset(
     {
@@ -26,9 +27,32 @@ MANAGED = frozenset(
 )
 
 
+def listed_columns(config: AccountConfig) -> frozenset[str]:
+    """Return the columns that config_table lists for users to write, or the usual ones.
+
+    Its shape was checked before; a 0 lists none.
+    """
+    tiers = config.table.get("users", {})
+    given = tiers.get("my", {})
+    update = given.get("update", {}) if isinstance(given, Mapping) else given
+    if update == 0:
+        return frozenset()
+    columns = update.get("column") if isinstance(update, Mapping) else None
+    if columns is None:
+        return OWN_COLUMNS
+    words = columns.split(",") if isinstance(columns, str) else columns
+    return frozenset(str(word).strip() for word in words)
+
+
+def _update_words(config: AccountConfig) -> set[str]:
+    given = config.table.get("users", {}).get("my", {})
+    update = given.get("update", {}) if isinstance(given, Mapping) else {}
+    return set(update) if isinstance(update, Mapping) else set()
+
+
 def is_own(config: AccountConfig, name: str) -> bool:
     """Whether users write a column of their own row."""
-    return name in RULED or name in OWN_COLUMNS
+    return name in RULED or name in listed_columns(config)
 
 
 def taken_at_signup(signup: Mapping[str, Any]) -> tuple[str, ...]:
@@ -50,8 +74,14 @@ def faults(table: Table | None, config: AccountConfig) -> list[str]:
     ]
     if table is None:
         return problems
-    wanted = taken_at_signup(config.signup)
-    for name in wanted:
+    if more := sorted(_update_words(config) - {"column"}):
+        problems.append(
+            f"{OWN_UPDATE}: {more[0]!r} has no effect on one's own row; it takes column"
+        )
+    for name in sorted(listed_columns(config) - OWN_COLUMNS - RULED):
+        if fault := _fault(table, config, name, ()):
+            problems.append(f"{OWN}: {fault}")
+    for name in taken_at_signup(config.signup):
         if fault := _fault(table, config, name, RULED - {*ADDRESSES}):
             problems.append(f"config_signup: {fault}")
     if config.is_otp_verify and {*ADDRESSES} <= {*config.signup["mandatory"]}:

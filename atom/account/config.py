@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 
 @dataclass(frozen=True, slots=True)
@@ -9,6 +10,7 @@ class AccountConfig:
     """What config sets for sign-up, logins, tokens and the root user."""
 
     is_signup: bool
+    table: Mapping[str, Mapping[str, Any]]
     signup: Mapping[str, tuple[str, ...]]  # column, mandatory
     signup_type_list: tuple[int, ...]
     password_min_length: int

@@ -35,11 +35,27 @@ API: Mapping[str, Mapping[str, Any]] = {
     "/root/postgres-import": {"body_max_kb": 1_048_576, **LATER},
 }
 
+# Of users, an admin changes those who hold no more than the admin does: a new e-mail or
+# password would be a way into their account. User 1 holds everything.
+NO_MORE = """(
+  :me = 1 or coalesce(api_access, '') = ''
+  or string_to_array(replace(api_access, ' ', ''), ',') <@ (
+    select string_to_array(replace(one.api_access, ' ', ''), ',')
+    from public.users as one where one.id = :me)
+)"""
 # Who reaches which rows. The two short keys open `test` to the public. Of users, one's
 # own row is read; /my/object-update writes it, and others see three columns.
 TABLE: Mapping[str, Mapping[str, Any]] = {
     "test": {"my": "owner"},
-    "users": {"my": {"read": "id = :me"}},
+    "users": {
+        "my": {"read": "id = :me"},
+        "admin": {
+            "read": 1,
+            "create": 1,
+            "update": {"where": NO_MORE},
+            "delete": {"where": f"id <> :me and {NO_MORE}"},
+        },
+    },
     "message": {"my": "owner"},
     "report_user": {"my": "owner"},
 }

@@ -1,7 +1,9 @@
 """A user's own row: what they write, at sign-up and later, is an allow list."""
 
+import base64
 import hashlib
 import hmac
+import json
 import secrets
 import time
 
@@ -9,6 +11,7 @@ import pytest
 
 from tests.acceptance.checkout import copied
 from tests.acceptance.conftest import Person, opened
+from tests.acceptance.people import newcomer
 from tests.acceptance.test_drop_in import started
 from tests.served import serve
 
@@ -111,6 +114,28 @@ class TestUpdate:
         assert {"last_active_at", "updated_at"} < profile.keys()
 
 
+def test_a_role_is_granted_by_who_holds_it(shop):
+    """And a token that was made before, with the old role in it, is over at once."""
+    admin = newcomer(shop, api_access="8", role="editor,desk", tenant_id=1)
+    person = newcomer(shop)
+    path = "/admin/user-rights-update"
+    for role in ("chef", "editor,chef"):
+        body = {"id": person.id, "role": role}
+        answer = shop.call("PUT", path, admin, json=body)
+        assert (403, "rights.exceeded") == (answer.status_code, answer.json()["code"])
+    assert 200 == shop.call("GET", "/my/profile", person).status_code
+    shop.message("PUT", path, admin, json={"id": person.id, "role": "editor"})
+    assert 401 == shop.call("GET", "/my/profile", person).status_code
+    body = {"username": person.username, "password": person.password}
+    renewed = shop.call("POST", "/auth/login-password", json=body)
+    payload = renewed.json()["message"].split(".")[1]
+    claims = json.loads(base64.urlsafe_b64decode(payload + "=="))
+    assert "editor" == claims["data"]["role"]
+    chef = newcomer(shop, role="chef")
+    body = {"id": chef.id, "is_active": 0}
+    assert 403 == shop.call("PUT", path, admin, json=body).status_code
+
+
 def code_sent(shop, email):
     """Store a code as the routes that send it do."""
     key = shop.config["config_key_jwt"].split(",")[0]
@@ -198,7 +223,52 @@ class TestSignUp:
         assert found["additionalProperties"] is False
 
 
+LISTED = """
+config_postgres_schema = {"table": {"users": ["nickname-text-0-0", "role-text-0-0"]}}
+config_table = {"users": {
+    "my": {"update": {"column": ["name", "nickname"]}},
+    "public": {"read": {"column": ["id", "nickname"]}},
+}}
+"""
+
+
+def test_config_table_lists_what_users_write_and_what_others_see(tmp_path):
+    """The list is the whole list; names, addresses and passwords keep their rules."""
+    with serve(code=copied(tmp_path, config_listed=LISTED)) as served:
+        club = opened(served)
+        eve, bob = club.person(), club.person()
+        body = {"id": eve.id, "name": "Eve", "nickname": "E", "username": f"x{eve.id}"}
+        assert eve.id == club.message("PUT", OWN, eve, json=body)
+        for column in ("role", "country", "metadata", "api_access"):
+            answer = club.call("PUT", OWN, eve, json={"id": eve.id, column: "x"})
+            assert "account.managed_column" == answer.json()["code"]
+        club.sql("update users set role = 'chef' where id = $1", eve.id)
+        assert "chef" == club.message("GET", "/my/profile", eve)["role"]
+        club.message("POST", "/my/object-create?table=test", eve, json={"title": "e"})
+        path = "/public/object-read?table=test&title==,e&creator_key="
+        (found,) = club.message("GET", path + "nickname")
+        assert "E" == found["creator_nickname"]
+        for column in ("role", "name", "username", "email", "country"):
+            assert 400 == club.call("GET", path + column, bob).status_code, column
+        club.http.close()
+
+
+WRONG_LIST = "config_table = {'users': {'my': {'update': {'column': ['%s']}}}}"
 FAULTS = [
+    (WRONG_LIST % "nam", ("config_table", "nam")),
+    (WRONG_LIST % "api_access", ("config_table", "api_access")),
+    (WRONG_LIST % "is_active", ("config_table", "is_active")),
+    (WRONG_LIST % "google_id", ("config_table", "google_id")),
+    (WRONG_LIST % "id", ("config_table", "'id'")),
+    (
+        "config_table = {'users': {'my': {'update': {'where': 'id = :me'}}}}",
+        ("config_table['users']['my']['update']", "'where'"),
+    ),
+    (WRONG_LIST % "is_x' + '", ("config_table", "is_x")),
+    (
+        "config_token_key_list = 'id,country'\n" + WRONG_LIST % "country",
+        ("config_token_key_list", "config_table"),
+    ),
     ("config_token_key_list = 'id,name'", ("config_token_key_list", "config_table")),
     ("config_token_key_list = 'id,username'", ("config_token_key_list", "username")),
     ("config_token_key_list = 'id,email'", ("config_token_key_list", "email")),

@@ -323,3 +323,71 @@ def test_user_1_writes_neither_rights_nor_traces_as_sql(api, first, query):
     body = {"query": f"update users set name = 'by sql' where id = {person.id}"}
     api.message("POST", "/admin/db-runner", first, json=body)
     assert "by sql" == row(api, person.id)["name"]
+
+
+REACH = {
+    "update": lambda api, who, one: api.call(
+        "PUT", UPDATE, who, json={"id": one.id, "email": f"{one.username}@x.com"}
+    ),
+    "list": lambda api, who, one: api.call(
+        "PUT", UPDATE, who, json=[{"id": one.id, "username": f"x{one.username}"}]
+    ),
+    "ids": lambda api, who, one: api.call(
+        "PUT",
+        "/admin/ids-update",
+        who,
+        json={"table": "users", "ids": [one.id], "column": "mobile", "value": "+12345"},
+    ),
+    "one": lambda api, who, one: api.call(
+        "PATCH", f"/admin/rows/users/{one.id}", who, json={"username": "x"}
+    ),
+    "merge": lambda api, who, one: api.call(
+        "POST",
+        f"{CREATE}&on_conflict=type,username&mode=merge",
+        who,
+        json={"type": 1, "username": one.username, "email": "x@example.com"},
+    ),
+    "delete": lambda api, who, one: api.call(
+        "DELETE", "/admin/ids-delete", who, json={"table": "users", "ids": [one.id]}
+    ),
+    "delete one": lambda api, who, one: api.call(
+        "DELETE", f"/admin/rows/users/{one.id}", who
+    ),
+}
+
+
+@pytest.mark.parametrize("way", REACH)
+def test_who_holds_more_is_not_reached(api, way):
+    """A new e-mail or name would be a way into their account; deleting them as well."""
+    clerk = newcomer(api, api_access="1,2,3,4")
+    other = newcomer(api, api_access="1,2, 5")
+    before = row(api, other.id)
+    answer = REACH[way](api, clerk, other)
+    assert answer.status_code in {404, 409} or 0 == answer.json()["message"]
+    assert before == row(api, other.id)
+
+
+@pytest.mark.parametrize("way", REACH)
+def test_who_holds_as_much_or_less_is_reached(api, first, way):
+    clerk = newcomer(api, api_access="1,2,3,4")
+    for access, who in ((None, clerk), ("4,2", clerk), ("5,6", first)):
+        other = newcomer(api, api_access=access)
+        answer = REACH[way](api, who, other)
+        assert 200 == answer.status_code, answer.text
+        found = api.sql("select * from users where id = $1", other.id)
+        assert "delete" in way or found[0]["updated_by_id"] == who.id
+        assert ("delete" in way) is (not found)
+        api.sql(
+            "update users set mobile = null, email = null, username = id::text"
+            " where id = $1",
+            other.id,
+        )
+
+
+@pytest.mark.parametrize("way", ["delete", "delete one"])
+def test_no_admin_deletes_themself(api, first, way):
+    clerk = newcomer(api, api_access="1,2,3,4")
+    for who in (clerk, first):
+        answer = REACH[way](api, who, who)
+        assert answer.status_code in {403, 404, 409} or 0 == answer.json()["message"]
+        assert api.sql("select from users where id = $1", who.id)
