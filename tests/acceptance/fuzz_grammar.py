@@ -243,7 +243,7 @@ class Maker:
         if self.chance(0.3):
             secret = self.pick("password", "google_data", "nope", "", "username,")
             return secret, WRONG
-        return self.pick("username", "name,username", "country"), FINE
+        return self.pick("username", "name,username", "name"), FINE
 
     def _near(self, columns, table, tier):
         if self.chance(0.3):
