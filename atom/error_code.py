@@ -340,6 +340,7 @@ ROWS = (
         "A filter, an operator or a cursor cannot be read.",
         "[rows.md](rows.md) has the grammar.",
     ),
+    Code("filter.back_reference", 400, r"A regular expression refers back, by `\1`."),
     Code(
         "value.unreadable",
         400,

@@ -102,9 +102,10 @@ async def _fetch(
         Unprocessable: `answer.too_large`.
     """
     text, values = asked.statement.text, asked.statement.bound(scope.value)
+    seconds = scope.rules.seconds(is_regular=asked.is_regular)
     if text not in _with_large_rows:
         try:
-            row = await database.row(text, *values, seconds=scope.rules.read_seconds)
+            row = await database.row(text, *values, seconds=seconds)
         except Unprocessable as error:
             if error.code != TOO_LARGE:
                 raise
@@ -115,8 +116,7 @@ async def _fetch(
             assert row is not None  # one aggregate of all rows
             return row
     exact = replace(asked.plan, bound=replace(asked.plan.bound, exact=True))
-    text, seconds = read_plan.select(exact), scope.rules.read_seconds
-    row = await database.row(text, *values, seconds=seconds)
+    row = await database.row(read_plan.select(exact), *values, seconds=seconds)
     assert row is not None
     return row
 

@@ -88,6 +88,10 @@ class RowConfig:
         self.write_max: int = config["config_write_rows_max"]
         self.hooks: Mapping[tuple[str, str], HookedWrite] = {}  # by table and verb
 
+    def seconds(self, *, is_regular: bool) -> float:
+        """Return how long a read may take: with a regular expression a fifth."""
+        return self.read_seconds / 5 if is_regular else self.read_seconds
+
     def my(self, user: "Caller") -> "RowScope":
         """Return the scope of a user: what `my` of `config_table` opens."""
         return _known(self, "my", user)

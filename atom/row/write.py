@@ -18,7 +18,7 @@ from atom.row.allowed import require_allowed
 from atom.row.explain_error import about, find_filter, naming_columns
 from atom.row.scope import RowScope, ScopedRelatives
 from atom.row.sql import query_string, read_plan, write
-from atom.row.sql.filter import Shape
+from atom.row.sql.filter import Shape, is_regular
 from atom.row.sql.statement import RowSet
 
 Row = dict[str, Any]
@@ -294,7 +294,10 @@ async def _delete_any(
     most: int,
 ) -> Mapping[str, int]:
     text, takes = write.delete_any(row_set, shapes), write.found_by(row_set, shapes)
-    counts = await database.row(*scope.bind(takes, text, *values, most))
+    regular = any(is_regular(each) for each in shapes)
+    seconds = scope.rules.seconds(is_regular=True) if regular else None
+    call = scope.bind(takes, text, *values, most)
+    counts = await database.row(*call, seconds=seconds)
     assert counts is not None  # a select of two counts
     return counts
 

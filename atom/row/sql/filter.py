@@ -49,6 +49,7 @@ OPENED = re.compile(r"\s*(or|and)=\(")
 STOP_OUTER = re.compile(r"(?<!\\);|\Z")
 STOP_INNER = re.compile(r"(?<!\\)[;)]|\Z")
 REGULAR = frozenset({"~", "~*"})
+BACK_REFERENCE = re.compile(r"(?<!\\)(?:\\\\)*\\[1-9]")  # not after a \ of its own
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +95,15 @@ class Through:
 
 
 Shape = Condition | Joined | Through
+
+
+def is_regular(shape: Shape) -> bool:
+    """Whether a condition, or one of a group, is a regular expression."""
+    if isinstance(shape, Condition):
+        return shape.operator.name in REGULAR
+    if isinstance(shape, Through):
+        return is_regular(shape.condition)
+    return any(is_regular(each) for each in shape.members)
 
 
 def unreadable(message: str, hint: str = "") -> ApiError:
@@ -271,7 +281,14 @@ def _fitted(table: Table, written: Filter) -> tuple[Condition, tuple[Any, ...]]:
             "One of: " + "  ".join(suiting(kind)),
         )
     operator = suits[0]
-    return Condition(column, operator), READS[operator.takes](column, written.operand)
+    read = READS[operator.takes](column, written.operand)
+    if written.operator in REGULAR and BACK_REFERENCE.search(str(read[0])):
+        raise ApiError(
+            "A regular expression here has no back-references: they take too long.",
+            code="filter.back_reference",
+            hint="For a backslash before a digit write two.",
+        )
+    return Condition(column, operator), read
 
 
 def _split(column: LiveColumn, operand: str) -> list[str]:

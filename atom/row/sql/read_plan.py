@@ -18,7 +18,15 @@ from atom.postgres.catalog import Reference, Table, unknown_column
 from atom.postgres.identifier import public, quote, quote_all
 from atom.row.sql import cursor, group, near, relation
 from atom.row.sql.answer import ANSWER_MAX, Bound, json_text
-from atom.row.sql.filter import Filter, Group, Shape, fit, render, through
+from atom.row.sql.filter import (
+    Filter,
+    Group,
+    Shape,
+    fit,
+    is_regular,
+    render,
+    through,
+)
 from atom.row.sql.group import Groups
 from atom.row.sql.query_string import Query
 from atom.row.sql.relation import Fitting, Relation, Relatives, unreadable
@@ -141,6 +149,11 @@ class Read:
     tables: frozenset[str]
     plan: Select
     estimate: Statement | None = None  # asks the planner, if rows are too many to count
+
+    @property
+    def is_regular(self) -> bool:
+        """Whether it has a regular expression, which may take long for each row."""
+        return any(is_regular(each) for each in self.plan.conditions)
 
     @property
     def wants_more(self) -> bool:

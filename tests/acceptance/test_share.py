@@ -1,0 +1,231 @@
+"""One caller at full speed, with any of the grammar, takes it from no other."""
+
+import random
+import statistics
+import threading
+import time
+from urllib.parse import quote
+
+import pytest
+
+from tests.acceptance.conftest import opened
+from tests.acceptance.operations import at_once, connected
+from tests.acceptance.people import newcomer
+from tests.account_setup import execute
+from tests.served import serve
+
+SECONDS = 12.0
+CROWD = 16  # connections of the caller who asks for much
+FILL = """
+insert into test (title, description, tag, metadata, created_by_id, type, rating)
+select 'row ' || n, repeat(md5(n::text), 20), array['a', 'b' || n % 9],
+       jsonb_build_object('n', n), {owner}, n % 7, n % 5
+from generate_series(1, 20000) n;
+insert into test (title, description, created_by_id)
+values ('letters', repeat('a', 30000), {owner});
+analyze test;
+"""
+READ = "/my/object-read?table=test&"
+ORS = ";".join(f"description=ilike,%{n}x{n}%" for n in range(50))
+MANY = [{"title": f"many {n}", "description": "x" * 500} for n in range(500)]
+
+
+def reads():
+    """Return twenty kinds of reads, each expensive in a way of its own."""
+    ids = "|".join(str(n) for n in range(1, 1000))
+    return [
+        READ + query
+        for query in (
+            "description=~," + quote("(a*)*b|(.+)+z$"),
+            "description=~*," + quote("^(.{1,90}){1,9}Q$"),
+            "description=ilike,%25zz%25zz%25",
+            f"or=({ORS})",
+            "order=description&limit=1000",
+            "order=title,description desc&limit=1000&page=15",
+            "group_by=description&aggregate=count&limit=1000",
+            "group_by=type,rating&aggregate=count,avg(id),max(description)",
+            "is_count=1&description=like,%25f%25",
+            "limit=1000&page=19",
+            "limit=1000&cursor=",
+            f"id=in,{ids}&limit=1000",
+            "id=not in,1|2|3&order=title desc&limit=1000",
+            "tag=overlap,a|b1&limit=1000&order=rating",
+            "description=fts,a|b&limit=1000",
+            "creator_key=username&limit=1000",
+            "relation=created_by_id(*)&limit=1000",
+            "description=is distinct from,x&order=description desc&is_count=1",
+            "location_filter=0,0,0,20000000&limit=1000",
+            "metadata=exists,n&order=remark&limit=1000",
+        )
+    ]
+
+
+def writes(number):
+    """Return writes of many rows: created, changed, changed by ids, deleted."""
+    some = [{**row, "title": f"{number}"} for row in MANY]
+    ids = ",".join(str(n) for n in range(1, 2000))
+    return [
+        ("POST", "/my/object-create?table=test", some),
+        ("PUT", "/my/object-update?table=test", [{"id": n, "type": number % 9}
+                                                for n in range(1, 900)]),
+        ("PUT", "/my/ids-update", {"table": "test", "ids": ids, "column": "type",
+                                   "value": number % 9}),
+        ("DELETE", f"/my/object-delete-any?table=test&title==,{number}", None),
+    ]  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def busy():
+    """Serve twenty thousand rows of one user."""
+    with serve() as served:
+        api = opened(served)
+        api.ada, api.bob = newcomer(api), newcomer(api)
+        execute(api.database, FILL.format(owner=api.ada.id))
+        for number in range(20):
+            body = {"title": f"of bob {number}"}
+            api.message("POST", "/my/object-create?table=test", api.bob, json=body)
+        yield api
+        api.http.close()
+
+
+class Small(threading.Thread):
+    """One who reads a few rows, and logs in, and asks for health; notes each answer."""
+
+    def __init__(self, api):
+        super().__init__(daemon=True)
+        self.api, self.took, self.refused = api, [], []
+        self.over = threading.Event()
+
+    def run(self):
+        paths = [READ + "limit=10", "/my/profile", "/health"]
+        with connected(self.api.url) as http:
+            number = 0
+            while not self.over.is_set():
+                began, number = time.monotonic(), number + 1
+                answer = http.get(paths[number % 3], headers=self.api.bob.headers)
+                self.took.append(time.monotonic() - began)
+                if answer.status_code != 200:
+                    self.refused.append(answer.text)
+                time.sleep(0.01)
+
+
+class Greedy(threading.Thread):
+    """One connection of the caller who asks for much, as fast as it is answered."""
+
+    def __init__(self, api, number):
+        super().__init__(daemon=True)
+        self.api, self.number, self.codes = api, number, set()
+        self.over = threading.Event()
+
+    def run(self):
+        drawn = random.Random(self.number)
+        with connected(self.api.url) as http:
+            while not self.over.is_set():
+                calls = [("GET", path, None) for path in reads()]
+                calls += writes(self.number)
+                method, path, body = drawn.choice(calls)
+                answer = http.request(
+                    method, path, headers=self.api.ada.headers, json=body
+                )
+                if answer.status_code >= 400:
+                    code = answer.json()["code"]
+                    self.codes.add(f"{answer.status_code} {code}")
+
+
+def watched(small, seconds):
+    """Ask for a while; return the median and the slowest of the answers."""
+    small.start()
+    time.sleep(seconds)
+    small.over.set()
+    small.join(30)
+    return statistics.median(small.took), max(small.took)
+
+
+def test_others_are_served(busy, record_property):
+    """Not one error, and in the time of a busy machine rather than of a full pool."""
+    alone, _ = watched(Small(busy), 3)
+    greedy = [Greedy(busy, number) for number in range(CROWD)]
+    for each in greedy:
+        each.start()
+    small = Small(busy)
+    try:
+        median, slowest = watched(small, SECONDS)
+    finally:
+        for each in greedy:
+            each.over.set()
+        for each in greedy:
+            each.join(30)
+    record_property("slowed", round(median / alone, 2))
+
+    assert [] == small.refused
+    assert median < max(2 * alone, alone + 0.25)
+    assert slowest < 5
+    codes = set().union(*(each.codes for each in greedy))
+    known = {
+        "503 pool.share",
+        "504 timeout.exceeded",
+        "409 row.busy",
+        "404 row.missing",
+    }
+    assert codes <= known, codes
+
+
+def test_back_references_are_refused(busy):
+    """What takes PostgreSQL seconds for one row."""
+    for pattern in (r"^(.*)(.*)\1\2$", r"(a)\1", r"(a)\\\1"):
+        query = f"description=~,{quote(pattern)}"
+        answer = busy.call("GET", READ + query, busy.ada)
+        assert 400 == answer.status_code
+        assert "filter.back_reference" == answer.json()["code"]
+    escaped = quote(r"a\\1")
+    busy.message("GET", f"{READ}description=~,{escaped}", busy.ada)
+
+
+def test_a_regular_expression_has_less_time(busy):
+    """A fifth of config_read_timeout_ms."""
+    slow = quote("((a?){1,80}){1,80}c((a?){1,80}){1,80}$")
+    began = time.monotonic()
+    answer = busy.call("GET", READ + f"title==,letters&description=~,{slow}", busy.ada)
+    assert answer.status_code in {200, 400, 504}
+    assert time.monotonic() - began < 4
+
+
+def test_who_asks_for_more_than_a_share_hears_so(tmp_path_factory):
+    """After the wait for a connection, with Retry-After; another is served at once."""
+    from tests.acceptance.checkout import copied
+
+    slow = """
+from extend import *
+
+router = APIRouter()
+
+
+@router.get("/my/slow")
+async def slow(request: Request) -> responses.Response:
+    database = request.app.state.client_postgres
+    await database.fetch_val("select pg_sleep(3)")
+    return responses.JSONResponse(1)
+"""
+    code = copied(tmp_path_factory.mktemp("slow"), router_slow=slow)
+    values = {"config_postgres_acquire_timeout_sec": "1"}
+    with serve(values, code=code) as served:
+        api = opened(served)
+        ada, bob = newcomer(api), newcomer(api)
+
+        def ask(number):
+            if number == 0:
+                time.sleep(0.5)
+                began = time.monotonic()
+                answer = api.call("GET", "/my/object-read?table=test", bob)
+                return answer, time.monotonic() - began
+            return api.call("GET", "/my/slow", ada), 0
+
+        (small, took), *others = at_once(9, ask)
+
+        assert (200, True) == (small.status_code, took < 0.5)
+        codes = sorted(answer.status_code for answer, _ in others)
+        assert [200] * 5 + [503] * 3 == codes
+        refused = [answer for answer, _ in others if answer.status_code == 503]
+        assert {"pool.share"} == {answer.json()["code"] for answer in refused}
+        assert all(answer.headers["retry-after"] for answer in refused)
+        api.http.close()
