@@ -180,7 +180,10 @@ class _Upsert:
         by = next(iter(stamps), "")
         text = upsert.merge(self.into, self.over, names, self.keys, by)
         same = tuple(stamps.values())
-        call = self._call(text, names, self.rows, same)
+        # Whoever merges some of the same rows takes them in the same order.
+        places = sorted(range(len(self.rows)), key=self._order)
+        rows = [self.rows[place] for place in places]
+        call = self._call(text, names, rows, same)
         if not self.many:
             with about(self.into.table, self.rows[0]):
                 made: list[int] | None = await self.database.value(*call)
@@ -192,9 +195,14 @@ class _Upsert:
                 made = await connection.value(*call)
                 if made is None or len(made) < len(self.rows):
                     raise self.not_reached()
-                return made
+                found = dict(zip(places, made, strict=True))
+                return [found[place] for place in range(len(rows))]
         except ApiError as error:
             raise await self._refused(text, names, same, error) from None
+
+    def _order(self, place: int) -> list[str]:
+        """Return what a row is sorted by: any order will do that is always the same."""
+        return [repr(self.rows[place][key]) for key in self.keys]
 
     async def ignore(self) -> list[int | None]:
         """Add the rows that are not there. Return all ids the caller may know."""

@@ -101,6 +101,8 @@ def ignore(
     listed, cast = cell_names(columns, start), _numbered(values, start)
     places = {name: n for n, name in enumerate(columns, start)}
     numbers = tuple(places[key] for key in keys)
+    # Whoever adds some of the same rows waits for the other, never each for the other.
+    ordered = ", ".join(f"c{number}" for number in numbers)
     made = ", ".join(f"t.{quote(key)} as k{n}" for n, key in enumerate(keys))
     same = " and ".join(
         f"m.k{n} = {_given(table, key, places[key])}" for n, key in enumerate(keys)
@@ -109,7 +111,8 @@ def ignore(
         f"with given as materialized (select x.place, {cast} from {source}),"
         f" made as (insert into {public(table.name)} as t"
         f" ({quote_all((*columns, *others))})"
-        f" select {', '.join((listed, *others.values()))} from given order by place"
+        f" select {', '.join((listed, *others.values()))} from given"
+        f" order by {ordered}, place"
         f" on conflict ({quote_all(keys)}) do nothing"
         f" returning t.{quote(table.key)} as id, {made}"
         f"{checked(into.rule, 't', table, taken)})"

@@ -191,8 +191,12 @@ def update_many(
     check = checked(row_set.rule, "t", table, taken)
     held_names = "".join(f", p{n}" for n in range(len(partial)))
     parts.append(f"t.{quote(table.key)} = {cells[table.key]}")
+    ids = key(table, f"${start}", many=True)
+    locked, is_locked = _locked(row_set, ids, taken)
+    parts.append(is_locked)
     return (
-        f"with done as (update {public(table.name)} as t set {', '.join(assigned)}"
+        f"with {locked}, done as (update {public(table.name)} as t"
+        f" set {', '.join(assigned)}"
         f" from unnest({', '.join(lists)}) as x({cell_names(names, start)}{held_names})"
         f"{where(parts)} returning t.{quote(table.key)} as id{check})"
         " select array_agg(id) from done"
@@ -203,12 +207,12 @@ def update_many(
 def update_ids(row_set: RowSet, columns: tuple[str, ...]) -> str:
     """Build the update of rows by a list of ids, then a value for each column."""
     table, taken = row_set.table, writing(row_set, columns)
-    which = _by_ids(row_set, taken)
+    locked, which = _by_ids(row_set, taken)
     assigned = _assigned(table, columns, taken.start + 1)
     assigned += _also_set(row_set, columns, taken)
     check = checked(row_set.rule, "t", table, taken)
     return (
-        f"update {public(table.name)} as t set {', '.join(assigned)}{which}"
+        f"{locked}update {public(table.name)} as t set {', '.join(assigned)}{which}"
         f" returning t.{quote(table.key)}{check}"
     )
 
@@ -216,7 +220,8 @@ def update_ids(row_set: RowSet, columns: tuple[str, ...]) -> str:
 @lru_cache(1024)
 def delete_ids(row_set: RowSet) -> str:
     """Build the delete of rows by a list of ids."""
-    return f"{_gone(row_set)}{_by_ids(row_set, Marks(row_set.rule.takes))}"
+    locked, which = _by_ids(row_set, Marks(row_set.rule.takes))
+    return f"{locked}{_gone(row_set)}{which}"
 
 
 def _gone(row_set: RowSet) -> str:
@@ -260,8 +265,24 @@ def delete_any(row_set: RowSet, conditions: tuple[Shape, ...]) -> str:
     )
 
 
-def _by_ids(row_set: RowSet, taken: Marks) -> str:
+def _by_ids(row_set: RowSet, taken: Marks) -> tuple[str, str]:
+    """Build the lock of rows by a list of ids, and the condition on them."""
     parts = reached(row_set, "t", taken)
-    table = row_set.table
-    which = key(table, next(taken), many=True)
-    return where([*parts, f"t.{quote(table.key)} = any({which})"])
+    ids = key(row_set.table, next(taken), many=True)
+    locked, is_locked = _locked(row_set, ids, taken)
+    return f"with {locked} ", where([*parts, is_locked])
+
+
+def _locked(row_set: RowSet, ids: str, taken: Marks) -> tuple[str, str]:
+    """Build the lock of rows in the order of their keys, and what holds for them.
+
+    Whoever changes some of the same rows takes them in the same order, so that one
+    waits for the other and never each for the other.
+    """
+    name = quote(row_set.table.key)
+    parts = [*reached(row_set, "l", taken), f"l.{name} = any({ids})"]
+    return (
+        f"atom_locked as materialized (select l.{name} as k"
+        f" from {public(row_set.table.name)} l{where(parts)} order by k for update)",
+        f"t.{name} in (select k from atom_locked)",
+    )
