@@ -249,7 +249,10 @@ def needed(live: Mapping[str, Any], name: str, keys: str = "") -> Any:
 async def health(
     clients: tuple[Client, ...], live: Mapping[str, Any]
 ) -> dict[str, str]:
-    """Probe all clients at once. Return "ok", "off" or "silent" for each."""
+    """Probe all clients at once. Return "ok", "off" or "silent" for each.
+
+    One that cannot be opened as it is configured: what is missing, and the cure.
+    """
     answers = await asyncio.gather(*(_health(client, live) for client in clients))
     return {client.name: word for client, word in zip(clients, answers, strict=True)}
 
@@ -257,7 +260,12 @@ async def health(
 async def _health(client: Client, live: Mapping[str, Any]) -> str:
     handle = live.get(client.name)
     if handle is None:
-        return "silent" if client.name in getattr(live, "problems", {}) else "off"
+        problem = getattr(live, "problems", {}).get(client.name)
+        if problem is None:
+            return "off"
+        if problem.code == MISSING:
+            return f"{problem.message} {problem.hint}"
+        return "silent"
     try:
         async with asyncio.timeout(PROBE):
             await client.probe(handle)

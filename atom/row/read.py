@@ -102,7 +102,8 @@ async def _fetch(
         Unprocessable: `answer.too_large`.
     """
     text, values = asked.statement.text, asked.statement.bound(scope.value)
-    seconds = scope.rules.seconds(is_regular=asked.is_regular)
+    rules = scope.rules
+    seconds = rules.regular_seconds if asked.is_regular else rules.read_seconds
     if text not in _with_large_rows:
         try:
             row = await database.row(text, *values, seconds=seconds)

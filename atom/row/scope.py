@@ -85,12 +85,9 @@ class RowConfig:
         self.limit_max: int = config["config_limit_read_max"]
         self.answer_max = Bound(config["config_answer_max_mb"] * 2**20)
         self.read_seconds: float = config["config_read_timeout_ms"] / 1000
+        self.regular_seconds = self.read_seconds / 5  # with a regular expression
         self.write_max: int = config["config_write_rows_max"]
         self.hooks: Mapping[tuple[str, str], HookedWrite] = {}  # by table and verb
-
-    def seconds(self, *, is_regular: bool) -> float:
-        """Return how long a read may take: with a regular expression a fifth."""
-        return self.read_seconds / 5 if is_regular else self.read_seconds
 
     def my(self, user: "Caller") -> "RowScope":
         """Return the scope of a user: what `my` of `config_table` opens."""

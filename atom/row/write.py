@@ -295,7 +295,7 @@ async def _delete_any(
 ) -> Mapping[str, int]:
     text, takes = write.delete_any(row_set, shapes), write.found_by(row_set, shapes)
     regular = any(is_regular(each) for each in shapes)
-    seconds = scope.rules.seconds(is_regular=True) if regular else None
+    seconds = scope.rules.regular_seconds if regular else None
     call = scope.bind(takes, text, *values, most)
     counts = await database.row(*call, seconds=seconds)
     assert counts is not None  # a select of two counts
