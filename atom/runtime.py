@@ -404,7 +404,8 @@ async def prepare(ports: Ports) -> RootLogin | None:
         await operation.read_schema(ports)
         _warn_of_missing(ports)
     users = ports.database.catalog.tables.get("users")
-    tables = ports.config["config_postgres_schema"].get("table", {})
+    schema = ports.config["config_postgres_schema"]
+    tables = {**schema.get("table", {}), **schema.get("view", {})}
     problems = faults(users, ports.account) + await ports.roles.prepare()
     problems += await rule_check.problems(ports.database, ports.rules.policy, tables)
     if problems := problems + await ports.rpc.prepare():

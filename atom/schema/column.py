@@ -171,6 +171,7 @@ def _drop(draft: Draft, table: str, name: str) -> None:
             f"{table}.{name} is not declared: is_destructive=1 drops it."
         )
         return
+    computed.refuse(draft, table, name)
     dependent.release(draft, table, name)
     sql = f"alter table {public(table)} drop column {quote(name)}"
     lost = {"destructive": True, "reversible": False}

@@ -38,6 +38,23 @@ def release(draft: Draft, table: str, name: str) -> None:
         draft.add(sql, "column", table, lock=EXCLUSIVE)
 
 
+def refuse(draft: Draft, table: str, name: str) -> None:
+    """Refuse that a column goes with which another one stays computed."""
+    shown, declared = draft.live.shown.computed, draft.declared_columns(table)
+    for each, found in draft.live.tables[table].columns.items():
+        if not found.computed or not dependent.mentions(found.default or "", name):
+            continue
+        before, after = shown.get((table, each), ("", ""))
+        if each in declared:
+            stays = bool(declared[each].generated) and before == after
+        else:
+            stays = not draft.may_go(f"{table}.{each}")
+        if stays and (table, each) not in draft.uncomputed:
+            draft.refusals.append(
+                f"{table}.{name} cannot go: {table}.{each} is computed with it."
+            )
+
+
 def drop_expression(draft: Draft, table: str, name: str) -> None:
     """Keep what was computed as plain values, once."""
     if (table, name) not in draft.uncomputed:

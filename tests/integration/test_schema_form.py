@@ -598,6 +598,14 @@ class TestDrop:
             await schema.apply(url, declare(drop=["a"]))
         await settled(url, declare(drop=["a", "b"]))
 
+    async def test_column_that_another_is_computed_with_does_not_go(self, url):
+        """Whether that is declared or left over."""
+        await settled(url, declare(*PRICED))
+
+        for lines in ([PRICED[1]], [PRICED[1], PRICED[2]]):
+            with pytest.raises(Conflict, match="price cannot go: test.total is"):
+                await schema.apply(url, declare(*lines, drop=["test.price"]))
+
     async def test_what_is_computed_goes_first(self, url):
         """A column, what is computed with it, and the indexes that mention them."""
         lines = [
