@@ -3,11 +3,13 @@
 from extend import *
 from fastapi import Response
 
-from atom import openapi, row
+from atom import openapi, reply, row
 from atom.http import also_at, raw_query
 from atom.openapi import documented
 
 router = APIRouter(tags=["Public rows"])
+
+ONE = "/public/rows/{table}/{id}"
 
 
 @router.post(
@@ -53,7 +55,43 @@ async def read_public_row(request: Request) -> Response:
     return row.answer(scope, found)
 
 
-ONE = "/public/rows/{table}/{id}"
+async def change_public_row(request: Request) -> Response:
+    """Change columns of one row, where config_table lets anybody."""
+    ports = request.app.state.ports
+    scope, database = ports.rules.public(), ports.database
+    table, key = request.path_params["table"], request.path_params["id"]
+    row.require_method(database.catalog, scope, table, "PATCH")
+    asked = row.parse_parameters(request.scope["query_string"], (row.RETURN,))
+    as_row = row.wants_row(request.headers.get("prefer", ""), asked)
+    body = row.parse_body(await request.body())
+    made = await row.change(database, scope, table, key, body)
+    return await row.answered(database, scope, table, made, as_row=as_row)
+
+
+async def delete_public_row(request: Request) -> Response:
+    """Delete one row, where config_table lets anybody. Answers 1."""
+    ports = request.app.state.ports
+    table, key = request.path_params["table"], request.path_params["id"]
+    scope = ports.rules.public()
+    row.require_method(ports.database.catalog, scope, table, "DELETE")
+    row.parse_parameters(request.scope["query_string"], ())
+    return reply.success(await row.delete(ports.database, scope, table, key))
+
+
+def is_open(verb):
+    """Whether config_table opens a verb to anybody, on any table."""
+    entries = (config.get("config_table") or {}).values()
+    tiers = [each.get("public") for each in entries if isinstance(each, dict)]
+    return any(each.get(verb) if isinstance(each, dict) else each for each in tiers)
+
+
+for method, verb, endpoint in (
+    ("PATCH", "update", change_public_row),
+    ("DELETE", "delete", delete_public_row),
+):
+    if is_open(verb):
+        router.add_api_route(ONE, endpoint, methods=[method], include_in_schema=False)
+
 also_at(router, "GET", ONE, read_public_row, of="/public/object-read")
 
 for method, action, endpoint in (

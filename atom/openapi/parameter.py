@@ -75,7 +75,8 @@ PARAMETERS = {
         " `type,created_at:month`. `order` takes what is answered: `count desc`."
     ),
     "timezone": _query(
-        "In which units of a timestamptz begin. Default: `UTC`.", "Europe/Berlin"
+        "`Europe/Berlin`: where the units of a timestamptz begin, in a `group_by`."
+        " Default: `UTC`."
     ),
     "aggregate": _query("`count,sum(x),avg(x),min(x),max(x)`.", "count,max(id)"),
     "relation": _query(

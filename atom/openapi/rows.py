@@ -98,6 +98,8 @@ def _on_one(
     for verb, (method, action, needs) in ONE.items():
         methods = paths.get(f"/{place.tier}/{action}", {})
         original = methods.get(method) or methods.get("put")
+        if place.tier == "public":  # where many rows are neither changed nor deleted
+            original = paths.get("/public/object-read", {}).get("get")
         if original and _is_open(place.scope, catalog, place.name, needs):
             written = _one(place, verb, original)
             if written["operationId"] in taken:
@@ -317,7 +319,7 @@ def _body(place: _Place, kind: str) -> dict[str, Any]:
     if kind == "update":
         columns = [key, *columns]
     body["examples"] = [_example(columns, required)]
-    prefix = "admin_" if place.tier == "admin" else ""
+    prefix = "" if place.tier == "my" else f"{place.tier}_"
     return place.keep("schemas", f"{prefix}{word(place.name)}_{kind}", body)
 
 

@@ -28,7 +28,7 @@ from atom.row import read as reading
 from atom.row.batch import PARAMETERS as CREATE_PARAMETERS
 from atom.row.explain_rule import explain_rule
 from atom.row.heal import healed
-from atom.row.one import RETURN, answered, wants_row
+from atom.row.one import RETURN, answered, require_method, wants_row
 from atom.row.payload import parse_body
 from atom.row.prefer import answer, preferring
 from atom.row.read import Answer, Rows
@@ -68,6 +68,7 @@ __all__ = [
     "preferring",
     "read",
     "read_one",
+    "require_method",
     "submit",
     "update",
     "update_ids",

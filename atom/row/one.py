@@ -6,7 +6,8 @@ from typing import Any
 from starlette.responses import Response
 
 from atom import reply
-from atom.errors import ApiError, nearest
+from atom.errors import ApiError, Forbidden, nearest
+from atom.postgres.catalog import Catalog
 from atom.postgres.database import Database
 from atom.row import payload, write
 from atom.row.prefer import APPLIED, answer, words
@@ -15,6 +16,7 @@ from atom.row.scope import RowScope
 from atom.row.sql import stored
 from atom.row.sql.statement import require_key
 
+METHODS = {"GET": "read", "PATCH": "update", "DELETE": "delete"}  # of one row
 RETURN = "return"  # a parameter of writes, and a preference (RFC 7240)
 REPRESENTATION = "return=representation"
 RETURNS = {"row": True, "representation": True, "id": False, "minimal": False}
@@ -63,6 +65,32 @@ async def delete(database: Database, scope: RowScope, table: str, key: str) -> i
     if not count:
         raise write.missing(scope)
     return count
+
+
+def require_method(catalog: Catalog, scope: RowScope, table: str, method: str) -> None:
+    """Refuse a method on one row that config_table does not open.
+
+    Raises:
+        Forbidden: `row.table_not_allowed` where no method is open.
+        ApiError: `route.method`, naming those that are.
+    """
+    allowed: list[str] = []
+    for name, verb in METHODS.items():
+        try:
+            scope.rows(catalog, table, verb)
+        except Forbidden:
+            if name == method and not allowed:
+                raise
+        else:
+            allowed.append(name)
+    if method not in allowed:
+        raise ApiError(
+            "This row does not take that method.",
+            code="route.method",
+            status=405,
+            hint=f"config_table opens {', '.join(allowed)}.",
+            headers={"Allow": ", ".join(allowed)},
+        )
 
 
 def wants_row(preferred: str, asked: Mapping[str, str]) -> bool:

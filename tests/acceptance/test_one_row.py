@@ -17,6 +17,7 @@ config_postgres_schema = {
                        "price-numeric(6,2)-0-0", "password-text-0-0",
                        "is_active-smallint-0-0"],
         "one_child": ["created_by_id-bigint-0-0", "one_number_id-bigint-0-btree"],
+        "one_board": ["created_by_id-bigint-0-0", "title-text-0-0", "note-text-0-0"],
         "one_mailbox": ["created_by_id-bigint-0-0", "title-text-0-0"],
     },
     "query": {
@@ -33,6 +34,10 @@ config_table_allowed_public_create_list = ["test", "one_number", "one_mailbox"]
 config_table = {name: {"my": "owner", "public": {"read": 1}} for name in TABLES}
 config_table["one_number"]["public"]["create"] = 1
 config_table["one_child"] = {"my": "owner"}
+config_table["one_board"] = {"public": {
+    "read": {"where": "title <> 'hidden'", "column": ["id", "title"]},
+    "create": 1, "update": {"where": "title <> 'kept'", "column": ["title"]},
+    "delete": "title = 'old'"}}
 config_table["one_mailbox"] = {"public": {"create": 1}}
 """
 KEYS = {"one_uuid": "id", "one_text": "code", "one_number": "id"}
@@ -157,7 +162,9 @@ def test_nothing_without_a_token_or_the_api_id(api, eve):
         assert 403 == api.call(method, "/admin/rows/test/1", eve, json={}).status_code
     for method in ("PATCH", "DELETE"):
         answer = api.call(method, "/public/rows/test/1", json={"title": "x"})
-        assert answer.status_code in {403, 405}, answer.text
+        assert (405, "GET") == (answer.status_code, answer.headers["allow"])
+        answer = api.call(method, "/public/rows/one_child/1", json={"title": "x"})
+        assert 403 == answer.status_code, answer.text
 
 
 @pytest.mark.parametrize("asked", ["&return=row", "&return=representation", ""])
@@ -197,6 +204,34 @@ def test_row_is_answered_only_where_it_may_be_read(api, admin):
     answer = api.call("POST", path, writer, json=body, headers=REPRESENT)
     assert 403 == answer.status_code
     assert isinstance(api.message("POST", path, writer, json=body), int)
+
+
+def test_public_writes_where_config_table_opens_them(api):
+    """Within the rule of each verb; what is not reached is a 404."""
+
+    def create(title):
+        body = {"title": title, "note": "n"}
+        return api.message("POST", "/public/rows/one_board", json=body)
+
+    path, body = f"/public/rows/one_board/{create('old')}", {"title": "new"}
+    assert {"title": "new"}.items() <= api.message(
+        "PATCH", path + "?return=row", json=body
+    ).items()
+    assert {"id", "title"} == set(api.message("GET", path))
+    assert 400 == api.call("PATCH", path, json={"note": "x"}).status_code
+    assert 404 == api.call("DELETE", path).status_code
+    kept = f"/public/rows/one_board/{create('kept')}"
+    assert 404 == api.call("PATCH", kept, json=body).status_code
+    assert 404 == api.call("GET", path[:-1] + "99999").status_code
+    hidden = f"/public/rows/one_board/{create('hidden')}"
+    assert 404 == api.call("GET", hidden).status_code
+    api.message("PATCH", path, json={"title": "old"})
+    assert 1 == api.message("DELETE", path)
+    document = api.call("GET", "/openapi.json").json()
+    one = document["paths"]["/public/rows/one_board/{id}"]
+    assert {"get", "patch", "delete"} == set(one)
+    change = document["components"]["schemas"]["public_one_board_change"]
+    assert {"title"} == set(change["properties"])
 
 
 def test_with_its_relations(api, eve):

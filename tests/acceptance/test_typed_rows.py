@@ -201,8 +201,10 @@ def test_examples_work(own, who, document):
 
 
 def examples(parameters):
-    """Yield name and value of each; every column has one."""
+    """Yield name and value of each in the query; every column has one."""
     for parameter in parameters:
+        if parameter["in"] != "query":
+            continue
         schema = parameter["schema"]
         shown = [
             *schema.get("examples", ()),
