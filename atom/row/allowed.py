@@ -20,13 +20,12 @@ async def require_allowed(
 ) -> None:
     """Refuse rows that the rule refuses, after they met rows that are there.
 
-    Otherwise a caller who may not add a row would learn that there is one like it. In
-    a transaction that has failed nothing can be asked any more.
+    Otherwise a caller who may not add a row would learn that there is one like it.
 
     Raises:
         Forbidden: `row.rule_refused`.
     """
-    if into.rule.check is None or database.current() is not None:
+    if into.rule.check is None:
         return
     for row in islice(rows, ASKED_MAX):
         sent = {name: row[name] for name in row if name not in into.rule.preset}
@@ -34,3 +33,20 @@ async def require_allowed(
         text = write.proposed(into, tuple(sent))
         if not await database.value(*bind(takes, text, *sent.values())):
             raise refused_by_rule()
+
+
+async def explain_conflict(
+    database: Database,
+    bind: Callable[..., tuple[Any, ...]],
+    into: RowSet,
+    rows: Sequence[Mapping[str, Any]],
+) -> None:
+    """Refuse rows by their rule first, after a statement that failed with a conflict.
+
+    In a transaction of the caller nothing can be asked any more.
+
+    Raises:
+        Forbidden: `row.rule_refused`.
+    """
+    if database.current() is None:
+        await require_allowed(database, bind, into, rows)

@@ -6,10 +6,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from atom.datatype import value
-from atom.errors import ApiError, nearest
+from atom.errors import ApiError, Conflict, nearest
 from atom.postgres.catalog import LiveColumn, Table, shown
 from atom.postgres.database import Connection, Database
 from atom.row import payload
+from atom.row.allowed import explain_conflict
 from atom.row.explain_error import naming_columns
 from atom.row.scope import RowScope
 from atom.row.sql.statement import RowSet
@@ -65,20 +66,41 @@ async def create_many(database: Database, scope: RowScope, body: Any) -> list[in
         except ApiError as error:
             raise payload.placed(error, number, "Entry") from None
     ids: list[int] = []
-    async with naming_columns(database), database.transaction() as connection:
-        for number, entry in enumerate(entries):
-            try:
-                references = {
-                    name: value.from_json(column, _plain(ids[place]))
-                    for name, (column, place) in entry.references.items()
-                }
-                row = {**entry.row, **references}
-                ids.append(await _insert(database, connection, scope, entry.into, row))
-            except ApiError as error:
-                raise payload.placed(error, number, "Entry") from None
+    try:
+        async with naming_columns(database), database.transaction() as connection:
+            for number, entry in enumerate(entries):
+                try:
+                    references = {
+                        name: value.from_json(column, _plain(ids[place]))
+                        for name, (column, place) in entry.references.items()
+                    }
+                    row = {**entry.row, **references}
+                    ids.append(
+                        await _insert(database, connection, scope, entry.into, row)
+                    )
+                except ApiError as error:
+                    raise payload.placed(error, number, "Entry") from None
+    except Conflict:
+        await _explain_conflict(database, scope, entries[len(ids)], len(ids))
+        raise
     for table in {entry.into.table.name for entry in entries}:
         database.written(table)
     return ids
+
+
+async def _explain_conflict(
+    database: Database, scope: RowScope, entry: Entry, number: int
+) -> None:
+    """Refuse an entry that met a row like it by its rule first, if that is possible.
+
+    A rule may look at the rows of earlier entries, which are not there any more.
+    """
+    if entry.references:
+        return
+    try:
+        await explain_conflict(database, scope.bind, entry.into, [entry.row])
+    except ApiError as error:
+        raise payload.placed(error, number, "Entry") from None
 
 
 def _plain(key: Any) -> int | str:

@@ -9,7 +9,7 @@ from atom.errors import ApiError, Conflict, Forbidden, nearest
 from atom.postgres.catalog import Catalog, Table, shown
 from atom.postgres.database import Database
 from atom.row import payload
-from atom.row.allowed import require_allowed
+from atom.row.allowed import explain_conflict, require_allowed
 from atom.row.explain_error import about, naming_columns
 from atom.row.hooked_upsert import HookedUpsert
 from atom.row.payload import Reader
@@ -80,16 +80,18 @@ async def create(
     work = _Upsert(database, scope, into, over, keys, rows, many)
     ids: Sequence[int | None]
     async with naming_columns(database):
-        if on_conflict.mode == "merge":
+        is_merge = on_conflict.mode == "merge"
+        if is_merge:
             _require_distinct(rows, keys)
-        if scope.rules.has_hooks(table, "create", "update"):
-            merge = on_conflict.mode == "merge"
-            hooked = HookedUpsert(database, scope, into, over, keys, rows, many)
-            ids = await hooked.run(work.not_reached if merge else None)
-        elif on_conflict.mode == "merge":
-            ids = await work.merge()
-        else:
-            ids = await work.ignore()
+        try:
+            if scope.rules.has_hooks(table, "create", "update"):
+                hooked = HookedUpsert(database, scope, into, over, keys, rows, many)
+                ids = await hooked.run(work.not_reached if is_merge else None)
+            else:
+                ids = await (work.merge() if is_merge else work.ignore())
+        except Conflict:
+            await explain_conflict(database, scope.bind, into, rows)
+            raise
     database.written(table)
     return ids if many else ids[0]
 
@@ -205,17 +207,24 @@ class _Upsert:
         return [repr(self.rows[place][key]) for key in self.keys]
 
     async def ignore(self) -> list[int | None]:
-        """Add the rows that are not there. Return all ids the caller may know."""
+        """Add all the rows that are not there, or none. Return ids as `_ignore`."""
         names = tuple(sorted(self.rows[0]))
         text = upsert.ignore(self.into, self.over, names, self.keys)
-        call = self._call(text, names, self.rows)
         try:
-            with about(self.into.table, self.rows[0]):
-                found = await self.database.rows(*call)
+            if self.into.rule.check is None or not self.many:
+                return await self._ignore(text, names)
+            async with self.database.transaction():
+                return await self._ignore(text, names)
         except ApiError as error:
             if not self.many:
                 raise
             raise await self._refused(text, names, (), error) from None
+
+    async def _ignore(self, text: str, names: tuple[str, ...]) -> list[int | None]:
+        """Add the rows that are not there. Return all ids the caller may know."""
+        call = self._call(text, names, self.rows)
+        with about(self.into.table, self.rows[0]):
+            found = await self.database.rows(*call)
         ids: list[int | None] = [row["id"] for row in found]
         unknown = [place for place, made in enumerate(ids) if made is None]
         if unknown:

@@ -14,7 +14,7 @@ from atom.postgres.catalog import Table
 from atom.postgres.database import Connection, Database
 from atom.postgres.errors import UnlocatedValue
 from atom.row import payload
-from atom.row.allowed import require_allowed
+from atom.row.allowed import explain_conflict
 from atom.row.explain_error import about, find_filter, naming_columns
 from atom.row.scope import RowScope, ScopedRelatives
 from atom.row.sql import query_string, read_plan, write
@@ -51,7 +51,7 @@ async def create(
         try:
             made = await insert(database, scope, into, rows, many=many)
         except Conflict:
-            await require_allowed(database, scope.bind, into, rows)
+            await explain_conflict(database, scope.bind, into, rows)
             raise
     database.written(table)
     return made
