@@ -31,6 +31,7 @@ from atom.postgres.database import Database
 from atom.postgres.lease import reset
 from atom.row.scope import RowConfig
 from atom.row.sql import cursor
+from atom.row.sql.answer import ANSWER_MAX
 from tests.integration.row_world import database_url, row_url
 from tests.rules import owned
 from tests.soak import size
@@ -38,7 +39,7 @@ from tests.soak import size
 __all__ = ["database_url", "row_url"]
 
 ME = 11
-OURS = {"r", "key", "key_", "page", "n", "body", "next", "count"}
+OURS = {"r", "x", "key", "key_", "page", "n", "body", "next", "count"}
 TEXTS = [
     "zqa",
     "zqb",
@@ -468,7 +469,8 @@ def test_answers_are_those_of_sqlalchemy(asking, drawn):
 # Values that rows hold and questions ask for.
 KEPT_OUT = {"zq", "700", "71", "72", "9000000000", "197", "a7a7", "b7b7"}
 # Limits of ours, the words of fts, and what a regular expression is tried on.
-ALLOWED = {"1", "2", "3", "5", "100", "simple", ""}
+# The largest size of an answer in bytes is written out.
+ALLOWED = {"0", "1", "2", "3", "5", "100", "simple", "", str(ANSWER_MAX.most)}
 
 
 def names_only(text, table):
