@@ -9,7 +9,7 @@ from typing import Any
 from atom.account.config import AccountConfig
 from atom.errors import nearest
 from atom.postgres.catalog import Table
-from atom.row.scope import MANAGED_PREFIX, RIGHTS
+from atom.row.managed import MANAGED_PREFIX, RIGHTS
 
 OWN_COLUMNS = frozenset({"name", "country", "metadata", "location"})
 NAMES = ("username", "username_bigint")

@@ -17,7 +17,7 @@ from atom.errors import ApiError, Forbidden, NotFound, nearest
 from atom.port import Ports
 from atom.postgres.catalog import Table, shown, unknown_column
 from atom.postgres.identifier import quote
-from atom.row.scope import RIGHTS
+from atom.row.managed import RIGHTS
 
 FIRST = 1  # the user who holds everything
 FLAGS = ("is_active", "is_verified", "is_deleted", "is_protected")

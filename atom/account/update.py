@@ -17,7 +17,7 @@ from atom.datatype.value import from_json
 from atom.errors import ApiError, Forbidden, Unauthenticated, Unprocessable, nearest
 from atom.port import Ports
 from atom.postgres.catalog import Table, shown
-from atom.row.scope import MANAGED_PREFIX
+from atom.row.managed import MANAGED_PREFIX
 from atom.row.sql import write
 from atom.row.sql.statement import RowSet
 

@@ -6,7 +6,7 @@ they are parsed; `atom.row.rule` fits them to tables.
 """
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from atom.errors import nearest
@@ -23,6 +23,8 @@ OF_VERB = {
 SOFT_DELETE = "soft_delete"
 OF_TENANT = ("column", "of", "exempt")
 OWNER = "created_by_id"
+OWN_ROW = "id = :me"  # of users
+OTHERS = ("id", "username", "name")  # of other users, where an entry lists none
 OWNED = f'"{OWNER}" = :me'  # what "owner" stands for
 
 
@@ -81,6 +83,7 @@ def parse(config: Mapping[str, Any], problems: list[str]) -> TableRules:
             named |= {(name, tier) for tier in TIERS if tier in given}
             if column := parser.soft_delete(name, given):
                 soft[name] = column
+    _list_columns_of_users(tables.get("users", {}))
     for verb in ("create", "read"):  # the two short keys, where no entry is longer
         for name in config[f"config_table_allowed_public_{verb}_list"]:
             if (name, "public") not in named:
@@ -146,6 +149,12 @@ class _Parser:
         return {verb: rule for verb, rule in found.items() if rule is not None}
 
     def _verb(self, where: str, verb: str, given: Any) -> Declared | None:
+        """Parse a verb; one with a fault is closed."""
+        before = len(self.problems)
+        found = self._declared(where, verb, given)
+        return found if len(self.problems) == before else None
+
+    def _declared(self, where: str, verb: str, given: Any) -> Declared | None:
         if _is_flag(given):
             return ANY_ROW if given else None
         if isinstance(given, str):
@@ -161,7 +170,6 @@ class _Parser:
         columns, most = given.get("column"), given.get("most")
         if most is not None and (type(most) is not int or most < 1):
             self.problems.append(f"{where}['most']: expected a whole number above 0")
-            most = 1
         return Declared(
             self._optional(f"{where}['where']", given.get("where")),
             self._optional(f"{where}['check']", given.get("check")),
@@ -217,6 +225,14 @@ class _Parser:
                 hint = nearest(name[:60], self.roles) or "Declare it in config_role."
                 self.problems.append(f"{where}: unknown role {name!r}. {hint}")
         return tuple(name for name in names if name in self.roles)
+
+
+def _list_columns_of_users(tiers: dict[str, dict[str, Declared]]) -> None:
+    """Restrict what is seen of other users to a list, where an entry has none."""
+    for tier in ("public", "my"):
+        rule = tiers.get(tier, {}).get("read")
+        if rule is not None and rule.columns is None and rule.where != OWN_ROW:
+            tiers[tier]["read"] = replace(rule, columns=OTHERS)
 
 
 def _is_flag(given: Any) -> bool:

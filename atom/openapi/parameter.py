@@ -56,6 +56,10 @@ PARAMETERS = {
         " answer before. Not together with `page`.",
         "",
     ),
+    "deleted": _query(
+        "Rows that a rule marks as deleted, too; on /admin alone.",
+        {"enum": ["0", "1"]},
+    ),
     "is_count": _query(
         "1: `count` next to `message`. planned: above 10,000 an estimate; not on /my."
         " Default: `0`.",

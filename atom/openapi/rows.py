@@ -142,7 +142,7 @@ def _is_open(scope: "RowScope", catalog: Catalog, name: str, verb: str) -> bool:
         elif verb == "create":
             scope.creatable(catalog, name)
         else:
-            scope.changeable(catalog, name)
+            scope.changeable(catalog, name, verb)
     except ApiError:
         return False
     return verb != "create" or not _lacks(scope, catalog, name)

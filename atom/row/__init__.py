@@ -3,6 +3,7 @@
 Begin with the function `read`: one row read, whole. Then in this order; each module
 needs only those above it:
 
+    managed      columns and tables that no rule opens
     rule         `config_table` fitted to tables
     scope        which tables, rows and columns a caller reaches
     rule_check   every rule prepared against the live tables

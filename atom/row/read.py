@@ -222,7 +222,7 @@ def _planned(
         query = query_string.parse_one(query_string.decoded(raw))
     # Any caller of the tier will do: its id is bound when the statement runs.
     scope = RowScope(rules, tier, None if tier == "public" else 0, bigint_text)
-    row_set = scope.readable(catalog, query.table)
+    row_set = scope.readable(catalog, query.table, query.with_deleted)
     view = scope.visible_columns(catalog, query.table)
     if key is not None:
         query = replace(query, filters=(Filter(row_set.table.key, "=", key),))

@@ -7,15 +7,21 @@ from dataclasses import replace
 from functools import lru_cache
 from typing import Any
 
-from atom.config.table import ANY_ROW, OWNED, OWNER, Declared, TableRules, parse
+from atom.config.table import (
+    ANY_ROW,
+    OTHERS,
+    OWNED,
+    OWNER,
+    Declared,
+    TableRules,
+    parse,
+)
 from atom.datatype.datatype import datatype
 from atom.errors import nearest
 from atom.postgres.catalog import Table
 from atom.postgres.condition import Condition, Reader, UnreadableCondition, both
 from atom.row.sql.statement import EVERY_ROW, Rule
 
-# What others see of a user, where config_table["users"]["public"] lists nothing.
-OTHERS = ("id", "username", "name")
 # How a row is marked as deleted, and how one is recognised that is not, by datatype.
 SOFT = {
     "boolean": ("true", "{0} is not true"),
@@ -54,7 +60,12 @@ class Policy:
         return given, given.columns
 
     def _compile(
-        self, table: Table, tier: str, verb: str, declared: Declared | None = None
+        self,
+        table: Table,
+        tier: str,
+        verb: str,
+        declared: Declared | None = None,
+        with_deleted: bool = False,
     ) -> Rule | None:
         """Return the rule of a verb, None where it is closed.
 
@@ -66,6 +77,8 @@ class Policy:
             return None
         self._require_columns(declared, table)
         parts = self.parts(table, verb, declared)
+        if with_deleted:
+            parts.pop("soft_delete", None)
         conditions = {name: condition for name, (_, condition) in parts.items()}
         where, role, tenant, kept, check = map(conditions.get, PARTS)
         soft = _soft(table, self.declared.soft_delete.get(table.name))
@@ -93,6 +106,7 @@ class Policy:
         """Return the conditions of a verb, each with its text, by name (`PARTS`)."""
         texts = {"where": declared.where, "check": declared.check}
         if verb == "create" and declared.check == OWNED:
+            self._read(OWNED, table)
             del texts["check"]  # the server writes the column itself
         found = {
             name: (text, self._read(text, table))
@@ -109,10 +123,16 @@ class Policy:
             found["soft_delete"] = (soft[1], self._read(soft[1], table))
         return found
 
-    def _every(self, table: Table, deleted: bool = False) -> Rule:
+    def undeleted(self, table: Table, tier: str) -> Rule:
+        """Return the rule of reading that leaves out no row marked as deleted."""
+        if tier == "trusted":
+            return EVERY_ROW
+        return self.compile(table, tier, "read", None, True) or EVERY_ROW
+
+    def _every(self, table: Table) -> Rule:
         """Return the rule of trusted code: every row that is not marked as deleted."""
         soft = _soft(table, self.declared.soft_delete.get(table.name))
-        if soft is None or deleted:
+        if soft is None:
             return EVERY_ROW
         return Rule(where=self._read(soft[1], table), soft=soft[0])
 

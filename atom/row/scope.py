@@ -22,6 +22,17 @@ from atom.postgres.catalog import (
     unknown_table,
 )
 from atom.postgres.condition import CLAIM, ME, UnreadableCondition
+from atom.row.managed import (
+    CLOSED,
+    FIXED_CREATE,
+    FIXED_UPDATE,
+    MANAGED,
+    MANAGED_OF,
+    MANAGED_PREFIX,
+    RIGHTS_CREATE,
+    RIGHTS_UPDATE,
+    TRACES,
+)
 from atom.row.rule import Policy, narrowed
 from atom.row.sql.answer import Bound
 from atom.row.sql.statement import EVERY_ROW, OWNER, RowSet, Rule
@@ -29,45 +40,6 @@ from atom.row.sql.statement import EVERY_ROW, OWNER, RowSet, Rule
 if TYPE_CHECKING:
     from atom.row.hooked import HookedWrite
 
-# What the server itself keeps, in any table; only an admin writes some of it.
-MANAGED = frozenset(
-    {
-        "id",
-        "created_by_id",
-        "updated_by_id",
-        "created_at",
-        "updated_at",
-        "is_protected",
-        "password",
-        "password_bigint",
-    }
-)
-MANAGED_PREFIX = "google_"
-# is_read belongs to who received a message, and object-update to who sent it.
-MANAGED_OF = {"message": frozenset({"is_read"}), "users": frozenset({"type"})}
-# Not even an admin: who made a row and when stays true.
-FIXED_CREATE = frozenset(
-    {"id", "created_at", "updated_at", "created_by_id", "updated_by_id"}
-)
-FIXED_UPDATE = frozenset({"id", "created_at", "updated_at", "updated_by_id"})
-# Rights and status of users, written by /admin/user-rights-update and nothing else.
-RIGHTS = (
-    "is_active",
-    "is_verified",
-    "is_deleted",
-    "is_protected",
-    "api_access",
-    "role",
-    "type",
-    "status",
-)
-# Of users, refused to an admin: these rights, and what a user proves to be themself by.
-RIGHTS_CREATE = frozenset(RIGHTS) - {"type"}
-RIGHTS_UPDATE = frozenset({*RIGHTS, "password", "password_bigint"})
-# An admin reads them and writes none: traces of what was done, keys to accounts.
-TRACES = frozenset({"otp", "log_password", "log_api"})
-# Written by routes of their own. A user's row of otp would be a key to any account.
-CLOSED = frozenset({"users", "otp", "log_password", "log_api"})
 BIGINT = frozenset({"bigint", "bigint[]"})
 OPEN = frozenset({"admin", "trusted"})  # tiers that see users whole
 
@@ -219,9 +191,16 @@ class RowScope:
         """Return a statement and its parameters: what it takes of the caller first."""
         return text, *map(self.value, takes), *values
 
-    def readable(self, catalog: Catalog, name: str) -> RowSet:
+    def readable(
+        self, catalog: Catalog, name: str, with_deleted: bool = False
+    ) -> RowSet:
         """Return the rows of a table this caller may read; raises as `rows`."""
-        return self.rows(catalog, name, "read")
+        found = self.rows(catalog, name, "read")
+        if not with_deleted:
+            return found
+        if self.tier not in OPEN:
+            raise ApiError("'deleted' is for /admin.")
+        return RowSet(found.table, self.rules.policy.undeleted(found.table, self.tier))
 
     def creatable(self, catalog: Catalog, name: str) -> RowSet:
         """Return a table this caller may add rows to; raises as `rows`."""

@@ -13,7 +13,7 @@ from atom.errors import Unavailable
 from atom.postgres.database import Connection
 from atom.postgres.errors import translate
 from atom.postgres.identifier import quote, quote_all
-from atom.row.scope import RIGHTS
+from atom.row.managed import RIGHTS
 from atom.sandbox.role import Role, verifier
 from atom.schema.apply import LOCK as SCHEMA_LOCK
 

@@ -246,14 +246,14 @@ def test_every_table_shows_a_stranger_nothing(api, ada, carol, table):
     """Somebody reads what they made, in any table; and counts no more than that."""
     answer = api.call("GET", f"/my/object-read?table={table}&is_count=1", carol)
 
-    if table in {"otp", "users", "log_api"} and answer.status_code != 200:
-        refused(answer, 400, 403, 404)
+    if table in {"otp", "log_api", "log_password"}:
+        refused(answer, 403)
         return
     assert 200 == answer.status_code, answer.text
     rows = answer.json()["message"]
-    assert len(rows) == answer.json()["count"] or table == "log_api"
+    assert len(rows) == answer.json()["count"]
     for row in rows:
-        assert carol.id == row.get("created_by_id"), row
+        assert carol.id == row["id" if table == "users" else "created_by_id"], row
 
 
 MANAGED = [
@@ -528,7 +528,7 @@ VALUES = [
     ("rating", 0, 0),
     ("rating", 4.5, 4.5),
     ("rating", "4.5", 4.5),
-    ("rating", "NaN", 400),
+    ("rating", "NaN", "NaN"),
     ("rating", "x", 400),
     ("rating", True, 400),
     ("rating", 10**12, 422),

@@ -314,7 +314,6 @@ REFUSED = [
     {"id": "=,99999999999999999999"},
     {"id": "=,1.5"},
     {"id": "=,true"},
-    {"rating": "=,NaN"},
     {"rating": "=,1e999999"},
     {"created_at": ">,yesterday"},
     {"created_at": ">,now()"},

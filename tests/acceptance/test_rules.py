@@ -289,6 +289,10 @@ def test_what_is_deleted_softly_is_gone_for_all_routes(api):
     for who, tier in ((api.patient, "my"), (api.admin, "admin")):
         asked = f"/{tier}/object-read?table=paper&id==,{paper}"
         assert [] == api.message("GET", asked, who)
+    asked = f"/admin/object-read?table=paper&id==,{paper}&deleted=1"
+    assert [paper] == [row["id"] for row in api.message("GET", asked, api.admin)]
+    asked = f"/my/object-read?table=paper&id==,{paper}&deleted=1"
+    assert 400 == api.call("GET", asked, api.patient).status_code
     change = {"id": paper, "title": "y"}
     path = "/my/object-update?table=paper"
     assert MISSING == status(api, "PUT", path, api.patient, json=change)

@@ -33,7 +33,10 @@ FIXED = (
     "aggregate",
     "timezone",
     "relation",
+    "deleted",
 )
+# A column may be called so: then a comma makes it a filter.
+MAY_FILTER = frozenset({"timezone", "deleted"})
 # What other parts of the server read from any query string.
 ELSEWHERE = frozenset({"is_background", "is_serialize"})
 LIMIT_DEFAULT = 100
@@ -68,6 +71,7 @@ class Query:
     page: int = 1
     cursor: str | None = None  # "" asks for the first page
     is_count: bool = False
+    with_deleted: bool = False  # those that a rule marks as deleted, too
     creator_keys: tuple[str, ...] = ()
     near: Near | None = None
     groups: tuple[Grouping, ...] = ()
@@ -163,7 +167,7 @@ def split(
     named: dict[str, str] = {}
     filters: list[Filter | Group] = []
     for name, text in pairs(raw):
-        if name in fixed and not (name == "timezone" and "," in text):
+        if name in fixed and not (name in MAY_FILTER and "," in text):
             if name in named:
                 raise ApiError(f"'{name}' is given twice.")
             named[name] = text
@@ -220,6 +224,7 @@ def parse(raw: str, limit_max: int) -> Query:
         page=whole(named, "page", 1, PAGE_MAX),
         cursor=named.get("cursor"),
         is_count=planned or _flag(named, "is_count"),
+        with_deleted=_flag(named, "deleted"),
         creator_keys=_names(named, "creator_key"),
         near=_near(named["location_filter"]) if "location_filter" in named else None,
         groups=group.parse_groups(_names(named, "group_by")),
