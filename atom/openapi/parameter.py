@@ -57,8 +57,9 @@ PARAMETERS = {
         "",
     ),
     "deleted": _query(
-        "Rows that a rule marks as deleted, too; on /admin alone.",
-        {"enum": ["0", "1"]},
+        "1: rows that are marked as deleted, too. On /admin alone.",
+        "1",
+        enum=["0", "1", "false", "true"],
     ),
     "is_count": _query(
         "1: `count` next to `message`. planned: above 10,000 an estimate; not on /my."

@@ -217,13 +217,16 @@ class _Place:
         if parameter == "location_filter":
             kinds = (datatype(each.datatype) for each in self.view.columns.values())
             return any(kind.family in PLACES for kind in kinds)
+        if parameter == "deleted":
+            marked = self.scope.rules.policy.declared.soft_delete
+            return self.tier == "admin" and self.name in marked
         return True
 
     def writable(self, *, create: bool) -> Iterator[LiveColumn]:
         """Yield the columns this tier may write, but secret ones."""
         for column in self.table.columns.values():
-            seen = column.name in self.view.columns
-            if seen and self._takes(self.scope, column, create=create):
+            is_secret = column.name.casefold() in self.scope.rules.secret
+            if not is_secret and self._takes(self.scope, column, create=create):
                 yield column
 
     def _takes(self, scope: "RowScope", column: LiveColumn, *, create: bool) -> bool:

@@ -251,14 +251,17 @@ async def parents(database: Database, scope: RowScope, raw: bytes) -> bytes:
     row_set = scope.readable(catalog, table)
     child = scope.visible_columns(catalog, table)
     column(child, name)  # first, so that a misspelt one is 400
-    catalog.table(query.table)
     found = scope.parent(catalog, query.table)
     known = references(visible(catalog, scope.rules.secret))[table].get(name)
-    if found is None or (known is not None and known.table != query.table):
+    parent = catalog.table(query.table)
+    referring = read_plan.referring(row_set, child, name, parent, known)
+    leads = query.table == "users" or (known is not None and known.table == query.table)
+    if found is None or not leads:
         raise not_allowed(
-            (), f"Column '{name}' leads to no rows of that table which you may read."
+            (),
+            f"A column that refers to it is called {query.table[:50]}_id, or is"
+            " declared with a foreign key; and its rule lets you read it.",
         )
-    referring = read_plan.referring(row_set, child, name, found[0].table, known)
     asked = read_plan.read(
         query, *found, referring=referring, bound=scope.rules.answer_max
     )

@@ -43,8 +43,6 @@ REFUSED = [
     ({"bits": "101"}, 422, "Column 'bits' takes exactly 4 bits."),
     ({"code": "a\0b"}, 400, "Column 'code' takes text."),
     ({"metadata": {"a": "\0"}}, 400, "Column 'metadata' takes a JSON value."),
-    ({"day": "infinity"}, 400, "Column 'day' takes a date such as 2026-01-31."),
-    ({"day": "0044-03-15 BC"}, 400, "Column 'day' takes a date such as 2026-01-31."),
 ]
 
 

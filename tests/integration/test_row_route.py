@@ -257,8 +257,9 @@ def test_an_admin_who_ends_a_users_rights_ends_them_at_once(http, person, admin)
     """is_active=0 written here holds at the user's next request."""
     me, my_id = person()
     assert 200 == http.get("/my/profile", headers=me).status_code
-    body = {"table": "users", "ids": [my_id], "column": "is_active", "value": 0}
-    assert 1 == message(http.put("/admin/ids-update", json=body, headers=admin))
+    body = {"id": my_id, "is_active": 0}
+    path = "/admin/user-rights-update"
+    assert my_id == message(http.put(path, json=body, headers=admin))
 
     assert 403 == refusal(http.get("/my/profile", headers=me))
 
