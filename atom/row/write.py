@@ -219,7 +219,7 @@ async def update_ids(
             database.written(table)
         return count
     read |= scope.stamps(row_set.table, create=False)
-    text = write.update_ids(row_set, tuple(read))
+    text = write.update_ids(row_set, tuple(read), many=len(which) > 1)
     async with naming_columns(database):
         with about(row_set.table, read):
             takes = row_set.rule.takes_to_write(tuple(read))
@@ -248,7 +248,8 @@ async def delete_rows(
     database: Database, scope: RowScope, row_set: RowSet, ids: list[int]
 ) -> int:
     """Delete rows by id. Return how many there were."""
-    return await database.run(*scope.call(row_set, write.delete_ids(row_set), ids))
+    text = write.delete_ids(row_set, many=len(ids) > 1)
+    return await database.run(*scope.call(row_set, text, ids))
 
 
 async def delete_any(database: Database, scope: RowScope, raw: bytes) -> int:

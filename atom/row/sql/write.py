@@ -204,10 +204,10 @@ def update_many(
 
 
 @lru_cache(1024)
-def update_ids(row_set: RowSet, columns: tuple[str, ...]) -> str:
+def update_ids(row_set: RowSet, columns: tuple[str, ...], *, many: bool = True) -> str:
     """Build the update of rows by a list of ids, then a value for each column."""
     table, taken = row_set.table, writing(row_set, columns)
-    locked, which = _by_ids(row_set, taken)
+    locked, which = _by_ids(row_set, taken, many=many)
     assigned = _assigned(table, columns, taken.start + 1)
     assigned += _also_set(row_set, columns, taken)
     check = checked(row_set.rule, "t", table, taken)
@@ -218,9 +218,9 @@ def update_ids(row_set: RowSet, columns: tuple[str, ...]) -> str:
 
 
 @lru_cache(1024)
-def delete_ids(row_set: RowSet) -> str:
+def delete_ids(row_set: RowSet, *, many: bool = True) -> str:
     """Build the delete of rows by a list of ids."""
-    locked, which = _by_ids(row_set, Marks(row_set.rule.takes))
+    locked, which = _by_ids(row_set, Marks(row_set.rule.takes), many=many)
     return f"{locked}{_gone(row_set)}{which}"
 
 
@@ -265,10 +265,15 @@ def delete_any(row_set: RowSet, conditions: tuple[Shape, ...]) -> str:
     )
 
 
-def _by_ids(row_set: RowSet, taken: Marks) -> tuple[str, str]:
-    """Build the lock of rows by a list of ids, and the condition on them."""
+def _by_ids(row_set: RowSet, taken: Marks, *, many: bool) -> tuple[str, str]:
+    """Build the lock of rows by a list of ids, and the condition on them.
+
+    A list of one needs no order, so no lock before the write itself.
+    """
     parts = reached(row_set, "t", taken)
     ids = key(row_set.table, next(taken), many=True)
+    if not many:
+        return "", where([*parts, f"t.{quote(row_set.table.key)} = any({ids})"])
     locked, is_locked = _locked(row_set, ids, taken)
     return f"with {locked} ", where([*parts, is_locked])
 
