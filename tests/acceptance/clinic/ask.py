@@ -222,7 +222,9 @@ def _row(random: Random, table: str, tier: str, *, create: bool) -> dict[str, An
         names = random.sample(usual, random.randint(1, min(2, len(usual))))
         if random.random() < 0.1:
             names.append(random.choice([*kinds]))
-        names = [name for name in dict.fromkeys(names) if name != "id"] or ["clinic_id"]
+        names = [name for name in dict.fromkeys(names) if name != "id"] or [
+            NEEDED[table][0]
+        ]
     return {name: value(random, kinds.get(name, "clinic")) for name in names}
 
 

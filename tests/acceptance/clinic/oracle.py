@@ -201,6 +201,20 @@ class Oracle:
         """Do what is asked. Return False when it does not reach every row it names."""
         run = self.connection.execute
         table = ask.table
+        if ask.way == "merge":  # what is there is updated, what is not is inserted
+            for row in ask.rows:
+                clinic, doctor, time = map(literal, row.values())
+                assert [*row] == ["clinic_id", "doctor_id", "starts_at"]
+                told = await run(
+                    f"update oracle.slot set clinic_id = {clinic}"
+                    f" where doctor_id = {doctor} and starts_at = {time}"
+                )
+                if told == "UPDATE 0":
+                    await run(
+                        "insert into oracle.slot (clinic_id, doctor_id, starts_at)"
+                        f" values ({clinic}, {doctor}, {time})"
+                    )
+            return True
         if ask.way in CREATES or ask.way in UPSERTS:
             names = [*ask.rows[0]]
             values = ", ".join(
@@ -208,10 +222,7 @@ class Oracle:
                 for row in ask.rows
             )
             query = f"insert into oracle.{table} ({', '.join(names)}) values {values}"
-            if ask.way == "merge":
-                query += " on conflict (doctor_id, starts_at) do update"
-                query += " set clinic_id = excluded.clinic_id"
-            elif ask.way == "ignore":  # what is there, and may be read, is left alone
+            if ask.way == "ignore":  # what is there, and may be read, is left alone
                 listed = ", ".join(
                     "starts_at::timestamptz" if name == "starts_at" else name
                     for name in names
