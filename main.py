@@ -20,7 +20,7 @@ from atom.http.route import routes
 from atom.http.step.error import HANDLERS
 from atom.observe import log
 from atom.rpc import declared
-from atom.rpc import router as router_of
+from atom.rpc.route import router as router_of
 from atom.runtime import Runtime, freeze_memory
 from function import ROOT, function_config_read
 

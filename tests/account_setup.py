@@ -93,6 +93,7 @@ async def ports(database_url: str):
     database.catalog = await catalog.read(pool)
     config = {key.name: key.default for key in KEYS} | {
         "config_key_jwt": KEY,
+        "config_role": {},
         "config_table": owned(),
     }
     tasks = Tasks()

@@ -8,7 +8,6 @@ In this order; each module needs only those above it:
 """
 
 from atom.rpc.declaration import Declared, Rpc, declared
-from atom.rpc.route import router
 from atom.rpc.statement import Statements
 
-__all__ = ["Declared", "Rpc", "Statements", "declared", "router"]
+__all__ = ["Declared", "Rpc", "Statements", "declared"]

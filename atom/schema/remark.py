@@ -8,7 +8,7 @@ PARAMETERS = frozenset(
     {
         *("table", "column", "order", "limit", "page", "cursor", "is_count"),
         *("creator_key", "location_filter", "group_by", "aggregate", "relation"),
-        *("or", "timezone", "is_background", "is_serialize"),
+        *("or", "timezone", "deleted", "is_background", "is_serialize"),
     }
 )
 

@@ -142,7 +142,7 @@ def test_upsert_and_lists_over_http(batched, people):
     body = [{"user_id": people[1].id}, {"user_id": people[2].id}]
     made = batched.message("POST", path + keys + "merge", me, json=body)
     again = batched.message("POST", path + keys + "ignore", me, json=body[::-1])
-    rows = [{"id": each, "user_id": me.id + n} for n, each in enumerate(made)]
+    rows = [{"id": each, "user_id": me.id + 1000 + n} for n, each in enumerate(made)]
     changed = batched.message(
         "PUT", "/my/object-update?table=report_user", me, json=rows
     )

@@ -88,6 +88,8 @@ def questions(document, path, operation):
     url = path.format(**needed)
     yield url, {"params": asked, **options}
     for part in parts:
+        if part["in"] == "header":
+            continue
         for value in values(part) if not part["required"] else ():
             told = exploded(part["name"], value)
             yield url, {"params": {**asked, **told}, **options}

@@ -22,6 +22,10 @@ __all__ = ["ADA", "CLO", "World", "database_url", "row_url", "world"]
 ADA, CLO = 11, 12
 # Tables that users reach: those of each test module are among them.
 OPEN = ("invoice", "line", "ruled", "kinds", "note", "comment", "odd")
+ODD = (
+    *("mother", "child", "event", "event_2026", "always", "Mixed Case", "select"),
+    *("pg_tables", "quick"),
+)
 SCHEMA = """
 create type mood as enum ('glad', 'sad');
 create table test (
@@ -87,7 +91,7 @@ class World:
             "config_column_secret_list": (
                 *("password", "password_bigint", "google_data", "otp", "secret_note"),
             ),
-            "config_table": owned(*OPEN),
+            "config_table": owned(*OPEN, *ODD),
             **config,
         }
         self.rules = RowConfig(self.config)

@@ -227,7 +227,7 @@ def parse(raw: str, limit_max: int) -> Query:
         with_deleted=_flag(named, "deleted"),
         creator_keys=_names(named, "creator_key"),
         near=_near(named["location_filter"]) if "location_filter" in named else None,
-        groups=group.parse_groups(_names(named, "group_by")),
+        groups=group.parse_groups(_names(named, "group_by")) if grouped else (),
         aggregates=group.parse_aggregates(named.get("aggregate", "count"))
         if grouped
         else (),

@@ -184,7 +184,7 @@ def read(
             hint="Write is_count=1: the rows you reach are counted exactly.",
         )
     shapes, values = conditions(view, query.filters, relatives)
-    place, boxes, point = near.fit(query, view)
+    place, boxes, point = near.fit(query, view) if query.near else (None, 0, ())
     columns = tuple(column(view, name).name for name in query.columns)
     creators = _creators(query, view, users)
     relations, limits, tables = _related(query, view, creators, relatives)
