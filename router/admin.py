@@ -99,7 +99,9 @@ async def route_admin_ids_delete(request: Request, body: openapi.IdsDelete):
 
 @router.get(
     "/admin/object-read",
-    openapi_extra=documented(row.READ_PARAMETERS, message=openapi.LIST, filters=True),
+    openapi_extra=documented(
+        row.ADMIN_READ_PARAMETERS, message=openapi.LIST, filters=True
+    ),
 )
 async def route_admin_object_read(request: Request) -> Response:
     """Read rows of any table; secret columns stay out of sight here too."""

@@ -33,10 +33,12 @@ from atom.row.one import RETURN, answered, require_method, wants_row
 from atom.row.payload import parse_body
 from atom.row.prefer import answer, preferring
 from atom.row.read import Answer, Rows
-from atom.row.sql.query_string import FIXED as READ_PARAMETERS
+from atom.row.sql.query_string import FIXED as ADMIN_READ_PARAMETERS
 from atom.row.sql.query_string import PARENTS as PARENT_PARAMETERS
 from atom.row.sql.query_string import parameters as parse_parameters
 from atom.row.upsert import PARAMETERS as UPSERT_PARAMETERS
+
+READ_PARAMETERS = tuple(name for name in ADMIN_READ_PARAMETERS if name != "deleted")
 
 read, parents = healed(reading.read), healed(reading.parents)
 read_one, change = healed(one.read_one), healed(one.change)
@@ -47,6 +49,7 @@ delete_any, create_many = healed(write.delete_any), healed(many.create_many)
 submit = healed(batch.submit)
 
 __all__ = [
+    "ADMIN_READ_PARAMETERS",
     "CREATE_PARAMETERS",
     "PARENT_PARAMETERS",
     "READ_PARAMETERS",
