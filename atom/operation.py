@@ -64,13 +64,18 @@ async def read_schema(ports: Ports) -> None:
     await ports.rpc.again()
 
 
-async def heal(ports: Ports) -> None:
-    """Read the catalog again; what was derived from it stays where nothing changed."""
+async def heal(ports: Ports, at_once: bool) -> None:
+    """Read the catalog again; what was derived from it stays where nothing changed.
+
+    Rules may be about what the catalog does not have, such as functions: they are
+    prepared again where a statement failed (`at_once`), or one of them has before.
+    """
     live, known = await catalog.read(ports.database), ports.database.catalog
-    if _columns(live) != _columns(known) or live.touched != known.touched:
+    is_new = _columns(live) != _columns(known) or live.touched != known.touched
+    if not is_new and (at_once or ports.rules.broken):
+        is_new = await close_broken(ports.database, ports.rules)
+    if is_new:
         await _adopt(ports, live)
-    else:
-        await close_broken(ports.database, ports.rules)
 
 
 def _columns(known: Catalog) -> dict[str, dict[str, LiveColumn]]:

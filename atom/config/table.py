@@ -152,6 +152,8 @@ class _Parser:
         """Parse a verb; one with a fault is closed."""
         before = len(self.problems)
         found = self._declared(where, verb, given)
+        if found is not None and OWNED in found.texts and "['public']" in where:
+            self.problems.append(f"{where}: 'owner' is for callers who are known")
         return found if len(self.problems) == before else None
 
     def _declared(self, where: str, verb: str, given: Any) -> Declared | None:
@@ -172,7 +174,7 @@ class _Parser:
             self.problems.append(f"{where}['most']: expected a whole number above 0")
         return Declared(
             self._optional(f"{where}['where']", given.get("where")),
-            self._optional(f"{where}['check']", given.get("check")),
+            self._check(where, given.get("check")),
             None if columns is None else self._words(f"{where}['column']", columns),
             tuple(self._presets(f"{where}['preset']", given.get("preset", {}))),
             self._roles(f"{where}['role']", given.get("role", ())),
@@ -188,6 +190,12 @@ class _Parser:
             return self._text(where, given)
         self.problems.append(f"{where}: expected SQL, 1 or 'owner'")
         return "false"
+
+    def _check(self, where: str, given: Any) -> str | None:
+        """Parse a check; 1 is any row, and not what `where` asks for."""
+        if _is_flag(given) and given:
+            return "true"
+        return self._optional(f"{where}['check']", given)
 
     def _text(self, where: str, given: str) -> str:
         if given.strip() == "owner":

@@ -117,7 +117,7 @@ class Database(Statements):
         self.on_written: Callable[[str], None] = _ignore  # called with a table's name
         self.catalog = Catalog()
         self.views: Mapping[str, str] = {}  # those declared, each with its key
-        self.reread: Callable[[], Awaitable[None]] | None = None
+        self.reread: Callable[[bool], Awaitable[None]] | None = None
         self._reread_at = 0.0
         self._rereading: asyncio.Future[None] | None = None  # callers share one
         self._unit: ContextVar[Unit | None] = ContextVar("unit", default=None)
@@ -149,7 +149,7 @@ class Database(Statements):
                 return
             self._reread_at = now
             # A task of its own: a transaction around may see what is not committed.
-            self._rereading = asyncio.ensure_future(self.reread())
+            self._rereading = asyncio.ensure_future(self.reread(at_once))
             self._rereading.add_done_callback(self._has_reread)
         await asyncio.wait({self._rereading})
 

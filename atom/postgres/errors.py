@@ -29,6 +29,8 @@ RAISED = "exec_stmt_raise"
 LOST = ("08", "57P")
 UNREADABLE = "22P02"  # a text that is not a value of its datatype
 REFUSED_BY_RULE = "a rule refuses row "  # such a text: `atom.row.sql.statement.checked`
+# Another: what `atom.keep_protected` raises, for a row that would be marked as deleted.
+PROTECTED = re.compile(r"Row .* is protected and cannot be deleted\.", re.DOTALL)
 FAILED_BEFORE = "25P02"  # a statement in a transaction after one that failed
 TEXT = ("42601", "42602", "42703", "42704", "42P", "42883", "26000", "3F000")
 STALE = {"42P01", "42703", "42P05", "26000", "42P10"}
@@ -37,6 +39,7 @@ STALE = {"42P01", "42703", "42P05", "26000", "42P10"}
 READING = {"42601", "42602", "42704", "42P01", "3F000"}
 PARSER = "parserOpenTable"
 STALE_PLAN = "InvalidCachedStatementError"
+UNCOMPARED = "PostgreSQL does not compare values of this datatype that way."
 UNFIT = "A value does not fit the datatype of its column."
 SILENT = (
     "ConnectionDoesNotExistError",
@@ -153,6 +156,8 @@ def translate(
             )
         if str(state) == UNREADABLE and REFUSED_BY_RULE in str(error):
             return refused_by_rule()
+        if str(state) == UNREADABLE and (found := PROTECTED.search(str(error))):
+            return Conflict(found[0], code="row.refused")
         if str(state) == FAILED_BEFORE or (own and str(state).startswith(TEXT)):
             return _unexpected(error)
         return _by_state(error, str(state))
@@ -204,7 +209,7 @@ def _by_state(error: Any, state: str) -> ApiError:
         return UnlocatedValue(UNFIT)
     if state == "42883" and not inside:
         return UnlocatedValue(
-            "PostgreSQL does not compare values of this datatype that way.",
+            UNCOMPARED,
             code="filter.unreadable",
             named="PostgreSQL does not compare column '{name}' ({kind}) that way.",
         )

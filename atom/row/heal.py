@@ -7,8 +7,11 @@ from typing import Any, Concatenate, ParamSpec, TypeVar
 from atom.errors import ApiError
 from atom.port import Ports
 from atom.postgres.database import Database
+from atom.postgres.errors import UNCOMPARED
 
-STALE = frozenset({"sql.changed", "sql.unknown_column", "sql.unknown_table"})
+STALE = frozenset(
+    {"row.rule_broken", "sql.changed", "sql.unknown_column", "sql.unknown_table"}
+)
 Given = ParamSpec("Given")
 Source = TypeVar("Source", Database, Ports)
 Made = TypeVar("Made")
@@ -25,10 +28,13 @@ def healed(call: Call[Source, Given, Made]) -> Call[Source, Given, Made]:
         try:
             return await call(source, *given, **named)
         except ApiError as error:
-            if error.code not in STALE:
+            # No filter is to blame, so a rule is: it calls what is not there any more.
+            is_rule = error.message == UNCOMPARED
+            if error.code not in STALE and not is_rule:
                 raise
             if database.catalog is before:
-                await database.heal(at_once=error.code == "sql.changed")
+                at_once = is_rule or error.code == "sql.changed"
+                await database.heal(at_once=at_once)
             if database.catalog is before:
                 raise
         return await call(source, *given, **named)

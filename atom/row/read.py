@@ -11,7 +11,7 @@ from atom.errors import ApiError, TimedOut, Unprocessable
 from atom.observe.request_context import TABLES_READ, note_read
 from atom.postgres.catalog import Catalog, UnknownColumn
 from atom.postgres.database import Database
-from atom.postgres.errors import UnlocatedValue
+from atom.postgres.errors import UNCOMPARED, UnlocatedValue
 from atom.row.explain_error import find_filter
 from atom.row.scope import (
     RowConfig,
@@ -154,6 +154,8 @@ async def _explained(
             if error.status == Unprocessable.status:
                 error.status, error.code = ApiError.status, "value.unreadable"
             return error
+        if error.message == UNCOMPARED:
+            return error  # no filter is to blame: `heal` looks for what is
     elif not isinstance(error, Unprocessable) or error.code == TOO_LARGE:
         return error
     if asked.query.cursor:

@@ -52,12 +52,22 @@ class Policy:
             return ANY_ROW
         return self.declared.tables.get(table, {}).get(tier, {}).get(verb)
 
-    def others(self) -> tuple[Declared, tuple[str, ...]]:
-        """Return how users are read where rows refer to them, and their columns."""
+    def is_plain(self, table: str, tier: str, verb: str) -> bool:
+        """Whether a verb is closed, or open without any condition."""
+        if self.declared.tenant is not None or table in self.declared.soft_delete:
+            return False
+        return self.verb(table, tier, verb) in (None, ANY_ROW)
+
+    def others(self) -> tuple[Declared, tuple[str, ...]] | None:
+        """Return how users are read where rows refer to them, and their columns.
+
+        None where an entry with `public` does not open reading.
+        """
         given = self.verb("users", "public", "read")
-        if given is None or given.columns is None:
-            return given or ANY_ROW, OTHERS
-        return given, given.columns
+        if given is None:
+            is_closed = ("users", "public") in self.declared.named
+            return None if is_closed else (ANY_ROW, OTHERS)
+        return given, given.columns or ()
 
     def _compile(
         self,

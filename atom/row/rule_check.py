@@ -29,6 +29,8 @@ async def faults(database: Database, policy: Policy, live: Catalog) -> dict[Plac
     for table in live.tables.values():
         for tier in TIERS:
             for verb in VERBS:
+                if policy.is_plain(table.name, tier, verb):
+                    continue
                 try:
                     rule = policy.compile(table, tier, verb)
                 except UnreadableCondition as error:
@@ -92,8 +94,11 @@ async def problems(
     return found
 
 
-async def close_broken(database: Database, rules: RowConfig) -> None:
-    """Close what has a rule that fits the tables no more; open what fits again."""
+async def close_broken(database: Database, rules: RowConfig) -> bool:
+    """Close what has a rule that fits the tables no more; open what fits again.
+
+    Returns whether anything was closed or opened.
+    """
     before = rules.broken
     rules.broken = await faults(database, rules.policy, database.catalog)
     for (name, tier, verb), fault in rules.broken.items():
@@ -102,6 +107,7 @@ async def close_broken(database: Database, rules: RowConfig) -> None:
                 "config_table[%r][%r][%r] is broken, so it is closed: %s",
                 *(name, tier, verb, fault),
             )
+    return rules.broken.keys() != before.keys()
 
 
 def _remark(policy: Policy, live: Catalog, declared: Iterable[str]) -> None:

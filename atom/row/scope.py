@@ -240,7 +240,9 @@ class RowScope:
         users = catalog.table("users")
         if self.tier in OPEN:
             return self.rows(catalog, "users", "read"), view
-        declared, columns = self.rules.policy.others()
+        if (others := self.rules.policy.others()) is None:
+            return None
+        declared, columns = others
         rule = self._compiled(users, "public", "read", declared)
         return RowSet(users, rule or EVERY_ROW), only(view, (users.key, *columns))
 

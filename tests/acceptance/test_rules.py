@@ -1,5 +1,8 @@
 """`config_table`: what each tier reaches, in every way a row can be reached."""
 
+import itertools
+import time
+
 import pytest
 
 from tests.acceptance.checkout import copied
@@ -16,11 +19,17 @@ config_postgres_schema = {"table": {
     "booking": ["created_by_id-bigint-0-btree", "clinic_id-bigint-1-btree",
                 "patient_id-bigint-1-btree", "state-text-0-0", "note-text-0-0",
                 {"name": "code", "datatype": "text", "unique": 1}],
-    "paper": ["created_by_id-bigint-0-0", "is_deleted-smallint-0-0", "title-text-0-0"],
+    "paper": ["created_by_id-bigint-0-0", "is_deleted-smallint-0-0",
+              "is_protected-smallint-0-0", "title-text-0-0"],
+    "locker": ["name-text-0-0"],
     "sealed": ["created_by_id-bigint-0-0", "title-text-0-0"],
     "room": ["clinic_id-bigint-1-btree", "name-text-0-0"],
+}, "query": {"lockers":
+    "create function lockers_of(who bigint) returns setof bigint language plpgsql"
+    " stable as 'begin return query select id from locker where name = who::text; end'",
 }}
 config_scope = {
+    "my_locker": "select lockers_of(:me)",
     "my_clinic": "select clinic_id from staff where user_id = :me",
     "my_desk": "select clinic_id from staff where user_id = :me and role = 'reception'",
     "my_patient": "select id from patient where user_id = :me",
@@ -40,6 +49,7 @@ config_table = {
         "delete": {"where": "clinic_id in my_desk", "role": ["reception"]}}},
     "paper": {"my": "owner", "soft_delete": "is_deleted"},
     "room": {"my": 1},
+    "locker": {"my": {"read": "id in my_locker"}},
 }
 config_tenant = {"column": "clinic_id", "of": "my_clinic",
                  "exempt": ["clinic", "staff", "doctor", "booking"]}
@@ -335,3 +345,55 @@ def test_a_rule_that_breaks_closes_its_table(api):
         api.desk,
         json={"id": 10**9, "state": "x"},
     )
+
+
+def test_a_rule_opens_again_by_itself(api):
+    """What a scope calls is gone and back: the request that meets it heals."""
+    path, limits = "/my/object-read?table=locker", itertools.count(1)
+
+    def asked():
+        return f"{path}&limit={next(limits)}"  # another each time: none is cached
+
+    api.sql(f"insert into locker (name) values ('{api.patient.id}')")
+    assert 1 == len(api.message("GET", asked(), api.patient))
+    broken = (503, "row.rule_broken")
+    for away, back in (
+        (
+            "alter function lockers_of(bigint) rename to gone_of",
+            "alter function gone_of(bigint) rename to lockers_of",
+        ),
+        (
+            "alter table locker rename column id to number",
+            "alter table locker rename column number to id",
+        ),
+    ):
+        api.sql(away)
+        try:
+            for _ in range(2):
+                assert broken == status(api, "GET", asked(), api.patient)
+            assert "locker" in api.call("GET", "/health").json()["message"]["closed"]
+        finally:
+            api.sql(back)
+        time.sleep(0.3)  # not more often than five times a second
+        assert 1 == len(api.message("GET", asked(), api.patient))
+        assert "closed" not in api.call("GET", "/health").json()["message"]
+
+
+def test_a_protected_row_is_not_marked_as_deleted(api):
+    """By ids, by a list, by filter and by its key: as the delete it stands for."""
+    paper = api.message(
+        "POST", "/my/object-create?table=paper", api.patient, json={"title": "kept"}
+    )
+    api.sql(f"update paper set is_protected = 1 where id = {paper}")
+    for method, path, options in (
+        ("DELETE", "/my/ids-delete", {"json": {"table": "paper", "ids": [paper]}}),
+        ("DELETE", "/my/ids-delete", {"json": {"table": "paper", "ids": [0, paper]}}),
+        ("DELETE", f"/my/object-delete-any?table=paper&id==,{paper}", {}),
+        ("DELETE", f"/my/rows/paper/{paper}", {}),
+    ):
+        answer = api.call(method, path, api.patient, **options)
+        assert (409, "row.refused") == (answer.status_code, answer.json()["code"])
+        words = f'Row {paper} of "paper" is protected and cannot be deleted.'
+        assert words == answer.json()["message"]
+    (row,) = api.sql(f"select is_deleted from paper where id = {paper}")
+    assert row["is_deleted"] is None

@@ -215,6 +215,29 @@ def test_creators_show_what_is_listed(rules):
     assert rules.public().creators(Catalog({})) is None
 
 
+def test_users_are_hidden_by_an_entry_that_closes_them():
+    """From all rows that refer to them, but for admins."""
+    users = {"my": {"read": "id = :me"}, "public": 0}
+    config = {"config_table": {**TABLES["config_table"], "users": users}}
+    rules = RowConfig(settings.resolve(keys.KEYS, []).replace(config))
+
+    assert rules.my(7).parent(CATALOG, "users") is None
+    assert rules.public().creators(CATALOG) is None
+    assert rules.admin(7).parent(CATALOG, "users")
+
+
+def test_an_answer_under_a_claim_depends_on_users():
+    """A cached one is dropped when a claim may have changed."""
+    entry = {"my": {"read": "title = :claim_level::bigint"}}
+    config = {
+        "config_table": {"draft": entry},
+        "config_token_key_list": ("id", "level"),
+    }
+    rules = RowConfig(settings.resolve(keys.KEYS, []).replace(config))
+
+    assert "users" in rules.my(7).readable(CATALOG, "draft").rule.names
+
+
 def test_a_scope_alone_makes_row_sets():
     """One place decides which rows are reached; an account is changed by its id."""
     made = [

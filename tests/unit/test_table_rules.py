@@ -49,6 +49,7 @@ def test_a_tier_is_a_word_or_a_dict_of_verbs():
         ({"my": {"read": "a = 1; drop table b"}}, "is not expected"),
         ({"my": {"read": "a = :claim_level"}}, "config_token_key_list"),
         ({"soft_delete": 1}, "not a column"),
+        ({"public": {"create": "owner"}}, "'owner' is for callers who are known"),
     ],
 )
 def test_a_fault_is_named_with_its_place(entry, words):
@@ -80,3 +81,11 @@ def test_others_see_listed_columns_of_users_alone():
         assert ("id", "username", "name") == rules.tables["users"][tier]["read"].columns
     rules, _ = parsed({})
     assert rules.tables["users"]["my"]["read"].columns is None
+
+
+def test_a_check_of_1_is_any_row():
+    """And not the condition of `where`, which is the default."""
+    rules, problems = parsed({"a": {"my": {"update": {"where": "x = 1", "check": 1}}}})
+
+    assert [] == problems
+    assert "true" == rules.tables["a"]["my"]["update"].check

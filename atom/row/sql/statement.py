@@ -14,7 +14,7 @@ from atom.datatype.datatype import datatype
 from atom.datatype.families import having
 from atom.errors import ApiError
 from atom.postgres.catalog import LiveColumn, Table, unknown_column
-from atom.postgres.condition import Bind, Column, Condition, numbered
+from atom.postgres.condition import ME, Bind, Column, Condition, numbered
 from atom.postgres.errors import REFUSED_BY_RULE
 from atom.postgres.identifier import quote
 
@@ -108,8 +108,14 @@ class Rule:
 
     @property
     def names(self) -> frozenset[str]:
-        """Every name in the condition of its rows: tables it reads are among them."""
-        return frozenset() if self.where is None else self.where.names
+        """Every name in the condition of its rows: tables it reads are among them.
+
+        A claim is read from `users` when a token is made.
+        """
+        if self.where is None:
+            return frozenset()
+        is_claim = any(name != ME for name in self.takes)
+        return self.where.names | ({"users"} if is_claim else frozenset())
 
     def sets(self, columns: Iterable[str]) -> dict[str, Condition]:
         """Return what else is set where these columns are sent."""
@@ -129,7 +135,7 @@ class Rule:
 
 
 EVERY_ROW = Rule()
-OWNED = Rule(Condition((Column(OWNER), " = ", Bind("me"))))
+OWNED = Rule(Condition((Column(OWNER), " = ", Bind(ME))))
 
 
 @dataclass(frozen=True, slots=True)

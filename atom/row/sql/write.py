@@ -230,7 +230,22 @@ def _gone(row_set: RowSet) -> str:
     if row_set.rule.soft is None:
         return f"delete from {name} as t"
     column, mark = row_set.rule.soft
-    return f"update {name} as t set {quote(column)} = {mark}"
+    return f"update {name} as t set {quote(column)} = {_marked(row_set.table, mark)}"
+
+
+def _marked(table: Table, mark: str) -> str:
+    """Build the mark of a deleted row; it fails for a protected one, as a delete does.
+
+    What fails depends on the row, or PostgreSQL would compute it in any case.
+    """
+    column = table.columns.get("is_protected")
+    if column is None or datatype(column.datatype).family != "integer":
+        return mark
+    name = table.name.replace("'", "''")
+    words = f"' of \"{name}\" is protected and cannot be deleted.'"
+    fails = f"('Row ' || t.{quote(table.key)}::text || {words})::boolean"
+    marked = f"case when {fails} then {mark} else {mark} end"
+    return f"case when t.is_protected = 1 then {marked} else {mark} end"
 
 
 def found_by(row_set: RowSet, conditions: tuple[Shape, ...]) -> tuple[str, ...]:
