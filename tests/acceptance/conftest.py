@@ -1,6 +1,7 @@
 """One running server for the acceptance tests, on an embedded database of its own."""
 
 import secrets
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -102,15 +103,23 @@ def opened(served):
     )
 
 
+@contextmanager
+def serving(folder, *, config=None, **files):
+    """Serve a copy of the checkout with files dropped in, as tests talk to it."""
+    with serve(config, code=copied(folder, **files)) as served:
+        running = opened(served)
+        try:
+            yield running
+        finally:
+            running.http.close()
+
+
 @pytest.fixture(scope="session")
 def api(tmp_path_factory):
     """The server most tests talk to, with the tables that they make by hand open."""
     file = config_file(*BY_HAND)
-    code = copied(tmp_path_factory.mktemp("api"), config_by_hand=file)
-    with serve(code=code) as served:
-        running = opened(served)
+    with serving(tmp_path_factory.mktemp("api"), config_by_hand=file) as running:
         yield running
-        running.http.close()
 
 
 @pytest.fixture(scope="session")

@@ -11,9 +11,8 @@ from atom.errors import ApiError
 from atom.transfer import csv_file, jsonl_file
 from atom.transfer.request import Unzipped
 from tests.acceptance.checkout import copied
-from tests.acceptance.conftest import opened
+from tests.acceptance.conftest import serving
 from tests.acceptance.test_drop_in import started
-from tests.served import serve
 
 DROP_IN = """
 from extend import *
@@ -63,13 +62,10 @@ def target(tmp_path_factory):
 
     It stands after the routes it overlaps with, as one in `router/` may.
     """
-    code = copied(
+    with serving(
         tmp_path_factory.mktemp("attack"), router__zz=DROP_IN, config__zz=CONFIG
-    )
-    with serve(code=code) as served:
-        running = opened(served)
+    ) as running:
         yield running
-        running.http.close()
 
 
 def sent(target, request):

@@ -4,9 +4,7 @@ import json
 
 import pytest
 
-from tests.acceptance.checkout import copied
-from tests.acceptance.conftest import opened
-from tests.served import serve
+from tests.acceptance.conftest import serving
 
 LARGE = 9223372036854775807
 PREFER = {"Prefer": "bigint=text"}
@@ -27,9 +25,7 @@ config_api = {"/public/object-read": {"cache_sec": ["inmemory", 60]}}
 @pytest.fixture(scope="module")
 def bank(tmp_path_factory):
     """A server with large numbers; public reads are cached."""
-    code = copied(tmp_path_factory.mktemp("bank"), config_bank=CONFIG)
-    with serve(code=code) as served:
-        running = opened(served)
+    with serving(tmp_path_factory.mktemp("bank"), config_bank=CONFIG) as running:
         running.eve = running.person()
         running.admin = running.person(api_access="1,2,3,4,5,6")
         row = {"amount": str(LARGE), "part": [LARGE, None], "small": 7}
@@ -39,7 +35,6 @@ def bank(tmp_path_factory):
         row = {"amount": LARGE, "ledger_id": str(running.made)}
         running.message("POST", path, running.eve, json=row)
         yield running
-        running.http.close()
 
 
 def ask(bank, path, who, **headers):

@@ -11,7 +11,7 @@ import pytest
 import websockets
 
 from tests.acceptance.checkout import copied
-from tests.acceptance.conftest import opened
+from tests.acceptance.conftest import opened, serving
 from tests.acceptance.shop import CONFIG, DROP_IN
 from tests.served import environment, free_port, serve
 
@@ -19,13 +19,10 @@ from tests.served import environment, free_port, serve
 @pytest.fixture(scope="module")
 def shop(tmp_path_factory):
     """A server with the drop-in."""
-    code = copied(
+    with serving(
         tmp_path_factory.mktemp("shop"), router_shop=DROP_IN, config__shop=CONFIG
-    )
-    with serve(code=code) as served:
-        running = opened(served)
+    ) as running:
         yield running
-        running.http.close()
 
 
 @pytest.fixture(scope="module")

@@ -7,9 +7,7 @@ import time
 
 import pytest
 
-from tests.acceptance.checkout import copied
-from tests.acceptance.conftest import opened
-from tests.served import serve
+from tests.acceptance.conftest import serving
 
 # Every name that Atom itself gives to something in a statement, and every letter.
 NAMES = (
@@ -38,11 +36,8 @@ config_table = {{name: {{"my": "owner"}}
 @pytest.fixture(scope="module")
 def faulty(tmp_path_factory):
     """A server with tables whose names and datatypes are awkward."""
-    code = copied(tmp_path_factory.mktemp("faulty"), config_faulty=CONFIG)
-    with serve(code=code) as served:
-        running = opened(served)
+    with serving(tmp_path_factory.mktemp("faulty"), config_faulty=CONFIG) as running:
         yield running
-        running.http.close()
 
 
 @pytest.fixture(scope="module")

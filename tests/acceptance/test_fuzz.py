@@ -14,12 +14,10 @@ from urllib.parse import unquote_plus
 import pytest
 
 from tests.acceptance import fuzz_values as values
-from tests.acceptance.checkout import copied
-from tests.acceptance.conftest import opened
+from tests.acceptance.conftest import serving
 from tests.acceptance.fuzz_grammar import FINE, WRONG, Maker
 from tests.acceptance.fuzz_wire import Line
 from tests.rules import config_file
-from tests.served import serve
 from tests.soak import size
 
 REQUESTS = size(20_000, 200_000)
@@ -47,14 +45,13 @@ def own(tmp_path_factory):
         "config_table_allowed_public_create_list": "test,zoo",
     }
     file = config_file("zoo", "paw", "diary")
-    code = copied(tmp_path_factory.mktemp("fuzz"), config_fuzz=file)
-    with serve(config, code=code) as served:
-        running = opened(served)
+    with serving(
+        tmp_path_factory.mktemp("fuzz"), config_fuzz=file, config=config
+    ) as running:
         for statement in values.SETUP.split(";\n")[:-1]:
             running.sql(statement)
         running.message("GET", "/root/reset-global", "root")
         yield running
-        running.http.close()
 
 
 @pytest.fixture(scope="module")

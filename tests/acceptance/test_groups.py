@@ -2,9 +2,7 @@
 
 import pytest
 
-from tests.acceptance.checkout import copied
-from tests.acceptance.conftest import opened
-from tests.served import serve
+from tests.acceptance.conftest import serving
 
 CONFIG = """
 config_postgres_schema = {"table": {"visit": [
@@ -29,11 +27,8 @@ ROWS = [
 @pytest.fixture(scope="module")
 def api(tmp_path_factory):
     """A server with a table of visits."""
-    code = copied(tmp_path_factory.mktemp("groups"), config_groups=CONFIG)
-    with serve(code=code) as served:
-        running = opened(served)
+    with serving(tmp_path_factory.mktemp("groups"), config_groups=CONFIG) as running:
         yield running
-        running.http.close()
 
 
 @pytest.fixture(scope="module")

@@ -4,10 +4,8 @@ import uuid
 
 import pytest
 
-from tests.acceptance.checkout import copied
-from tests.acceptance.conftest import opened
+from tests.acceptance.conftest import serving
 from tests.acceptance.operations import eventually
-from tests.served import serve
 
 CONFIG = """
 TABLES = ("one_uuid", "one_text", "one_number")
@@ -48,11 +46,8 @@ REPRESENT = {"Prefer": "respond-async, Return=Representation"}
 @pytest.fixture(scope="module")
 def api(tmp_path_factory):
     """A server with tables of three kinds of key."""
-    code = copied(tmp_path_factory.mktemp("one"), config_one=CONFIG)
-    with serve(code=code) as served:
-        running = opened(served)
+    with serving(tmp_path_factory.mktemp("one"), config_one=CONFIG) as running:
         yield running
-        running.http.close()
 
 
 @pytest.fixture(scope="module")

@@ -10,7 +10,7 @@ import time
 import pytest
 
 from tests.acceptance.checkout import copied
-from tests.acceptance.conftest import Person, opened
+from tests.acceptance.conftest import Person, opened, serving
 from tests.acceptance.people import newcomer
 from tests.acceptance.test_drop_in import started
 from tests.served import serve
@@ -30,11 +30,8 @@ PASSWORD = "correct horse battery"
 @pytest.fixture(scope="module")
 def shop(tmp_path_factory):
     """A server with columns of its own in users."""
-    code = copied(tmp_path_factory.mktemp("shop"), config_shop=CONFIG)
-    with serve(code=code) as served:
-        running = opened(served)
+    with serving(tmp_path_factory.mktemp("shop"), config_shop=CONFIG) as running:
         yield running
-        running.http.close()
 
 
 def name():

@@ -2,10 +2,8 @@
 
 import pytest
 
-from tests.acceptance.checkout import copied
-from tests.acceptance.conftest import opened
+from tests.acceptance.conftest import serving
 from tests.acceptance.operations import eventually
-from tests.served import serve
 
 CONFIG = """
 TABLES = ("ref_sortable", "ref_org", "ref_staff", "ref_slot", "ref_booking")
@@ -46,11 +44,10 @@ config_table["ref_org"]["public"] = {"read": 1}
 @pytest.fixture(scope="module")
 def api(tmp_path_factory):
     """A server with tables that refer to each other."""
-    code = copied(tmp_path_factory.mktemp("references"), config_references=CONFIG)
-    with serve(code=code) as served:
-        running = opened(served)
+    with serving(
+        tmp_path_factory.mktemp("references"), config_references=CONFIG
+    ) as running:
         yield running
-        running.http.close()
 
 
 @pytest.fixture(scope="module")

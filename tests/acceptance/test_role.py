@@ -6,8 +6,8 @@ import sys
 import pytest
 
 from tests.acceptance.checkout import copied
-from tests.acceptance.conftest import opened
-from tests.served import environment, serve
+from tests.acceptance.conftest import serving
+from tests.served import environment
 
 CONFIG = """
 config_postgres_schema = {"table": {"staff": [
@@ -45,15 +45,12 @@ async def who(caller: Annotated[dict, require_role("reception")]):
 @pytest.fixture(scope="module")
 def desk(tmp_path_factory):
     """A server with a role, and two routes that take it."""
-    code = copied(
+    with serving(
         tmp_path_factory.mktemp("desk"),
         config_desk=CONFIG,
         router_desk="from typing import Annotated\n" + ROUTER,
-    )
-    with serve(code=code) as served:
-        running = opened(served)
+    ) as running:
         yield running
-        running.http.close()
 
 
 def asked(api, path, who=None):

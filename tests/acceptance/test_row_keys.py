@@ -5,9 +5,7 @@ import uuid
 
 import pytest
 
-from tests.acceptance.checkout import copied
-from tests.acceptance.conftest import opened
-from tests.served import serve
+from tests.acceptance.conftest import serving
 
 CONFIG = """
 TABLES = ("key_uuid", "key_text", "key_always", "key_code", "key_number", "key_both")
@@ -41,11 +39,8 @@ KEYS = {
 @pytest.fixture(scope="module")
 def api(tmp_path_factory):
     """A server with a table for each kind of key."""
-    code = copied(tmp_path_factory.mktemp("keys"), config_keys=CONFIG)
-    with serve(code=code) as served:
-        running = opened(served)
+    with serving(tmp_path_factory.mktemp("keys"), config_keys=CONFIG) as running:
         yield running
-        running.http.close()
 
 
 class Rows:

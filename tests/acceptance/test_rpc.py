@@ -5,9 +5,8 @@ import time
 import pytest
 
 from tests.acceptance.checkout import copied
-from tests.acceptance.conftest import opened
+from tests.acceptance.conftest import serving
 from tests.acceptance.test_drop_in import started
-from tests.served import serve
 
 CONFIG = '''
 config_postgres_schema = {
@@ -105,11 +104,8 @@ FREE = "/public/free-slots?doctor="
 @pytest.fixture(scope="module")
 def clinic(tmp_path_factory):
     """A server with routes of config_rpc."""
-    code = copied(tmp_path_factory.mktemp("clinic"), config_clinic=CONFIG)
-    with serve(code=code) as served:
-        running = opened(served)
+    with serving(tmp_path_factory.mktemp("clinic"), config_clinic=CONFIG) as running:
         yield running
-        running.http.close()
 
 
 @pytest.fixture(scope="module")

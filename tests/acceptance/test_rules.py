@@ -5,9 +5,7 @@ import time
 
 import pytest
 
-from tests.acceptance.checkout import copied
-from tests.acceptance.conftest import opened
-from tests.served import serve
+from tests.acceptance.conftest import serving
 
 CONFIG = """
 config_postgres_schema = {"table": {
@@ -22,6 +20,9 @@ config_postgres_schema = {"table": {
     "paper": ["created_by_id-bigint-0-0", "is_deleted-smallint-0-0",
               "is_protected-smallint-0-0", "title-text-0-0"],
     "locker": ["name-text-0-0"],
+    "flag": ["created_by_id-bigint-0-0", "title-text-0-0"],
+    "seat": ["clinic_id-bigint-1-btree", "note-text-0-0",
+             {"name": "code", "datatype": "text", "unique": 1}],
     "sealed": ["created_by_id-bigint-0-0", "title-text-0-0"],
     "room": ["clinic_id-bigint-1-btree", "name-text-0-0"],
 }, "query": {"lockers":
@@ -50,9 +51,13 @@ config_table = {
     "paper": {"my": "owner", "soft_delete": "is_deleted"},
     "room": {"my": 1},
     "locker": {"my": {"read": "id in my_locker"}},
+    "flag": {"my": {"read": "owner", "create": "owner", "delete": 1,
+                    "update": {"role": ["reception"]}}},
+    "seat": {"my": {"create": "clinic_id in my_desk", "update": "clinic_id in my_desk",
+                    "read": 1}},
 }
 config_tenant = {"column": "clinic_id", "of": "my_clinic",
-                 "exempt": ["clinic", "staff", "doctor", "booking"]}
+                 "exempt": ["clinic", "staff", "doctor", "booking", "seat"]}
 config_api = {"/my/object-read": {"cache_sec": ["inmemory", 60]}}
 """
 
@@ -60,9 +65,7 @@ config_api = {"/my/object-read": {"cache_sec": ["inmemory", 60]}}
 @pytest.fixture(scope="module")
 def api(tmp_path_factory):
     """A clinic with three users: a patient, a stranger, the reception of clinic 1."""
-    code = copied(tmp_path_factory.mktemp("rules"), config_clinic=CONFIG)
-    with serve(code=code) as served:
-        running = opened(served)
+    with serving(tmp_path_factory.mktemp("rules"), config_clinic=CONFIG) as running:
         running.patient, running.other = running.person(), running.person()
         running.desk = running.person()
         running.admin = running.person(api_access="1,2,3,4,5,6")
@@ -77,7 +80,6 @@ def api(tmp_path_factory):
         ):
             running.sql(text)
         yield running
-        running.http.close()
 
 
 def made(api, **columns):
@@ -226,6 +228,36 @@ def test_upsert_is_held_on_both_sides(api):
     assert 400 == api.call("POST", path + "merge", api.desk, json=good).status_code
 
 
+def test_a_merge_is_checked_as_an_insert_and_as_an_update(api):
+    """What it adds, reaches and leaves behind; a list is all or none."""
+    path = "/my/object-create?table=seat&on_conflict=code&mode=merge"
+    api.sql("insert into seat (clinic_id, code) values (1, 'here'), (2, 'there')")
+
+    def merged(**seat):
+        return status(api, "POST", path, api.desk, json=seat)
+
+    assert REFUSED == merged(clinic_id=2, code="new")
+    assert (200, None) == merged(clinic_id=1, code="here", note="a")
+    assert REFUSED == merged(clinic_id=2, code="here")
+    assert (409, "row.exists") == merged(clinic_id=1, code="there", note="a")
+    seats = [{"clinic_id": 1, "code": "one"}, {"clinic_id": 2, "code": "here"}]
+    assert REFUSED == status(api, "POST", path, api.desk, json=seats)
+    found = api.sql("select clinic_id, code, note from seat order by code")
+    assert [(1, "here", "a"), (2, "there", None)] == [(*r.values(),) for r in found]
+
+
+def test_a_filter_finds_only_what_may_be_read(api):
+    """Whoever may delete any row still asks no questions about those of others."""
+    body = {"json": {"title": "mine"}}
+    flag = api.message("POST", "/my/object-create?table=flag", api.other, **body)
+    path = "/my/object-delete-any?table=flag&title==,mine"
+    assert 0 == api.message("DELETE", path, api.patient)
+    assert 1 == api.message("DELETE", path, api.other)
+    flag = api.message("POST", "/my/object-create?table=flag", api.other, **body)
+    one = {"json": {"table": "flag", "ids": [flag]}}
+    assert 1 == api.message("DELETE", "/my/ids-delete", api.patient, **one)
+
+
 def test_delete_needs_role_and_rows(api):
     """By ids, by filter, by one key: nothing of what is not reached."""
     booking = made(api)
@@ -314,11 +346,26 @@ def test_users_are_an_allow_list(api):
     (me,) = api.message("GET", "/my/object-read?table=users", api.patient)
     assert me["id"] == api.patient.id
     assert "password" not in me
-    rows = api.message(
-        "GET", "/public/object-read?table=test&relation=created_by_id(*)&limit=1"
+    mine = api.message(
+        "POST", "/my/object-create?table=test", api.patient, json={"title": "x"}
     )
-    for row in rows:
-        assert set(row["created_by"] or ()) <= {"id", "username", "name"}
+    for tier, who in (("public", None), ("my", api.patient)):
+        path = f"/{tier}/object-read?table=test&id==,{mine}&relation=created_by_id(*)"
+        (row,) = api.message("GET", path, who)
+        assert {"id", "username", "name"} == row["created_by"].keys()
+        path = f"/{tier}/object-read?table=test&id==,{mine}&creator_key=email"
+        assert 400 == api.call("GET", path, who).status_code
+
+
+def test_a_role_narrows_who_writes(api):
+    """Any row of a table, but for the reception alone."""
+    flag = api.message(
+        "POST", "/my/object-create?table=flag", api.other, json={"title": "x"}
+    )
+    change = {"json": {"id": flag, "title": "y"}}
+    path = "/my/object-update?table=flag"
+    assert MISSING == status(api, "PUT", path, api.other, **change)
+    assert flag == api.message("PUT", path, api.desk, **change)
 
 
 def test_a_rule_that_breaks_closes_its_table(api):

@@ -10,8 +10,8 @@ import sys
 import pytest
 
 from tests.acceptance.checkout import copied
-from tests.acceptance.conftest import opened
-from tests.served import environment, serve
+from tests.acceptance.conftest import serving
+from tests.served import environment
 
 CONFIG = """
 config_postgres_schema = {
@@ -54,11 +54,8 @@ config_api = {
 @pytest.fixture(scope="module")
 def clinic(tmp_path_factory):
     """A server with views over bookings."""
-    code = copied(tmp_path_factory.mktemp("views"), config_views=CONFIG)
-    with serve(code=code) as served:
-        running = opened(served)
+    with serving(tmp_path_factory.mktemp("views"), config_views=CONFIG) as running:
         yield running
-        running.http.close()
 
 
 @pytest.fixture(scope="module")
