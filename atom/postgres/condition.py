@@ -48,7 +48,6 @@ TOKEN = re.compile(
     """,
     re.VERBOSE | re.DOTALL,
 )
-NAME = re.compile(r"[^\W\d]\w*")
 ME, ROLE, CLAIM = "me", "role", "claim_"
 NESTED_MAX = 10  # scopes that name scopes
 
@@ -116,9 +115,19 @@ class Condition:
 
     @property
     def names(self) -> frozenset[str]:
-        """Every name in it but the columns: tables that it reads are among them."""
+        """Every name in it but the columns: tables that it reads are among them.
+
+        A claim is read from `users` when a token is made.
+        """
         texts = (each for each in self.pieces if isinstance(each, str))
-        return frozenset(name for text in texts for name in NAME.findall(text))
+        found = {
+            Token(str(match.lastgroup), match[0]).name
+            for text in texts
+            for match in TOKEN.finditer(text)
+        }
+        if any(name.startswith(CLAIM) for name in self.binds):
+            found.add("users")
+        return frozenset(found)
 
     def render(self, alias: str, marks: Mapping[str, str]) -> str:
         """Write it for a table called `alias`; `marks` has the parameters by name."""

@@ -190,11 +190,10 @@ def _parsed(
             values[word] = _value(word, kind)
         except ValueError as error:
             problems.append(f"value: {word}: {error}")
-    statement, first, named = Condition(()), "", frozenset[str]()
+    statement, first = Condition(()), ""
     try:
         found = tokens(entry["sql"])
         first = found[0].name
-        named = frozenset(each.name for each in found if each.name)
         reader = StatementReader(given.scope, given.role, values)
         statement = reader.read_statement(entry["sql"])
     except UnreadableCondition as error:
@@ -215,7 +214,7 @@ def _parsed(
         first,
         values,
         frozenset(entry.get("table", ())),
-        named,
+        statement.names,
         str(entry.get("help", "")),
     )
 

@@ -35,7 +35,10 @@ config_postgres_schema = {
 }
 config_table = {"slot": {"my": 0}, "staff": {"my": 0}}
 config_role = {"desk": "select 1 from staff where user_id = :me and role = 'desk'"}
-config_scope = {"my_slot": "select id from slot where patient_id = :me"}
+config_scope = {
+    "my_slot": "select id from slot where patient_id = :me",
+    "my_role": "select role from staff where user_id = :me",
+}
 config_token_key_list = "id,is_active,api_access,type"
 config_rpc = {
     "GET /public/free-slots": {
@@ -44,6 +47,10 @@ config_rpc = {
         "table": ["slot"],
         "cache_sec": ["inmemory", 60, "shared"],
         "help": "The slots of a doctor that are free.",
+    },
+    "GET /my/is-desk": {
+        "sql": "select 'desk' in my_role as is_desk",
+        "cache_sec": ["inmemory", 60],
     },
     "POST /my/book": {
         "sql": "select id, starts_at, patient_id from book(:slot, :me)",
@@ -201,6 +208,18 @@ class TestAnswers:
         assert [made["id"]] == [row["id"] for row in answer.json()["message"]]
         clinic.message("POST", "/my/book", eve, json={"slot": made["id"]})
         assert [] == clinic.message("GET", FREE + "7")
+
+    def test_cached_answer_is_dropped_by_a_write_of_what_a_scope_reads(self, clinic):
+        """Who joins the desk is seen there at once."""
+        late, admin = clinic.person(), clinic.person(api_access="1")
+        deadline = time.monotonic() + 30
+        while "x-cache" not in clinic.call("GET", "/my/is-desk", late).headers:
+            assert time.monotonic() < deadline
+        assert [{"is_desk": False}] == clinic.message("GET", "/my/is-desk", late)
+        body = {"user_id": late.id, "role": "desk"}
+        path = "/admin/object-create?table=staff"
+        clinic.message("POST", path, admin, json=body)
+        assert [{"is_desk": True}] == clinic.message("GET", "/my/is-desk", late)
 
 
 class TestWhoMayCall:

@@ -31,7 +31,7 @@ config_postgres_schema = {"table": {
 }}
 config_scope = {
     "my_locker": "select lockers_of(:me)",
-    "my_clinic": "select clinic_id from staff where user_id = :me",
+    "my_clinic": "select clinic_id from Staff where user_id = :me",
     "my_desk": "select clinic_id from staff where user_id = :me and role = 'reception'",
     "my_patient": "select id from patient where user_id = :me",
 }

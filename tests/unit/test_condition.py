@@ -114,3 +114,15 @@ def test_queries_are_selects_with_a_name():
     assert {"good": "select 1"} == queries("config_role", given, problems)
     assert 3 == len(problems)
     assert problems[0].startswith("config_role['no']: ")
+
+
+def test_names_are_those_that_postgresql_reads():
+    """Tables in scopes and roles too, however they are written; claims are of users."""
+    reader = Reader(
+        {"mine": 'select id from Staff, "Odd Table"'}, {"boss": "table head"}
+    )
+    condition = reader.read("a in mine and 'boss' = any(:role)", "t", ("a",))
+
+    assert {"staff", "Odd Table", "head"} <= condition.names
+    assert not {"a", "Staff", "users"} & condition.names
+    assert "users" in reader.read("a = :claim_level", "t", ("a",)).names

@@ -108,14 +108,8 @@ class Rule:
 
     @property
     def names(self) -> frozenset[str]:
-        """Every name in the condition of its rows: tables it reads are among them.
-
-        A claim is read from `users` when a token is made.
-        """
-        if self.where is None:
-            return frozenset()
-        is_claim = any(name != ME for name in self.takes)
-        return self.where.names | ({"users"} if is_claim else frozenset())
+        """Every name in the condition of its rows: tables it reads are among them."""
+        return frozenset() if self.where is None else self.where.names
 
     def sets(self, columns: Iterable[str]) -> dict[str, Condition]:
         """Return what else is set where these columns are sent."""
