@@ -139,11 +139,15 @@ def shown(live: Catalog) -> dict[str, dict[str, dict[str, Any]]]:
 
 
 def public_tables(ports: Ports) -> dict[str, dict[str, dict[str, Any]]]:
-    """Return the columns of the tables anyone may read or add to."""
-    policy = ports.rules.policy
-    tables = shown(visible(ports.database.catalog, ports.rules.secret))
-    return {
-        name: columns
-        for name, columns in tables.items()
-        if policy.verb(name, "public", "read") or policy.verb(name, "public", "create")
-    }
+    """Return the tables anyone may read or add to: columns that are shown or sent."""
+    catalog, scope = ports.database.catalog, ports.rules.public()
+    found = {}
+    for name, columns in shown(visible(catalog, ports.rules.secret)).items():
+        seen: set[str] = set()
+        if ports.rules.policy.verb(name, "public", "read"):
+            seen |= scope.visible_columns(catalog, name).columns.keys()
+        if ports.rules.policy.verb(name, "public", "create"):
+            seen |= {each for each in columns if scope.sends(name, each, create=True)}
+        if seen:
+            found[name] = {each: columns[each] for each in columns if each in seen}
+    return found

@@ -234,11 +234,7 @@ class _Place:
             return False
         if column.name == self.table.key:
             return create and is_given(self.table)
-        try:
-            scope.require_writable(self.name, column.name, create=create)
-        except ApiError:
-            return False
-        return True
+        return scope.sends(self.name, column.name, create=create)
 
 
 def _operation(place: _Place, verb: str, original: dict[str, Any]) -> dict[str, Any]:

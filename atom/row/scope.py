@@ -297,6 +297,14 @@ class RowScope:
                 code="row.managed_column",
             )
 
+    def sends(self, table: str, column: str, *, create: bool) -> bool:
+        """Whether this caller may send a column, of a new row or a change."""
+        try:
+            self.require_writable(table, column, create=create)
+        except ApiError:
+            return False
+        return True
+
     def stamps(self, table: Table, *, create: bool) -> dict[str, int]:
         """Return what the server itself writes: who made a row, who changed it."""
         column = OWNER if create else "updated_by_id"

@@ -52,7 +52,8 @@ config_table = {
     "room": {"my": 1},
     "locker": {"my": {"read": "id in my_locker"}},
     "flag": {"my": {"read": "owner", "create": "owner", "delete": 1,
-                    "update": {"role": ["reception"]}}},
+                    "update": {"role": ["reception"]}},
+             "public": {"create": {"column": ["title"]}}},
     "seat": {"my": {"create": "clinic_id in my_desk", "update": "clinic_id in my_desk",
                     "read": 1}},
 }
@@ -276,6 +277,14 @@ def test_columns_that_are_not_listed_do_not_exist(api):
     for query in ("salary=>,1", "order=salary", "column=salary", "group_by=salary"):
         answer = status(api, "GET", f"/public/object-read?table=doctor&{query}", None)
         assert (400, "sql.unknown_column") == answer, query
+
+
+def test_anyone_is_told_only_what_is_public(api):
+    """/public/info lists columns that are shown or sent there, and no other table."""
+    told = api.message("GET", "/public/info")["postgres_schema"]
+    assert {"id", "name", "city"} == told["doctor"].keys()
+    assert {"title"} == told["flag"].keys()
+    assert not {"booking", "paper", "users", "staff"} & told.keys()
 
 
 def test_relations_are_under_the_rule_of_their_table(api):
