@@ -431,7 +431,7 @@ async def test_many_callers_share_one_reading_of_the_tables(database):
     """However many meet a change at once; a failing one leaves the callers alone."""
     calls = []
 
-    async def reread():
+    async def reread(at_once):
         calls.append(database.current())
         await asyncio.sleep(0.05)
         if len(calls) > 1:
