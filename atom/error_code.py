@@ -371,7 +371,7 @@ OPERATOR = (
     Code(
         "pool.share",
         503,
-        "The caller has a quarter of the pool in use already, as one caller may.",
+        "The caller uses as much of the pool already as one caller may.",
         "Ask for less at once, or for what is quicker to find.",
     ),
     Code(

@@ -1,8 +1,9 @@
 """How many connections of a pool one caller may use, and all callers of a tier.
 
-A pool of 20 gives 5 to one caller, 15 to the callers of one tier, and keeps 2 for the
-server itself: tokens, the request log, health. Who has to wait is served in turn with
-the other callers, not after all that one of them has asked before.
+A pool of 20 gives 5 to one caller, 10 while no other caller is there, 15 to the callers
+of one tier, and keeps 2 for the server itself: tokens, the request log, health. Who
+has to wait is served in turn with the other callers, not after all that one of them has
+asked before.
 """
 
 import asyncio
@@ -39,6 +40,7 @@ class Shares:
     def __init__(self, size: int) -> None:
         self.is_divided = size >= DIVIDED_MIN
         self.of_caller = size // 4
+        self.of_lone_caller = size // 2
         self.of_tier = size * 3 // 4
         self.of_all = size - size // 10 - (size < 10)
         self._size = size
@@ -104,9 +106,15 @@ class Shares:
     def _has_room(self, key: Key) -> bool:
         return (
             self._all < self.of_all
-            and self._callers[key] < self.of_caller
+            and self._callers[key] < self._share(key)
             and self._tiers[key[0]] < self.of_tier
         )
+
+    def _share(self, key: Key) -> int:
+        """Return how many connections a caller may use, with others there or alone."""
+        others = len(self._callers) - (key in self._callers)
+        others += len(self._waiting) - (key in self._waiting)
+        return self.of_caller if others else self.of_lone_caller
 
     def _count(self, key: Key, change: int) -> None:
         self._all += change
@@ -116,10 +124,11 @@ class Shares:
             del self._callers[key]
 
     def _refusal(self, key: Key, seconds: float) -> ApiError:
-        if self._callers[key] < self.of_caller:
+        share = self._share(key)
+        if self._callers[key] < share:
             return exhausted(self._size, seconds)
         return Unavailable(
-            f"You use {self.of_caller} database connections already, as many as one"
+            f"You use {share} database connections already, as many as one"
             f" caller may, and none became free in {seconds:g} s.",
             code="pool.share",
             hint="Ask for less at once, or for what is quicker to find.",

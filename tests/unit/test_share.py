@@ -15,12 +15,37 @@ def caller(name, tier="my"):
 def test_one_caller_gets_a_quarter():
     """The others find the rest, up to the reserve of the server."""
     shares = Shares(20)
+    assert shares.enter(caller("b"))
     assert [True] * 5 + [False] == [shares.enter(caller("a")) for _ in range(6)]
+    shares.leave(caller("b"))
     for name in "bc":
         assert [True] * 5 == [shares.enter(caller(name)) for _ in range(5)]
     assert not shares.enter(caller("d"))  # a tier gets three quarters
     assert [True] * 3 == [shares.enter(caller("e", "public")) for _ in range(3)]
     assert not shares.enter(caller("f", "public"))  # two are for the server itself
+
+
+def test_a_caller_alone_gets_half():
+    """Whoever comes next finds a quarter at once, and from then on it is a quarter."""
+    shares = Shares(20)
+    assert [True] * 10 + [False] == [shares.enter(caller("a")) for _ in range(11)]
+    assert [True] * 5 + [False] == [shares.enter(caller("b")) for _ in range(6)]
+    for _ in range(5):
+        shares.leave(caller("a"))
+    assert not shares.enter(caller("a"))
+
+
+async def test_a_caller_who_waits_is_another_one():
+    """Nobody is alone beside who waits."""
+    shares = Shares(8)
+    assert shares.enter(caller("a"))
+    waiting = asyncio.create_task(shares.wait(caller("b"), None))
+    await asyncio.sleep(0)
+    assert shares.enter(caller("a"))
+    assert not shares.enter(caller("a"))
+    waiting.cancel()
+    await asyncio.gather(waiting, return_exceptions=True)
+    assert shares.enter(caller("a"))
 
 
 def test_small_pool_is_not_divided():
@@ -56,15 +81,17 @@ async def test_who_waits_is_served_in_turn_with_the_other_callers():
 async def test_the_caller_is_told_apart_from_the_pool():
     """Who uses too much hears pool.share; who meets a full pool, pool.exhausted."""
     shares = Shares(8)
-    for _ in range(2):
+    for _ in range(4):
         shares.enter(caller("a"))
     with pytest.raises(Unavailable) as caught:
         await shares.wait(caller("a"), 0.01)
     assert "pool.share" == caught.value.code
     assert "Retry-After" in caught.value.headers
 
-    for name in "bcd":
-        shares.enter(caller(name)), shares.enter(caller(name))
+    for name in "bc":
+        shares.enter(caller(name, "admin"))
+    for name in "de":
+        shares.enter(caller(name))
     with pytest.raises(Unavailable) as caught:
         await shares.wait(caller("e"), 0.01)
     assert "pool.exhausted" == caught.value.code
@@ -74,6 +101,7 @@ async def test_who_leaves_while_waiting_leaves_nothing_behind():
     """However a wait ends, the count is right again."""
     shares = Shares(8)
     first, second = caller("a"), caller("a")
+    assert shares.enter(caller("b"))
     assert shares.enter(first) and shares.enter(second)
     waiting = asyncio.create_task(shares.wait(caller("a"), None))
     served = asyncio.create_task(shares.wait(caller("a"), None))
