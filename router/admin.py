@@ -32,7 +32,7 @@ async def require_too(request, method, path):
 
 async def wants_row(request, asked):
     """Whether a write is to answer the row, which needs the id of reading too."""
-    wanted = row.wants_row(request.headers.get("prefer", ""), asked)
+    wanted = row.wants_row(row.preferred(request), asked)
     if wanted:
         await require_too(request, "GET", "/admin/object-read")
     return wanted

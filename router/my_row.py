@@ -30,7 +30,7 @@ async def route_my_object_create(request: Request) -> Response:
     """Add a row of mine, or a list of them. Answers the id, or the ids in order."""
     ports, scope = mine(request)
     asked = row.parse_parameters(raw_query(request.scope), CREATE)
-    as_row = row.wants_row(request.headers.get("prefer", ""), asked)
+    as_row = row.wants_row(row.preferred(request), asked)
     body = row.parse_body(await request.body())
     made = await row.submit(ports, scope, asked, body)
     table = asked["table"]
@@ -87,7 +87,7 @@ async def route_my_object_update(request: Request) -> Response:
     if asked.get("table") == "users":
         user, otp = request.state.user, asked.get("otp")
         return reply.success(await account.update_account(ports, user, body, otp))
-    as_row = row.wants_row(request.headers.get("prefer", ""), asked)
+    as_row = row.wants_row(row.preferred(request), asked)
     table = asked.get("table", "")
     made = await row.update(ports.database, scope, table, body)
     return await row.answered(ports.database, scope, table, made, as_row=as_row)
@@ -140,7 +140,7 @@ async def change_my_row(request: Request) -> Response:
     ports, scope = mine(request)
     table, key = request.path_params["table"], request.path_params["id"]
     asked = row.parse_parameters(request.scope["query_string"], (row.RETURN,))
-    as_row = row.wants_row(request.headers.get("prefer", ""), asked)
+    as_row = row.wants_row(row.preferred(request), asked)
     body = row.parse_body(await request.body())
     made = await row.change(ports.database, scope, table, key, body)
     return await row.answered(ports.database, scope, table, made, as_row=as_row)

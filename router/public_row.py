@@ -25,7 +25,7 @@ async def route_public_object_create(request: Request) -> Response:
     """Add a row without an owner, or a list of them. Answers the id, or ids."""
     ports = request.app.state.ports
     asked = row.parse_parameters(raw_query(request.scope), ("table", row.RETURN))
-    as_row = row.wants_row(request.headers.get("prefer", ""), asked)
+    as_row = row.wants_row(row.preferred(request), asked)
     table = asked.get("table", "")
     body = row.parse_body(await request.body())
     scope = row.preferring(ports.rules.public(), request)
@@ -62,7 +62,7 @@ async def change_public_row(request: Request) -> Response:
     table, key = request.path_params["table"], request.path_params["id"]
     row.require_method(database.catalog, scope, table, "PATCH")
     asked = row.parse_parameters(request.scope["query_string"], (row.RETURN,))
-    as_row = row.wants_row(request.headers.get("prefer", ""), asked)
+    as_row = row.wants_row(row.preferred(request), asked)
     body = row.parse_body(await request.body())
     made = await row.change(database, scope, table, key, body)
     return await row.answered(database, scope, table, made, as_row=as_row)

@@ -47,7 +47,7 @@ class Shares:
         self._callers: Counter[Key] = Counter()
         self._tiers: Counter[str] = Counter()
         self._all = 0
-        self._waiting: OrderedDict[Key, deque[asyncio.Future[None]]] = OrderedDict()
+        self._waiting: OrderedDict[Key, deque[asyncio.Future[bool]]] = OrderedDict()
 
     def enter(self, caller: Caller) -> bool:
         """Count a request, unless a share is used up or others wait for it."""
@@ -65,43 +65,56 @@ class Shares:
                 what the caller itself has asked.
         """
         key = caller.tier, caller.name
-        turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        loop = asyncio.get_running_loop()
+        turn: asyncio.Future[bool] = loop.create_future()
         self._waiting.setdefault(key, deque()).append(turn)
+        late = None if seconds is None else loop.call_later(seconds, _end, turn)
         try:
-            async with asyncio.timeout(seconds):
-                await turn
-        except BaseException as error:
-            if turn.done() and not turn.cancelled():
-                self.leave(caller)
-            else:
+            is_served = await turn
+        except BaseException:
+            if turn.cancelled() or not turn.result():
                 self._give_up(key, turn)
-            if isinstance(error, TimeoutError):
-                raise self._refusal(key, seconds or 0.0) from None
+            else:
+                self.leave(caller)  # cancelled just after it was served
             raise
+        finally:
+            if late is not None:
+                late.cancel()
+        if not is_served:
+            self._give_up(key, turn)
+            raise self._refusal(key, seconds or 0.0)
 
     def leave(self, caller: Caller) -> None:
         """Count a request no longer; let the next one in."""
         self._count((caller.tier, caller.name), -1)
-        for key in self._waiting:
-            if self._has_room(key):
-                self._let_in(key)
+        for key in [*self._waiting]:
+            if self._has_room(key) and self._let_in(key):
                 return
 
-    def _let_in(self, key: Key) -> None:
+    def _let_in(self, key: Key) -> bool:
+        """Let the next one in of those who have not given up; whether there was one."""
         turns = self._waiting[key]
-        turn = turns.popleft()
+        while turns:
+            turn = turns.popleft()
+            if not turn.done():
+                self._count(key, 1)
+                turn.set_result(True)
+                break
+        else:
+            del self._waiting[key]
+            return False
         if turns:
             self._waiting.move_to_end(key)
         else:
             del self._waiting[key]
-        self._count(key, 1)
-        turn.set_result(None)
+        return True
 
-    def _give_up(self, key: Key, turn: asyncio.Future[None]) -> None:
-        turns = self._waiting[key]
-        turns.remove(turn)
-        if not turns:
-            del self._waiting[key]
+    def _give_up(self, key: Key, turn: asyncio.Future[bool]) -> None:
+        turns = self._waiting.get(key)
+        if turns is not None and turn in turns:
+            turns.remove(turn)
+            if not turns:
+                del self._waiting[key]
 
     def _has_room(self, key: Key) -> bool:
         return (
@@ -133,3 +146,9 @@ class Shares:
             code="pool.share",
             hint="Ask for less at once, or for what is quicker to find.",
         )
+
+
+def _end(turn: asyncio.Future[bool]) -> None:
+    """End the wait for a turn without room."""
+    if not turn.done():
+        turn.set_result(False)

@@ -31,7 +31,7 @@ from atom.row.explain_rule import explain_rule
 from atom.row.heal import healed
 from atom.row.one import RETURN, answered, require_method, wants_row
 from atom.row.payload import parse_body
-from atom.row.prefer import answer, preferring
+from atom.row.prefer import answer, preferred, preferring
 from atom.row.read import Answer, Rows
 from atom.row.sql.query_string import FIXED as ADMIN_READ_PARAMETERS
 from atom.row.sql.query_string import PARENTS as PARENT_PARAMETERS
@@ -69,6 +69,7 @@ __all__ = [
     "parents",
     "parse_body",
     "parse_parameters",
+    "preferred",
     "preferring",
     "read",
     "read_one",

@@ -107,7 +107,7 @@ def wants_row(preferred: str, asked: Mapping[str, str]) -> bool:
                 "'return' takes row or id.", hint=nearest(word[:60], RETURNS)
             )
         return RETURNS[word]
-    return REPRESENTATION in words(preferred)
+    return bool(preferred) and REPRESENTATION in words(preferred)
 
 
 async def answered(

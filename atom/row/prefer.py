@@ -22,11 +22,17 @@ def words(preferred: str) -> list[str]:
     return ["".join(each.split()).lower() for each in preferred.split(",")]
 
 
+def preferred(request: Request) -> str:
+    """Return what a caller prefers, of all headers that have it."""
+    found = [value for name, value in request.scope["headers"] if name == b"prefer"]
+    return b",".join(found).decode("latin-1") if found else ""
+
+
 def preferring(scope: RowScope, request: Request) -> RowScope:
     """Return the scope with what its caller prefers of the answer."""
-    for name, value in request.scope["headers"]:
-        if name == b"prefer" and BIGINT_TEXT in words(value.decode("latin-1")):
-            return replace(scope, bigint_text=True)
+    given = preferred(request)
+    if given and BIGINT_TEXT in words(given):
+        return replace(scope, bigint_text=True)
     return scope
 
 

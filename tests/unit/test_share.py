@@ -115,3 +115,40 @@ async def test_who_leaves_while_waiting_leaves_nothing_behind():
 
     assert shares.enter(caller("a")) and shares.enter(caller("a"))
     assert not shares.enter(caller("a"))
+
+
+@pytest.mark.parametrize("others", [0, 1])
+async def test_who_gives_up_just_as_there_is_room_is_passed_over(others):
+    """Cancelled, and not yet run: the room is for the next one, and nothing fails."""
+    shares = Shares(8)
+    held = [caller("a") for _ in range(4)]
+    assert all(shares.enter(each) for each in held)
+    gone = asyncio.create_task(shares.wait(caller("a"), None))
+    await asyncio.sleep(0)
+    served = [
+        asyncio.create_task(shares.wait(caller("a"), None)) for _ in range(others)
+    ]
+    await asyncio.sleep(0)
+    gone.cancel()
+    shares.leave(held.pop())
+    await asyncio.gather(gone, *served, return_exceptions=True)
+
+    assert [True] * (1 - others) + [False] == [
+        shares.enter(caller("a")) for _ in range(2 - others)
+    ]
+
+
+@pytest.mark.parametrize("steps", range(1, 5))
+async def test_who_is_too_late_and_cancelled_at_once_is_not_counted(steps):
+    """At whatever moment the two meet, the room that there is stays as it was."""
+    shares = Shares(8)
+    assert all(shares.enter(caller("a")) for _ in range(4))
+    waiting = asyncio.create_task(shares.wait(caller("a"), 0))
+    for _ in range(steps):
+        await asyncio.sleep(0)
+    waiting.cancel()
+    await asyncio.gather(waiting, return_exceptions=True)
+
+    assert not shares.enter(caller("a"))
+    shares.leave(caller("a"))
+    assert shares.enter(caller("a"))
