@@ -7,7 +7,7 @@ asked before.
 """
 
 import asyncio
-from collections import Counter, OrderedDict, deque
+from collections import OrderedDict, deque
 from contextvars import ContextVar
 from dataclasses import dataclass
 
@@ -44,8 +44,8 @@ class Shares:
         self.of_tier = size * 3 // 4
         self.of_all = size - size // 10 - (size < 10)
         self._size = size
-        self._callers: Counter[Key] = Counter()
-        self._tiers: Counter[str] = Counter()
+        self._callers: dict[Key, int] = {}
+        self._tiers: dict[str, int] = {}
         self._all = 0
         self._waiting: OrderedDict[Key, deque[asyncio.Future[bool]]] = OrderedDict()
 
@@ -119,8 +119,8 @@ class Shares:
     def _has_room(self, key: Key) -> bool:
         return (
             self._all < self.of_all
-            and self._callers[key] < self._share(key)
-            and self._tiers[key[0]] < self.of_tier
+            and self._callers.get(key, 0) < self._share(key)
+            and self._tiers.get(key[0], 0) < self.of_tier
         )
 
     def _share(self, key: Key) -> int:
@@ -131,14 +131,16 @@ class Shares:
 
     def _count(self, key: Key, change: int) -> None:
         self._all += change
-        self._tiers[key[0]] += change
-        self._callers[key] += change
-        if not self._callers[key]:
+        self._tiers[key[0]] = self._tiers.get(key[0], 0) + change
+        left = self._callers.get(key, 0) + change
+        if left:
+            self._callers[key] = left
+        else:
             del self._callers[key]
 
     def _refusal(self, key: Key, seconds: float) -> ApiError:
         share = self._share(key)
-        if self._callers[key] < share:
+        if self._callers.get(key, 0) < share:
             return exhausted(self._size, seconds)
         return Unavailable(
             f"You use {share} database connections already, as many as one"

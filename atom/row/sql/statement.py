@@ -92,6 +92,11 @@ class Rule:
     )  # where they are not sent
     most: int | None = None  # rows of one write
     soft: tuple[str, str] | None = None  # the column, and the value, that mark deleted
+    is_free: bool = field(init=False, default=True)  # a write takes nothing for it
+
+    def __post_init__(self) -> None:
+        parts = (self.where, self.check, self.preset, self.default)
+        object.__setattr__(self, "is_free", not any(parts))
 
     @property
     def is_limit(self) -> bool:
@@ -121,6 +126,8 @@ class Rule:
 
     def takes_to_write(self, columns: Iterable[str]) -> tuple[str, ...]:
         """What a statement that writes these columns takes of the caller."""
+        if self.is_free:
+            return ()
         found = dict.fromkeys(self.takes)
         for each in (self.check, *self.sets(columns).values()):
             if each is not None:
