@@ -127,7 +127,7 @@ class Condition:
         }
         if any(name.startswith(CLAIM) for name in self.binds):
             found.add("users")
-        return frozenset(found)
+        return frozenset(found - {""})
 
     def render(self, alias: str, marks: Mapping[str, str]) -> str:
         """Write it for a table called `alias`; `marks` has the parameters by name."""
