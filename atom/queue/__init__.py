@@ -1,0 +1,1 @@
+"""Messages through a broker: at least once delivered, one effect."""
