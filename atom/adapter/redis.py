@@ -120,11 +120,14 @@ class Scripts:
     `client` may be None at first and be set when the connection comes.
     """
 
-    def __init__(self, client: "Redis | None", patience: Patience) -> None:
+    def __init__(
+        self, client: "Redis | None", patience: Patience, seconds: float = SECONDS
+    ) -> None:
         from redis.exceptions import NoScriptError, RedisError
 
         self.client = client
         self._patience = patience
+        self._seconds = seconds
         self._unknown = NoScriptError
         self._failures = (RedisError, OSError, TimeoutError)
 
@@ -132,7 +135,7 @@ class Scripts:
         self, client: "Redis", script: str, keys: tuple[str, ...], *values: Any
     ) -> Any:
         """Run a script, sending its text only when the server does not know it yet."""
-        async with asyncio.timeout(SECONDS):
+        async with asyncio.timeout(self._seconds):
             try:
                 known = HASHES[script]
                 return await client.evalsha(known, len(keys), *keys, *values)
@@ -168,11 +171,11 @@ class RedisCounter(Scripts):
         *,
         prefix: str = "atom:count:",
         clock: Callable[[], float] = time.monotonic,
+        seconds: float = SECONDS,
     ) -> None:
         instead = "each process counts for itself"
-        super().__init__(
-            client, Patience("Redis for rate limits", instead, clock=clock)
-        )
+        patience = Patience("Redis for rate limits", instead, clock=clock)
+        super().__init__(client, patience, seconds)
         self._prefix = prefix
         self._instead = MemoryCounter(clock=clock)
 
@@ -213,11 +216,12 @@ class RedisStore(Scripts):
         *,
         prefix: str = "{atom:cache}:",
         tags_max: int = 10_000,
+        seconds: float = SECONDS,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         instead = "nothing is cached there"
         patience = Patience("Redis for cached answers", instead, clock=clock)
-        super().__init__(client, patience)
+        super().__init__(client, patience, seconds)
         self._prefix = prefix
         self._state = prefix + "state"
         self._tags_max = tags_max

@@ -56,6 +56,7 @@ class Bus:
         self.is_receiving = True  # False: connected, but the test message was lost
         self._echo: tuple[str, asyncio.Future[None] | None] = ("", None)
         self._listeners: dict[str, list[Listener]] = {}
+        self._others: dict[str, list[Listener]] = {}  # of what other workers send
         self.lost: list[Callable[[], Any]] = []
         self.regained: list[Callable[[], Any]] = []
         self._connection: Raw | None = None
@@ -73,9 +74,13 @@ class Bus:
         """Whether this worker hears the others."""
         return self._connection is not None
 
-    def on(self, topic: str, listener: Listener) -> None:
-        """Call a plain function with the value of each item of a topic."""
-        self._listeners.setdefault(topic, []).append(listener)
+    def on(self, topic: str, listener: Listener, *, own: bool = True) -> None:
+        """Call a plain function with the value of each item of a topic.
+
+        Without `own` not for items that this worker sent, which has acted on them.
+        """
+        listeners = self._listeners if own else self._others
+        listeners.setdefault(topic, []).append(listener)
 
     async def start(self) -> None:
         """Connect, and keep connecting until `close`; a failure now is not raised."""
@@ -130,7 +135,7 @@ class Bus:
                 return
         # No other worker gets it now, but this one must not miss its own writes.
         for topic, value in items:
-            self._deliver(topic, value)
+            self._deliver(topic, value, own=True)
         self._unsent.update(items)
         if len(self._unsent) > NOTED_MAX:
             self._unsent = dict.fromkeys((topic, "") for topic, _ in self._unsent)
@@ -229,7 +234,7 @@ class Bus:
                 return False
         return True
 
-    def _heard(self, connection: Raw, pid: int, channel: str, text: str) -> None:
+    def _heard(self, connection: Raw | None, pid: int, channel: str, text: str) -> None:
         try:
             item = orjson.loads(text)
             topic, value = item["topic"], item["value"]
@@ -239,10 +244,14 @@ class Bus:
         token, waiting = self._echo
         if topic == ECHO and value == token and waiting and not waiting.done():
             waiting.set_result(None)
-        self._deliver(str(topic), str(value))
+        own = connection is not None and pid == connection.get_server_pid()
+        self._deliver(str(topic), str(value), own=own)
 
-    def _deliver(self, topic: str, value: str) -> None:
-        self._call(f"listener of {topic}", self._listeners.get(topic, ()), value)
+    def _deliver(self, topic: str, value: str, *, own: bool) -> None:
+        name = f"listener of {topic}"
+        self._call(name, self._listeners.get(topic, ()), value)
+        if not own:
+            self._call(name, self._others.get(topic, ()), value)
 
     def _call(
         self, what: str, calls: Iterable[Callable[..., Any]], *values: str

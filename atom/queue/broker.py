@@ -100,7 +100,7 @@ class Broker(Protocol):
         ...
 
     async def setup(self, channel: str) -> list[str]:
-        """Create what the channel needs; return what was created, [] the second time."""
+        """Create what the channel needs. Return what was created, [] if nothing was."""
         ...
 
     async def state(self, channel: str) -> ChannelState:

@@ -71,8 +71,9 @@ class Api:
         assert 200 == answer.status_code, answer.text
         pair = answer.json()
         made = Person(0, username, password, pair["message"], pair["refresh_token"])
-        # By the token, not by a request: nothing has cached the row when SQL changes it.
-        made.id = int(jwt.decode(made.token, options={"verify_signature": False})["sub"])
+        # By the token: no request has cached the row when SQL changes it.
+        claims = jwt.decode(made.token, options={"verify_signature": False})
+        made.id = int(claims["sub"])
         for column, value in columns.items():
             self.sql(f"update users set {column} = $1 where id = $2", value, made.id)
         return made

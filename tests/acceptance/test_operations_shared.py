@@ -2,6 +2,7 @@
 
 import json
 import time
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -20,6 +21,7 @@ from tests.acceptance.operations import (
 
 WORKERS = 4
 SOON = 3  # seconds; what one is not told of is remembered for a day
+SILENT = "Redis for rate limits is silent"
 LISTENING = (
     "select count(*) n from pg_stat_activity where application_name = 'atom bus'"
 )
@@ -89,23 +91,37 @@ def test_each_process_reads_the_files_once(api, workers):
     )
 
 
+def counted_together(api, ask):
+    """Return how often each status came, of a caller that has asked nothing yet.
+
+    Asked again while a worker counts for itself: a machine that is busy may not hear
+    Redis in time.
+    """
+    for _ in range(5):
+        before = api.log.read_text().count(SILENT)
+        found = Counter(answer.status_code for answer in ask(api.person()))
+        if before == api.log.read_text().count(SILENT):
+            break
+    return found
+
+
 class TestRate:
     def test_forty_calls_at_once_are_five(self, api):
         """The limit is one for all workers, and exact."""
         with crowd(api.url, 40, WORKERS) as many:
-            answers = at_once(40, lambda n: many[n].ask("/ops/limited"))
-        let = [answer.json() for answer in answers if answer.status_code == 200]
 
-        assert 5 == len(let)
-        assert {200, 429} == {answer.status_code for answer in answers}
+            def ask(who):
+                return at_once(40, lambda n: many[n].ask("/ops/limited", who))
+
+            assert {200: 5, 429: 35} == counted_together(api, ask)
 
     def test_forty_over_every_worker_are_five(self, api, workers):
         """Whichever worker is asked, the count goes on."""
-        codes = [
-            workers[n % WORKERS].ask("/ops/limited-too").status_code for n in range(40)
-        ]
 
-        assert [200] * 5 + [429] * 35 == codes
+        def ask(who):
+            return [workers[n % WORKERS].ask("/ops/limited", who) for n in range(40)]
+
+        assert {200: 5, 429: 35} == counted_together(api, ask)
 
     def test_every_count_forgets_itself(self, api, store):
         """No key of ours that counts lives on without an end."""
@@ -261,10 +277,13 @@ class TestBus:
         run_sql(boss, "alter role atom connection limit 0")
         try:
             run_sql(boss, CUT)
-            time.sleep(0.1)
-            for active in (0, 1, 0, 1):
-                text = f"update users set is_active = {active} where id = {who.id}"
-                run_sql(boss, text)
+            off, on = (
+                f"update users set is_active = {n} where id = {who.id}" for n in (0, 1)
+            )
+            run_sql(boss, off)
+            everywhere(workers, "/my/profile", who, 403)  # all know that they are deaf
+            for active in (1, 0, 1, 0, 1):
+                run_sql(boss, on if active else off)
                 for _ in range(2):
                     codes = {
                         hand.ask("/my/profile", who).status_code for hand in workers

@@ -1,7 +1,5 @@
 """A kept answer is dropped with every write that may have changed what it shows."""
 
-import time
-
 import pytest
 
 from tests.acceptance.checkout import copied
@@ -62,8 +60,7 @@ def read(api, table):
 
 
 def keep(api, *tables):
-    """Have the answers of tables kept: what the bus still brings is awaited."""
-    time.sleep(0.1)
+    """Have the answers of tables kept."""
     for table in tables:
         eventually(lambda table=table: read(api, table)[1], 5)
 

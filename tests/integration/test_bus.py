@@ -67,6 +67,17 @@ async def test_everybody_hears_what_one_tells(worker):
     assert [("user", "7")] == one.heard == two.heard
 
 
+async def test_who_has_acted_on_an_item_does_not_hear_it(worker, url):
+    """A worker drops what it wrote at once; the echo would drop what is kept since."""
+    one, two, acted = await worker(), await worker(), []
+    one.on("table", acted.append, own=False)
+    await one.publish("table", "mine")
+    await two.publish("table", "theirs")
+
+    await eventually(lambda: len(one.heard) == 2)
+    assert ["theirs"] == acted
+
+
 async def test_topics_reach_their_own_listeners_only(worker):
     """A topic nobody listens to is nothing."""
     one = await worker()

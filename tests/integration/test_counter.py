@@ -18,6 +18,8 @@ from atom.client.redis import RATELIMITER, declare
 from tests.integration.near import Wire, free_port, redis_url, valkey  # noqa: F401
 
 ROOT = Path(__file__).parents[2]
+SECONDS = 60  # what is about counting is not about a Redis that answers late
+PATIENT = declare("patient", "url", "A patient Redis.", seconds=SECONDS)
 
 HITTER = """
 import asyncio, sys
@@ -29,7 +31,7 @@ PATIENT = declare("patient", "url", "A patient Redis.", seconds=60)
 
 async def main(url):
     client = await PATIENT.open({"url": url}, Live())
-    counter = RedisCounter(client)
+    counter = RedisCounter(client, seconds=60)
     print("ready", flush=True)
     sys.stdin.readline()
     answers = await asyncio.gather(
@@ -44,12 +46,8 @@ asyncio.run(main(sys.argv[1]))
 
 @pytest.fixture
 async def redis(redis_url):  # noqa: F811
-    """A client as ships, but patient, on an empty server.
-
-    What is about counting is not about a server that answers late.
-    """
-    patient = declare("patient", "url", "A patient Redis.", seconds=60)
-    client = await patient.open({"url": redis_url}, Live())
+    """A client as ships, but patient, on an empty server."""
+    client = await PATIENT.open({"url": redis_url}, Live())
     await client.flushall()
     yield client
     await client.aclose()
@@ -60,7 +58,7 @@ def counter(request):
     """Each counter that ships, in turn."""
     if request.param == "memory":
         return MemoryCounter()
-    return RedisCounter(request.getfixturevalue("redis"))
+    return RedisCounter(request.getfixturevalue("redis"), seconds=SECONDS)
 
 
 class TestEveryCounter:
@@ -156,7 +154,7 @@ async def test_four_processes_share_one_count(redis, redis_url):  # noqa: F811
 
 async def test_count_that_lost_its_end_gets_one(redis):
     """A key without time to live would turn a caller away for ever."""
-    counter = RedisCounter(redis)
+    counter = RedisCounter(redis, seconds=SECONDS)
     await counter.hit("a", 60, times=1)
     await redis.persist("atom:count:a")
 
@@ -166,7 +164,7 @@ async def test_count_that_lost_its_end_gets_one(redis):
 
 async def test_server_that_forgot_the_script_is_told_again(redis):
     """A restart or SCRIPT FLUSH costs one more message, not an error."""
-    counter = RedisCounter(redis)
+    counter = RedisCounter(redis, seconds=SECONDS)
     await counter.hit("a", 60)
     await redis.script_flush()
 
@@ -219,7 +217,7 @@ async def test_deaf_redis_costs_one_caller_a_moment(redis_url):  # noqa: F811
 
 async def test_counter_whose_client_is_not_there_yet_counts_here(redis):
     """Redis may come after the start: the client is then put in."""
-    counter = RedisCounter(None)
+    counter = RedisCounter(None, seconds=SECONDS)
     assert (1, 60) == await counter.hit("a", 60)
 
     counter.client = redis

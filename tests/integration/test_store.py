@@ -7,18 +7,25 @@ import pytest
 from atom.adapter.memory import MemoryStore
 from atom.adapter.redis import RedisStore
 from atom.client import Live
-from atom.client.redis import CACHE
+from atom.client.redis import CACHE, declare
 from tests.integration.near import Wire, redis_url  # noqa: F401
+
+PATIENT = declare("patient", "url", "A patient Redis.", seconds=60)
 
 
 async def opened_at(url):
-    """Open the client that ships."""
-    return await CACHE.open({CACHE.needs[0]: url}, Live())
+    """Open a client that waits for a busy machine: outages are not its subject."""
+    return await PATIENT.open({"url": url}, Live())
+
+
+def store_on(client, **options):
+    """Return a store as patient as its client."""
+    return RedisStore(client, seconds=60, **options)
 
 
 @pytest.fixture
 async def redis(redis_url):  # noqa: F811
-    """The client that ships, on an empty server."""
+    """A client on an empty server."""
     client = await opened_at(redis_url)
     await client.flushall()
     yield client
@@ -30,7 +37,7 @@ def store(request):
     """Each store that ships, in turn."""
     if request.param == "memory":
         return MemoryStore()
-    return RedisStore(request.getfixturevalue("redis"))
+    return store_on(request.getfixturevalue("redis"))
 
 
 async def keep(store, key, value=b"v", seconds=60.0, tags=("test",)):
@@ -130,7 +137,7 @@ def small(request):
     """Each store, remembering few tags."""
     if request.param == "memory":
         return MemoryStore(tags_max=3)
-    return RedisStore(request.getfixturevalue("redis"), tags_max=3)
+    return store_on(request.getfixturevalue("redis"), tags_max=3)
 
 
 async def test_many_tags_cost_answers_never_truth(small):
@@ -146,7 +153,7 @@ async def test_many_tags_cost_answers_never_truth(small):
 async def test_another_workers_lock_is_not_released(redis, redis_url):  # noqa: F811
     """A filler too slow for its lock must not open the next one's."""
     other = await opened_at(redis_url)
-    slow, quick, third = RedisStore(redis), RedisStore(other), RedisStore(other)
+    slow, quick, third = store_on(redis), store_on(other), store_on(other)
     await slow.lock("a", 0.1)
     await asyncio.sleep(0.15)
     assert await quick.lock("a", 60)
@@ -160,7 +167,7 @@ async def test_another_workers_lock_is_not_released(redis, redis_url):  # noqa: 
 async def test_workers_share_answers_and_drops(redis, redis_url):  # noqa: F811
     """What one worker keeps another serves, until any of them drops it."""
     other = await opened_at(redis_url)
-    one, two = RedisStore(redis), RedisStore(other)
+    one, two = store_on(redis), store_on(other)
     await keep(one, "a")
     assert b"v" == await two.get("a")
     mark = await one.begin()
@@ -174,7 +181,7 @@ async def test_workers_share_answers_and_drops(redis, redis_url):  # noqa: F811
 
 async def test_lost_bookkeeping_loses_the_answers_too(redis):
     """Redis may evict any key: without the record of drops nothing old is served."""
-    store = RedisStore(redis)
+    store = store_on(redis)
     await keep(store, "a")
     mark = await store.begin()
     await redis.delete("{atom:cache}:state")
@@ -186,7 +193,7 @@ async def test_lost_bookkeeping_loses_the_answers_too(redis):
 
 async def test_every_key_ends_by_itself(redis):
     """Answers and locks leave nothing behind; the bookkeeping is one small key."""
-    store = RedisStore(redis)
+    store = store_on(redis)
     await keep(store, "a")
     await store.lock("a", 60)
 
@@ -206,7 +213,8 @@ async def test_outage_that_hid_a_write_leaves_no_stale_answer(redis_url, redis):
     """A drop that Redis missed is made good before anything is read again."""
     wire = Wire(int(redis_url.rpartition(":")[2].partition("/")[0]))
     await wire.mend()
-    client = await opened_at(f"redis://127.0.0.1:{wire.port}/0")
+    shipped = {CACHE.needs[0]: f"redis://127.0.0.1:{wire.port}/0"}
+    client = await CACHE.open(shipped, Live())
     store = RedisStore(client)
     await keep(store, "a", b"old")
     mark = await store.begin()
@@ -221,7 +229,7 @@ async def test_outage_that_hid_a_write_leaves_no_stale_answer(redis_url, redis):
     await taken_up(store)
 
     assert await store.get("a") is None
-    assert await RedisStore(redis).get("a") is None
+    assert await store_on(redis).get("a") is None
     assert not await store.set("a", b"old", 60, tags=("test",), mark=mark)
     assert await keep(store, "a", b"new")
     assert b"new" == await store.get("a")
@@ -233,7 +241,8 @@ async def test_outage_without_writes_keeps_the_answers(redis_url, redis):  # noq
     """Nothing is thrown away that is still true."""
     wire = Wire(int(redis_url.rpartition(":")[2].partition("/")[0]))
     await wire.mend()
-    client = await opened_at(f"redis://127.0.0.1:{wire.port}/0")
+    shipped = {CACHE.needs[0]: f"redis://127.0.0.1:{wire.port}/0"}
+    client = await CACHE.open(shipped, Live())
     store = RedisStore(client)
     await keep(store, "a")
     await wire.cut()
