@@ -61,7 +61,7 @@ LAYERS = (
     {"client", "config", "datatype", "hook", "observe", "own", "postgres", "schema"},
     {
         *("account", "adapter", "http", "message", "openapi", "row"),
-        *("rpc", "sandbox", "transfer"),
+        *("queue", "rpc", "sandbox", "transfer"),
     },
     {"coherence", "command", "operation", "runtime"},
 )
