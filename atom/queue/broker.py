@@ -55,7 +55,7 @@ class Subscription(Protocol):
         ...
 
     async def accept(self, deliveries: Sequence[Delivery]) -> None:
-        """Settle messages whose effect is committed."""
+        """Settle messages once their effect is committed."""
         ...
 
     async def reject(self, delivery: Delivery, reason: str, attempts: int) -> None:
@@ -63,7 +63,7 @@ class Subscription(Protocol):
         ...
 
     async def release(self, deliveries: Sequence[Delivery]) -> None:
-        """Give messages back unsettled, to be delivered to another consumer."""
+        """Return messages unsettled, to be delivered to another consumer."""
         ...
 
     async def extend(self, deliveries: Sequence[Delivery]) -> None:
