@@ -118,6 +118,10 @@ class Journal(Protocol):
         """Stop accepting rows: the table does not exist."""
         ...
 
+    def __len__(self) -> int:
+        """Return how many rows are not written yet."""
+        ...
+
     def append(self, row: tuple[Any, ...]) -> None:
         """Add a row in the order of `atom.observe.journal.COLUMNS`."""
         ...

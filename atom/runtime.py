@@ -41,6 +41,7 @@ from atom.errors import ApiError, ConfigError
 from atom.hook import NO_HOOKS, Hooks
 from atom.http.config import HttpConfig
 from atom.http.socket import OpenSockets
+from atom.observe import usage
 from atom.observe.journal import COLUMNS, PostgresJournal
 from atom.port import Counter, Ports, Store
 from atom.postgres import catalog, pooler
@@ -354,6 +355,7 @@ async def connected(
         ending.push_async_callback(journal.close, WRITE_SECONDS)
         ending.push_async_callback(batches.close, DRAIN_SECONDS)
         ending.push_async_callback(ports.tasks.drain, seconds=DRAIN_SECONDS)
+        await ending.enter_async_context(usage.watched(ports))
         journal.start()
         await bus.start()
         if not bus.is_receiving:

@@ -5,7 +5,8 @@ Here the recipe, `Client`, and the functions that open and close all of them. Th
     secret      secret values removed from a driver's message
     postgres    pools on the primary and the replica, and calls on top of them
     redis       one for each purpose
-    mongodb, aws, openai, posthog, celery, kafka, rabbitmq: the rest, one to a file
+    mongodb, aws, openai, posthog, celery, kafka, rabbitmq,
+    prometheus: the rest, one to a file
     all         CLIENTS: all of the above
 """
 

@@ -20,6 +20,7 @@ from uvicorn.supervisors.multiprocess import Multiprocess
 
 from atom.config.view import view
 from atom.errors import ConfigError
+from atom.observe import metrics
 from atom.observe.log import remark
 from atom.postgres import pooler
 from atom.runtime import Runtime, require_database
@@ -42,6 +43,7 @@ class ServeConfig:
     host: str
     port: int
     workers: int
+    is_prometheus: bool
     graceful_timeout_sec: int
     startup_wait_sec: float
     postgres_connect_timeout_sec: float
@@ -172,7 +174,8 @@ def run(app: "FastAPI", runtime: Runtime) -> NoReturn:
     shutdown = Shutdown()
     try:
         require_free_port(given.host, given.port)
-        with runtime.servers(join=False, workers=workers) as found:
+        shared = metrics.shared_folder(wanted=given.is_prometheus and workers > 1)
+        with shared, runtime.servers(join=False, workers=workers) as found:
             url = runtime.config["config_postgres_url"]
             seconds = given.postgres_connect_timeout_sec
             wait = given.startup_wait_sec

@@ -33,6 +33,7 @@ class PolicyConfig:
     api_default: Mapping[str, Any]
     role: Mapping[str, str]
     is_docs: bool
+    is_metrics: bool
 
 
 @dataclass(slots=True)
@@ -113,8 +114,9 @@ class PolicyTable:
         self, route: Route, method: str, values: Mapping[str, Any]
     ) -> RoutePolicy:
         here = tier(route.path)
-        if route.path in DOCS and (
-            is_production(self._entries.env) and not self._entries.is_docs
+        if is_production(self._entries.env) and (
+            (route.path in DOCS and not self._entries.is_docs)
+            or (route.path == "/metrics" and not self._entries.is_metrics)
         ):
             here = "root"
         access = here == "admin" or values.get("access_required", False)

@@ -19,6 +19,7 @@ CONTRACT = [
     "client_postgres_asyncpg_pool",
     "client_postgres_read",
     "client_posthog",
+    "client_prometheus",
     "client_rabbitmq",
     "client_rabbitmq_channel",
     "client_redis",

@@ -141,10 +141,11 @@ def test_it_is_never_turned_into_json_in_one_long_piece():
     ],
 )
 def test_document_needs_the_root_key_in_production(env, opened, locked):
-    """Unless config_is_docs opens it; so do the pages and their scripts."""
-    config = {**CONFIG, "config_env": env, "config_is_docs": opened}
+    """Unless config_is_docs opens it and its pages; config_is_metrics, the metrics."""
+    config = {**CONFIG, "config_env": env}
+    config |= {"config_is_docs": opened, "config_is_metrics": opened}
     app = FastAPI(openapi_url=None)
-    pages = ("/openapi.json", "/docs", "/redoc", "/docs/{file}")
+    pages = ("/openapi.json", "/docs", "/redoc", "/docs/{file}", "/metrics")
     for path in pages:
         app.add_api_route(path, answer)
 

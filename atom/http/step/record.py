@@ -17,8 +17,8 @@ IS_LOG: Key[bool] = Key(
     flag,
     True,
     form="0 or 1, default 1",
-    help="Whether a row is written to `log_api`. Unset: not for `/` and `/health…`, "
-    "which probes ask.",
+    help="Whether a row is written to `log_api`. Unset: not for `/`, `/metrics` and "
+    "`/health…`, which probes ask.",
     example=0,
 )
 
@@ -88,7 +88,7 @@ async def record(exchange: Exchange, proceed: Proceed) -> None:
 def _applies(policy: RoutePolicy) -> bool:
     """Whether requests are recorded: those of a probe only with is_log: 1."""
     _, _, path = policy.name.partition(" ")
-    is_probe = path == "/" or policy.tier == "health"
+    is_probe = path in ("/", "/metrics") or policy.tier == "health"
     logged: bool = policy.values.get(IS_LOG.field, not is_probe)
     return logged
 
