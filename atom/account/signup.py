@@ -11,7 +11,6 @@ from atom.account.name import validate
 from atom.account.otp import require_proof
 from atom.account.password import hash_password, require_length
 from atom.account.session import TokenPair
-from atom.datatype.datatype import datatype
 from atom.errors import ApiError, Conflict, Forbidden, nearest
 from atom.port import Ports
 from atom.postgres.catalog import Table, shown
@@ -191,7 +190,7 @@ async def _require_free(ports: Ports, type: int, unique: Mapping[str, Any]) -> N
 def _insert(table: Table, columns: tuple[str, ...]) -> str:
     """Build the insert of one user, nothing when a unique rule is against it."""
     values = ", ".join(
-        datatype(table.columns[name].datatype).cast(f"${place}")
+        table.columns[name].kind.cast(f"${place}")
         for place, name in enumerate(columns, 1)
     )
     return (

@@ -10,7 +10,7 @@ from functools import lru_cache
 from typing import Any
 
 from atom.datatype import exact
-from atom.datatype.datatype import Datatype, datatype
+from atom.datatype.datatype import Datatype
 from atom.datatype.families import BY_NAME, FAMILIES
 from atom.errors import ApiError
 from atom.postgres.catalog import LiveColumn
@@ -100,7 +100,7 @@ def unreadable(column: str, kind: Datatype) -> ApiError:
 
 
 def _read(column: LiveColumn, raw: Any, *, text: bool) -> Any:
-    kind = datatype(column.datatype)
+    kind = column.kind
     try:
         if kind.element is not None:
             return _list(kind, raw, text=text)
@@ -120,7 +120,7 @@ def from_json(column: LiveColumn, raw: Any) -> Any:
 
 def reader(column: LiveColumn) -> Callable[[Any], Any]:
     """Return `from_json` for one column, prepared once for many values."""
-    kind = datatype(column.datatype)
+    kind = column.kind
     if kind.element is not None:
         return lambda raw: from_json(column, raw)
     parse, name = PARSERS[kind.family], kind.name

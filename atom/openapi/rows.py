@@ -12,7 +12,7 @@ from hashlib import blake2b
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
-from atom.datatype.datatype import PLACES, datatype
+from atom.datatype.datatype import PLACES
 from atom.errors import ApiError
 from atom.openapi import shape
 from atom.openapi.route import EXTRA, success
@@ -215,7 +215,7 @@ class _Place:
         if parameter == "creator_key":
             return OWNER in self.table.columns
         if parameter == "location_filter":
-            kinds = (datatype(each.datatype) for each in self.view.columns.values())
+            kinds = (each.kind for each in self.view.columns.values())
             return any(kind.family in PLACES for kind in kinds)
         if parameter == "deleted":
             marked = self.scope.rules.policy.declared.soft_delete
@@ -279,7 +279,7 @@ def _parameters(
     for column in place.view.columns.values():
         if column.name in FIXED or column.name == "or":
             continue  # the grammar's own word wins
-        kind = datatype(column.datatype).name.replace(" ", "_").replace("[]", "_array")
+        kind = column.kind.name.replace(" ", "_").replace("[]", "_array")
         # Tables share the filters of columns that are alike: there may be thousands.
         name = f"{word(column.name)}.{word(kind)}"
         if name not in place.components.setdefault("parameters", {}):

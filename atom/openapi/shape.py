@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from atom.datatype.datatype import PLACES, Datatype, datatype
+from atom.datatype.datatype import PLACES, Datatype
 from atom.datatype.families import BY_NAME
 from atom.postgres.catalog import LiveColumn
 from atom.row.sql.filter import suiting
@@ -36,12 +36,12 @@ ADDRESSES = {"email": "ada@example.com", "mobile": "+919876543210"}
 
 def response_schema(column: LiveColumn) -> dict[str, Any]:
     """Describe a column as it is read."""
-    return _nullable(_plain(datatype(column.datatype)), column)
+    return _nullable(_plain(column.kind), column)
 
 
 def request_schema(column: LiveColumn) -> dict[str, Any]:
     """Describe a column as it is written; places and arrays also as text."""
-    kind = datatype(column.datatype)
+    kind = column.kind
     if kind.element is not None:
         null = () if column.not_null else ("null",)
         return {**_plain(kind), "type": ["array", "string", *null]}
@@ -83,7 +83,7 @@ def _or_null(plain: dict[str, Any]) -> dict[str, Any]:
 
 def example(column: LiveColumn) -> Any:
     """Return a value that may be written, None when none is known."""
-    kind = datatype(column.datatype)
+    kind = column.kind
     if kind.element is not None:
         return [BY_NAME[kind.element.family].example]
     if column.datatype == "text":  # without a length that it could exceed
@@ -96,7 +96,7 @@ def example(column: LiveColumn) -> Any:
 
 def filtered(column: LiveColumn) -> dict[str, Any]:
     """Describe the parameter that filters by a column: its operators, an example."""
-    kind = datatype(column.datatype)
+    kind = column.kind
     fits = suiting(kind)
     asked = BY_NAME[kind.family].filter_example
     return {

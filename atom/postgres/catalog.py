@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 import orjson
 
+from atom.datatype.datatype import Datatype, datatype
 from atom.errors import ApiError, Forbidden, NotFound, nearest
 from atom.postgres import touched
 from atom.postgres.driver import Querying
@@ -96,6 +97,11 @@ class LiveColumn:
     in_text: bool = False  # shown as text, for a caller who prefers it
     domain: str | None = None  # its name, where the datatype is that of a domain
     refers_to: str | None = None  # the column of that table; None: its key
+
+    @property
+    def kind(self) -> Datatype:
+        """The datatype, parsed."""
+        return datatype(self.datatype)
 
 
 ID = "id"

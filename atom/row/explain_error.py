@@ -12,7 +12,6 @@ from functools import lru_cache
 from typing import Any
 
 from atom.datatype import value
-from atom.datatype.datatype import datatype
 from atom.errors import ApiError, nearest
 from atom.postgres.catalog import LiveColumn, Table
 from atom.postgres.database import Database
@@ -126,7 +125,7 @@ def _filter_trials(
 @lru_cache(256)
 def _cast(column: LiveColumn) -> str:
     """Build a query that casts one value to the type of a column."""
-    arrived = datatype(column.datatype).cast("$1")
+    arrived = column.kind.cast("$1")
     return f"select ({arrived}::{column.domain or column.datatype}) is null"
 
 
@@ -164,7 +163,7 @@ async def _name(
     error: UnlocatedValue,
 ) -> None:
     """Name the column, and what it takes."""
-    name, kind = column.name, datatype(column.datatype)
+    name, kind = column.name, column.kind
     if error.named:
         # A name of the database's may hold braces of its own.
         message = error.named.replace("{name}", name).replace("{kind}", kind.name)

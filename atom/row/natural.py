@@ -13,7 +13,7 @@ from uuid import UUID
 
 import orjson
 
-from atom.datatype.datatype import PLACES, datatype
+from atom.datatype.datatype import PLACES
 from atom.postgres.catalog import LiveColumn
 
 MOMENTS = {
@@ -28,7 +28,7 @@ def natural(column: LiveColumn, value: Any) -> Any:
     """Return a parsed value as a row that is read has it, wherever Python has such."""
     if not isinstance(value, str):
         return list(value) if isinstance(value, list) else value
-    kind = datatype(column.datatype)
+    kind = column.kind
     if kind.family == "json":
         return orjson.loads(value)
     if kind.family in PLACES:

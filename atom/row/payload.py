@@ -4,7 +4,6 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from atom.datatype import exact, limit, value
-from atom.datatype.datatype import datatype
 from atom.errors import ApiError
 from atom.postgres.catalog import LiveColumn, Table, shown, unknown_column
 from atom.row.scope import RowScope
@@ -154,7 +153,7 @@ def is_given(table: Table) -> bool:
 
 
 def _is_whole(column: LiveColumn) -> bool:
-    return datatype(column.datatype).family == "integer"
+    return column.kind.family == "integer"
 
 
 def _key(table: Table) -> LiveColumn:
@@ -190,7 +189,7 @@ def identities(table: Table, raw: Any, most: int) -> list[Any]:
         ApiError: when one of them cannot be a key, or there is none, or too many.
     """
     column = _key(table)
-    kind = datatype(column.datatype)
+    kind = column.kind
     example = '"1,2,3" or [1,2,3]' if kind.family == "integer" else '"a,b" or ["a","b"]'
     takes = {"integer": "whole numbers", "uuid": "UUIDs"}.get(kind.family, "texts")
     wrong = ApiError(f"'ids' takes {takes}: {example}.", code="value.unreadable")

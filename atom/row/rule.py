@@ -16,7 +16,6 @@ from atom.config.table import (
     TableRules,
     parse,
 )
-from atom.datatype.datatype import datatype
 from atom.errors import nearest
 from atom.postgres.catalog import Table
 from atom.postgres.condition import Condition, Reader, UnreadableCondition, both
@@ -184,7 +183,7 @@ def _soft(table: Table, name: str | None) -> tuple[tuple[str, str], str] | None:
     if name is None:
         return None
     column = table.columns.get(name)
-    kind = None if column is None else datatype(column.datatype).family
+    kind = None if column is None else column.kind.family
     if kind not in SOFT:
         raise UnreadableCondition(
             f"soft_delete needs a boolean, an integer or a timestamp, not '{name}'"

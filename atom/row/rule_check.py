@@ -7,7 +7,6 @@ from collections.abc import Iterable, Iterator, Mapping
 from multiprocessing import parent_process
 
 from atom.config.table import TIERS, VERBS
-from atom.datatype.datatype import datatype
 from atom.own.declaration import SCHEMA
 from atom.postgres.catalog import Catalog, Table
 from atom.postgres.condition import Condition, UnreadableCondition
@@ -59,7 +58,7 @@ def _texts(table: Table, rule: Rule) -> Iterator[str]:
             )
     for name, expression in {**rule.default, **rule.preset}.items():
         marks = Marks(expression.binds)
-        kind = datatype(table.columns[name].datatype)
+        kind = table.columns[name].kind
         yield f"select {expression.render('t', marks.of_caller)}::{kind.bare}"
 
 

@@ -8,7 +8,6 @@ from itertools import islice
 from typing import Any
 
 from atom.datatype import value
-from atom.datatype.datatype import datatype
 from atom.errors import ApiError, Conflict, NotFound
 from atom.postgres.catalog import Table
 from atom.postgres.database import Connection, Database
@@ -410,7 +409,7 @@ def listed(table: Table, names: Iterable[str], rows: Sequence[Row]) -> list[list
     lists = []
     for name in names:
         items = [row.get(name) for row in rows]
-        if datatype(table.columns[name].datatype).element is not None:
+        if table.columns[name].kind.element is not None:
             items = [value.literal(item) for item in items]
         lists.append(items)
     return lists

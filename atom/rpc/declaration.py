@@ -8,7 +8,6 @@ from typing import Any
 from atom.config.resolve import Config
 from atom.config.view import view
 from atom.datatype import limit
-from atom.datatype.datatype import datatype
 from atom.datatype.declared import canonical
 from atom.datatype.value import from_json
 from atom.errors import ApiError, nearest
@@ -87,7 +86,7 @@ class StatementReader(Reader):
 
     def _bind(self, name: str, within: tuple[str, ...]) -> Any:
         if (value := self.values.get(name)) is not None and not within:
-            cast = datatype(value.column.datatype).cast("").removeprefix("::")
+            cast = value.column.kind.cast("").removeprefix("::")
             return [ValueBind(name, cast)]
         try:
             return Reader._bind(self, name, within)

@@ -12,7 +12,7 @@ from typing import Any
 
 from atom.account.name import validate
 from atom.datatype import exact, value
-from atom.datatype.datatype import UNPARSED, Datatype, datatype
+from atom.datatype.datatype import UNPARSED, Datatype
 from atom.datatype.families import FAMILIES
 from atom.errors import ApiError
 from atom.postgres.catalog import LiveColumn, shown
@@ -47,7 +47,7 @@ class Target:
     ) -> None:
         self.name = live.name
         self._live = live
-        self._kind = datatype(live.datatype)
+        self._kind = live.kind
         self._filled = filled  # a missing value is refused here, not by PostgreSQL
         self._plain = PLAIN.get(self._kind.name)
         self._is_password = live.name in PASSWORDS

@@ -1,6 +1,5 @@
 """Rows of a file in a temporary table, applied with the hooks of their table."""
 
-from atom.datatype.datatype import datatype
 from atom.errors import ApiError, Conflict
 from atom.postgres.database import Connection, Database
 from atom.row import payload
@@ -34,7 +33,7 @@ async def apply(
     await stage.require_known(connection, rows)
     table, done = rows.request.table, 0
     for shape, names in rows.shapes.items():
-        sent = tuple(datatype(table.columns[name].datatype).sent_as for name in names)
+        sent = tuple(table.columns[name].kind.sent_as for name in names)
         block, last = text.block(names, sent), 0
         while found := await connection.rows(block, shape, last, BLOCK):
             ordinals = [row["#"] for row in found]

@@ -12,7 +12,7 @@ from tests.integration.row_world import database_url, row_url, world
 __all__ = ["database_url", "row_url", "world"]
 
 ROOT = Path(__file__).parents[2]
-FILES_MAX, RETURNS_MAX = 20, 6
+FILES_MAX, RETURNS_MAX = 20, 4
 
 
 @cache
@@ -54,7 +54,7 @@ class Walk:
 
 
 async def test_a_reader_follows_one_read_through_few_files(world):
-    """At most 20 of them, with at most 6 returns."""
+    """At most 20 of them, with at most 4 returns."""
     database, scope = world.database, world.rules.public()
     raw = b"table=test&rating=%3E,3"
     with Walk() as walk:

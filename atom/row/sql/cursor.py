@@ -7,7 +7,6 @@ from hashlib import blake2b
 
 import orjson
 
-from atom.datatype.datatype import datatype
 from atom.errors import ApiError
 from atom.postgres.catalog import LiveColumn, Table
 from atom.postgres.identifier import quote
@@ -98,7 +97,7 @@ def after(
 
 
 def _key(column: LiveColumn, mark: str) -> str:
-    kind = datatype(column.datatype)
+    kind = column.kind
     if kind.family == "text" and kind.name != "citext":
         return f"{mark}::text"
     return f"{mark}::text::{kind.bare}"

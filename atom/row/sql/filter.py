@@ -33,7 +33,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from atom.datatype import value
-from atom.datatype.datatype import UNPARSED, Datatype, datatype
+from atom.datatype.datatype import UNPARSED, Datatype
 from atom.datatype.operator import IS, OPERATORS, Operator
 from atom.errors import ApiError, nearest
 from atom.postgres.catalog import LiveColumn, Reference, Table, shown
@@ -261,7 +261,7 @@ def _fitted(table: Table, written: Filter) -> tuple[Condition, tuple[Any, ...]]:
             datatype, or the value cannot be parsed.
     """
     column = column_of(table, written.column)
-    kind = datatype(column.datatype)
+    kind = column.kind
     suits = [o for o in OPERATORS[written.operator] if kind.family in o.families]
     if kind.is_opaque and written.operator != "is":
         suits = []
@@ -423,7 +423,7 @@ def _condition(
     condition: Condition, alias: str, marks: Marks, value_checks: list[str]
 ) -> str:
     """Build a condition, taking a parameter from `marks` for each of its values."""
-    kind = datatype(condition.column.datatype)
+    kind = condition.column.kind
     column = f"{alias}.{quote(condition.column.name)}"
     takes, sql = condition.operator.takes, condition.operator.sql
     if takes == "nothing":
@@ -433,7 +433,7 @@ def _condition(
     if takes == "many":
         values = [kind.cast_list(next(marks))]
     elif takes == "item":
-        kind = datatype(value.element(condition.column).datatype)
+        kind = value.element(condition.column).kind
         values = [kind.cast(next(marks))]
     elif takes == "pattern" and kind.name == "character":
         values = [f"{next(marks)}::text"]

@@ -9,7 +9,6 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from atom.datatype.datatype import datatype
 from atom.datatype.families import having
 from atom.errors import ApiError, nearest
 from atom.postgres.catalog import Table
@@ -149,8 +148,7 @@ def fit(
     if len(set(names)) < len(names):
         raise ApiError(f"A group would have two '{max(names, key=names.count)}'.")
     zoned = any(
-        each.unit and datatype(view.columns[each.column].datatype).name == ZONED
-        for each in by
+        each.unit and view.columns[each.column].kind.name == ZONED for each in by
     )
     if zone is not None and not zoned:
         raise ApiError(
@@ -166,7 +164,7 @@ def _grouping(view: Table, each: Grouping) -> Grouping:
         if not is_sorted(column(view, each.column)):
             raise ApiError(f"Rows cannot be grouped by column '{each.column}'.")
         return each
-    units = MOMENTS.get(datatype(column(view, each.column).datatype).name)
+    units = MOMENTS.get(column(view, each.column).kind.name)
     if units is None:
         raise ApiError(f"Column '{each.column}' does not hold times.")
     if each.unit not in units:
@@ -181,7 +179,7 @@ def _suits(view: Table, aggregate: Aggregate) -> None:
     """Check that a function can be applied to its column."""
     if not aggregate.column:
         return
-    family = datatype(column(view, aggregate.column).datatype).family
+    family = column(view, aggregate.column).kind.family
     fits = {
         "count": True,
         "sum": family in SUMMED,
@@ -263,7 +261,7 @@ def _key(view: Table, each: Grouping, zone: str) -> str:
     name = f"t.{quote(each.column)}"
     if not each.unit:
         return name
-    kind = datatype(view.columns[each.column].datatype).name
+    kind = view.columns[each.column].kind.name
     if kind == ZONED:
         return f"date_trunc('{each.unit}', {name}, {zone})"
     truncated = f"date_trunc('{each.unit}', {name})"

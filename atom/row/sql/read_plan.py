@@ -12,7 +12,7 @@ from functools import lru_cache
 from typing import Any
 
 from atom.datatype import geography
-from atom.datatype.datatype import PLACES, datatype
+from atom.datatype.datatype import PLACES
 from atom.errors import ApiError
 from atom.postgres.catalog import Reference, Table, unknown_column
 from atom.postgres.identifier import public, quote, quote_all
@@ -104,7 +104,7 @@ def referring(
     if known and known.table == parent.name and there >= {*known.to}:
         return row_set, known.columns, known.to
     kinds = (column(view, name), parent.columns.get(parent.key))
-    families = {each and datatype(each.datatype).family for each in kinds}
+    families = {each and each.kind.family for each in kinds}
     if len(families) > 1:
         raise ApiError(f"Column '{name}' does not hold ids.")
     return row_set, (name,), (parent.key,)
@@ -287,7 +287,7 @@ def _creators(query: Query, view: Table, users: RowSet | None) -> tuple[str, ...
     for name in names:
         if f"creator_{name}" in view.columns:
             raise ApiError(f"Table '{view.name}' has its own 'creator_{name}'.")
-        if datatype(users.table.columns[name].datatype).family in PLACES:
+        if users.table.columns[name].kind.family in PLACES:
             raise unknown_column(users.table.name, name, ())
     return names
 
@@ -324,10 +324,11 @@ def _rows(plan: Select, taken: Marks, value_checks: list[str]) -> str:
             shown = select_list(plan.users.table, (name,), "u")
             output += f", (select {shown} {one}) as {quote('creator_' + name)}"
             names.append("creator_" + name)
-    related = relation.render(plan.relations, "t", taken, plan.bound)
-    for each, text in related:
-        output += f", {text} as {quote(each.key)}"
-        names.append(each.key)
+    if plan.relations:
+        related = relation.render(plan.relations, "t", taken, plan.bound)
+        for each, text in related:
+            output += f", {text} as {quote(each.key)}"
+            names.append(each.key)
     parts += [render(each, "t", taken, value_checks) for each in plan.conditions]
     condition = where(parts)
     if plan.groups is not None:
@@ -396,7 +397,7 @@ def _reached(plan: Select, taken: Marks) -> tuple[str, list[str]]:
         parts.append(f"({found}) in ({ids})")
     if plan.near is None:
         return source, parts
-    family = datatype(plan.view.columns[plan.near].datatype).family
+    family = plan.view.columns[plan.near].kind.family
     place = f"t.{quote(plan.near)}"
     first, second, least, most = (f"{next(taken)}::double precision" for _ in range(4))
     sides = tuple(f"{next(taken)}::double precision" for _ in range(4 * plan.boxes))

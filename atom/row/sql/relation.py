@@ -23,7 +23,6 @@ from functools import lru_cache
 from itertools import count
 from typing import Protocol
 
-from atom.datatype.datatype import datatype
 from atom.errors import ApiError, nearest
 from atom.postgres.catalog import (
     Catalog,
@@ -204,11 +203,11 @@ def referrers(catalog: Catalog) -> Mapping[str, Mapping[str, Mapping[str, Refere
 
 def _named(catalog: Catalog, table: Table, column: LiveColumn) -> Table | None:
     """Return the table that a column refers to by its name."""
-    family = datatype(column.datatype).family
+    family = column.kind.family
     for name in _likely(table, column):
         parent = catalog.tables.get(name)
         if parent is not None and parent.key in parent.columns:
-            found = datatype(parent.columns[parent.key].datatype).family
+            found = parent.columns[parent.key].kind.family
             return parent if found == family else None
     return None
 

@@ -10,7 +10,6 @@ from itertools import count
 from typing import Any
 
 from atom.datatype.answer import answered
-from atom.datatype.datatype import datatype
 from atom.datatype.families import having
 from atom.errors import ApiError
 from atom.postgres.catalog import LiveColumn, Table, unknown_column
@@ -57,7 +56,7 @@ def column(view: Table, name: str) -> LiveColumn:
 
 def is_sorted(found: LiveColumn) -> bool:
     """Whether rows can be ordered and grouped by a column."""
-    kind = datatype(found.datatype)
+    kind = found.kind
     return not kind.is_opaque and kind.family in SORTED
 
 
@@ -179,7 +178,7 @@ def key(table: Table, mark: str, *, many: bool = False) -> str:
 
     A whole number too large for a smaller datatype is found nowhere, and no error.
     """
-    kind = datatype(table.columns[table.key].datatype)
+    kind = table.columns[table.key].kind
     if kind.family == "integer":
         return f"{mark}::bigint{'[]' * many}"
     return kind.cast_list(mark) if many else kind.cast(mark)
@@ -236,7 +235,7 @@ def select_list(view: Table, names: tuple[str, ...], alias: str = "t") -> str:
 
 
 def _answer(column: LiveColumn, alias: str) -> str:
-    plain, kind = f"{alias}.{quote(column.name)}", datatype(column.datatype)
+    plain, kind = f"{alias}.{quote(column.name)}", column.kind
     text = answered(kind, plain, in_text=column.composite or column.in_text)
     return plain if text == plain else f"{text} as {quote(column.name)}"
 

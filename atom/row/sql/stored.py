@@ -6,7 +6,7 @@ from dataclasses import replace
 from functools import lru_cache
 
 from atom.datatype import geography
-from atom.datatype.datatype import PLACES, datatype
+from atom.datatype.datatype import PLACES
 from atom.postgres.catalog import Table
 from atom.postgres.identifier import public, quote
 from atom.row.sql.answer import ANSWER_MAX, json_text
@@ -29,7 +29,7 @@ def _columns(table: Table) -> str:
     """
     parts = []
     for name, column in table.columns.items():
-        kind, part = datatype(column.datatype), f"t.{quote(name)}"
+        kind, part = column.kind, f"t.{quote(name)}"
         if kind.family in PLACES:
             part = f"({geography.as_geojson(kind.family, part)})::text"
         elif kind.family != "bytes":

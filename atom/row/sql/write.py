@@ -5,7 +5,6 @@
 from functools import lru_cache
 from itertools import count
 
-from atom.datatype.datatype import datatype
 from atom.postgres.catalog import LiveColumn, Table
 from atom.postgres.identifier import public, quote, quote_all
 from atom.row.sql.filter import Shape, render, through
@@ -21,7 +20,7 @@ from atom.row.sql.statement import (
 
 
 def _cast(column: LiveColumn, mark: str) -> str:
-    return datatype(column.datatype).cast(mark)
+    return column.kind.cast(mark)
 
 
 def set_by_rule(
@@ -31,7 +30,7 @@ def set_by_rule(
     table, found = row_set.table, row_set.rule.sets(columns)
     return {
         name: f"{expression.render('t', marks.of_caller)}"
-        f"::{datatype(table.columns[name].datatype).bare}"
+        f"::{table.columns[name].kind.bare}"
         for name, expression in found.items()
     }
 
@@ -65,7 +64,7 @@ def unnested(
     """
     lists, values = [], []
     for number, name in enumerate(columns, start):
-        kind = datatype(table.columns[name].datatype)
+        kind = table.columns[name].kind
         travels = "text" if kind.element is not None else kind.sent_as
         lists.append(f"${number}::{travels}[]")
         is_plain = travels == kind.name or (
@@ -239,7 +238,7 @@ def _marked(table: Table, mark: str) -> str:
     What fails depends on the row, or PostgreSQL would compute it in any case.
     """
     column = table.columns.get("is_protected")
-    if column is None or datatype(column.datatype).family != "integer":
+    if column is None or column.kind.family != "integer":
         return mark
     name = table.name.replace("'", "''")
     words = f"' of \"{name}\" is protected and cannot be deleted.'"
