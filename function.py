@@ -18,6 +18,8 @@ from atom.command.welcome import print_login
 from atom.config import door
 from atom.config.check import require_valid
 from atom.config.read import read
+from atom.event.declaration import declared as events_of
+from atom.event.publish import publish
 from atom.postgres import catalog
 from atom.runtime import Runtime
 
@@ -115,6 +117,27 @@ async def function_postgres_schema_init(ports, destructive=False):
     login = await operator.schema_apply(ports, destructive=destructive)
     if login is not None:
         print_login(ports.config, login)
+
+
+async def function_event(source, event_type, **about):
+    """Publish an event on the caller's transaction. Return its id.
+
+    `source` is an app, a request, a hook or a connection; `about` is aggregate_id,
+    payload, aggregate_type and version. It is delivered to the targets that
+    config_event names, once the transaction is committed, and never if it is not.
+    """
+    return await publish(source, _events(source), event_type, **about)
+
+
+def _events(source):
+    """Return the events that an app knows; for a bare connection, those of config."""
+    ports = _ports(source)
+    return ports.events if hasattr(ports, "events") else _declared_events()
+
+
+@cache
+def _declared_events():
+    return events_of(function_config_read(), [])
 
 
 def function_return_error(status, message):

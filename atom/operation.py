@@ -2,10 +2,12 @@
 
 import logging
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from atom.account.root import RootLogin, ensure_root
 from atom.account.upgrade import upgrade_users
+from atom.event.declaration import triggers
 from atom.own.declaration import API
 from atom.port import Ports, UserState
 from atom.postgres import catalog
@@ -30,7 +32,8 @@ def admin_api_ids(config: Mapping[str, Any]) -> dict[str, int]:
 
 def declaration(ports: Ports) -> Declaration:
     """Return what config declares."""
-    return Declaration.parse(ports.config["config_postgres_schema"])
+    found = Declaration.parse(ports.config["config_postgres_schema"])
+    return replace(found, row_triggers=triggers(ports.events))
 
 
 def _direct(ports: Ports) -> Any:

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from atom.account.config import AccountConfig
     from atom.account.role import Roles
     from atom.account.token import Decoder
+    from atom.event.declaration import Events
     from atom.http.config import HttpConfig
     from atom.http.socket import OpenSockets
     from atom.postgres.catalog import Catalog
@@ -148,6 +149,7 @@ class Ports:
     roles: "Roles"
     bus: "Bus"
     batches: "Batches"
+    events: "Events"
     sandbox: "Sandbox"  # runs SQL of callers
     rpc: "Statements"  # runs those of config_rpc
     key_root: str

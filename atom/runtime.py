@@ -38,6 +38,7 @@ from atom.client.postgres import FEW, open_pool, opened_database
 from atom.config.resolve import Config
 from atom.config.view import view
 from atom.errors import ApiError, ConfigError
+from atom.event.declaration import Events, declared
 from atom.hook import NO_HOOKS, Hooks
 from atom.http.config import HttpConfig
 from atom.http.socket import OpenSockets
@@ -83,6 +84,7 @@ class Runtime:
         clients: tuple[Client, ...] = (),
         hooks: Hooks = NO_HOOKS,
         rpcs: tuple[Rpc, ...] = (),
+        events: Events | None = None,
         on_login: Callable[[Config, RootLogin], None] | None = None,
     ) -> None:
         self.config = config
@@ -91,6 +93,7 @@ class Runtime:
         self.clients = CLIENTS + clients
         self.hooks = hooks
         self.rpcs = rpcs
+        self.events = declared(config, []) if events is None else events
         self.on_login = on_login  # called when the root user has been created
         self.login: RootLogin | None = None  # of the root user, if just created
         self.is_embedded = False
@@ -142,7 +145,9 @@ class Runtime:
             late = _Late(self.state)
             async with (
                 opened(self.clients, self.config, on_open=late.adopt) as clients,
-                connected(self.config, clients, self.state, late, self.rpcs) as ports,
+                connected(
+                    self.config, clients, self.state, late, self.rpcs, self.events
+                ) as ports,
             ):
                 ports.rules.hooks = hooked(self.hooks, self)
                 self.login = await prepare(ports)
@@ -284,7 +289,8 @@ async def connected(
     clients: Live,
     state: Any,
     late: _Late,
-    rpcs: tuple[Rpc, ...] = (),
+    rpcs: tuple[Rpc, ...],
+    events: Events,
 ) -> AsyncIterator[Ports]:
     """Build the ports; at the end finish work that has begun and write the log."""
     given = view(PortConfig, config)
@@ -321,6 +327,7 @@ async def connected(
     bus = Bus(pooler.direct_url(config), speak=primary.run)
     sandbox = open_sandbox(primary, config, given.postgres_url)
     rules = RowConfig(config)
+    rules.evented = events.tables
     read = primary if replica is None else replica.database
     ports = Ports(
         config=config,
@@ -340,6 +347,7 @@ async def connected(
         roles=Roles(given.role, primary),
         bus=bus,
         batches=batches,
+        events=events,
         sandbox=sandbox,
         rpc=Statements(rpcs, primary, read, rules),
         key_root=given.key_root,

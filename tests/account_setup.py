@@ -19,6 +19,7 @@ from atom.adapter.memory import MemoryCounter
 from atom.adapter.users import CachedUsers
 from atom.config.keys import KEYS
 from atom.config.view import view
+from atom.event.declaration import declared
 from atom.http.config import HttpConfig
 from atom.http.socket import OpenSockets
 from atom.observe.journal import COLUMNS, PostgresJournal
@@ -95,6 +96,7 @@ async def ports(database_url: str):
         "config_key_jwt": KEY,
         "config_role": {},
         "config_table": owned(),
+        "config_postgres_schema": {},
     }
     tasks = Tasks()
     yield Ports(
@@ -117,6 +119,7 @@ async def ports(database_url: str):
         batches=Batches(database, rows=10, wait_ms=5),
         sandbox=Sandbox(database, database_url, RowConfig(config).secret),
         rpc=Statements((), database, database, RowConfig(config)),
+        events=declared(config, []),
         key_root="r" * 16,
         schema_read=lambda catalog: None,
     )

@@ -2,6 +2,7 @@
 
 import asyncio
 import sys
+from dataclasses import replace
 from typing import Annotated
 
 import typer
@@ -13,6 +14,7 @@ from atom.command import welcome
 from atom.command.rls import rls_command
 from atom.config.resolve import Config
 from atom.config.view import view
+from atom.event.declaration import declared, triggers
 from atom.operation import admin_api_ids
 from atom.postgres import catalog
 from atom.runtime import command_database
@@ -41,10 +43,16 @@ def plan_command(
 ) -> None:
     """Show what apply would do; change nothing."""
     with context.obj.database() as (config, url):
-        declared = Declaration.parse(config["config_postgres_schema"])
-        found = asyncio.run(schema.plan(url, declared, destructive=destructive))
+        wanted = _wanted(config)
+        found = asyncio.run(schema.plan(url, wanted, destructive=destructive))
         sys.stdout.write(script(found) if sql else shown(found))
     raise typer.Exit(int(check and differs(found)))
+
+
+def _wanted(config: Config) -> Declaration:
+    """Return what config declares, with the triggers of row events."""
+    found = Declaration.parse(config["config_postgres_schema"])
+    return replace(found, row_triggers=triggers(declared(config, [])))
 
 
 def differs(plan: Plan) -> bool:
@@ -56,21 +64,21 @@ def differs(plan: Plan) -> bool:
 def apply_command(context: typer.Context, destructive: Destructive = False) -> None:
     """Change the tables to what is declared."""
     with context.obj.database() as (config, url):
-        declared = Declaration.parse(config["config_postgres_schema"])
-        done, login = asyncio.run(_applied(config, url, declared, destructive))
+        wanted = _wanted(config)
+        done, login = asyncio.run(_applied(config, url, wanted, destructive))
         sys.stdout.write(shown(done))
         if login is not None:
             welcome.print_login(config, login)
 
 
 async def _applied(
-    config: Config, url: str, declared: Declaration, destructive: bool
+    config: Config, url: str, wanted: Declaration, destructive: bool
 ) -> tuple[Plan, RootLogin | None]:
     """Apply, and create the root user once, as /root/postgres-init does."""
     async with command_database(config, url) as database:
-        done = await schema.apply(database, declared, destructive=destructive)
+        done = await schema.apply(database, wanted, destructive=destructive)
         login, account = None, view(AccountConfig, config)
-        if "users" in declared.tables:
+        if "users" in wanted.tables:
             api_ids = admin_api_ids(config)
             login = await ensure_root(database, account, api_ids.values())
             database.catalog = await catalog.read(database)

@@ -8,11 +8,13 @@ TABLE = "config_table"
 MERGED = (
     "config_api",
     "config_error",
+    "config_event",
     "config_role",
     "config_rpc",
     "config_scope",
     TABLE,
     "config_tenant",
+    "config_webhook",
     SCHEMA,
 )
 

@@ -8,6 +8,9 @@ from typing import Any
 # The request this work belongs to, for the log.
 REQUEST_ID: ContextVar[str] = ContextVar("request_id", default="")
 
+# The trace that the caller of this request is part of (W3C Trace Context), for events.
+TRACEPARENT: ContextVar[str] = ContextVar("traceparent", default="")
+
 # The user of this request, as on request.state.user; filled once the token is verified.
 CALLER: ContextVar[Mapping[str, Any]] = ContextVar(
     "caller", default=MappingProxyType({})

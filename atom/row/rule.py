@@ -18,7 +18,7 @@ from atom.config.table import (
 )
 from atom.errors import nearest
 from atom.postgres.catalog import Table
-from atom.postgres.condition import Condition, Reader, UnreadableCondition, both
+from atom.postgres.condition import Bind, Condition, Reader, UnreadableCondition, both
 from atom.row.sql.statement import EVERY_ROW, Rule
 
 # How a row is marked as deleted, and how one is recognised that is not, by datatype.
@@ -28,6 +28,12 @@ SOFT = {
     "moment": ("now()", "{0} is null"),
 }
 
+
+# Set until the transaction ends, for the trigger function `atom.row_event`.
+CONTEXT = "event"
+NOTED = Condition(
+    ("set_config('atom.event', ", Bind(CONTEXT), ", true) is not null"),
+)
 
 # The conditions a verb is made of, in the order in which they are asked for.
 PARTS = ("where", "role", "tenant", "soft_delete", "check")
@@ -190,6 +196,17 @@ def _soft(table: Table, name: str | None) -> tuple[tuple[str, str], str] | None:
         )
     mark, left = SOFT[kind]
     return (name, mark), left.format(f'"{name}"')
+
+
+@lru_cache(4096)
+def noted(rule: Rule, verb: str) -> Rule:
+    """Return a rule of writing that sets who asked for it, for the row events.
+
+    Deletes return nothing that is checked: for them it is part of the condition.
+    """
+    if verb == "delete":
+        return replace(rule, where=both((rule.where, NOTED)))
+    return replace(rule, check=both((rule.check, NOTED)))
 
 
 @lru_cache(1024)

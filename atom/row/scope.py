@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from atom.config.table import TIERS, Declared
 from atom.errors import ApiError, Forbidden, Unavailable
+from atom.event.envelope import metadata
 from atom.port import Ports
 from atom.postgres.catalog import (
     Catalog,
@@ -22,6 +23,7 @@ from atom.postgres.catalog import (
     unknown_table,
 )
 from atom.postgres.condition import CLAIM, ME, UnreadableCondition
+from atom.reply import dump
 from atom.row.managed import (
     CLOSED,
     FIXED_CREATE,
@@ -33,7 +35,7 @@ from atom.row.managed import (
     RIGHTS_UPDATE,
     TRACES,
 )
-from atom.row.rule import Policy, narrowed
+from atom.row.rule import CONTEXT, Policy, narrowed, noted
 from atom.row.sql.answer import Bound
 from atom.row.sql.statement import EVERY_ROW, OWNER, RowSet, Rule
 
@@ -59,6 +61,7 @@ class RowConfig:
         self.read_seconds: float = config["config_read_timeout_ms"] / 1000
         self.regular_seconds = self.read_seconds / 5  # with a regular expression
         self.write_max: int = config["config_write_rows_max"]
+        self.evented: frozenset[str] = frozenset()  # tables with row events
         self.hooks: Mapping[tuple[str, str], HookedWrite] = {}  # by table and verb
         self.sends = lru_cache(4096)(self._sends)
 
@@ -143,9 +146,14 @@ class RowScope:
             raise ValueError("a caller of /my and /admin is known, of /public is not")
 
     def value(self, name: str) -> Any:
-        """Return what a condition takes of the caller: `me`, or a claim as text."""
+        """Return what a condition takes of the caller: `me`, or a claim as text.
+
+        What writes a table with row events takes who asked for it, too.
+        """
         if name == ME:
             return self.user_id
+        if name == CONTEXT:
+            return dump(metadata()).decode()
         found = self.claims.get(name.removeprefix(CLAIM))
         return found if found is None else str(found)
 
@@ -155,6 +163,12 @@ class RowScope:
         Raises:
             Unavailable: `row.rule_broken` when the rule does not fit the table.
         """
+        found = self._rule(table, verb)
+        if found is None or verb == "read" or table.name not in self.rules.evented:
+            return found
+        return noted(found, verb)
+
+    def _rule(self, table: Table, verb: str) -> Rule | None:
         if self.tier == "trusted":
             return self.rules.policy.every(table)
         closed = TRACES if self.tier == "admin" else CLOSED

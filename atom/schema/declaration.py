@@ -4,7 +4,7 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from hashlib import sha256
-from typing import Any, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 from atom.datatype.declared import fits
 from atom.errors import ConfigError, nearest
@@ -14,6 +14,9 @@ from atom.schema.entry import read as read_entry
 from atom.schema.entry_index import Composite, Exclusion
 from atom.schema.form import OUTSIDE, Function, Migration, UserTrigger, View, bare
 from atom.schema.reading import unquoted_name
+
+if TYPE_CHECKING:
+    from atom.own.part import Trigger
 
 KEY = "config_postgres_schema"
 PARTS = ("table", "query", "view", "function", "trigger", "migration", "drop")
@@ -98,6 +101,7 @@ class Declaration:
     triggers: Mapping[str, UserTrigger] = field(default_factory=dict)
     migrations: tuple[Migration, ...] = ()
     drop: tuple[str, ...] = ()  # tables, views, indexes, and columns as table.column
+    row_triggers: tuple["Trigger", ...] = ()  # of Atom's own: they write row events
 
     @classmethod
     def parse(cls, schema: Mapping[str, Any]) -> Self:

@@ -30,6 +30,11 @@ def steps(draft: Draft) -> None:
         for part in parts()
         for trigger in part.triggers(tables)
     }
+    wanted |= {
+        (trigger.schema, trigger.table, trigger.name): trigger
+        for trigger in draft.declared.row_triggers
+        if trigger.table in tables
+    }
     for place, state in live.triggers.items():
         schema, table, name = place
         if place in wanted or not name.startswith("atom_") or schema != "public":

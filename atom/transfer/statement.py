@@ -23,10 +23,11 @@ PUBLISH = (
     " json_build_object('topic', 'table', 'value', $1::text)::text)"
 )
 # A time without an offset is UTC, whatever the role's habit; a slow pipe may take its
-# time.
+# time. Row events have who asked for the import.
 PREPARE = (
     "select set_config('timezone', 'UTC', true),"
-    " set_config('idle_in_transaction_session_timeout', '0', true)"
+    " set_config('idle_in_transaction_session_timeout', '0', true),"
+    " set_config('atom.event', $1, true)"
 )
 
 

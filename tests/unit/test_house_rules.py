@@ -41,6 +41,7 @@ LISTED = [
     "atom/command",
     "atom/config",
     "atom/datatype",
+    "atom/event",
     "atom/http",
     "atom/http/step",
     "atom/message",
@@ -60,8 +61,8 @@ LAYERS = (
     {"backoff", "error_code", "errors", "malloc", "own_code", "port", "reply", "task"},
     {"client", "config", "datatype", "hook", "observe", "own", "postgres", "schema"},
     {
-        *("account", "adapter", "http", "message", "openapi", "row"),
-        *("queue", "rpc", "sandbox", "transfer"),
+        *("account", "adapter", "event", "http", "message", "openapi"),
+        *("queue", "row", "rpc", "sandbox", "transfer"),
     },
     {"coherence", "command", "operation", "runtime"},
 )

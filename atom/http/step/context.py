@@ -10,19 +10,21 @@ from typing import TYPE_CHECKING, Any
 from atom.http.address import FORWARDED, reported_client
 from atom.http.exchange import Exchange
 from atom.http.step import Proceed, Step
-from atom.observe.request_context import CALLER, REQUEST_ID
+from atom.observe.request_context import CALLER, REQUEST_ID, TRACEPARENT
 
 if TYPE_CHECKING:
     from starlette.types import Scope
 
     from atom.http.address import Client
 
+TRACED = re.compile(rb"[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}").fullmatch
 ACCEPTED = re.compile(rb"[A-Za-z0-9._-]{1,64}").fullmatch
 NOTED = FORWARDED | {
     b"accept-encoding",
     b"authorization",
     b"content-length",
     b"cookie",
+    b"traceparent",
     b"transfer-encoding",
     b"x-request-id",
 }
@@ -51,6 +53,9 @@ def open_context(exchange: Exchange, proceed: Proceed) -> Coroutine[Any, Any, No
             exchange.has_cookie = True
         elif name == b"transfer-encoding":
             exchange.chunked = True
+        elif name == b"traceparent":
+            if TRACED(value):
+                TRACEPARENT.set(value.decode())
         elif name == b"x-request-id":
             if ACCEPTED(value):
                 exchange.request_id = value.decode()

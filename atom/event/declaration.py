@@ -1,0 +1,363 @@
+"""`config_event` and `config_webhook`, parsed: the types of events and their targets.
+
+A row event (`row.<table>.created`, `.updated`, `.deleted`) is written by triggers.
+"""
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
+from typing import Any
+
+from atom.config.view import view
+from atom.errors import nearest
+from atom.own.part import Trigger
+
+NAME = re.compile(r"[a-z][a-z0-9_]*(?:\.[a-z][a-z0-9_]*)+")
+WORD = re.compile(r"[a-z][a-z0-9_]{0,50}")
+TARGETS = (
+    "handler",
+    "webhook",
+    "redis",
+    "rabbitmq",
+    "kafka",
+    "celery",
+    "sqs",
+    "sns",
+)
+BROKERS = TARGETS[2:7]
+NEEDS = {
+    "redis": "redis_url",
+    "rabbitmq": "rabbitmq_url",
+    "kafka": "kafka_url",
+    "celery": "celery_broker_url",
+    "sns": "sns_region_name",
+}
+ENTRY = ("target", "retry", "channel", "topic")
+ENDPOINT = ("url", "secret", "types", "timeout_sec", "is_private")
+CHANNEL = "channel_1"
+RETRY = (5.0, 30.0, 300.0)
+RETRY_WEBHOOK = (5.0, 300.0, 1800.0, 7200.0, 18_000.0, 36_000.0)
+NOWHERE = "none"  # the target of an event without any
+VERBS = ("created", "updated", "deleted")
+
+
+class EventError(ValueError):
+    """An event that does not fit its declaration: a fault of the code that has it."""
+
+
+@dataclass(frozen=True, slots=True)
+class EventConfig:
+    """What config sets for events."""
+
+    event: Mapping[str, Any]
+    webhook: Mapping[str, Any]
+    is_outbox: bool | None  # None: not in production
+    env: str
+    outbox_retention_sec: float
+    column_secret_list: tuple[str, ...]
+    postgres_schema: Mapping[str, Any]
+    table: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """Where a webhook is sent, and which events."""
+
+    name: str
+    url: str
+    secret: str = field(repr=False)
+    types: tuple[str, ...] = ("*",)
+    timeout: float = 10.0
+    is_private: bool = False  # whether its address may be one of a private network
+
+    @property
+    def target(self) -> str:
+        """Its name among the targets of an event."""
+        return f"webhook:{self.name}"
+
+    def takes(self, event_type: str) -> bool:
+        """Whether events of a type are sent to it."""
+        return any(fnmatchcase(event_type, each) for each in self.types)
+
+
+@dataclass(frozen=True, slots=True)
+class EventType:
+    """One type of event, as declared."""
+
+    name: str
+    targets: tuple[str, ...]  # one webhook endpoint is a target of its own
+    retry: tuple[float, ...] | None = None
+    channel: str = CHANNEL
+    topic: str = ""  # of SNS
+
+    def pauses(self, target: str) -> tuple[float, ...]:
+        """Return the seconds before each further try."""
+        if self.retry is not None:
+            return self.retry
+        return RETRY_WEBHOOK if target.startswith("webhook:") else RETRY
+
+
+@dataclass(frozen=True, slots=True)
+class Events:
+    """Every type of event, the models of payloads, and the webhook endpoints."""
+
+    config: EventConfig
+    types: Mapping[str, EventType]
+    models: Mapping[str, Any]
+    endpoints: Mapping[str, Endpoint]  # by target
+
+    def find(self, name: str) -> EventType:
+        """Return a type of event. Where none is declared at all, any name is one.
+
+        Raises:
+            EventError: for a type that is not declared, with the nearest that is.
+        """
+        if (found := self.types.get(name)) is not None:
+            return found
+        if not NAME.fullmatch(name):
+            raise EventError(f"{name!r} is not the name of an event, as user.created")
+        if self.types:
+            raise EventError(
+                f"no event {name!r} in config_event, in EVENTS or with a handler."
+                f" {nearest(name, self.types)}".rstrip()
+            )
+        return EventType(name, (NOWHERE,))
+
+    @property
+    def targets(self) -> tuple[str, ...]:
+        """Every target that any event has, each once."""
+        each = (target for one in self.types.values() for target in one.targets)
+        return tuple(sorted(set(each) - {NOWHERE}))
+
+    @property
+    def tables(self) -> frozenset[str]:
+        """The tables with row events."""
+        named = (row_event(name) for name in self.types)
+        return frozenset(table for table, _ in filter(None, named))
+
+
+def row_event(name: str) -> tuple[str, str] | None:
+    """Return the table and the verb of a row event, None for another event.
+
+    >>> row_event("row.booking.created"), row_event("user.created")
+    (('booking', 'created'), None)
+    """
+    word, _, rest = name.partition(".")
+    table, _, verb = rest.rpartition(".")
+    return (table, verb) if word == "row" and table else None
+
+
+def declared(
+    config: Mapping[str, Any],
+    problems: list[str],
+    *,
+    models: Mapping[str, Any] | None = None,
+    handled: Iterable[str] = (),
+) -> Events:
+    """Return the events of config; every fault is noted.
+
+    `models` are Pydantic models of payloads by type; `handled` are types, or names as
+    handlers spell them (user_created), that a handler in the project waits for.
+    """
+    given = view(EventConfig, config)
+    waiting = {name.replace(".", "_") for name in handled}
+    endpoints = {each.target: each for each in _endpoints(given.webhook, problems)}
+    types = {}
+    for name, entry in given.event.items():
+        found = _entry(name, entry, given, endpoints, problems)
+        if found is not None:
+            types[name] = found
+    for name in models or {}:
+        if not NAME.fullmatch(name):
+            problems.append(f"EVENTS[{name!r}]: not the name of an event")
+            continue
+        target = "handler" if name.replace(".", "_") in waiting else NOWHERE
+        types.setdefault(name, EventType(name, (target,)))
+    known = {name.replace(".", "_") for name in types}
+    for name in handled:
+        if name not in known and "." in name:
+            types.setdefault(name, EventType(name, ("handler",)))
+    for name, each in types.items():
+        if handled and "handler" in each.targets:
+            spelt = name.replace(".", "_")
+            if spelt not in waiting:
+                hint = nearest(spelt, waiting)
+                fault = (
+                    f"config_event[{name!r}]: no handler file has on_{spelt}. {hint}"
+                )
+                problems.append(fault.rstrip())
+    return Events(given, types, dict(models or {}), endpoints)
+
+
+def remarks(events: Events, config: Mapping[str, Any]) -> list[str]:
+    """Return which targets have no service: their events wait until they have one."""
+    return [
+        f"config_event: events for {target} wait: config_{NEEDS[target]} is not set."
+        for target in events.targets
+        if target in NEEDS and not config.get(f"config_{NEEDS[target]}")
+    ]
+
+
+def _entry(
+    name: Any,
+    entry: Any,
+    given: EventConfig,
+    endpoints: Mapping[str, Endpoint],
+    problems: list[str],
+) -> EventType | None:
+    place, before = f"config_event[{name!r}]", len(problems)
+    if not isinstance(name, str) or not NAME.fullmatch(name):
+        problems.append(f"{place}: not the name of an event, such as user.created")
+        return None
+    if not isinstance(entry, Mapping):
+        kind = type(entry).__name__
+        problems.append(f"{place}: expected a dict with 'target', not {kind}")
+        return None
+    _known(entry, ENTRY, place, problems)
+    if (row := row_event(name)) is not None:
+        table, verb = row
+        tables = given.postgres_schema.get("table", {})
+        if table not in tables:
+            hint = nearest(table, tables)
+            problems.append(f"{place}: no table {table!r}. {hint}".rstrip())
+        if verb not in VERBS:
+            hint = nearest(verb, VERBS)
+            problems.append(f"{place}: {verb!r} is not {', '.join(VERBS)}. {hint}")
+    elif name.startswith("row."):
+        problems.append(f"{place}: a row event is row.<table>.{'|'.join(VERBS)}")
+    words = entry.get("target", ("handler",))
+    words = (words,) if isinstance(words, str) else words
+    if not isinstance(words, list | tuple) or not words:
+        problems.append(f"{place}['target']: expected a list of targets")
+        return None
+    targets: dict[str, None] = {}
+    for word in words:
+        if word not in TARGETS:
+            hint = nearest(str(word), TARGETS) or f"Use {', '.join(TARGETS)}."
+            problems.append(f"{place}['target']: no target {word!r}. {hint}")
+        elif word != "webhook":
+            targets[word] = None
+        else:
+            takers = [each.target for each in endpoints.values() if each.takes(name)]
+            targets |= dict.fromkeys(takers)
+            if not takers:
+                problems.append(f"{place}: no entry of config_webhook takes {name}")
+    channel = entry.get("channel", CHANNEL)
+    if not isinstance(channel, str) or not channel:
+        problems.append(f"{place}['channel']: expected a name")
+    topic = str(entry.get("topic", ""))
+    if "sns" in targets and not topic:
+        problems.append(f"{place}: the target sns needs 'topic', the ARN of a topic")
+    retry = _retry(entry.get("retry"), place, problems)
+    if len(problems) > before:
+        return None
+    return EventType(name, tuple(targets), retry, channel, topic)
+
+
+def _retry(given: Any, place: str, problems: list[str]) -> tuple[float, ...] | None:
+    if given is None:
+        return None
+    is_list = isinstance(given, list | tuple)
+    if not is_list or not all(
+        isinstance(each, int | float) and not isinstance(each, bool) and each >= 0
+        for each in given
+    ):
+        problems.append(f"{place}['retry']: expected a list of seconds")
+        return None
+    return tuple(float(each) for each in given)
+
+
+def _known(
+    entry: Mapping[str, Any], words: tuple[str, ...], place: str, problems: list[str]
+) -> None:
+    for word in entry:
+        if word not in words:
+            hint = nearest(str(word), words) or f"Use {', '.join(words)}."
+            problems.append(f"{place}: unknown key {word!r}. {hint}")
+
+
+def _endpoints(given: Mapping[str, Any], problems: list[str]) -> list[Endpoint]:
+    from atom.event.signature import key_of
+
+    found = []
+    for name, entry in given.items():
+        place, before = f"config_webhook[{name!r}]", len(problems)
+        if not isinstance(name, str) or not WORD.fullmatch(name):
+            problems.append(f"{place}: expected a name of letters, digits and _")
+            continue
+        if not isinstance(entry, Mapping):
+            problems.append(f"{place}: expected a dict with 'url' and 'secret'")
+            continue
+        _known(entry, ENDPOINT, place, problems)
+        url = str(entry.get("url", ""))
+        if not re.fullmatch(r"https?://[^/\s@]+(?:/\S*)?", url):
+            problems.append(f"{place}['url']: expected https://…, without a password")
+        try:
+            key_of(str(entry.get("secret", "")))
+        except ValueError as error:
+            problems.append(f"{place}['secret']: {error}")
+        types = entry.get("types", ("*",))
+        types = (types,) if isinstance(types, str) else types
+        if not isinstance(types, list | tuple) or not types:
+            problems.append(f"{place}['types']: expected a list such as ['user.*']")
+            continue
+        seconds = entry.get("timeout_sec", 10)
+        if isinstance(seconds, bool) or not isinstance(seconds, int | float):
+            seconds = 0
+        if not 0 < seconds <= 60:
+            problems.append(f"{place}['timeout_sec']: expected 1 to 60 seconds")
+        if len(problems) == before:
+            private = entry.get("is_private") in (1, True, "1", "true")
+            types = tuple(map(str, types))
+            secret = str(entry["secret"])
+            found.append(Endpoint(name, url, secret, types, float(seconds), private))
+    return found
+
+
+TRIGGERS = (  # the operation, the rows it shows, and the verbs that need it
+    ("insert", "new table as made", ("created",)),
+    ("update", "old table as gone new table as made", ("updated",)),
+    ("delete", "old table as gone", ("deleted",)),
+)
+
+
+def triggers(events: Events) -> tuple[Trigger, ...]:
+    """Return the triggers that write row events, in the transaction of the write."""
+    given, found = events.config, list[Trigger]()
+    for table in sorted(events.tables):
+        names = {verb: f"row.{table}.{verb}" for verb in VERBS}
+        targets = {
+            verb: ",".join(events.types[name].targets) if name in events.types else ""
+            for verb, name in names.items()
+        }
+        entry = given.table.get(table, {})
+        soft = entry.get("soft_delete", "") if isinstance(entry, Mapping) else ""
+        hidden = _hidden(given, table)
+        arguments = ", ".join(
+            "'" + word.replace("'", "''") + "'"
+            for word in ("id", hidden, *targets.values(), str(soft or ""))
+        )
+        for operation, rows, verbs in TRIGGERS:
+            also = ("deleted",) if soft and operation == "update" else ()
+            if not any(targets[verb] for verb in (*verbs, *also)):
+                continue
+            rule = (
+                f"after {operation} on {{table}} referencing {rows}"
+                f" for each statement execute function atom.row_event({arguments})"
+            )
+            found.append(Trigger("public", table, f"atom_event_{operation}", rule))
+    return tuple(found)
+
+
+def _hidden(given: EventConfig, table: str) -> str:
+    """Return the columns that never leave the server, of a table as declared."""
+    lines = given.postgres_schema.get("table", {}).get(table, ())
+    columns = [str(line).partition("-")[0].strip() for line in lines]
+    secret = {name.casefold() for name in given.column_secret_list}
+    named = {
+        name
+        for name in columns
+        if name.casefold() in secret or "password" in name.casefold()
+    }
+    return ",".join(sorted(named | set(given.column_secret_list)))
