@@ -89,6 +89,11 @@ def written_at(moment: datetime) -> str:
     return moment.astimezone(UTC).isoformat()
 
 
+def metadata_text() -> str:
+    """Return the metadata of an event that is written now, as JSON."""
+    return dump(metadata()).decode()
+
+
 def metadata() -> dict[str, Any]:
     """Return who asked for the work in progress; nothing outside of a request."""
     user_id = CALLER.get().get("id")

@@ -161,7 +161,7 @@ async def extend(database: Database, claimed: Sequence[Claimed], lease: float) -
 
 
 async def release(database: Database, claimed: Sequence[Claimed]) -> None:
-    """Give events back; this try does not count."""
+    """Return events to the outbox; this try does not count."""
     await database.run(RELEASE, *_given(claimed))
 
 
@@ -171,7 +171,7 @@ async def retry(database: Database, one: Claimed, seconds: float, error: str) ->
 
 
 async def bury(database: Database, one: Claimed, error: str) -> None:
-    """Give an event up for this target; `replay` brings it back."""
+    """Mark an event as dead for this target; `replay` revives it."""
     await database.run(DEAD, *_given([one]), error)
 
 

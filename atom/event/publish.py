@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 from atom.event.declaration import NOWHERE, EventError, Events, EventType
-from atom.event.envelope import metadata, uuid7
+from atom.event.envelope import metadata_text, uuid7
 from atom.postgres.database import Database
 from atom.reply import dump
 
@@ -56,7 +56,7 @@ async def publish(
         about,
         None if aggregate_id is None else str(aggregate_id),
         version,
-        dump(metadata()).decode(),
+        metadata_text(),
         dump(_checked(events, found, payload)).decode(),
         list(found.targets),
     )

@@ -104,7 +104,7 @@ class Lane:
         self._wake.set()
 
     async def give_back(self) -> None:
-        """Give back what was not finished in time."""
+        """Return to the outbox what was not finished in time."""
         for task in self._work:
             task.cancel()
         if self._work:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from atom.config.table import TIERS, Declared
 from atom.errors import ApiError, Forbidden, Unavailable
-from atom.event.envelope import metadata
+from atom.event.envelope import metadata_text
 from atom.port import Ports
 from atom.postgres.catalog import (
     Catalog,
@@ -23,7 +23,6 @@ from atom.postgres.catalog import (
     unknown_table,
 )
 from atom.postgres.condition import CLAIM, ME, UnreadableCondition
-from atom.reply import dump
 from atom.row.managed import (
     CLOSED,
     FIXED_CREATE,
@@ -146,14 +145,11 @@ class RowScope:
             raise ValueError("a caller of /my and /admin is known, of /public is not")
 
     def value(self, name: str) -> Any:
-        """Return what a condition takes of the caller: `me`, or a claim as text.
-
-        What writes a table with row events takes who asked for it, too.
-        """
+        """Return what a statement takes of the caller: `me`, a claim, or metadata."""
         if name == ME:
             return self.user_id
         if name == CONTEXT:
-            return dump(metadata()).decode()
+            return metadata_text()
         found = self.claims.get(name.removeprefix(CLAIM))
         return found if found is None else str(found)
 

@@ -8,10 +8,9 @@ it refuses; all else goes by a temporary table.
 import asyncio
 from typing import BinaryIO
 
-from atom.event.envelope import metadata
+from atom.event.envelope import metadata_text
 from atom.postgres.database import Connection, Database
 from atom.postgres.identifier import public
-from atom.reply import dump
 from atom.row.scope import RowScope
 from atom.transfer import csv_file, hooked, jsonl_file, stage
 from atom.transfer import statement as write
@@ -60,7 +59,7 @@ async def import_file(
         reader = await asyncio.to_thread(csv_file.Reader, file)
         source = CsvSource(reader, request, progress)
     async with database.transaction(timeout_ms=int(seconds * 1000)) as connection:
-        await connection.value(write.PREPARE, dump(metadata()).decode())
+        await connection.value(write.PREPARE, metadata_text())
         has_hooks = hooked_by is not None and hooked.has_hooks(hooked_by, mode, table)
         if mode == "create" and not has_hooks:
             number = await source.copy(connection, ("public", table), seconds)
