@@ -4,8 +4,12 @@ from pathlib import Path
 
 import pytest
 
+from tests.service import shared
+from tests.service.fixture import rabbitmq_url  # noqa: F401
+
 SETTINGS = Path(__file__).resolve().with_name("pytest.ini")
 ABSENT = "Skipped: absent: "
+RUN = pytest.StashKey()
 
 
 def is_ours(config):
@@ -20,6 +24,13 @@ def pytest_configure(config):
 
         settings.register_profile("atom", deadline=None)
         settings.load_profile("atom")
+        config.stash[RUN] = shared.begin()
+
+
+def pytest_unconfigure(config):
+    """Wait for the servers of the run to end."""
+    if folder := config.stash.get(RUN, None):
+        shared.end(folder)
 
 
 def pytest_ignore_collect(collection_path, config):
@@ -36,8 +47,12 @@ def pytest_runtest_makereport(item, call):
     return report
 
 
-def pytest_terminal_summary(terminalreporter):
-    """List what this machine lacks, and how many tests did without."""
+def pytest_terminal_summary(terminalreporter, config):
+    """List the services of the run, what this machine lacks, and who did without."""
+    if folder := config.stash.get(RUN, None):
+        for note in shared.notes(folder):
+            line = f"{note.name:<12} {note.state:<10} {note.what}"
+            terminalreporter.write_line(f"{line}: {note.why}" if note.why else line)
     counted = {}
     for report in terminalreporter.stats.get("skipped", []):
         reason = report.longrepr[2].removeprefix("Skipped: ")

@@ -1,0 +1,11 @@
+"""Real services for tests, one file each; what a machine cannot have is absent.
+
+server.py    one program on loopback: started, killed, started again on its data
+shared.py    one server a test run, whichever processes the run has; notes for the end
+cache.py     what is built once a machine, outside of the checkout
+fixture.py   the fixtures: `rabbitmq_url`, …
+rabbitmq.py  RabbitMQ of the system
+
+A test that kills its server opens one of its own:
+`with opened("rabbitmq", tmp_path) as server: …; server.kill(); server.start()`.
+"""
