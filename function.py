@@ -43,8 +43,14 @@ def function_runtime():
     """
     config = function_config_read()
     clients, hooks = door.clients(ROOT), door.hooks(ROOT, config)
+    handlers = door.handlers(ROOT, config)
     return Runtime(
-        require_valid(config), ROOT, clients=clients, hooks=hooks, on_login=print_login
+        require_valid(config),
+        ROOT,
+        clients=clients,
+        hooks=hooks,
+        handlers=handlers,
+        on_login=print_login,
     )
 
 

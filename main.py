@@ -57,7 +57,7 @@ app = Application(
 for router in door.routers(ROOT, config):
     app.include_router(router)
 
-hooks = door.hooks(ROOT, config)
+hooks, handlers = door.hooks(ROOT, config), door.handlers(ROOT, config)
 steps = door.steps(ROOT, config, STEPS)
 rpc = declared(config, keys_of(steps))
 app.include_router(router_of(rpc.routes))
@@ -73,6 +73,7 @@ app.state.runtime = Runtime(
     clients=door.clients(ROOT),
     hooks=hooks,
     rpcs=rpc.routes,
+    handlers=handlers,
 )
 app.state.policies = PolicyTable(
     config.replace({"config_api": rpc.api}), served, config.problems, steps

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from atom.postgres.catalog import Catalog
     from atom.postgres.database import Database
     from atom.postgres.notify import Bus
+    from atom.queue.all import Brokers
+    from atom.queue.handler import Handlers
     from atom.row.batch import Batches
     from atom.row.scope import RowConfig
     from atom.rpc.statement import Statements
@@ -152,5 +154,7 @@ class Ports:
     events: "Events"
     sandbox: "Sandbox"  # runs SQL of callers
     rpc: "Statements"  # runs those of config_rpc
+    brokers: "Brokers"  # send messages
+    handlers: "Handlers"  # what messages may ask for
     key_root: str
     schema_read: Callable[["Catalog"], None]  # called with each new catalog

@@ -12,6 +12,7 @@ from typing import IO, Annotated, Any, BinaryIO, cast
 import typer
 
 from atom.adapter.redis import RedisStore
+from atom.assembly import open_sandbox
 from atom.client import Live
 from atom.client.redis import CACHE
 from atom.command.file import Feed, Stopped, fed, written
@@ -21,7 +22,7 @@ from atom.config.view import view
 from atom.errors import ApiError
 from atom.postgres.database import Database
 from atom.row.scope import RowConfig, RowScope
-from atom.runtime import Runtime, command_database, open_sandbox
+from atom.runtime import Runtime, command_database
 from atom.transfer import statement as write
 from atom.transfer.export import Export
 from atom.transfer.load import import_file

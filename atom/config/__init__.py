@@ -5,6 +5,8 @@ In reading order:
     parse    parsers of single values
     merge    the dicts that several files add to, over layer 0
     resolve  a key as data; the layers merged into one read-only config
+    key_event  the keys of events
+    key_queue  the keys of queues
     keys     KEYS: every key
     part     PostgreSQL and Redis given in parts
     door     DOORS: every way to extend Atom, found and imported

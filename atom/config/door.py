@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
     from atom.client import Client
     from atom.http.step import Step
+    from atom.queue.handler import Handlers
 
 
 @dataclass(frozen=True)
@@ -92,6 +93,12 @@ def _command(module: ModuleType) -> list[str]:
     if "COMMAND" not in vars(module):
         return []
     return [f"python main.py {_word(module)}"]
+
+
+def _handlers(module: ModuleType) -> list[str]:
+    from atom.queue.handler import named
+
+    return named(module)
 
 
 CONFIG = Door(
@@ -159,8 +166,16 @@ HOOK = Door(
     "Functions around the writes of a table, in the same transaction.",
     hook.named,
 )
+HANDLER = Door(
+    "handler",
+    "handler",
+    True,
+    "function_<name> or on_<event>",
+    "Functions that messages and events call, each in one transaction.",
+    _handlers,
+)
 # In the order they are opened: config is read before everything that may need it.
-DOORS = (CONFIG, CLIENT, EXTEND, STEP, ROUTER, START, COMMAND, HOOK)
+DOORS = (CONFIG, CLIENT, EXTEND, STEP, ROUTER, START, COMMAND, HOOK, HANDLER)
 
 _importing: set[str] = set()
 
@@ -347,7 +362,7 @@ def steps(
 
 def _declare_codes(root: Path, config: Config) -> None:
     """Add the error codes of every file that is open, `CODES` in it."""
-    for door in (EXTEND, HOOK, ROUTER, STEP):
+    for door in (EXTEND, HOOK, HANDLER, ROUTER, STEP):
         for module in modules(root, door):
             faults = declare(vars(module).get("CODES", {}))
             config.problems += (f"{module.__name__}.py: {each}" for each in faults)
@@ -405,6 +420,16 @@ def hooks(root: Path, config: Config) -> Hooks:
     _open(root, HOOK, config.problems, config.remarks)
     tables = config["config_postgres_schema"].get("table", {})
     return hook.read(modules(root, HOOK), tables, config.problems)
+
+
+def handlers(root: Path, config: Config) -> "Handlers":
+    """Return the handlers of messages: those of Atom and of the project."""
+    from atom.queue import handler, shipped
+
+    _open(root, EXTEND, config.problems, config.remarks)
+    _open(root, HANDLER, config.problems, config.remarks)
+    own = shipped.handlers(is_query_runner=config["config_is_consumer_query_runner"])
+    return handler.read(modules(root, HANDLER), own, config.problems)
 
 
 def report(root: Path) -> Iterator[str]:

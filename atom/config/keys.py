@@ -9,6 +9,8 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from atom.client.all import CLIENTS
+from atom.config.key_event import EVENT
+from atom.config.key_queue import QUEUE
 from atom.config.parse import (
     flag,
     integers,
@@ -413,36 +415,7 @@ KEYS = (
         ),
         Key("config_db_runner_limit", whole(1), 1000, "Most rows of /admin/db-runner."),
     ),
-    *section(
-        "Events",
-        Key(
-            "config_event",
-            mapping,
-            {},
-            'Events by type: `{"user.created": {"target": ["kafka"], '
-            '"retry": [5, 30]}}`. `row.<table>.created`, `.updated` and `.deleted` '
-            "are written by the row routes.",
-        ),
-        Key(
-            "config_webhook",
-            mapping,
-            {},
-            "Endpoints of webhooks by name: url, secret (`whsec_…`), types.",
-            secret=True,
-        ),
-        Key(
-            "config_is_outbox",
-            flag,
-            None,
-            "Whether the server itself delivers events. Unset: not in production, "
-            "where `consumer_outbox.py` does.",
-        ),
-        Key(
-            "config_outbox_retention_sec",
-            seconds,
-            604_800.0,
-            "Seconds that events are kept after they were delivered or given up.",
-        ),
-    ),
+    *section("Events", *EVENT),
+    *section("Queues", *QUEUE),
     *section("Optional services", *OF_CLIENTS.values()),
 )

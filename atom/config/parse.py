@@ -86,6 +86,16 @@ def seconds_or_none(value: Any) -> float:
     return 0.0 if str(value).strip() == "0" else seconds(value)
 
 
+def all_seconds(value: Any) -> tuple[float, ...]:
+    """Parse times in seconds: a comma string, a list, or one.
+
+    >>> all_seconds("1, 2.5")
+    (1.0, 2.5)
+    """
+    parts = (value,) if isinstance(value, int | float) else names(value)
+    return tuple(seconds(part) for part in parts)
+
+
 def one_of(*words: str) -> Parse:
     """Return a parser of one word of a closed set."""
 

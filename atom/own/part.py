@@ -133,3 +133,13 @@ def create_table(name: str, columns: Mapping[str, str]) -> str:
     """Return the statement that makes a table of schema `atom` where there is none."""
     inside = ", ".join(f"{column} {rule}" for column, rule in columns.items())
     return f"create table if not exists atom.{name} ({inside})"
+
+
+def create_index(name: str, rule: str) -> str:
+    """Return the statement that makes an index; its rule may begin with `unique`.
+
+    >>> create_index("inbox_key", "unique inbox (message_id)")
+    'create unique index inbox_key on atom.inbox (message_id)'
+    """
+    unique, table = "unique " * rule.startswith("unique "), rule.removeprefix("unique ")
+    return f"create {unique}index {name} on atom.{table}"

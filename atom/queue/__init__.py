@@ -1,1 +1,17 @@
-"""Messages through a broker: at least once delivered, one effect."""
+"""Messages through a broker: delivered at least once, with one effect.
+
+A consumer takes a delivery, reads its message, finds the handlers, and settles it once
+their effect and the mark that it was done are committed together. Begin with
+`consumer`; in order:
+
+    broker    what a broker is: deliveries come in, messages go out
+    message   what a message asks for
+    handler   what messages may ask for, of Atom and of a project
+    shipped   the functions that every consumer has
+    effect    one attempt at a message
+    lanes     the messages in hand, in the order in which they may be handled
+    consumer  takes messages until it is stopped
+    redis     Redis Streams
+    all       the brokers by name
+    run       a consumer process
+"""

@@ -17,6 +17,7 @@ needs only those above it:
     natural      values as hooks have them
     hooked       the same for tables with hooks, in one transaction with these
     hooked_upsert  the same for rows that may be there already
+    queued       rows that a consumer adds, by a message of a broker
     one          one row by its key; written rows as they are stored
     many         rows of several tables, later ones referring to earlier ones
     upsert       rows that may be there already

@@ -17,13 +17,13 @@ from atom.port import Ports
 from atom.postgres.bisect import in_halves
 from atom.postgres.catalog import Table
 from atom.postgres.database import Database
-from atom.row import payload, upsert, write
+from atom.row import payload, queued, upsert, write
 from atom.row.explain_error import naming_columns
 from atom.row.scope import RowScope
 from atom.row.sql.statement import RowSet
 from atom.row.write import BUSY, insert
 
-CHOICES = ("batch", "redis", "rabbitmq", "kafka", "celery", "mongodb_<database>")
+CHOICES = ("batch", *queued.BROKERS, "mongodb_<database>")
 PARAMETERS = ("table", "queue", *upsert.PARAMETERS)
 ROWS_MAX = 1000  # of one statement
 WAITING_MAX = 10_000  # of all tables together, in each process
@@ -239,7 +239,7 @@ async def submit(
 
     Raises:
         ApiError: naming the choices when there is no such queue.
-        Unavailable: `client.missing` when there is one and it is not served here.
+        Unavailable: when its broker is not configured, or does not answer.
     """
     queue, table = parameters.get("queue", ""), parameters.get("table", "")
     require_known(queue)
@@ -248,6 +248,8 @@ async def submit(
         if queue:
             raise ApiError("'queue' and 'on_conflict' do not go together.")
         return await upsert.create(ports.database, scope, table, body, on_conflict)
+    if queue not in queued.DIRECT:
+        return await queued.send(ports, scope, queue, table, body)
     has_hooks = scope.rules.has_hooks(table, "create")  # one transaction with them
     if queue != "batch" or isinstance(body, list) or has_hooks:
         return await write.create(ports.database, scope, table, body)
@@ -276,19 +278,13 @@ async def batch(ports: Ports, scope: RowScope, table: str, body: Any) -> int:
 
 
 def require_known(queue: str) -> None:
-    """Refuse a way of writing that does not exist, or not here.
+    """Refuse a way of writing that does not exist.
 
     Raises:
-        ApiError: naming the choices when there is no such queue.
-        Unavailable: `client.missing` when there is one and it is not served here.
+        ApiError: naming the choices.
     """
-    if queue in {"", "batch"}:
+    if queue in queued.DIRECT or queue in queued.BROKERS:
         return
-    if queue in CHOICES[:-1] or queue.startswith("mongodb_"):
-        raise Unavailable(
-            f"Queue '{queue[:60]}' is not supported yet.",
-            hint="Leave 'queue' out, or write queue=batch.",
-        )
     raise ApiError(
         "'queue' takes " + ", ".join(CHOICES) + ".",
         hint=nearest(queue[:60], CHOICES),

@@ -11,6 +11,7 @@ from atom.postgres.catalog import Catalog
 from atom.postgres.database import Database
 from atom.row import payload, write
 from atom.row.prefer import APPLIED, answer, words
+from atom.row.queued import DIRECT
 from atom.row.read import read_key
 from atom.row.scope import RowScope
 from atom.row.sql import stored
@@ -97,17 +98,23 @@ def wants_row(preferred: str, asked: Mapping[str, str]) -> bool:
     """Whether a write is to answer the row: by `Prefer` or by the parameter.
 
     Raises:
-        ApiError: when the parameter has another value. Of a header, what is not
-            understood is ignored.
+        ApiError: when the parameter has another value, or the row is written later.
+            Of a header, what is not understood is ignored.
     """
+    is_later = asked.get("queue", "") not in DIRECT
     if RETURN in asked:
         word = asked[RETURN]
         if word not in RETURNS:
             raise ApiError(
                 "'return' takes row or id.", hint=nearest(word[:60], RETURNS)
             )
+        if RETURNS[word] and is_later:
+            raise ApiError(
+                f"'return={word}' and 'queue' do not go together.",
+                hint="The row is not there yet: the answer is the id of its message.",
+            )
         return RETURNS[word]
-    return bool(preferred) and REPRESENTATION in words(preferred)
+    return bool(preferred) and not is_later and REPRESENTATION in words(preferred)
 
 
 async def answered(

@@ -1,6 +1,6 @@
 """Tables: Atom's own, and the declared ones that are not there."""
 
-from atom.own.part import create_table, parts
+from atom.own.part import create_index, create_table, parts
 from atom.postgres.identifier import public, quote
 from atom.schema.constraint import flag_rule_name, is_flag
 from atom.schema.default import default_clause, is_row_time
@@ -27,7 +27,7 @@ def own(draft: Draft) -> None:
                     draft.add(sql, "column", lock=EXCLUSIVE)
         for name, rule in part.indexes.items():
             if name not in live.own_indexes:
-                draft.add(f"create index {name} on atom.{rule}", "index", lock="SHARE")
+                draft.add(create_index(name, rule), "index", lock="SHARE")
 
 
 def steps(draft: Draft) -> None:

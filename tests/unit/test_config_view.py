@@ -3,12 +3,12 @@
 import pytest
 
 from atom.account.config import AccountConfig
+from atom.assembly import PortConfig
 from atom.command.serve import ServeConfig
 from atom.config.keys import KEYS
 from atom.config.resolve import resolve
 from atom.config.view import view
 from atom.http.config import HttpConfig
-from atom.runtime import PortConfig
 
 VIEWS = (AccountConfig, HttpConfig, PortConfig, ServeConfig)
 

@@ -48,6 +48,7 @@ LISTED = [
     "atom/observe",
     "atom/openapi",
     "atom/postgres",
+    "atom/queue",
     "atom/row",
     "atom/row/sql",
     "atom/rpc",
@@ -58,13 +59,16 @@ LISTED = [
 ]
 OUTSIDE = {"asyncio", "httpx2", "os", "random", "socket", "subprocess", "time"}
 LAYERS = (
-    {"backoff", "error_code", "errors", "malloc", "own_code", "port", "reply", "task"},
+    {
+        *("backoff", "error_code", "errors", "malloc", "own_code"),
+        *("port", "reply", "task", "uuid7"),
+    },
     {"client", "config", "datatype", "hook", "observe", "own", "postgres", "schema"},
     {
         *("account", "adapter", "event", "http", "message", "openapi"),
         *("queue", "row", "rpc", "sandbox", "transfer"),
     },
-    {"coherence", "command", "operation", "runtime"},
+    {"assembly", "coherence", "command", "operation", "runtime"},
 )
 LEVEL = {name: level for level, names in enumerate(LAYERS) for name in names}
 

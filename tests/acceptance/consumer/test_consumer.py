@@ -1,0 +1,351 @@
+"""consumer_redis.py: what a message does, once; what becomes of one that fails."""
+
+import json
+import secrets
+import signal
+import time
+
+import pytest
+import redis
+
+from tests.acceptance.conftest import serving
+from tests.acceptance.consumer.consuming import consuming, until
+from tests.integration.near import free_port, valkey
+
+CONFIG = """
+config_postgres_schema = {"table": {"note": [
+    "created_at-timestamptz-0-0", "created_by_id-bigint-0-btree", "text-text-1-0",
+    "amount-numeric-0-0", "rating-smallint-0-0"],
+    "secret_note": ["text-text-0-0"]}}
+config_table = {"note": {"my": {"read": "created_by_id = :me",
+                                "create": {"check": "coalesce(rating, 0) < 6"}}}}
+"""
+HANDLER = """
+import asyncio
+from extend import *
+
+async def insert(connection, text):
+    query = "insert into note (text) values (:text)"
+    await connection.execute(query, {"text": text})
+
+async def function_note(connection, text: str, times: int = 1):
+    for _ in range(times):
+        await insert(connection, text)
+
+async def function_fail(connection, app, text: str):
+    await insert(connection, text)
+    raise RuntimeError("out of ink")
+
+async def function_recover(connection, text: str):
+    last = await connection.fetch_val(
+        "select count(*) from atom.message_failure where error like '%' || :text",
+        {"text": text})
+    await insert(connection, text)
+    if not last:
+        raise RuntimeError(text)
+
+async def function_slow(connection, text: str, seconds: float):
+    await insert(connection, text)
+    await asyncio.sleep(seconds)
+
+async def on_note_wanted(event, connection, app):
+    await insert(connection, event.payload["text"])
+"""
+ROW = "/my/object-create?table=note&queue=redis"
+CREATE = "function_object_create_postgres"
+
+
+@pytest.fixture(scope="module")
+def broker():
+    """A Valkey of this module."""
+    with valkey(free_port()) as url:
+        yield url
+
+
+@pytest.fixture(scope="module")
+def shop(tmp_path_factory, broker):
+    """A server that sends messages to it."""
+    folder = tmp_path_factory.mktemp("shop")
+    config = {
+        "config_redis_pubsub_url": broker,
+        "config_queue_retry_sec": "0.1,0.2",
+        "config_queue_lease_sec": "2",
+        "config_queue_drain_sec": "5",
+    }
+    files = {"config_note": CONFIG, "handler_note": HANDLER}
+    with serving(folder, config=config, **files) as running:
+        running.folder = folder
+        running.config |= {
+            "config_postgres_url": running.database,
+            "config_log_level": "DEBUG",
+        }
+        yield running
+
+
+@pytest.fixture(scope="module")
+def streams(broker):
+    """The broker, as another program sees it."""
+    with redis.Redis.from_url(broker) as client:
+        yield client
+
+
+@pytest.fixture(scope="module")
+def consumer(shop):
+    """One consumer for most tests."""
+    with consuming("redis", shop.folder, shop.config) as process:
+        yield process
+
+
+@pytest.fixture(scope="module")
+def eve(shop):
+    """A user."""
+    return shop.person()
+
+
+def send(streams, body):
+    """Append a message to the stream as another program would."""
+    text = body if isinstance(body, str) else json.dumps(body)
+    streams.xadd("channel_1", {"body": text})
+
+
+def ask(streams, function, message_id=None, **arguments):
+    """Send a message that asks for a function."""
+    message_id = message_id or secrets.token_hex(8)
+    send(streams, {"function": function, "message_id": message_id, **arguments})
+
+
+def count(shop, text):
+    """Return how many notes have a text."""
+    (row,) = shop.sql("select count(*) from note where text = $1", text)
+    return row["count"]
+
+
+def dead(streams, mark):
+    """Return the dead letters whose body holds a mark."""
+    found = streams.xrange("channel_1_dead")
+    return [fields for _, fields in found if mark.encode() in fields[b"body"]]
+
+
+def is_settled(streams):
+    """Whether every message has been settled."""
+    return 0 == streams.xlen("channel_1")
+
+
+def test_row_of_a_route_is_written_by_the_consumer(shop, eve, consumer):
+    """The answer is the id of the message; the row is the caller's, to the digit."""
+    body = '{"text": "later", "amount": 12345678901234567890.125}'
+    headers = {"Content-Type": "application/json"}
+    made = shop.message("POST", ROW, eve, content=body, headers=headers)
+    assert 36 == len(made)
+    read = "/my/object-read?table=note&text==,later"
+    (found,) = until(lambda: shop.message("GET", read, eve))
+    assert eve.id == found["created_by_id"]
+    (exact,) = shop.sql("select amount::text from note where text = 'later'")
+    assert "12345678901234567890.125" == exact["amount"]
+
+
+def test_list_is_one_message(shop, eve, consumer):
+    """All rows or none."""
+    rows = [{"text": "many"}, {"text": "many"}]
+    assert isinstance(shop.message("POST", ROW, eve, json=rows), str)
+    until(lambda: 2 == count(shop, "many"))
+
+
+@pytest.mark.parametrize(
+    ("table", "body", "status"),
+    [
+        ("secret_note", {"text": "x"}, 403),
+        ("note", {"text": "x", "created_by_id": 7}, 400),
+        ("note", {"text": "x", "nope": 1}, 400),
+        ("note", {"amount": "many"}, 400),
+        ("note", [], 400),
+        ("users", {"username": "x", "password": "y"}, 403),
+    ],
+)
+def test_route_refuses_before_it_sends(shop, eve, streams, table, body, status):
+    """What the rules close, and values that do not fit."""
+    shop.message("POST", ROW, eve, json={"text": "first"})
+    sent = streams.xinfo_stream("channel_1")["entries-added"]
+    path = f"/my/object-create?table={table}&queue=redis"
+    assert status == shop.call("POST", path, eve, json=body).status_code
+    assert sent == streams.xinfo_stream("channel_1")["entries-added"]
+
+
+def test_password_goes_through_no_queue(shop, streams):
+    """Not even an admin's new user."""
+    admin = shop.person(api_access="1")
+    path = "/admin/object-create?table=users&queue=redis"
+    body = {"type": 1, "username": "queued", "password": "in the clear 1"}
+    answer = shop.call("POST", path, admin, json=body)
+    assert (400, True) == (answer.status_code, "queue" in answer.json()["message"])
+
+
+def test_return_row_is_refused(shop, eve):
+    """There is no row yet."""
+    answer = shop.call("POST", f"{ROW}&return=row", eve, json={"text": "x"})
+    assert 400 == answer.status_code
+    assert "message" in answer.json()["hint"]
+    prefer = {"Prefer": "return=representation"}
+    made = shop.message("POST", ROW, eve, json={"text": "x"}, headers=prefer)
+    assert isinstance(made, str)
+
+
+def test_rules_hold_at_effect(shop, eve, streams, consumer):
+    """A condition that the row breaks, and a user who is not active any more."""
+    shop.message("POST", ROW, eve, json={"text": "too good", "rating": 9})
+    (letter,) = until(lambda: dead(streams, "too good"))
+    assert b"row.rule_refused" in letter[b"reason"]
+    assert 0 == count(shop, "too good")
+
+    gone = shop.person(is_active=0)
+    body = {"table": "note", "object_list": [{"text": "ghost"}], "tier": "my"}
+    ask(streams, CREATE, **body, user_id=gone.id)
+    (letter,) = until(lambda: dead(streams, "ghost"))
+    assert b"user not active" in letter[b"reason"]
+    assert 0 == count(shop, "ghost")
+
+
+def test_message_has_one_effect(shop, streams, consumer):
+    """However often it is sent."""
+    for _ in range(3):
+        ask(streams, "function_note", "one-effect", text="once")
+    until(lambda: is_settled(streams))
+    assert 1 == count(shop, "once")
+
+
+def test_same_message_twice_in_a_batch_of_rows(shop, streams, consumer):
+    """Rows of many messages share a statement; each id counts once."""
+    for number in range(200):
+        body = {"table": "note", "object_list": [{"text": "batch"}]}
+        ask(streams, CREATE, f"row-{number // 2}", **body)
+    until(lambda: is_settled(streams))
+    assert 100 == count(shop, "batch")
+
+
+def test_bad_row_hurts_no_other(shop, streams, consumer):
+    """Those around it in the same statement are written."""
+    for number in range(20):
+        row = {"text": "around"} | ({"amount": "bad row"} if number == 7 else {})
+        ask(streams, CREATE, table="note", object_list=[row])
+    until(lambda: is_settled(streams))
+    assert 19 == count(shop, "around")
+    (letter,) = dead(streams, "bad row")
+    assert b"amount" in letter[b"reason"]
+
+
+@pytest.mark.parametrize(
+    ("body", "reason"),
+    [
+        ("not json", "is not JSON"),
+        ("[1]", "not a JSON object"),
+        ("{}", "neither 'function' nor 'event_type'"),
+        ({"function": "function_nate", "message_id": "m1"}, "Did you mean"),
+        ({"function": "function_note", "message_id": "m2"}, "text: Field required"),
+        ({"function": "function_note", "message_id": "m3", "text": 1}, "text: "),
+        (
+            {"function": "function_note", "message_id": "m4", "text": "x", "y": 1},
+            "y: Extra inputs",
+        ),
+        (
+            {"function": "function_postgres_query_runner", "message_id": "m5"},
+            "there is no function",
+        ),
+        ({"event_type": "nobody.cares", "event_id": "m6"}, "on_nobody_cares"),
+        ({"event_type": "note.wanted"}, "it has no id"),
+        ({"function": "function_note", "message_id": 5, "text": "x"}, "it has no id"),
+    ],
+)
+def test_what_cannot_be_done_is_dead_at_once(streams, consumer, body, reason):
+    """Malformed, unknown, or with arguments that do not fit."""
+    streams.delete("channel_1_dead")
+    send(streams, body)
+    ((_, letter),) = until(lambda: streams.xrange("channel_1_dead"))
+    assert reason in letter[b"reason"].decode()
+    assert b"1" == letter[b"attempts"]
+    assert letter[b"died_at"]
+    text = body if isinstance(body, str) else json.dumps(body)
+    assert text.encode() == letter[b"body"]
+    until(lambda: is_settled(streams))
+
+
+def test_failure_is_tried_again_then_dead(shop, streams, consumer):
+    """Three attempts, none with an effect."""
+    ask(streams, "function_fail", text="no ink")
+    (letter,) = until(lambda: dead(streams, "no ink"))
+    assert b"RuntimeError: out of ink" == letter[b"reason"]
+    assert b"3" == letter[b"attempts"]
+    assert 0 == count(shop, "no ink")
+    until(lambda: not shop.sql("select from atom.message_failure"))
+
+
+def test_passing_failure_is_done_in_the_end(shop, streams, consumer):
+    """The second attempt goes well, and has the one effect."""
+    ask(streams, "function_recover", text="hiccup")
+    until(lambda: is_settled(streams))
+    assert 1 == count(shop, "hiccup")
+    assert [] == dead(streams, "hiccup")
+
+
+def test_order_of_a_key_is_kept_over_failures(shop, streams, consumer):
+    """Those behind the failing one wait; those of other keys do not."""
+    ask(streams, "function_recover", text="k-a", key="k")
+    for text in ("k-b", "k-c", "k-d"):
+        ask(streams, "function_note", text=text, key="k")
+    ask(streams, "function_note", text="k-other")
+    until(lambda: is_settled(streams))
+    rows = shop.sql("select text from note where text like 'k-%' order by id")
+    texts = [row["text"] for row in rows]
+    assert ["k-a", "k-b", "k-c", "k-d"] == [each for each in texts if "o" not in each]
+    assert texts.index("k-other") < texts.index("k-b")
+
+
+@pytest.mark.parametrize("is_wrapped", [False, True], ids=["raw", "from SNS"])
+def test_event_is_handled_by_its_type(shop, streams, consumer, is_wrapped):
+    """The envelope as it is, or in a notification of SNS."""
+    text = f"event {is_wrapped}"
+    event = {"event_type": "note.wanted", "event_id": secrets.token_hex(8)}
+    body = json.dumps(event | {"payload": {"text": text}})
+    if is_wrapped:
+        body = json.dumps({"Type": "Notification", "MessageId": "x", "Message": body})
+    send(streams, body)
+    until(lambda: is_settled(streams))
+    assert 1 == count(shop, text)
+
+
+def test_sigterm_finishes_what_is_in_hand(shop, streams):
+    """The one being handled is done; the process ends with 0."""
+    channel = f"c_{secrets.token_hex(4)}"
+    with consuming("redis", shop.folder, shop.config, "--channel", channel) as own:
+        body = {"function": "function_slow", "message_id": channel, "text": channel}
+        streams.xadd(channel, {"body": json.dumps(body | {"seconds": 2})})
+        until(lambda: streams.xpending(channel, "atom")["pending"])
+        time.sleep(0.3)
+        own.send_signal(signal.SIGTERM)
+        assert 0 == own.wait(10)
+    assert 1 == count(shop, channel)
+    assert 0 == streams.xlen(channel)
+
+
+def test_what_a_killed_consumer_held_is_taken_over(shop, streams):
+    """By the next one, after the lease; with one effect."""
+    channel = f"c_{secrets.token_hex(4)}"
+    options = ("--channel", channel)
+    with consuming("redis", shop.folder, shop.config, *options) as own:
+        body = {"function": "function_slow", "message_id": channel, "text": channel}
+        streams.xadd(channel, {"body": json.dumps(body | {"seconds": 1})})
+        until(lambda: streams.xpending(channel, "atom")["pending"])
+        own.kill()
+        own.wait()
+    assert 0 == count(shop, channel)
+    with consuming("redis", shop.folder, shop.config, *options):
+        until(lambda: 0 == streams.xlen(channel))
+    assert 1 == count(shop, channel)
+
+
+def test_without_its_keys_a_consumer_names_them(shop):
+    """And exits with 1."""
+    config = shop.config | {"config_redis_pubsub_url": ""}
+    log = shop.folder / "unset.log"
+    with consuming("redis", shop.folder, config, log=log) as own:
+        assert 1 == own.wait(20)
+    assert "config_redis_pubsub_url" in log.read_text()
