@@ -5,7 +5,12 @@ from pathlib import Path
 import pytest
 
 from tests.service import shared
-from tests.service.fixture import rabbitmq_url  # noqa: F401
+from tests.service.fixture import (  # noqa: F401
+    kafka_url,
+    mongodb_url,
+    rabbitmq_url,
+    real_kafka_url,
+)
 
 SETTINGS = Path(__file__).resolve().with_name("pytest.ini")
 ABSENT = "Skipped: absent: "
@@ -51,8 +56,8 @@ def pytest_terminal_summary(terminalreporter, config):
     """List the services of the run, what this machine lacks, and who did without."""
     if folder := config.stash.get(RUN, None):
         for note in shared.notes(folder):
-            line = f"{note.name:<12} {note.state:<10} {note.what}"
-            terminalreporter.write_line(f"{line}: {note.why}" if note.why else line)
+            what = ": ".join(part for part in (note.what, note.why) if part)
+            terminalreporter.write_line(f"{note.name:<12} {note.state:<10} {what}")
     counted = {}
     for report in terminalreporter.stats.get("skipped", []):
         reason = report.longrepr[2].removeprefix("Skipped: ")

@@ -5,19 +5,12 @@ import os
 import subprocess
 import sys
 
+import pytest
+
 from tests import machine
 from tests.database import wait_until
 from tests.served import ROOT, is_open
-from tests.service.server import AbsentError
-from tests.service.shared import opened
-
-
-def of_its_own(name, folder):
-    """Open a server for one test; end the test where there is none."""
-    try:
-        return opened(name, folder)
-    except AbsentError as error:
-        machine.absent(f"{name} ({error})")
+from tests.service.fixture import own
 
 
 async def sent(url, queue, body):
@@ -36,7 +29,7 @@ async def sent(url, queue, body):
 
 async def test_rabbitmq_keeps_what_it_confirmed(tmp_path):
     """Killed in the middle, and started again on the same port."""
-    with of_its_own("rabbitmq", tmp_path) as server:
+    with own("rabbitmq", tmp_path) as server:
         assert 0 == await sent(server.url, "kept", b"1")
         server.kill()
         assert not is_open("127.0.0.1", server.port)
@@ -47,6 +40,49 @@ async def test_rabbitmq_keeps_what_it_confirmed(tmp_path):
 async def test_rabbitmq_is_shared(rabbitmq_url):
     """The fixture's server answers."""
     assert 0 == await sent(rabbitmq_url, "shared", b"1")
+
+
+async def test_mongodb_keeps_what_it_acknowledged(tmp_path):
+    """Killed, and started again; a repeated key is refused."""
+    import pymongo
+    from pymongo.errors import DuplicateKeyError
+
+    with own("mongodb", tmp_path) as server:
+        async with pymongo.AsyncMongoClient(server.url) as client:
+            rows = client["kept"]["rows"]
+            await rows.create_index("name", unique=True)
+            await rows.insert_one({"name": "a"})
+            await asyncio.to_thread(server.kill)
+            await asyncio.to_thread(server.start)
+            assert 1 == await rows.count_documents({"name": "a"})
+            with pytest.raises(DuplicateKeyError):
+                await rows.insert_one({"name": "a"})
+
+
+async def test_kafka_keeps_what_it_acknowledged(real_kafka_url, tmp_path):
+    """Killed, and started again; a group goes on where it was."""
+    from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
+
+    with own("kafka", tmp_path) as server:
+        for body in (b"1", b"2"):
+            producer = AIOKafkaProducer(bootstrap_servers=server.url, acks="all")
+            await producer.start()
+            await producer.send_and_wait("kept", body, key=b"k")
+            await producer.stop()
+            consumer = AIOKafkaConsumer(
+                "kept",
+                bootstrap_servers=server.url,
+                group_id="atom",
+                enable_auto_commit=False,
+                auto_offset_reset="earliest",
+            )
+            await consumer.start()
+            message = await asyncio.wait_for(consumer.getone(), 60)
+            await consumer.commit()
+            await consumer.stop()
+            assert body == message.value
+            await asyncio.to_thread(server.kill)
+            await asyncio.to_thread(server.start)
 
 
 SHARING = """

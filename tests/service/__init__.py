@@ -5,7 +5,9 @@ shared.py    one server a test run, whichever processes the run has; notes for t
 cache.py     what is built once a machine, outside of the checkout
 fixture.py   the fixtures: `rabbitmq_url`, …
 rabbitmq.py  RabbitMQ of the system
+mongodb.py   FerretDB, built by Go
+kafka.py     Kafka, of the Java registry; or librdkafka's mock cluster
 
 A test that kills its server opens one of its own:
-`with opened("rabbitmq", tmp_path) as server: …; server.kill(); server.start()`.
+`with own("rabbitmq", tmp_path) as server: …; server.kill(); server.start()`.
 """

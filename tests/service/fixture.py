@@ -1,9 +1,24 @@
 """The services of a run, as fixtures; a test that needs an absent one ends there."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
 import pytest
 
 from tests import machine
-from tests.service.shared import shared
+from tests.service.server import AbsentError, Server
+from tests.service.shared import opened, shared
+
+
+@contextmanager
+def own(name: str, folder: Path) -> Iterator[Server]:
+    """Run a server that is the test's own, to be killed; end the test without one."""
+    try:
+        with opened(name, folder) as server:
+            yield server
+    except AbsentError as error:
+        machine.absent(f"{name} ({error})")
 
 
 def url(name: str) -> str:
@@ -18,3 +33,24 @@ def url(name: str) -> str:
 def rabbitmq_url() -> str:
     """A RabbitMQ, shared by the run: use channels of your own."""
     return url("rabbitmq")
+
+
+@pytest.fixture(scope="session")
+def mongodb_url() -> str:
+    """A server that speaks MongoDB's protocol, shared: use a database of your own."""
+    return url("mongodb")
+
+
+@pytest.fixture(scope="session")
+def kafka_url() -> str:
+    """A Kafka or its mock, shared: use topics of your own."""
+    return url("kafka")
+
+
+@pytest.fixture(scope="session")
+def real_kafka_url(kafka_url: str) -> str:
+    """A Kafka that keeps what it has, makes topics, and moves partitions."""
+    note = shared("kafka")
+    if note.state != "real":
+        machine.absent(f"kafka ({note.why})")
+    return note.url

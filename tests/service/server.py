@@ -11,7 +11,7 @@ from pathlib import Path
 
 from tests.served import is_open
 
-START_SECONDS = 120.0
+START_SECONDS = 180.0
 STOP_SECONDS = 20.0
 
 
@@ -19,9 +19,17 @@ class AbsentError(Exception):
     """The machine cannot have a service; the text is why."""
 
 
+def listens(server: "Server") -> bool:
+    """Whether a server accepts connections."""
+    return is_open("127.0.0.1", server.port)
+
+
 @dataclass
 class Server:
-    """A service: `url` is where it answers, `what` its name and version."""
+    """A service: `url` is where it answers, `what` its name and version.
+
+    Without a command it is one that runs already, and is left alone.
+    """
 
     what: str
     url: str
@@ -29,7 +37,7 @@ class Server:
     folder: Path
     port: int
     env: Mapping[str, str] = field(default_factory=lambda: os.environ)
-    ready: Callable[[], bool] = lambda: True
+    ready: Callable[["Server"], bool] = listens
     state: str = "real"  # or "stood in"
     why: str = ""  # nothing better is there
     process: subprocess.Popen[bytes] | None = None
@@ -45,6 +53,8 @@ class Server:
         Raises:
             RuntimeError: when it ended or was not ready in time; with its last words.
         """
+        if not self.command:
+            return
         self.folder.mkdir(parents=True, exist_ok=True)
         with self.log.open("ab") as out:
             self.process = subprocess.Popen(
@@ -57,7 +67,7 @@ class Server:
                 start_new_session=True,  # a group of its own: killed with its children
             )
         until = time.monotonic() + START_SECONDS
-        while not (is_open("127.0.0.1", self.port) and self.ready()):
+        while not self.ready(self):
             if self.process.poll() is not None or time.monotonic() > until:
                 self.kill()
                 last = self.log.read_text(errors="replace")[-2000:]
@@ -69,6 +79,8 @@ class Server:
 
         SIGSTOP freezes a server, SIGCONT thaws it.
         """
+        if self.process is None:
+            return False
         try:
             os.killpg(self.process.pid, sign)
         except ProcessLookupError:
@@ -83,7 +95,6 @@ class Server:
             if time.monotonic() > until:
                 raise RuntimeError(f"{self.what} cannot be killed")
             time.sleep(0.01)
-        self.process.wait()
 
     def stop(self) -> None:
         """Ask it to end; kill what is left of it."""

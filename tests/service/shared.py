@@ -14,7 +14,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -74,12 +74,16 @@ def opened(name: str, folder: Path) -> Iterator[Server]:
         AbsentError: when this machine cannot have it.
     """
     module = importlib.import_module(f"tests.service.{name}")
-    with getattr(module, name)(folder) as server:
-        server.start()
+    with ExitStack() as stack:
         try:
-            yield server
-        finally:
-            server.stop()
+            server = stack.enter_context(getattr(module, name)(folder))
+        except AbsentError as error:
+            record(Note(name, "absent", "", str(error)))
+            raise
+        server.start()
+        stack.callback(server.kill)  # its data goes with it
+        record(Note(name, server.state, server.what, server.why))
+        yield server
 
 
 def shared(name: str) -> Note:
@@ -121,12 +125,11 @@ def keep(name: str, home: Path) -> None:
             fcntl.flock(users, fcntl.LOCK_EX)  # until the server has ended
             (home / "note").unlink()  # who comes now starts another
     except AbsentError as error:
-        write(home, Note(name, "absent", name, str(error)))
+        write(home, Note(name, "absent", "", str(error)))
 
 
 def write(home: Path, note: Note) -> None:
     """Write the note of a server that is ready, or absent."""
-    record(note)
     made = home / "note.new"
     made.write_text(json.dumps(asdict(note)))
     made.rename(home / "note")

@@ -1,0 +1,135 @@
+"""Kafka: one broker that is its own controller, of the Java registry's artifacts.
+
+Without Java and Maven librdkafka's mock cluster stands in: it knows neither topics that
+are made by hand nor a second member of a group, and keeps nothing.
+"""
+
+import base64
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from tests.served import free_port
+from tests.service.cache import built, need, run
+from tests.service.server import AbsentError, Server
+
+VERSION = "4.1.0"
+POM = f"""\
+<project xmlns="http://maven.apache.org/POM/4.0.0">
+  <modelVersion>4.0.0</modelVersion>
+  <groupId>atom</groupId><artifactId>kafka</artifactId><version>1</version>
+  <dependencies>
+    <dependency>
+      <groupId>org.apache.kafka</groupId><artifactId>kafka_2.13</artifactId>
+      <version>{VERSION}</version>
+    </dependency>
+    <dependency>
+      <groupId>org.apache.logging.log4j</groupId>
+      <artifactId>log4j-slf4j-impl</artifactId><version>2.24.3</version>
+    </dependency>
+  </dependencies>
+</project>
+"""
+SETTINGS = """\
+process.roles=broker,controller
+node.id=1
+controller.quorum.voters=1@127.0.0.1:{controller_port}
+listeners=PLAINTEXT://127.0.0.1:{port},CONTROLLER://127.0.0.1:{controller_port}
+advertised.listeners=PLAINTEXT://127.0.0.1:{port}
+controller.listener.names=CONTROLLER
+listener.security.protocol.map=PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT
+log.dirs={folder}/data
+num.partitions=4
+offsets.topic.replication.factor=1
+offsets.topic.num.partitions=4
+transaction.state.log.replication.factor=1
+transaction.state.log.min.isr=1
+transaction.state.log.num.partitions=4
+group.initial.rebalance.delay.ms=0
+"""
+LOGGING = """\
+rootLogger.level=warn
+rootLogger.appenderRef.out.ref=out
+appender.out.type=Console
+appender.out.name=out
+appender.out.layout.type=PatternLayout
+appender.out.layout.pattern=%d %p %m (%c)%n
+"""
+MOCK = """
+import pathlib, sys, threading
+import confluent_kafka as ck
+p = ck.Producer({"bootstrap.servers": "x:1", "test.mock.num.brokers": 1})
+brokers = p.list_topics(timeout=10).brokers.values()
+new = pathlib.Path("url.new")
+new.write_text(",".join(f"{one.host}:{one.port}" for one in brokers))
+new.rename("url")
+threading.Event().wait()
+"""
+
+
+def make(folder: Path) -> None:
+    """Fetch the broker and what it needs."""
+    need("java", "mvn")
+    (folder / "pom.xml").write_text(POM)
+    words = ("mvn", "-q", "-B", "dependency:copy-dependencies", "-DoutputDirectory=lib")
+    run(*words, "-DincludeScope=runtime", cwd=folder)
+
+
+@contextmanager
+def kafka(folder: Path) -> Iterator[Server]:
+    """Build a broker on a formatted folder."""
+    try:
+        need("java")
+        jars = built(f"kafka-{VERSION}", make) / "lib"
+    except AbsentError as error:
+        yield mock(folder, str(error))
+        return
+    folder.mkdir(parents=True, exist_ok=True)
+    port = free_port()
+    settings, logging = folder / "server.properties", folder / "log4j2.properties"
+    settings.write_text(
+        SETTINGS.format(port=port, controller_port=free_port(), folder=folder)
+    )
+    logging.write_text(LOGGING)
+    java = [
+        "java",
+        "-Xms64m",
+        "-Xmx384m",
+        "-XX:+UseSerialGC",
+        "-XX:TieredStopAtLevel=1",
+    ]
+    java += [f"-Dlog4j2.configurationFile={logging}", "-cp", f"{jars}/*"]
+    cluster = base64.urlsafe_b64encode(os.urandom(16)).decode().rstrip("=")
+    words = ("kafka.tools.StorageTool", "format", "-t", cluster, "-c", settings)
+    run(*java, *words, cwd=folder)
+    yield Server(
+        what=f"Kafka {VERSION}",
+        url=f"127.0.0.1:{port}",
+        command=[*java, "kafka.Kafka", settings],
+        folder=folder,
+        port=port,
+    )
+
+
+def mock(folder: Path, why: str) -> Server:
+    """Build librdkafka's mock cluster, which picks its port."""
+
+    def announced(server: Server) -> bool:
+        found = folder / "url"
+        if found.exists():
+            server.url = found.read_text()
+            server.port = int(server.url.rpartition(":")[2])
+        return found.exists()
+
+    return Server(
+        what="librdkafka's mock cluster",
+        url="",
+        command=[sys.executable, "-c", MOCK],
+        folder=folder,
+        port=0,
+        ready=announced,
+        state="stood in",
+        why=why,
+    )
