@@ -8,12 +8,13 @@ from functools import cache
 from pathlib import Path
 from urllib.parse import urlencode
 
-from atom import errors, reply, row
+from atom import client, errors, reply, row
 from atom import operation as operator
 from atom.account.password import hash_password as function_password_hash
 from atom.account.password import verify_password as function_password_verify
 from atom.account.token import decode as function_token_decode
 from atom.account.token import encode as function_token_encode
+from atom.client import http
 from atom.command.welcome import print_login
 from atom.config import door
 from atom.config.check import require_valid
@@ -144,6 +145,64 @@ def _events(source):
 @cache
 def _declared_events():
     return events_of(function_config_read(), [])
+
+
+# The services of docs/services.md. Each raises `client.missing` or `client.silent` with
+# the key to set, and `client.refused` with the reason.
+
+
+def _client(source, name, keys):
+    """Return an open client by its name on app.state."""
+    return client.needed(_ports(source).clients, name, keys)
+
+
+async def function_openai_prompt(app, prompt, *, model="", **options):
+    """Return the answer of OpenAI, or of config_openai_base_url, to a prompt.
+
+    `prompt` is text, or a list of messages; `options` are OpenAI's: temperature, tools.
+    """
+    openai = _client(app, "client_openai", "config_openai_key")
+    return await openai.prompt(prompt, model=model, **options)
+
+
+def function_openai_stream(app, prompt, *, model="", **options):
+    """Return the same answer piece by piece: `async for words in …`."""
+    openai = _client(app, "client_openai", "config_openai_key")
+    return openai.stream(prompt, model=model, **options)
+
+
+async def function_openai_ocr(app, source, *, page=None, model="", **options):
+    """Return the text in an image or a PDF: its bytes, or the URL of an image.
+
+    `page` is that of a PDF; `prompt` asks for something else than all text.
+    """
+    openai = _client(app, "client_openai", "config_openai_key")
+    return await openai.ocr(source, page=page, model=model, **options)
+
+
+def function_posthog_capture(app, event, user_id, properties=None):
+    """Send an event to PostHog, without waiting. Return its id, or None if lost."""
+    posthog = _client(app, "client_posthog", "config_posthog_project_key")
+    return posthog.capture(event, distinct_id=str(user_id), properties=properties or {})
+
+
+async def function_fast2sms_send(app, mobile, otp):
+    """Send a code by Fast2SMS. Return the id of the message."""
+    service = _client(
+        app, "client_fast2sms", "config_fast2sms_url, config_fast2sms_key"
+    )
+    return await http.send_sms(service, mobile, otp)
+
+
+async def function_resend_send(app, to, subject, *, sender, html="", text="", key=""):
+    """Send a mail by Resend. Return its id.
+
+    With `key`, an idempotency key of yours, it is tried again and sent once.
+    """
+    service = _client(app, "client_resend", "config_resend_url, config_resend_key")
+    return await http.send_mail(
+        service, to, subject, sender=sender, html=html, plain=text, idempotency_key=key
+    )
 
 
 def function_return_error(status, message):

@@ -30,6 +30,13 @@ async def route_postgres_update(request: Request):
     }
 
 
+@router.get("/posthog")
+async def route_posthog(request: Request):
+    user_id = request.state.user.get("id", "anonymous")
+    made = function_posthog_capture(request.app, "sample", user_id, {"from": "router"})
+    return {"status": 1, "message": made}
+
+
 @router.websocket("/ws")
 async def route_ws(websocket: WebSocket):
     await websocket.accept()

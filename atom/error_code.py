@@ -369,6 +369,12 @@ OPERATOR = (
         "Start it; try again after `Retry-After`.",
     ),
     Code(
+        "client.refused",
+        502,
+        "The service refuses what it was asked; the message has its reason.",
+        "The hint names the key to check. What was sent may be at fault too.",
+    ),
+    Code(
         "pool.share",
         503,
         "The caller uses as much of the pool already as one caller may.",
@@ -400,12 +406,7 @@ OPERATOR = (
         "Put them right, call again.",
     ),
     Code("schema.busy", 503, "Another worker is changing the tables.", "Try again."),
-    Code(
-        "transfer.unknown_mode",
-        400,
-        "Not a known mode of an import.",
-        "The message lists them.",
-    ),
+    Code("transfer.unknown_mode", 400, "Not a known mode.", "The message lists them."),
     Code(
         "transfer.unreadable_file",
         400,

@@ -5,6 +5,7 @@ Here the recipe, `Client`, and the functions that open and close all of them. Th
     secret      secret values removed from a driver's message
     postgres    pools on the primary and the replica, and calls on top of them
     redis       one for each purpose
+    http        one pool, and Fast2SMS and Resend on it
     mongodb, aws, openai, posthog, celery, kafka, rabbitmq,
     prometheus: the rest, one to a file
     all         CLIENTS: all of the above
@@ -61,7 +62,9 @@ class Client:
     `needs`) switches it on; then all of `needs` must be set. It may also read those of
     `optional`. A client made from another one names it in `after`, and is available
     when that one is. `package` is what pip installs, with its version unless
-    requirements.txt has it already.
+    requirements.txt has it already. `examine` is asked by doctor alone: it returns the
+    version, or "", and raises an ApiError with the cure as its hint when the service
+    refuses what the client is for.
     """
 
     name: str
@@ -70,6 +73,7 @@ class Client:
     open: Callable[[Config, Live], Awaitable[Any]]
     close: Callable[[Any], Awaitable[Any]] = _nothing
     probe: Callable[[Any], Awaitable[Any]] = _nothing
+    examine: Callable[[Any], Awaitable[str]] | None = None
     keys: tuple[Key, ...] = ()  # the keys only it reads
     switch: tuple[str, ...] = ()
     optional: tuple[str, ...] = ()

@@ -1,23 +1,97 @@
 """PostHog: events leave by a thread of its own, so `capture` does not wait."""
 
 import asyncio
+import logging
+import time
 from typing import Any
 
 from atom.client import Client, Config, Live
 from atom.config.parse import text
 from atom.config.resolve import Key
 
+log = logging.getLogger(__name__)
+
+TIMEOUT = 3.0  # seconds of one request
+FLUSH = 3.0  # seconds for what is left at the end
+QUEUE = 10_000  # events that wait, at most
+REPORT = 10.0  # seconds between two log lines about events that are lost
+
+
+class Lost:
+    """Counts events that were not delivered, and logs how many, now and then."""
+
+    def __init__(self) -> None:
+        self.count = 0
+        self._reported, self._reported_at = 0, -REPORT
+
+    def add(self, count: int, why: str) -> None:
+        """Count events that are lost."""
+        self.count += count
+        now = time.monotonic()
+        if now - self._reported_at >= REPORT:
+            self.report(why)
+            self._reported_at = now
+
+    def report(self, why: str) -> None:
+        """Log what was not logged yet."""
+        if new := self.count - self._reported:
+            log.warning("client_posthog: %s event(s) lost: %s", new, why)
+            self._reported = self.count
+
+
+class Analytics:
+    """A client of PostHog; `raw` is its own."""
+
+    def __init__(self, raw: Any, lost: Lost) -> None:
+        self.raw = raw
+        self.lost = lost
+
+    def __getattr__(self, name: str) -> Any:
+        """Return what PostHog's own client has by that name."""
+        return getattr(self.raw, name)
+
+    def capture(self, event: str, **options: Any) -> str | None:
+        """Take an event; return its id, or None when it is lost, which is logged."""
+        taken: str | None = self.raw.capture(event, **options)
+        if taken is None:
+            self.lost.add(1, "too many wait")
+        return taken
+
+    async def close(self) -> None:
+        """Send what is left, for a bounded time; log what could not be sent."""
+        await asyncio.to_thread(self.raw.flush, FLUSH)
+        if left := self.raw.queue.unfinished_tasks:
+            self.lost.add(left, "PostHog did not take them in time")
+        self.lost.report("PostHog does not answer, or refuses the key")
+
 
 async def connect(config: Config, live: Live) -> Any:
     """Build the client. It connects only when there is an event to send."""
     from posthog import Posthog
 
-    return Posthog(
+    lost = Lost()
+
+    def failed(error: Exception, batch: list[Any]) -> None:
+        lost.add(len(batch), type(error).__name__)
+
+    logging.getLogger("posthog").setLevel(logging.CRITICAL)  # counted here instead
+    raw = Posthog(
         config["config_posthog_project_key"],
         host=config["config_posthog_project_host"],
-        timeout=3,
+        timeout=TIMEOUT,
         max_retries=1,
+        max_queue_size=QUEUE,
+        on_error=failed,
     )
+    return Analytics(raw, lost)
+
+
+async def examine(posthog: Analytics) -> str:
+    """Knock at its address; an event would be stored."""
+    from requests import head
+
+    await asyncio.to_thread(head, posthog.raw.host, timeout=TIMEOUT / 2)
+    return ""
 
 
 POSTHOG = Client(
@@ -29,6 +103,7 @@ POSTHOG = Client(
         Key("config_posthog_project_key", text, None, "PostHog's key.", secret=True),
     ),
     open=connect,
-    close=lambda posthog: asyncio.to_thread(posthog.shutdown),
+    close=lambda posthog: posthog.close(),
+    examine=examine,
     switch=("config_posthog_project_key",),
 )

@@ -11,6 +11,8 @@ from atom.errors import ConfigError, Unavailable
 
 CONTRACT = [
     "client_celery_producer",
+    "client_fast2sms",
+    "client_http",
     "client_kafka_producer",
     "client_mongodb",
     "client_openai",
@@ -25,6 +27,7 @@ CONTRACT = [
     "client_redis",
     "client_redis_producer",
     "client_redis_ratelimiter",
+    "client_resend",
     "client_s3",
     "client_s3_resource",
     "client_ses",

@@ -1,0 +1,218 @@
+"""One pooled HTTP client, and the services on top of it: Fast2SMS, Resend."""
+
+import asyncio
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, NoReturn
+
+from atom.client import SILENT, Client, Config, Live
+from atom.config.parse import text
+from atom.config.resolve import Key
+from atom.errors import ApiError, Unavailable
+
+CONNECT, READ, TOTAL = 3.0, 8.0, 10.0  # seconds
+CONNECTIONS = 50
+TRIES = 2  # of a request that the service has not taken in, or takes in only once
+REFUSED = "client.refused"
+BUSY = frozenset({429, 502, 503, 504})
+DENIED = frozenset({401, 403})
+SHOWN_MAX = 200  # of what a service answers
+
+FAST2SMS_KEYS = ("config_fast2sms_url", "config_fast2sms_key")
+RESEND_KEYS = ("config_resend_url", "config_resend_key")
+
+
+async def connect(config: Config, live: Live) -> Any:
+    """Open the pool; it connects when there is something to ask."""
+    from httpx2 import AsyncClient, Limits, Timeout
+
+    return AsyncClient(
+        timeout=Timeout(READ, connect=CONNECT),
+        limits=Limits(max_connections=CONNECTIONS, max_keepalive_connections=10),
+        follow_redirects=False,
+        trust_env=True,
+    )
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class Service:
+    """A service on the shared client: where it is, and the key that opens it."""
+
+    http: Any
+    name: str
+    url: str
+    key: str
+    keys: tuple[str, str]
+
+    async def ask(
+        self, method: str, *, headers: Mapping[str, str], once: bool = True, **body: Any
+    ) -> Any:
+        """Ask the service; return its JSON.
+
+        A request that acts twice when it is sent twice is `once`: tried again only if
+        the service was not reached.
+
+        Raises:
+            Unavailable: `client.silent` without an answer in time.
+            ApiError: `client.refused` when the service refuses.
+        """
+        from httpx2 import ConnectError, ConnectTimeout, HTTPError
+
+        for last in [False] * (TRIES - 1) + [True]:
+            try:
+                async with asyncio.timeout(TOTAL):
+                    answer = await self.http.request(
+                        method, self.url, headers=headers, **body
+                    )
+            except (ConnectError, ConnectTimeout) as error:
+                if last:
+                    raise self.silent(error) from error
+            except (HTTPError, TimeoutError) as error:
+                if last or once:
+                    raise self.silent(error) from error
+            else:
+                if answer.status_code < 400:
+                    return read(answer)
+                if last or once or answer.status_code not in BUSY:
+                    self.refuse(answer)
+            await asyncio.sleep(0.2)
+        raise AssertionError("unreachable")
+
+    def silent(self, error: Exception) -> Unavailable:
+        """Return the error of a service that does not answer."""
+        return Unavailable(
+            f"{self.name} does not answer ({type(error).__name__}).",
+            code=SILENT,
+            hint=f"Check {self.keys[0]} and that the service runs.",
+            seconds=5,
+        )
+
+    def refuse(self, answer: Any) -> NoReturn:
+        """Raise what an answer means that is not a success."""
+        status = answer.status_code
+        if status in BUSY:
+            raise Unavailable(
+                f"{self.name} is busy ({status}).", code=SILENT, seconds=5
+            )
+        if status in DENIED:
+            raise self.refused(f"it does not accept the key ({status})", self.keys[1])
+        raise self.refused(f"{status} {worded(read(answer))}", "what was sent")
+
+    def refused(self, why: str, check: str) -> ApiError:
+        """Return the error of a service that refuses; the key is not in it."""
+        shown = why.replace(self.key, "***")[:SHOWN_MAX]
+        return ApiError(
+            f"{self.name} refuses: {shown}.",
+            code=REFUSED,
+            status=502,
+            hint=f"Check {check}.",
+        )
+
+
+def read(answer: Any) -> Any:
+    """Return the JSON of an answer, or its text."""
+    try:
+        return answer.json()
+    except ValueError:
+        return answer.text
+
+
+def worded(body: Any) -> str:
+    """Return the message in a body.
+
+    >>> worded({"message": ["sent", "twice"]}), worded("x"), worded({"a": 1})
+    ('sent twice', 'x', '')
+    """
+    found = body.get("message", "") if isinstance(body, dict) else body
+    return " ".join(map(str, found)) if isinstance(found, list) else str(found)
+
+
+async def send_sms(service: Service, mobile: str, otp: str) -> str:
+    """Have Fast2SMS send a code; return the id it gives the message."""
+    body = {"route": "otp", "variables_values": otp, "numbers": national(mobile)}
+    headers = {"authorization": service.key}
+    found = await service.ask("POST", headers=headers, json=body)
+    if not isinstance(found, dict) or not found.get("return"):
+        raise service.refused(worded(found), service.keys[1])
+    return str(found.get("request_id", ""))
+
+
+def national(mobile: str) -> str:
+    """Return a number as Fast2SMS takes it, without the code of India.
+
+    >>> national("+919876543210"), national("98765 43210")
+    ('9876543210', '9876543210')
+    """
+    digits = "".join(each for each in mobile if each.isdigit())
+    return digits.removeprefix("91") if len(digits) > 10 else digits
+
+
+async def send_mail(
+    service: Service,
+    to: str | list[str],
+    subject: str,
+    *,
+    sender: str,
+    html: str = "",
+    plain: str = "",
+    idempotency_key: str = "",
+) -> str:
+    """Have Resend send a mail; return its id.
+
+    With an `idempotency_key` it is tried again, and sent once.
+    """
+    body: dict[str, Any] = {
+        "from": sender,
+        "to": [to] if isinstance(to, str) else to,
+        "subject": subject,
+    }
+    body |= {name: each for name, each in (("html", html), ("text", plain)) if each}
+    headers = {"Authorization": f"Bearer {service.key}"}
+    if idempotency_key:
+        headers["Idempotency-Key"] = idempotency_key
+    found = await service.ask(
+        "POST", headers=headers, json=body, once=not idempotency_key
+    )
+    if not isinstance(found, dict) or "id" not in found:
+        raise service.refused(worded(found), "what was sent")
+    return str(found["id"])
+
+
+HTTP = Client(
+    name="client_http",
+    needs=(),
+    package="httpx2==2.16.2",
+    open=connect,
+    close=lambda http: http.aclose(),
+    switch=(*FAST2SMS_KEYS, *RESEND_KEYS),
+)
+
+
+def declare(name: str, keys: tuple[str, str], title: str) -> Client:
+    """Declare a service on the shared client."""
+
+    async def use(config: Config, live: Live) -> Service:
+        url, key = keys
+        return Service(live[HTTP.name], name, config[url], config[key], keys)
+
+    async def examine(service: Service) -> str:
+        """Knock: whatever it answers, it is there; asking more could send something."""
+        await service.http.head(service.url)
+        return ""
+
+    return Client(
+        name=name,
+        needs=keys,
+        package=HTTP.package,
+        keys=(
+            Key(keys[0], text, None, f"{title}'s address."),
+            Key(keys[1], text, None, f"{title}'s key.", secret=True),
+        ),
+        open=use,
+        examine=examine,
+        after=HTTP.name,
+    )
+
+
+FAST2SMS = declare("client_fast2sms", FAST2SMS_KEYS, "Fast2SMS")
+RESEND = declare("client_resend", RESEND_KEYS, "Resend")
