@@ -1,11 +1,16 @@
-"""Whether a rule allows rows that were not added, as there are others like them."""
+"""Whether a rule allows rows that were not written, as there are others like them.
 
-from collections.abc import Callable, Mapping, Sequence
+Otherwise a caller who may not write a row would learn that there is one like it.
+"""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import islice
 from typing import Any
 
 from atom.postgres.database import Database
 from atom.postgres.errors import refused_by_rule
+from atom.row.payload import placed
+from atom.row.scope import RowScope
 from atom.row.sql import write
 from atom.row.sql.statement import RowSet
 
@@ -17,22 +22,23 @@ async def require_allowed(
     bind: Callable[..., tuple[Any, ...]],  # `RowScope.bind`
     into: RowSet,
     rows: Sequence[Mapping[str, Any]],
+    *,
+    many: bool,
 ) -> None:
     """Refuse rows that the rule refuses, after they met rows that are there.
-
-    Otherwise a caller who may not add a row would learn that there is one like it.
 
     Raises:
         Forbidden: `row.rule_refused`.
     """
     if into.rule.check is None:
         return
-    for row in islice(rows, ASKED_MAX):
+    for number, row in enumerate(islice(rows, ASKED_MAX)):
         sent = {name: row[name] for name in row if name not in into.rule.preset}
         takes = into.rule.takes_to_write(sent)
         text = write.proposed(into, tuple(sent))
         if not await database.value(*bind(takes, text, *sent.values())):
-            raise refused_by_rule()
+            error = refused_by_rule()
+            raise placed(error, number) if many else error
 
 
 async def explain_conflict(
@@ -40,8 +46,10 @@ async def explain_conflict(
     bind: Callable[..., tuple[Any, ...]],
     into: RowSet,
     rows: Sequence[Mapping[str, Any]],
+    *,
+    many: bool,
 ) -> None:
-    """Refuse rows by their rule first, after a statement that failed with a conflict.
+    """Refuse new rows by their rule first, after a conflict.
 
     In a transaction of the caller nothing can be asked any more.
 
@@ -49,4 +57,35 @@ async def explain_conflict(
         Forbidden: `row.rule_refused`.
     """
     if database.current() is None:
-        await require_allowed(database, bind, into, rows)
+        await require_allowed(database, bind, into, rows, many=many)
+
+
+async def explain_changes(
+    database: Database,
+    scope: RowScope,
+    row_set: RowSet,
+    changes: Iterable[tuple[Sequence[Any], Mapping[str, Any]]],
+    by: tuple[str, ...] = (),
+    *,
+    many: bool,
+) -> None:
+    """Refuse changes of rows by their rule first, after a conflict.
+
+    A change is what its row is found `by`, or its key; and the values of its columns.
+    In a transaction of the caller nothing can be asked any more.
+
+    Raises:
+        Forbidden: `row.rule_refused`.
+    """
+    rule, by = row_set.rule, by or (row_set.table.key,)
+    if rule.check is None or database.current() is not None:
+        return
+    stamps = scope.stamps(row_set.table, create=False)
+    for number, (found, row) in enumerate(islice(changes, ASKED_MAX)):
+        sent = {n: v for n, v in {**row, **stamps}.items() if n not in rule.preset}
+        text = write.proposed_change(row_set, tuple(sent), by)
+        takes = rule.takes_to_write(sent)
+        call = scope.bind(takes, text, *found, *sent.values())
+        if await database.value(*call) is False:
+            error = refused_by_rule()
+            raise placed(error, number) if many else error

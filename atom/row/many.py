@@ -8,9 +8,9 @@ from typing import Any
 from atom.datatype import value
 from atom.errors import ApiError, Conflict, nearest
 from atom.postgres.catalog import LiveColumn, Table, shown
-from atom.postgres.database import Connection, Database
+from atom.postgres.database import Database
 from atom.row import payload
-from atom.row.allowed import explain_conflict
+from atom.row.allowed import require_allowed
 from atom.row.explain_error import naming_columns
 from atom.row.scope import RowScope
 from atom.row.sql.statement import RowSet
@@ -66,41 +66,20 @@ async def create_many(database: Database, scope: RowScope, body: Any) -> list[in
         except ApiError as error:
             raise payload.placed(error, number, "Entry") from None
     ids: list[int] = []
-    try:
-        async with naming_columns(database), database.transaction() as connection:
-            for number, entry in enumerate(entries):
-                try:
-                    references = {
-                        name: value.from_json(column, _plain(ids[place]))
-                        for name, (column, place) in entry.references.items()
-                    }
-                    row = {**entry.row, **references}
-                    ids.append(
-                        await _insert(database, connection, scope, entry.into, row)
-                    )
-                except ApiError as error:
-                    raise payload.placed(error, number, "Entry") from None
-    except Conflict:
-        await _explain_conflict(database, scope, entries[len(ids)], len(ids))
-        raise
+    async with naming_columns(database), database.transaction():
+        for number, entry in enumerate(entries):
+            try:
+                references = {
+                    name: value.from_json(column, _plain(ids[place]))
+                    for name, (column, place) in entry.references.items()
+                }
+                row = {**entry.row, **references}
+                ids.append(await _insert(database, scope, entry.into, row))
+            except ApiError as error:
+                raise payload.placed(error, number, "Entry") from None
     for table in {entry.into.table.name for entry in entries}:
         database.written(table)
     return ids
-
-
-async def _explain_conflict(
-    database: Database, scope: RowScope, entry: Entry, number: int
-) -> None:
-    """Refuse an entry that met a row like it by its rule first, if that is possible.
-
-    A rule may look at the rows of earlier entries, which are not there any more.
-    """
-    if entry.references:
-        return
-    try:
-        await explain_conflict(database, scope.bind, entry.into, [entry.row])
-    except ApiError as error:
-        raise payload.placed(error, number, "Entry") from None
 
 
 def _plain(key: Any) -> int | str:
@@ -108,12 +87,24 @@ def _plain(key: Any) -> int | str:
     return key if isinstance(key, int) else str(key)
 
 
-async def _insert(
-    database: Database, connection: Connection, scope: RowScope, into: RowSet, row: Row
+async def _insert(database: Database, scope: RowScope, into: RowSet, row: Row) -> int:
+    """Insert a row in a transaction; refused by its rule before it meets another."""
+    if into.rule.check is None:
+        return await _insert_one(database, scope, into, row)
+    try:
+        async with database.transaction():  # a savepoint: the rule is asked after it
+            return await _insert_one(database, scope, into, row)
+    except Conflict:
+        await require_allowed(database, scope.bind, into, [row], many=False)
+        raise
+
+
+async def _insert_one(
+    database: Database, scope: RowScope, into: RowSet, row: Row
 ) -> int:
     hooked = scope.rules.hooks.get((into.table.name, "create"))
     if hooked is None:
-        return await insert_one(connection, scope.bind, into, row)
+        return await insert_one(database, scope.bind, into, row)
     (made,) = await hooked.create_all(database, scope, into, [row], many=False)
     return made
 

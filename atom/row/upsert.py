@@ -9,7 +9,7 @@ from atom.errors import ApiError, Conflict, Forbidden, nearest
 from atom.postgres.catalog import Catalog, Table, shown
 from atom.postgres.database import Database
 from atom.row import payload
-from atom.row.allowed import explain_conflict, require_allowed
+from atom.row.allowed import explain_changes, explain_conflict, require_allowed
 from atom.row.explain_error import about, naming_columns
 from atom.row.hooked_upsert import HookedUpsert
 from atom.row.payload import Reader
@@ -90,7 +90,10 @@ async def create(
             else:
                 ids = await (work.merge() if is_merge else work.ignore())
         except Conflict:
-            await explain_conflict(database, scope.bind, into, rows)
+            if is_merge:
+                found = [([row[key] for key in keys], row) for row in rows]
+                await explain_changes(database, scope, over, found, keys, many=many)
+            await explain_conflict(database, scope.bind, into, rows, many=many)
             raise
     database.written(table)
     return ids if many else ids[0]
@@ -236,7 +239,9 @@ class _Upsert:
             for place, row in zip(unknown, late, strict=True):
                 ids[place] = row["id"]
             left = [self.rows[place] for place in unknown if ids[place] is None]
-            await require_allowed(self.database, self.scope.bind, self.into, left)
+            await require_allowed(
+                self.database, self.scope.bind, self.into, left, many=False
+            )
         return ids
 
     def _call(

@@ -13,7 +13,7 @@ from atom.postgres.catalog import Table
 from atom.postgres.database import Connection, Database
 from atom.postgres.errors import UnlocatedValue
 from atom.row import payload
-from atom.row.allowed import explain_conflict
+from atom.row.allowed import explain_changes, explain_conflict
 from atom.row.explain_error import about, find_filter, naming_columns
 from atom.row.scope import RowScope, ScopedRelatives
 from atom.row.sql import query_string, read_plan, write
@@ -50,7 +50,7 @@ async def create(
         try:
             made = await insert(database, scope, into, rows, many=many)
         except Conflict:
-            await explain_conflict(database, scope.bind, into, rows)
+            await explain_conflict(database, scope.bind, into, rows, many=many)
             raise
     database.written(table)
     return made
@@ -115,7 +115,12 @@ async def update(
     hooked = scope.rules.hooks.get((table, "update"))
     change = update_rows if hooked is None else hooked.update
     async with naming_columns(database):
-        await change(database, scope, row_set, ids, rows, many=many)
+        try:
+            await change(database, scope, row_set, ids, rows, many=many)
+        except Conflict:
+            found = [([each], row) for each, row in zip(ids, rows, strict=True)]
+            await explain_changes(database, scope, row_set, found, many=many)
+            raise
     database.written(table)
     return ids if many else ids[0]
 
@@ -211,19 +216,28 @@ async def update_ids(
     which = payload.identities(row_set.table, ids, payload.most(scope, row_set))
     reader = payload.Reader(scope, row_set.table, create=False)
     read = await reader.read({column: raw})
-    if (hooked := scope.rules.hooks.get((table, "update"))) is not None:
-        async with naming_columns(database):
-            count = await hooked.update_ids(database, scope, row_set, which, read)
-        if count:
-            database.written(table)
-        return count
-    read |= scope.stamps(row_set.table, create=False)
-    text = write.update_ids(row_set, tuple(read), many=len(which) > 1)
+    hooked = scope.rules.hooks.get((table, "update"))
+    change = _update_ids if hooked is None else hooked.update_ids
     async with naming_columns(database):
-        with about(row_set.table, read):
-            takes = row_set.rule.takes_to_write(tuple(read))
-            call = scope.bind(takes, text, which, *read.values())
-            return await _run(database, table, *call)
+        try:
+            count = await change(database, scope, row_set, which, read)
+        except Conflict:
+            found = [([each], read) for each in which]
+            await explain_changes(database, scope, row_set, found, many=False)
+            raise
+    if count:
+        database.written(table)
+    return count
+
+
+async def _update_ids(
+    database: Database, scope: RowScope, row_set: RowSet, ids: list[int], row: Row
+) -> int:
+    row |= scope.stamps(row_set.table, create=False)
+    text = write.update_ids(row_set, tuple(row), many=len(ids) > 1)
+    takes = row_set.rule.takes_to_write(tuple(row))
+    with about(row_set.table, row):
+        return await database.run(*scope.bind(takes, text, ids, *row.values()))
 
 
 async def delete_ids(database: Database, scope: RowScope, table: str, ids: Any) -> int:
@@ -300,13 +314,6 @@ async def _delete_any(
     counts = await database.row(*call, seconds=seconds)
     assert counts is not None  # a select of two counts
     return counts
-
-
-async def _run(database: Database, table: str, *call: Any) -> int:
-    count: int = await database.run(*call)
-    if count:
-        database.written(table)
-    return count
 
 
 def missing(scope: RowScope) -> NotFound:

@@ -1,6 +1,7 @@
 """`config_table`: what each tier reaches, in every way a row can be reached."""
 
 import itertools
+import secrets
 import time
 
 import pytest
@@ -21,8 +22,9 @@ config_postgres_schema = {"table": {
               "is_protected-smallint-0-0", "title-text-0-0"],
     "locker": ["name-text-0-0"],
     "flag": ["created_by_id-bigint-0-0", "title-text-0-0"],
-    "seat": ["clinic_id-bigint-1-btree", "note-text-0-0",
-             {"name": "code", "datatype": "text", "unique": 1}],
+    "seat": ["clinic_id-bigint-1-btree", "note-text-0-0", "room_id-bigint-0-0",
+             {"name": "code", "datatype": "text", "unique": 1},
+             {"name": "label", "datatype": "text", "unique": 1}],
     "sealed": ["created_by_id-bigint-0-0", "title-text-0-0"],
     "room": ["clinic_id-bigint-1-btree", "name-text-0-0"],
 }, "query": {"lockers":
@@ -375,6 +377,39 @@ def test_a_role_narrows_who_writes(api):
     path = "/my/object-update?table=flag"
     assert MISSING == status(api, "PUT", path, api.other, **change)
     assert flag == api.message("PUT", path, api.desk, **change)
+
+
+def test_a_refused_change_does_not_say_which_rows_are_there(api):
+    """A code that is taken in another clinic, and one that is free: the same words."""
+    taken, own = f"taken {secrets.token_hex(4)}", f"own {secrets.token_hex(4)}"
+    free = f"free {secrets.token_hex(4)}"
+    api.sql("insert into seat (clinic_id, code, label) values (2, $1, $1)", taken)
+    path = "/my/object-create?table=seat"
+    seat = api.message("POST", path, api.desk, json={"clinic_id": 1, "code": own})
+    over = "/my/object-create?table=seat&on_conflict=code&mode=merge"
+
+    def answers(code):
+        away, same = {"clinic_id": 2, "label": code}, {"clinic_id": 2, "code": own}
+        entries = [
+            {"table": "room", "object": {"name": "r", "clinic_id": 1}, "as": "room"},
+            {"table": "seat", "object": {**away, "room_id": "$room.id"}},
+        ]
+        for method, path, body in (
+            ("PUT", "/my/object-update?table=seat", {"id": seat, **away}),
+            ("PUT", "/my/object-update?table=seat", [{"id": seat, **away}]),
+            ("PATCH", f"/my/rows/seat/{seat}", away),
+            ("POST", over, {**same, "label": code}),
+            ("POST", over, [{**same, "label": code}]),
+            ("POST", "/my/object-create-many", entries),
+            ("POST", "/my/object-create?table=seat", away),
+            ("POST", "/my/object-create?table=seat", [away]),
+        ):
+            answer = api.call(method, path, api.desk, json=body)
+            kept = {k: v for k, v in answer.json().items() if k != "request_id"}
+            yield method, path, answer.status_code, kept
+
+    assert list(answers(free)) == (refused := list(answers(taken)))
+    assert {403} == {status for _, _, status, _ in refused}, refused
 
 
 def test_a_rule_that_breaks_closes_its_table(api):

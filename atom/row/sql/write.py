@@ -112,6 +112,35 @@ def proposed(row_set: RowSet, columns: tuple[str, ...]) -> str:
 
 
 @lru_cache(1024)
+def proposed_change(
+    row_set: RowSet, columns: tuple[str, ...], by: tuple[str, ...]
+) -> str:
+    """Build the check of a row as a change would leave it, found `by` columns.
+
+    Parameters: a value for each of them, then for each column that is changed. What
+    the table computes is what it was. It returns nothing where no row is reached.
+    """
+    table, taken = row_set.table, writing(row_set, columns)
+    parts = reached(row_set, "t", taken)
+    for name in by:
+        mark = next(taken)
+        cell = _cast(table.columns[name], mark)
+        if name == table.key:
+            cell = key(table, mark)
+        parts.append(f"t.{quote(name)} = {cell}")
+    values = {name: f"t.{quote(name)}" for name in table.columns}
+    values |= {name: _cast(table.columns[name], next(taken)) for name in columns}
+    values |= set_by_rule(row_set, columns, taken)
+    cells = ", ".join(f"{value} as {quote(name)}" for name, value in values.items())
+    check = row_set.rule.check
+    condition = "true" if check is None else check.render("t", taken.of_caller)
+    return (
+        f"select {condition}"
+        f" from (select {cells} from {public(table.name)} t{where(parts)}) t"
+    )
+
+
+@lru_cache(1024)
 def insert_many(row_set: RowSet, columns: tuple[str, ...]) -> str:
     """Build the insert of any number of rows, one parameter (a list) for each column.
 
