@@ -10,6 +10,8 @@ from atom import command, openapi
 from atom.command import serve, welcome
 from atom.config import door
 from atom.config.check import validate
+from atom.event.declaration import declared as events_of
+from atom.event.run import relayed_by_server
 from atom.http import override
 from atom.http.application import Application
 from atom.http.cors import CorsForBrowsers
@@ -38,7 +40,7 @@ async def lifespan(app: FastAPI) -> AsyncIterator[None]:
             log.remark(config.remarks)
             welcome.print_welcome(running)
         freeze_memory()
-        async with door.started(app, starts):
+        async with relayed_by_server(app), door.started(app, starts):
             yield
 
 
@@ -61,6 +63,7 @@ hooks, handlers = door.hooks(ROOT, config), door.handlers(ROOT, config)
 steps = door.steps(ROOT, config, STEPS)
 rpc = declared(config, keys_of(steps))
 app.include_router(router_of(rpc.routes))
+events = events_of(config, config.problems)
 starts = door.starts(ROOT, config)
 commands = door.commands(ROOT, config)
 served = routes(app)
@@ -74,6 +77,7 @@ app.state.runtime = Runtime(
     hooks=hooks,
     rpcs=rpc.routes,
     handlers=handlers,
+    events=events,
 )
 app.state.policies = PolicyTable(
     config.replace({"config_api": rpc.api}), served, config.problems, steps

@@ -11,6 +11,7 @@ In reading order:
     file      files read and written by a command
     progress  the progress bar
     data      `data import`, `data export`
+    event     `event list`, `event dead`, `event replay`
     user      `user clash`
     program   all commands
 """

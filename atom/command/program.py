@@ -13,6 +13,7 @@ import typer
 import atom
 from atom.command import serve
 from atom.command.data import DATA
+from atom.command.event import EVENT
 from atom.command.policy import policy_command
 from atom.command.project import Project
 from atom.command.schema import SCHEMA
@@ -28,7 +29,7 @@ PLAIN: dict[str, Any] = {
     "add_completion": False,
     "context_settings": {"help_option_names": ["-h", "--help"]},
 }
-GROUPS = {"schema": SCHEMA, "data": DATA, "user": USER}
+GROUPS = {"schema": SCHEMA, "data": DATA, "event": EVENT, "user": USER}
 
 
 def _print_version(wanted: bool) -> None:

@@ -8,4 +8,7 @@ In reading order:
     publish      an event written on the caller's transaction
     outbox       the statements on `atom.outbox`
     relay        delivers what waits, each target in a lane of its own
+    webhook      signed requests to endpoints
+    target       handlers, brokers, SNS and webhooks as targets
+    run          the relay in the server, or in a process of its own
 """

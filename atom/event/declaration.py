@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
+from importlib.util import find_spec
 from typing import Any
 
 from atom.config.view import view
@@ -106,6 +107,7 @@ class Events:
     types: Mapping[str, EventType]
     models: Mapping[str, Any]
     endpoints: Mapping[str, Endpoint]  # by target
+    handled: frozenset[str] = frozenset()  # types with a handler: user_created
 
     def find(self, name: str) -> EventType:
         """Return a type of event. Where none is declared at all, any name is one.
@@ -117,7 +119,9 @@ class Events:
             return found
         if not NAME.fullmatch(name):
             raise EventError(f"{name!r} is not the name of an event, as user.created")
-        if self.types:
+        if spelt(name) in self.handled:
+            return EventType(name, ("handler",))
+        if self.types or self.handled:
             raise EventError(
                 f"no event {name!r} in config_event, in EVENTS or with a handler."
                 f" {nearest(name, self.types)}".rstrip()
@@ -128,7 +132,8 @@ class Events:
     def targets(self) -> tuple[str, ...]:
         """Every target that any event has, each once."""
         each = (target for one in self.types.values() for target in one.targets)
-        return tuple(sorted(set(each) - {NOWHERE}))
+        found = set(each) | ({"handler"} if self.handled else set())
+        return tuple(sorted(found - {NOWHERE}))
 
     @property
     def tables(self) -> frozenset[str]:
@@ -157,11 +162,10 @@ def declared(
 ) -> Events:
     """Return the events of config; every fault is noted.
 
-    `models` are Pydantic models of payloads by type; `handled` are types, or names as
-    handlers spell them (user_created), that a handler in the project waits for.
+    `models` are Pydantic models of payloads by type; `handled` are the types that a
+    handler of the project takes, as their names spell them: user_created.
     """
-    given = view(EventConfig, config)
-    waiting = {name.replace(".", "_") for name in handled}
+    given, waiting = view(EventConfig, config), frozenset(handled)
     endpoints = {each.target: each for each in _endpoints(given.webhook, problems)}
     types = {}
     for name, entry in given.event.items():
@@ -172,22 +176,28 @@ def declared(
         if not NAME.fullmatch(name):
             problems.append(f"EVENTS[{name!r}]: not the name of an event")
             continue
-        target = "handler" if name.replace(".", "_") in waiting else NOWHERE
+        target = "handler" if spelt(name) in waiting else NOWHERE
         types.setdefault(name, EventType(name, (target,)))
-    known = {name.replace(".", "_") for name in types}
-    for name in handled:
-        if name not in known and "." in name:
-            types.setdefault(name, EventType(name, ("handler",)))
-    for name, each in types.items():
-        if handled and "handler" in each.targets:
-            spelt = name.replace(".", "_")
-            if spelt not in waiting:
-                hint = nearest(spelt, waiting)
-                fault = (
-                    f"config_event[{name!r}]: no handler file has on_{spelt}. {hint}"
-                )
-                problems.append(fault.rstrip())
-    return Events(given, types, dict(models or {}), endpoints)
+    return Events(given, types, dict(models or {}), endpoints, waiting)
+
+
+def unhandled(events: Events) -> list[str]:
+    """Return a problem for each event with the target handler that has none."""
+    return [
+        f"config_event[{name!r}]: no handler file has on_{spelt(name)}."
+        f" {nearest(spelt(name), events.handled)}".rstrip()
+        for name, each in events.types.items()
+        if "handler" in each.targets and spelt(name) not in events.handled
+    ]
+
+
+def spelt(name: str) -> str:
+    """Return the name of an event as its handlers spell it.
+
+    >>> spelt("user.created")
+    'user_created'
+    """
+    return name.replace(".", "_")
 
 
 def remarks(events: Events, config: Mapping[str, Any]) -> list[str]:
@@ -281,6 +291,10 @@ def _endpoints(given: Mapping[str, Any], problems: list[str]) -> list[Endpoint]:
     from atom.event.signature import key_of
 
     found = []
+    if given and find_spec("httpx2") is None:
+        problems.append(
+            "config_webhook needs the package httpx2, in requirements-optional.txt"
+        )
     for name, entry in given.items():
         place, before = f"config_webhook[{name!r}]", len(problems)
         if not isinstance(name, str) or not WORD.fullmatch(name):

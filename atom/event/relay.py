@@ -17,6 +17,7 @@ from atom.event import outbox
 from atom.event.declaration import Events, EventType
 from atom.event.outbox import Claimed
 from atom.event.publish import TOPIC
+from atom.observe import metrics
 from atom.postgres.database import Database
 from atom.postgres.notify import Bus
 
@@ -28,6 +29,7 @@ AT_ONCE = 16  # aggregates of a target that are delivered side by side
 MOST = 200  # events of a target in hand
 AWAY = (0.5, 30.0)  # pauses while a target or the database is away: first, longest
 PURGE = 3600.0  # seconds between two purges
+LOOK = 15.0  # seconds between two looks at what waits
 ERROR_MAX = 1000  # characters of an error that are kept
 
 
@@ -39,13 +41,18 @@ class Target(Protocol):
 
         Raises:
             Away: when the target itself does not answer: no try is counted.
-            Exception: when it refuses this event.
+            Refused: when no other try would help.
+            Exception: when this try failed.
         """
         ...
 
 
 class Away(Exception):
     """A target that does not answer: its events wait, and none of them is at fault."""
+
+
+class Refused(Exception):
+    """An event that no other try would help: it is dead at once."""
 
 
 class Lane:
@@ -183,6 +190,7 @@ class Lane:
                     break
                 self._backoff.succeeded()
                 self.delivered += 1
+                metrics.EVENT_PUBLISHED.add(self.name)
                 del rest[0]
                 self._done.append(one)
                 if not rest or len(self._done) >= AT_ONCE:
@@ -198,10 +206,13 @@ class Lane:
             await self._settled(done, outbox.settle(self._database, done))
 
     async def _fail(self, one: Claimed, error: Exception) -> None:
-        words = f"{type(error).__name__}: {error}"[:ERROR_MAX]
+        is_own = isinstance(error, Refused | ApiError) or not str(error)
+        words = str(error) if is_own else f"{type(error).__name__}: {error}"
+        words = words[:ERROR_MAX] or type(error).__name__
         pauses = self._pauses(one)
-        if one.attempts > len(pauses):
+        if isinstance(error, Refused) or one.attempts > len(pauses):
             self.dead += 1
+            metrics.EVENT_DEAD.add(self.name)
             log.error(
                 "outbox: event %s (%s) is dead for %s after %s tries: %s",
                 one.event.event_id,
@@ -289,12 +300,14 @@ class Relay:
         for lane in self.lanes.values():
             task = asyncio.create_task(lane.run(), name=f"outbox {lane.name}")
             self._tasks.append(task)
-        self._tasks.append(asyncio.create_task(self._purge(), name="outbox purge"))
+        for work in (self._purge(), self._look()):
+            self._tasks.append(asyncio.create_task(work, name="outbox"))
 
     async def close(self, seconds: float) -> None:
         """Finish what is in hand, for so many seconds; give the rest back."""
-        *lanes, purge = self._tasks
+        *lanes, purge, look = self._tasks
         purge.cancel()
+        look.cancel()
         for lane in self.lanes.values():
             await lane.end()
         if lanes:
@@ -316,3 +329,20 @@ class Relay:
             except ApiError as error:
                 log.warning("outbox: purge: %s", error.message)
             await asyncio.sleep(PURGE)
+
+    async def _look(self) -> None:
+        """Measure how long events wait; log once which targets have no lane here."""
+        known = set(self.lanes)
+        while True:
+            try:
+                found = await outbox.state(self._database)
+            except ApiError as error:
+                log.warning("outbox: %s", error.message)
+            else:
+                waiting = {name: one for name, one in found.items() if one["pending"]}
+                lags = [one["lag_sec"] for one in waiting.values()]
+                metrics.EVENT_LAG.set(max(lags, default=0.0))
+                for name in sorted(waiting.keys() - known):
+                    log.warning("outbox: events for %s wait: no such target", name)
+                known |= waiting.keys()
+            await asyncio.sleep(LOOK)

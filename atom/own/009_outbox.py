@@ -19,7 +19,7 @@ TABLES = {
         "event_type": "text not null",
         "aggregate_type": "text not null",
         "aggregate_id": "text",
-        "occurred_at": "timestamp with time zone not null default clock_timestamp()",
+        "occurred_at": "timestamptz not null default statement_timestamp()",
         "version": "integer not null default 1",
         "metadata": "jsonb not null",
         "payload": "jsonb not null",

@@ -178,7 +178,7 @@ async def test_of_three_targets_only_the_failing_one_is_tried_again(database):
 
 
 async def test_a_target_that_is_away_costs_no_try(database):
-    """Its events wait, however long; the other targets go on; then all come in order."""
+    """Its events wait; the other targets go on; then all of them come in order."""
     events = events_of("kafka", "redis", retry=())
     away = True
     kafka, redis = Noting(lambda _: Away("gone") if away else None), Noting()
