@@ -19,7 +19,9 @@ from atom.command.welcome import print_login
 from atom.config import door
 from atom.config.check import require_valid
 from atom.config.read import read
+from atom.errors import ConfigError
 from atom.event.declaration import declared as events_of
+from atom.event.declaration import models_of, unhandled
 from atom.event.publish import publish
 from atom.postgres import catalog
 from atom.runtime import Runtime
@@ -51,6 +53,7 @@ def function_runtime():
         clients=clients,
         hooks=hooks,
         handlers=handlers,
+        events=_declared_events(),
         on_login=print_login,
     )
 
@@ -144,7 +147,14 @@ def _events(source):
 
 @cache
 def _declared_events():
-    return events_of(function_config_read(), [])
+    """Return the events of config and of the handler files; raises as require_valid."""
+    config, problems = function_config_read(), []
+    handlers = door.handlers(ROOT, config)
+    models = models_of(door.modules(ROOT, door.HANDLER), problems)
+    found = events_of(config, problems, models=models, handled=handlers.events)
+    if problems := problems + unhandled(found):
+        raise ConfigError(problems)
+    return found
 
 
 # The services of docs/services.md. Each raises `client.missing` or `client.silent` with

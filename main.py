@@ -11,6 +11,7 @@ from atom.command import serve, welcome
 from atom.config import door
 from atom.config.check import validate
 from atom.event.declaration import declared as events_of
+from atom.event.declaration import models_of, unhandled, waiting
 from atom.event.run import relayed_by_server
 from atom.http import override
 from atom.http.application import Application
@@ -60,10 +61,13 @@ for router in door.routers(ROOT, config):
     app.include_router(router)
 
 hooks, handlers = door.hooks(ROOT, config), door.handlers(ROOT, config)
+models = models_of(door.modules(ROOT, door.HANDLER), config.problems)
 steps = door.steps(ROOT, config, STEPS)
 rpc = declared(config, keys_of(steps))
 app.include_router(router_of(rpc.routes))
-events = events_of(config, config.problems)
+events = events_of(config, config.problems, models=models, handled=handlers.events)
+config.problems += unhandled(events)
+config.remarks += waiting(events, config)
 starts = door.starts(ROOT, config)
 commands = door.commands(ROOT, config)
 served = routes(app)

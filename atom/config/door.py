@@ -98,7 +98,7 @@ def _command(module: ModuleType) -> list[str]:
 def _handlers(module: ModuleType) -> list[str]:
     from atom.queue.handler import named
 
-    return named(module)
+    return [*named(module), *_named("EVENTS")(module)]
 
 
 CONFIG = Door(
@@ -170,7 +170,7 @@ HANDLER = Door(
     "handler",
     "handler",
     True,
-    "function_<name> or on_<event>",
+    "function_<name>, on_<event> or EVENTS",
     "Functions that messages and events call, each in one transaction.",
     _handlers,
 )

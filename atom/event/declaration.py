@@ -8,7 +8,10 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from importlib.util import find_spec
+from types import ModuleType
 from typing import Any
+
+from pydantic import BaseModel
 
 from atom.config.view import view
 from atom.errors import nearest
@@ -105,7 +108,7 @@ class Events:
 
     config: EventConfig
     types: Mapping[str, EventType]
-    models: Mapping[str, Any]
+    models: Mapping[str, type[BaseModel]]
     endpoints: Mapping[str, Endpoint]  # by target
     handled: frozenset[str] = frozenset()  # types with a handler: user_created
 
@@ -157,15 +160,15 @@ def declared(
     config: Mapping[str, Any],
     problems: list[str],
     *,
-    models: Mapping[str, Any] | None = None,
+    models: Mapping[str, type[BaseModel]] | None = None,
     handled: Iterable[str] = (),
 ) -> Events:
     """Return the events of config; every fault is noted.
 
-    `models` are Pydantic models of payloads by type; `handled` are the types that a
-    handler of the project takes, as their names spell them: user_created.
+    `models` are Pydantic models of payloads by type, `handled` the names of handlers.
     """
-    given, waiting = view(EventConfig, config), frozenset(handled)
+    given = view(EventConfig, config)
+    waiting = frozenset(name.removeprefix("on_") for name in handled)
     endpoints = {each.target: each for each in _endpoints(given.webhook, problems)}
     types = {}
     for name, entry in given.event.items():
@@ -173,12 +176,32 @@ def declared(
         if found is not None:
             types[name] = found
     for name in models or {}:
-        if not NAME.fullmatch(name):
-            problems.append(f"EVENTS[{name!r}]: not the name of an event")
-            continue
         target = "handler" if spelt(name) in waiting else NOWHERE
         types.setdefault(name, EventType(name, (target,)))
     return Events(given, types, dict(models or {}), endpoints, waiting)
+
+
+def models_of(
+    modules: Iterable[ModuleType], problems: list[str]
+) -> dict[str, type[BaseModel]]:
+    """Return the models of payloads, by type, that handler files have in EVENTS."""
+    found: dict[str, type[BaseModel]] = {}
+    for module in modules:
+        place = f"{module.__name__}.py: EVENTS"
+        given = vars(module).get("EVENTS", {})
+        if not isinstance(given, Mapping):
+            problems.append(f"{place}: expected a dict of models by event")
+            continue
+        for name, model in given.items():
+            if not isinstance(name, str) or not NAME.fullmatch(name):
+                problems.append(f"{place}[{name!r}]: not the name of an event")
+            elif not isinstance(model, type) or not issubclass(model, BaseModel):
+                problems.append(f"{place}[{name!r}]: not a Pydantic model")
+            elif name in found:
+                problems.append(f"{place}[{name!r}]: it has a model already")
+            else:
+                found[name] = model
+    return found
 
 
 def unhandled(events: Events) -> list[str]:
@@ -200,7 +223,7 @@ def spelt(name: str) -> str:
     return name.replace(".", "_")
 
 
-def remarks(events: Events, config: Mapping[str, Any]) -> list[str]:
+def waiting(events: Events, config: Mapping[str, Any]) -> list[str]:
     """Return which targets have no service: their events wait until they have one."""
     return [
         f"config_event: events for {target} wait: config_{NEEDS[target]} is not set."

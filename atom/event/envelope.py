@@ -1,12 +1,9 @@
 """An event as it travels: the envelope of contract 16, in JSON and as an object."""
 
-import secrets
-import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
-from uuid import UUID
 
 import orjson
 
@@ -74,14 +71,6 @@ def read(body: bytes | str | Mapping[str, Any]) -> Event:
     if missing := [name for name in FIELDS if name not in found]:
         raise ValueError(f"an event without {missing[0]}")
     return Event(**{name: found[name] for name in FIELDS})
-
-
-def uuid7() -> str:
-    """Return a new id that sorts by time: 48 bits of milliseconds, then chance."""
-    value = (time.time_ns() // 1_000_000) << 80 | secrets.randbits(80)
-    value = value & ~(0xF << 76) | 0x7 << 76
-    value = value & ~(0x3 << 62) | 0x2 << 62
-    return str(UUID(int=value))
 
 
 def written_at(moment: datetime) -> str:

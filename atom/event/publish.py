@@ -7,9 +7,10 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 from atom.event.declaration import NOWHERE, EventError, Events, EventType
-from atom.event.envelope import metadata_text, uuid7
+from atom.event.envelope import metadata_text
 from atom.postgres.database import Database
 from atom.reply import dump
+from atom.uuid7 import uuid7
 
 INSERT = """
 insert into atom.outbox (event_id, target, event_type, aggregate_type, aggregate_id,
@@ -49,7 +50,7 @@ async def publish(
     """
     found = events.find(event_type)
     about = event_type.rpartition(".")[0] if aggregate_type is None else aggregate_type
-    event_id = uuid7()
+    event_id = str(uuid7())
     values = (
         event_id,
         event_type,

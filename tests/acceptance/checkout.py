@@ -12,6 +12,7 @@ FILES = (
     "config.py",
     "router.py",
     "consumer_redis.py",
+    "consumer_outbox.py",
 )
 FOLDERS = ("atom", "embedded", "router", "config", "static")
 
