@@ -4,17 +4,18 @@ This file only renames. function_token_decode is `decode` in atom/account/token.
 so on: take off function_, and the first word left is the file.
 """
 
+from contextlib import asynccontextmanager
 from functools import cache
 from pathlib import Path
 from urllib.parse import urlencode
 
-from atom import client, errors, reply, row
+from atom import client, errors, mongodb, reply, row, transfer
 from atom import operation as operator
 from atom.account.password import hash_password as function_password_hash
 from atom.account.password import verify_password as function_password_verify
 from atom.account.token import decode as function_token_decode
 from atom.account.token import encode as function_token_encode
-from atom.client import http
+from atom.client import http, needed
 from atom.command.welcome import print_login
 from atom.config import door
 from atom.config.check import require_valid
@@ -23,6 +24,7 @@ from atom.errors import ConfigError
 from atom.event.declaration import declared as events_of
 from atom.event.declaration import models_of, unhandled
 from atom.event.publish import publish
+from atom.mongodb.write import bulk_upsert as function_mongodb_bulk_upsert
 from atom.postgres import catalog
 from atom.runtime import Runtime
 
@@ -111,6 +113,36 @@ async def function_object_read_postgres(ports, table, parameters=()):
     inside = ports.database.current() is not None
     database = ports.database if inside else ports.database_read
     return row.Rows(await row.read(database, ports.rules.trusted(None), query))
+
+
+@asynccontextmanager
+async def function_mongodb(app, database=None):
+    """Open a database of MongoDB: `async with function_mongodb(app) as db:`.
+
+    The one named, else that of `config_mongodb_url`, else the first of
+    `config_mongodb_database_list`. Errors of the driver inside become those of a route:
+    409 for a unique index, 503 while it does not answer.
+    """
+    ports = _ports(app)
+    first = next(iter(ports.config["config_mongodb_database_list"]), None)
+    async with mongodb.opened(ports.clients, database, default=first) as db:
+        yield db
+
+
+async def function_object_create_mongodb(ports, database, table, object):
+    """Insert a document, or a list of them. Return the id or ids, as text."""
+    is_many = isinstance(object, list)
+    async with function_mongodb(ports, database) as db:
+        found = await mongodb.create(db, table, object if is_many else [object])
+    ids = [str(each) for each in found]
+    return ids if is_many else ids[0]
+
+
+async def function_object_create_redis(ports, table, object, expiry_sec=None):
+    """Set `{table}_{id}` in Redis to each row, as JSON. Return the number of rows."""
+    client = needed(_ports(ports).clients, "client_redis", "config_redis_url")
+    rows = object if isinstance(object, list) else [object]
+    return await transfer.create_redis(client, table, rows, expiry_sec=expiry_sec)
 
 
 async def function_postgres_schema_read(ports):

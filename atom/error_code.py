@@ -4,23 +4,8 @@
 listed and never raised, fails a test.
 """
 
-from dataclasses import dataclass
-
-
-@dataclass(frozen=True, slots=True)
-class Code:
-    """A code that programs may rely on: it stays the same when words change."""
-
-    name: str
-    status: int | tuple[int, ...]
-    meaning: str
-    cure: str = ""
-
-    @property
-    def statuses(self) -> tuple[int, ...]:
-        """The statuses an error with this code is answered with."""
-        return self.status if isinstance(self.status, tuple) else (self.status,)
-
+from atom.error_code_service import SERVICE
+from atom.errors import Code
 
 ANY_ROUTE = (
     Code(
@@ -444,5 +429,6 @@ SECTIONS = (
     ("Accounts", ACCOUNT),
     ("Rows", ROWS),
     ("Operator", OPERATOR),
+    ("Services", SERVICE),
 )
 CODES = {code.name: code for _, codes in SECTIONS for code in codes}

@@ -4,11 +4,27 @@ Their codes are one table, `atom/error_code.py`.
 """
 
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from difflib import get_close_matches
 from types import MappingProxyType
 from typing import Any, ClassVar, Self
 
 NONE: Mapping[str, str] = MappingProxyType({})
+
+
+@dataclass(frozen=True, slots=True)
+class Code:
+    """A code that programs may rely on: it stays the same when words change."""
+
+    name: str
+    status: int | tuple[int, ...]
+    meaning: str
+    cure: str = ""
+
+    @property
+    def statuses(self) -> tuple[int, ...]:
+        """The statuses an error with this code is answered with."""
+        return self.status if isinstance(self.status, tuple) else (self.status,)
 
 
 class ApiError(Exception):

@@ -4,7 +4,8 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from atom.error_code import CODES, Code
+from atom.error_code import CODES
+from atom.errors import Code
 
 SHAPE = re.compile(r"[a-z][a-z0-9_]*\.[a-z][a-z0-9_]*")
 OWN: dict[str, Code] = {}

@@ -6,7 +6,8 @@ from extend import *
 from fastapi import File, Form, Query, UploadFile
 from pydantic import BaseModel, Field
 
-from atom import openapi, reply, transfer
+from atom import mongodb, openapi, reply, transfer
+from atom.client import needed
 from atom.openapi import failures
 
 router = APIRouter(tags=["Root data"])
@@ -131,3 +132,69 @@ async def route_root_postgres_import(
         hooked_by=ports.rules.trusted(None) if hooks else None,
     )
     return reply.success(number)
+
+
+FILE = File(description="CSV with a header, or JSON lines; UTF-8, may end with .gz.")
+FORMAT = Form(alias="format", description="csv or jsonl; else as the file's name ends.")
+FAILS = (400, 409, 413, 422, 503)
+COUNTS = {
+    "type": "object",
+    "properties": {
+        name: {"type": "integer"}
+        for name in ("inserted", "matched", "modified", "upserted")
+    },
+    "required": ["inserted", "matched", "modified", "upserted"],
+}
+
+
+@router.post("/root/mongodb-import", responses=openapi.answers(COUNTS, *FAILS))
+async def route_root_mongodb_import(
+    request: Request,
+    database: Annotated[str, Form(description="One of config_mongodb_database_list.")],
+    table: Annotated[str, Form(description="The collection.", examples=["test"])],
+    file: Annotated[UploadFile, FILE],
+    key: Annotated[
+        str, Form(description="Fields that find a document, a,b; empty: insert all.")
+    ] = "",
+    file_format: Annotated[str, FORMAT] = "",
+) -> responses.Response:
+    """Insert the rows of a file into a collection, or upsert them by `key`.
+
+    Every row is checked before the first is written. A cell of CSV is text, an empty
+    one is null.
+    """
+    name, choices = file.filename or "", config["config_mongodb_database_list"]
+    async with function_mongodb(request, mongodb.listed(choices, database)) as db:
+        counts = await mongodb.import_file(
+            db,
+            table,
+            transfer.unzipped(file.file, name),
+            file_format=transfer.format_of(file_format, name, file.content_type or ""),
+            key_fields=[word.strip() for word in key.split(",") if word.strip()],
+        )
+    return reply.success(counts)
+
+
+@router.post("/root/redis-import", responses=openapi.answers(openapi.DONE, *FAILS))
+async def route_root_redis_import(
+    request: Request,
+    table: Annotated[str, Form(examples=["test"])],
+    file: Annotated[UploadFile, FILE],
+    expiry_sec: Annotated[
+        int | None, Form(ge=1, le=10**9, description="Seconds they are kept.")
+    ] = None,
+    file_format: Annotated[str, FORMAT] = "",
+) -> responses.Response:
+    """Set `{table}_{id}` in Redis to each row of a file, as JSON.
+
+    Every row is checked before the first is written.
+    """
+    name, clients = file.filename or "", request.app.state.ports.clients
+    await transfer.import_redis(
+        needed(clients, "client_redis", "config_redis_url"),
+        table,
+        transfer.unzipped(file.file, name),
+        file_format=transfer.format_of(file_format, name, file.content_type or ""),
+        expiry_sec=expiry_sec,
+    )
+    return reply.success("done")

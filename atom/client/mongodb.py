@@ -1,11 +1,64 @@
 """MongoDB, by PyMongo's own asyncio client."""
 
 import asyncio
+from collections.abc import Mapping
 from typing import Any
 
 from atom.client import Client, Config, Live
-from atom.config.parse import text
+from atom.config.parse import mapping, names, text
 from atom.config.resolve import Key
+from atom.errors import ConfigError
+
+URL = "config_mongodb_url"
+LIST = "config_mongodb_database_list"
+INDEX = "config_mongodb_index"
+UNFIT = {
+    11000: "documents with the same values are there",
+    85: "the same index is there, but not unique",
+    86: "an index of this name is there with other fields",
+    13: "the user may not make indexes",
+}
+
+
+def unique_indexes(
+    value: Any,
+) -> Mapping[str, Mapping[str, tuple[tuple[str, ...], ...]]]:
+    """Parse `{"shop": {"user": ["email", ["org_id", "code"]]}}`.
+
+    Database, collection, and the unique indexes: a field, or a list of them.
+    """
+    found: dict[str, dict[str, tuple[tuple[str, ...], ...]]] = {}
+    for database, collections in mapping(value).items():
+        room = found[str(database)] = {}
+        for collection, indexes in mapping(collections).items():
+            if isinstance(indexes, str) or not isinstance(indexes, list | tuple):
+                raise ValueError(f"expected a list of indexes for {collection!r}")
+            room[str(collection)] = tuple(names(index) for index in indexes)
+            if not all(room[str(collection)]):
+                raise ValueError(f"an index of {collection!r} names no field")
+    return found
+
+
+async def make_indexes(mongodb: Any, declared: Mapping[str, Any]) -> None:
+    """Make the unique indexes that are not there.
+
+    Raises:
+        ConfigError: naming the index, and why it cannot be made.
+    """
+    from pymongo.errors import OperationFailure
+
+    for database, collections in declared.items():
+        for collection, indexes in collections.items():
+            for fields in indexes:
+                keys = [(field, 1) for field in fields]
+                try:
+                    await mongodb[database][collection].create_index(keys, unique=True)
+                except OperationFailure as error:
+                    if error.timeout:
+                        raise
+                    why = UNFIT.get(error.code or 0, f"MongoDB's code {error.code}")
+                    where = f"{database}.{collection} ({', '.join(fields)})"
+                    raise ConfigError([f"{INDEX}: {where}: {why}"]) from error
 
 
 async def connect(config: Config, live: Live) -> Any:
@@ -13,7 +66,7 @@ async def connect(config: Config, live: Live) -> Any:
     from pymongo import AsyncMongoClient
 
     mongodb: Any = AsyncMongoClient(
-        config["config_mongodb_url"],
+        config[URL],
         serverSelectionTimeoutMS=2_000,
         connectTimeoutMS=2_000,
         waitQueueTimeoutMS=2_000,
@@ -23,6 +76,7 @@ async def connect(config: Config, live: Live) -> Any:
     try:
         async with asyncio.timeout(3):
             await mongodb.admin.command("ping")
+        await make_indexes(mongodb, config[INDEX])
     except BaseException:
         await mongodb.close()
         raise
@@ -31,16 +85,30 @@ async def connect(config: Config, live: Live) -> Any:
 
 MONGODB = Client(
     name="client_mongodb",
-    needs=("config_mongodb_url",),
+    needs=(URL,),
     package="pymongo==4.20.0",
     keys=(
         Key(
-            "config_mongodb_url",
+            URL,
             text,
             None,
             "MongoDB.",
             secret=True,
             also=("MONGODB_URL",),
+        ),
+        Key(
+            LIST,
+            names,
+            (),
+            "Databases that routes may write to; the first is that of "
+            "`function_mongodb`, unless the URL names one.",
+        ),
+        Key(
+            INDEX,
+            unique_indexes,
+            {},
+            "Unique indexes that are made at start: `{database: {collection: [field or "
+            "list of fields]}}`.",
         ),
     ),
     open=connect,

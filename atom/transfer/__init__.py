@@ -14,11 +14,22 @@ Read in this order; each line needs only the lines above it:
     stage         rows in a temporary table, applied to those that exist
     hooked        the same, with the hooks of their table
     load          an import, whole
+    document      a file as documents, for stores without columns
+    redis         a file into Redis
     export        the rows of a query as a stream
 """
 
 from atom.transfer.export import Export
 from atom.transfer.load import import_file
+from atom.transfer.redis import create as create_redis
+from atom.transfer.redis import import_file as import_redis
 from atom.transfer.request import format_of, unzipped
 
-__all__ = ["Export", "format_of", "import_file", "unzipped"]
+__all__ = [
+    "Export",
+    "create_redis",
+    "format_of",
+    "import_file",
+    "import_redis",
+    "unzipped",
+]

@@ -45,6 +45,7 @@ LISTED = [
     "atom/http",
     "atom/http/step",
     "atom/message",
+    "atom/mongodb",
     "atom/observe",
     "atom/openapi",
     "atom/postgres",
@@ -60,12 +61,19 @@ LISTED = [
 OUTSIDE = {"asyncio", "httpx2", "os", "random", "socket", "subprocess", "time"}
 LAYERS = (
     {
-        *("backoff", "error_code", "errors", "malloc", "own_code"),
+        *(
+            "backoff",
+            "error_code",
+            "error_code_service",
+            "errors",
+            "malloc",
+            "own_code",
+        ),
         *("port", "reply", "task", "uuid7"),
     },
     {"client", "config", "datatype", "hook", "observe", "own", "postgres", "schema"},
     {
-        *("account", "adapter", "event", "http", "message", "openapi"),
+        *("account", "adapter", "event", "http", "message", "mongodb", "openapi"),
         *("queue", "row", "rpc", "sandbox", "transfer"),
     },
     {"assembly", "coherence", "command", "operation", "runtime"},
