@@ -6,10 +6,13 @@ import pytest
 
 from tests.service import shared
 from tests.service.fixture import (  # noqa: F401
+    aws_url,
     kafka_url,
     mongodb_url,
     rabbitmq_url,
     real_kafka_url,
+    smtp_url,
+    web,
 )
 
 SETTINGS = Path(__file__).resolve().with_name("pytest.ini")
@@ -54,8 +57,9 @@ def pytest_runtest_makereport(item, call):
 
 def pytest_terminal_summary(terminalreporter, config):
     """List the services of the run, what this machine lacks, and who did without."""
-    if folder := config.stash.get(RUN, None):
-        for note in shared.notes(folder):
+    if (folder := config.stash.get(RUN, None)) and (notes := shared.notes(folder)):
+        terminalreporter.section("services", sep="-")
+        for note in notes:
             what = ": ".join(part for part in (note.what, note.why) if part)
             terminalreporter.write_line(f"{note.name:<12} {note.state:<10} {what}")
     counted = {}

