@@ -1,17 +1,103 @@
 """RabbitMQ: a connection that reconnects, a channel that confirms each message."""
 
-from typing import Any
+import asyncio
+from collections.abc import Awaitable
+from typing import TYPE_CHECKING, Any
 
 from atom.client import Client, Config, Live
-from atom.config.parse import text
+from atom.config.parse import flag, text
 from atom.config.resolve import Key
+from atom.errors import ConfigError
+
+if TYPE_CHECKING:
+    from aiormq.abc import AbstractConnection
+
+URL = "config_rabbitmq_url"
+SECONDS = 5.0  # to connect
+HEARTBEAT = 15  # seconds: after two without one, RabbitMQ gives up a connection
+
+
+def lost() -> tuple[type[Exception], ...]:
+    """Return what the drivers raise when RabbitMQ goes away or refuses a command."""
+    from aiormq.exceptions import AMQPError, ChannelInvalidStateError
+
+    return (AMQPError, ChannelInvalidStateError, OSError)
+
+
+def address(config: Config) -> Any:
+    """Return the URL, with a heartbeat unless it sets its own."""
+    from yarl import URL as Address
+
+    url = Address(config[URL])
+    return url if "heartbeat" in url.query else url.update_query(heartbeat=HEARTBEAT)
+
+
+def refusal(error: Exception) -> str:
+    """Return what is wrong with the URL, "" when RabbitMQ just does not answer."""
+    from aiormq.exceptions import (
+        AuthenticationError,
+        IncompatibleProtocolError,
+        InvalidFrameError,
+        ProbableAuthenticationError,
+    )
+
+    if isinstance(error, AuthenticationError | ProbableAuthenticationError):
+        return f"{URL}: RabbitMQ refuses this user or password"
+    if isinstance(error, InvalidFrameError):
+        return f"{URL}: RabbitMQ has no such virtual host, or not for this user"
+    if isinstance(error, IncompatibleProtocolError):
+        return f"{URL}: what answers there does not speak AMQP 0-9-1"
+    if isinstance(error, KeyError | ValueError):
+        return f"{URL}: expected amqp://user:password@host:5672/virtual_host"
+    return ""
+
+
+async def connect_once(config: Config) -> "AbstractConnection":
+    """Open a connection that does not reconnect.
+
+    Raises:
+        ConfigError: when the URL cannot be right.
+    """
+    import aiormq
+
+    try:
+        async with asyncio.timeout(SECONDS):
+            return await aiormq.connect(address(config))
+    except Exception as error:
+        if problem := refusal(error):
+            raise ConfigError([problem]) from None
+        raise
+
+
+async def confirmed(publishing: Awaitable[Any]) -> None:
+    """Wait for a message to be confirmed.
+
+    Raises:
+        ConnectionError: where the driver, closed meanwhile, cancels the wait.
+    """
+    try:
+        await publishing
+    except asyncio.CancelledError:
+        task = asyncio.current_task()
+        if task is not None and task.cancelling():
+            raise
+        raise ConnectionError("the channel was closed") from None
 
 
 async def connect(config: Config, live: Live) -> Any:
-    """Connect; the driver reconnects when the connection is lost."""
+    """Connect; the driver reconnects when the connection is lost.
+
+    Raises:
+        ConfigError: when the URL cannot be right.
+    """
     from aio_pika import connect_robust
 
-    return await connect_robust(config["config_rabbitmq_url"], timeout=5)
+    try:
+        return await connect_robust(address(config), timeout=SECONDS)
+    except Exception as error:
+        if problem := refusal(error):
+            raise ConfigError([problem]) from None
+        raise
 
 
 async def open_channel(config: Config, live: Live) -> Any:
@@ -30,16 +116,24 @@ async def probe(handle: Any) -> None:
 
 RABBITMQ = Client(
     name="client_rabbitmq",
-    needs=("config_rabbitmq_url",),
+    needs=(URL,),
     package="aio-pika==10.2.1",
     keys=(
         Key(
-            "config_rabbitmq_url",
+            URL,
             text,
             None,
             "RabbitMQ.",
+            example="amqp://user:password@host:5672/virtual_host",
             secret=True,
             also=("RABBITMQ_URL",),
+        ),
+        Key(
+            "config_rabbitmq_is_single_active",
+            flag,
+            False,
+            "One consumer of a channel works and the others stand by, so that the order"
+            " per key holds across them. For channels that `queue setup` creates.",
         ),
     ),
     open=connect,
@@ -48,7 +142,7 @@ RABBITMQ = Client(
 )
 CHANNEL = Client(
     name="client_rabbitmq_channel",
-    needs=("config_rabbitmq_url",),
+    needs=(URL,),
     package=RABBITMQ.package,
     open=open_channel,
     close=lambda channel: channel.close(),

@@ -1,0 +1,455 @@
+"""RabbitMQ: a durable quorum queue for each channel, and one for its dead letters.
+
+A message is in hand for as long as the connection lives: nothing has to be extended.
+"""
+
+import asyncio
+import hashlib
+import logging
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+from atom.backoff import Backoff
+from atom.client import needed
+from atom.client.rabbitmq import HEARTBEAT, confirmed, connect_once, lost
+from atom.errors import ConfigError, Unavailable
+from atom.queue.broker import NO_HEADERS, ChannelState, DeadLetter, Delivery
+
+if TYPE_CHECKING:
+    from aiormq.abc import AbstractChannel, AbstractConnection, DeliveredMessage
+
+    from atom.port import Ports
+
+log = logging.getLogger(__name__)
+
+AGAIN = (0.25, 5.0)  # seconds until the broker is tried again: first, longest
+LINK_SECONDS = 15.0  # to begin to consume: a queue without a leader never answers
+CONFIRM_SECONDS = 5.0  # for the broker to confirm a message
+KEY, COUNT = "key", "x-delivery-count"
+DIED = ("reason", "attempts", "died_at")  # headers of a dead letter
+# With a limit a message that is given back keeps its place; without one it goes to the
+# end. The limit itself is never to be reached: who gives up is the consumer.
+LIMIT = 1_000_000
+NOTHING: dict[str, Any] = {}
+
+
+def dead_queue(channel: str) -> str:
+    """Return the name of the queue that holds a channel's dead letters."""
+    return f"{channel}_dead"
+
+
+class RabbitBroker:
+    """RabbitMQ, opened for this process."""
+
+    name = "rabbitmq"
+    lease = 2.0 * HEARTBEAT  # after which RabbitMQ gives up a silent consumer
+
+    def __init__(self, clients: Mapping[str, Any], config: Mapping[str, Any]) -> None:
+        self._clients = clients
+        self._config = config
+
+    async def send(
+        self,
+        channel: str,
+        body: bytes,
+        *,
+        message_id: str,
+        key: str | None = None,
+        headers: Mapping[str, str] = NO_HEADERS,
+    ) -> None:
+        """Send a message; return once RabbitMQ has confirmed that it keeps it.
+
+        Raises:
+            Unavailable: when it did not confirm.
+        """
+        needed(self._clients, "client_rabbitmq_channel", "config_rabbitmq_url")
+        values = {**headers, KEY: key} if key is not None else dict(headers)
+        try:
+            async with asyncio.timeout(CONFIRM_SECONDS):
+                if not await self._sent(channel, body, message_id, values):
+                    await self.setup(channel)
+                    if not await self._sent(channel, body, message_id, values):
+                        raise _unconfirmed(channel, "no such queue")
+        except lost() as error:
+            raise _unconfirmed(channel, type(error).__name__) from error
+
+    async def _sent(
+        self, channel: str, body: bytes, message_id: str, headers: dict[str, Any]
+    ) -> bool:
+        """Publish on the shared channel. Return False when there is no such queue."""
+        from aio_pika import DeliveryMode, Message
+        from aio_pika.exceptions import PublishError
+
+        message = Message(
+            body,
+            message_id=message_id,
+            headers=headers,
+            content_type="application/json",
+            delivery_mode=DeliveryMode.PERSISTENT,
+        )
+        exchange = self._clients["client_rabbitmq_channel"].default_exchange
+        try:
+            await confirmed(
+                exchange.publish(message, routing_key=channel, mandatory=True)
+            )
+        except PublishError:
+            return False
+        return True
+
+    @asynccontextmanager
+    async def subscribe(
+        self, channel: str, *, prefetch: int
+    ) -> AsyncIterator["RabbitSubscription"]:
+        """Open a subscription that holds at most `prefetch` messages at once."""
+        subscription = RabbitSubscription(self, channel, prefetch)
+        try:
+            yield subscription
+        finally:
+            await subscription.close()
+
+    async def link(self, channel: str, prefetch: int) -> "Link":
+        """Open a connection and begin to consume; create the queue if there is none."""
+        connection = await connect_once(self._config)
+        try:
+            if await _count(connection, channel) is None:
+                await self.declare(connection, channel)
+            opened = await connection.channel(on_return_raises=True)
+            arrived: asyncio.Queue[DeliveredMessage | None] = asyncio.Queue()
+
+            async def end(frame: Any) -> None:
+                arrived.put_nowait(None)
+
+            opened.closing.add_done_callback(lambda _: arrived.put_nowait(None))
+            opened.on_consumer_cancel_callbacks.add(end)
+            await opened.basic_qos(prefetch_count=prefetch)
+            await opened.basic_consume(channel, arrived.put)
+        except BaseException:
+            await connection.close()
+            raise
+        return Link(connection, opened, arrived)
+
+    async def setup(self, channel: str) -> list[str]:
+        """Declare both queues; return what was created.
+
+        Raises:
+            ConfigError: when a queue of that name exists with other properties.
+        """
+        async with self._connected() as connection:
+            return await self.declare(connection, channel)
+
+    async def declare(
+        self, connection: "AbstractConnection", channel: str
+    ) -> list[str]:
+        """Do so on a connection that is open."""
+        from aiormq.exceptions import ChannelPreconditionFailed
+
+        dead = dead_queue(channel)
+        main: dict[str, Any] = {  # for what other programs reject
+            "x-dead-letter-exchange": "",
+            "x-dead-letter-routing-key": dead,
+        }
+        if self._config["config_rabbitmq_is_single_active"]:
+            main["x-single-active-consumer"] = True
+        created = []
+        for name, more in ((dead, NOTHING), (channel, main)):
+            if await _count(connection, name) is None:
+                created.append(f"queue {name}")
+            opened = await connection.channel()
+            arguments = {"x-queue-type": "quorum", "x-delivery-limit": LIMIT, **more}
+            try:
+                await opened.queue_declare(name, durable=True, arguments=arguments)
+            except ChannelPreconditionFailed as error:
+                text = f"RabbitMQ has a queue '{name}' with other properties: {error}. "
+                cure = "Delete it once it is empty, or use another virtual host."
+                raise ConfigError([text + cure]) from None
+            await opened.close()
+        return created
+
+    async def state(self, channel: str) -> ChannelState:
+        """Count the messages that wait and the dead ones; those in hand are unknown."""
+        async with self._connected() as connection:
+            waiting = await _count(connection, channel)
+            dead = await _count(connection, dead_queue(channel))
+        return ChannelState(channel, waiting, None, dead)
+
+    async def dead(self, channel: str, limit: int) -> list[DeadLetter]:
+        """Return the oldest dead letters; they stay."""
+        letters: list[DeadLetter] = []
+        async with self._channel_of(dead_queue(channel)) as opened:
+            if opened is not None:
+                while len(letters) < limit:
+                    message = await _get(opened, dead_queue(channel))
+                    if message is None:
+                        break
+                    letters.append(_letter(message))
+                await opened.basic_nack(0, multiple=True, requeue=True, wait=True)
+        return letters
+
+    async def replay(self, channel: str, ids: Sequence[str] | None) -> int:
+        """Send dead letters to the channel again, all for None; return how many."""
+        wanted, moved = None if ids is None else set(ids), 0
+        dead = dead_queue(channel)
+        async with self._channel_of(dead) as opened:
+            if opened is None:
+                return 0
+            left = (await opened.queue_declare(dead, passive=True)).message_count or 0
+            while left and (message := await _get(opened, dead)) is not None:
+                left -= 1
+                if wanted is not None and _letter(message).id not in wanted:
+                    continue
+                await _move(opened, message, channel, {})
+                moved += 1
+            await opened.basic_nack(0, multiple=True, requeue=True, wait=True)
+        return moved
+
+    async def purge(self, channel: str, *, dead: bool) -> int:
+        """Delete the messages that wait, or the dead letters; return how many."""
+        name = dead_queue(channel) if dead else channel
+        async with self._channel_of(name) as opened:
+            if opened is None:
+                return 0
+            return (await opened.queue_purge(name)).message_count or 0
+
+    @asynccontextmanager
+    async def _connected(self) -> AsyncIterator["AbstractConnection"]:
+        """Open a connection for one command.
+
+        Raises:
+            ConfigError: when RabbitMQ refuses the user.
+            Unavailable: when it does not answer.
+        """
+        try:
+            connection = await connect_once(self._config)
+            try:
+                yield connection
+            finally:
+                await connection.close()
+        except lost() as error:
+            raise Unavailable(
+                "RabbitMQ does not answer.",
+                code="client.silent",
+                hint="Check config_rabbitmq_url and that RabbitMQ runs.",
+                seconds=5,
+            ) from error
+
+    @asynccontextmanager
+    async def _channel_of(self, queue: str) -> AsyncIterator["AbstractChannel | None"]:
+        """Open a channel for work on a queue; None when there is no such queue."""
+        async with self._connected() as connection:
+            if await _count(connection, queue) is None:
+                yield None
+            else:
+                yield await connection.channel(on_return_raises=True)
+
+
+@dataclass(frozen=True, slots=True)
+class Link:
+    """A connection that consumes; None arrives when it ends."""
+
+    connection: "AbstractConnection"
+    channel: "AbstractChannel"
+    arrived: "asyncio.Queue[DeliveredMessage | None]"
+
+
+@dataclass(frozen=True, slots=True)
+class Token:
+    """What settles a delivery: its number on the channel that brought it."""
+
+    channel: "AbstractChannel"
+    message: "DeliveredMessage"
+
+    @property
+    def tag(self) -> int:
+        """The number."""
+        return self.message.delivery.delivery_tag  # type: ignore[union-attr,return-value]
+
+
+class RabbitSubscription:
+    """Deliveries of one queue, over as many connections as it takes."""
+
+    def __init__(self, broker: RabbitBroker, channel: str, prefetch: int) -> None:
+        self._broker = broker
+        self._channel = channel
+        self._prefetch = prefetch
+        self._link: Link | None = None
+
+    async def __aiter__(self) -> AsyncIterator[Delivery]:
+        """Yield deliveries; connect again while RabbitMQ is away.
+
+        Raises:
+            ConfigError: when RabbitMQ refuses the user.
+        """
+        backoff = Backoff(*AGAIN)
+        while True:
+            try:
+                if self._link is None:
+                    async with asyncio.timeout(LINK_SECONDS):
+                        self._link = await self._broker.link(
+                            self._channel, self._prefetch
+                        )
+                    log.info("reading %s of RabbitMQ", self._channel)
+                while (message := await self._link.arrived.get()) is not None:
+                    if not self._link.channel.is_closed:
+                        backoff.succeeded()
+                        yield _delivery(message, self._link.channel)
+                reason = "the connection ended"
+            except lost() as error:
+                reason = str(error) or type(error).__name__
+            await self.close()
+            if not backoff.seconds:
+                log.warning(
+                    "RabbitMQ is away, %s is read again when it is back: %s",
+                    self._channel,
+                    reason,
+                )
+            await backoff.rest()
+
+    async def accept(self, deliveries: Sequence[Delivery]) -> None:
+        """Settle messages whose effect is committed."""
+        await self._settle(deliveries, "basic_ack")
+
+    async def reject(self, delivery: Delivery, reason: str, attempts: int) -> None:
+        """Move a message to the dead letters; settle it once it is there."""
+        died = (reason, str(attempts), datetime.now(UTC).isoformat())
+        dead = dead_queue(self._channel)
+        for token in self._held([delivery]):
+            try:
+                async with asyncio.timeout(CONFIRM_SECONDS):
+                    headers = dict(zip(DIED, died, strict=True))
+                    await _move(token.channel, token.message, dead, headers)
+            except lost() as error:
+                log.warning("%s did not take a dead letter: %s", dead, error)
+                await token.channel.close()  # so that it is delivered again
+
+    async def release(self, deliveries: Sequence[Delivery]) -> None:
+        """Give messages back unsettled; each takes its old place in the queue."""
+        await self._settle(deliveries, "basic_nack")
+
+    async def extend(self, deliveries: Sequence[Delivery]) -> None:
+        """Do nothing: the heartbeats of the connection keep what is in hand."""
+
+    async def close(self) -> None:
+        """Close the connection: what is not settled is delivered again."""
+        link, self._link = self._link, None
+        if link is not None:
+            await link.connection.close()
+
+    async def _settle(self, deliveries: Sequence[Delivery], command: str) -> None:
+        """Write a command for each that is in hand, as long as the connection lives."""
+        for token in self._held(deliveries):
+            try:
+                await confirmed(getattr(token.channel, command)(token.tag, wait=True))
+            except lost() as error:
+                log.info("%s: messages come again: %s", self._channel, error)
+                return
+
+    def _held(self, deliveries: Sequence[Delivery]) -> list[Token]:
+        """Return those still in hand: a lost connection has given back the others."""
+        tokens = [delivery.token for delivery in deliveries]
+        held = [token for token in tokens if not token.channel.is_closed]
+        if lacking := len(tokens) - len(held):
+            log.info("%d messages of %s come again", lacking, self._channel)
+        return held
+
+
+async def _count(connection: "AbstractConnection", queue: str) -> int | None:
+    """Return how many messages wait in a queue; None when there is no such queue."""
+    from aiormq.exceptions import ChannelNotFoundEntity
+
+    channel = await connection.channel()
+    try:
+        found = await channel.queue_declare(queue, passive=True)
+    except ChannelNotFoundEntity:
+        return None
+    await channel.close()
+    return found.message_count or 0
+
+
+async def _get(channel: "AbstractChannel", queue: str) -> "DeliveredMessage | None":
+    """Take the next message of a queue in hand."""
+    from pamqp.commands import Basic
+
+    message = await channel.basic_get(queue)
+    return None if isinstance(message.delivery, Basic.GetEmpty) else message
+
+
+async def _move(
+    channel: "AbstractChannel",
+    message: "DeliveredMessage",
+    queue: str,
+    headers: Mapping[str, str],
+) -> None:
+    """Publish a message in hand to another queue; settle it once it is there."""
+    from pamqp.commands import Basic
+
+    had = message.header.properties
+    kept = {
+        name: value
+        for name, value in (had.headers or {}).items()
+        if name not in DIED and not name.startswith("x-")
+    }
+    properties = Basic.Properties(
+        message_id=had.message_id,
+        content_type=had.content_type,
+        headers={**kept, **headers},
+        delivery_mode=2,
+    )
+    await confirmed(
+        channel.basic_publish(
+            message.body, routing_key=queue, properties=properties, mandatory=True
+        )
+    )
+    await channel.basic_ack(Token(channel, message).tag, wait=True)
+
+
+def _delivery(message: "DeliveredMessage", channel: "AbstractChannel") -> Delivery:
+    properties = message.header.properties
+    given = properties.headers or {}
+    headers = {
+        name: str(value)
+        for name, value in given.items()
+        if isinstance(value, str | int | float) and name not in {KEY, COUNT}
+    }
+    count, key = given.get(COUNT), given.get(KEY)
+    if count is None and not message.delivery.redelivered:  # type: ignore[union-attr]
+        count = 0
+    return Delivery(
+        body=message.body,
+        token=Token(channel, message),
+        message_id=properties.message_id or None,
+        key=None if key is None else str(key),
+        count=count + 1 if isinstance(count, int) else None,
+        headers=headers,
+    )
+
+
+def _letter(message: "DeliveredMessage") -> DeadLetter:
+    """Read a dead letter; one that RabbitMQ itself put there has no headers of ours."""
+    properties = message.header.properties
+    headers = properties.headers or {}
+    reason, attempts, died_at = (headers.get(name) for name in DIED)
+    return DeadLetter(
+        id=properties.message_id or hashlib.sha256(message.body).hexdigest()[:32],
+        body=message.body,
+        reason=str(reason or headers.get("x-first-death-reason") or "unknown"),
+        attempts=int(str(attempts or 0)),
+        died_at=datetime.fromisoformat(str(died_at)) if died_at else datetime.now(UTC),
+    )
+
+
+def _unconfirmed(channel: str, cause: str) -> Unavailable:
+    log.warning("RabbitMQ did not confirm a message for %s: %s", channel, cause)
+    return Unavailable(
+        "RabbitMQ did not confirm the message.",
+        code="client.silent",
+        hint="Send it again. Check config_rabbitmq_url and that RabbitMQ runs.",
+        seconds=5,
+    )
+
+
+def broker(ports: "Ports") -> RabbitBroker:
+    """Build the broker of this process."""
+    return RabbitBroker(ports.clients, ports.config)
