@@ -12,6 +12,8 @@ their effect and the mark that it was done are committed together. Begin with
     lanes     the messages in hand, in the order in which they may be handled
     consumer  takes messages until it is stopped
     redis     Redis Streams
+    rabbitmq_message  messages of RabbitMQ, read and moved
+    rabbitmq  quorum queues of RabbitMQ
     all       the brokers by name
     run       a consumer process
 """

@@ -4,7 +4,6 @@ A message is in hand for as long as the connection lives: nothing has to be exte
 """
 
 import asyncio
-import hashlib
 import logging
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
@@ -14,22 +13,29 @@ from typing import TYPE_CHECKING, Any
 
 from atom.backoff import Backoff
 from atom.client import needed
-from atom.client.rabbitmq import HEARTBEAT, confirmed, connect_once, lost
+from atom.client.rabbitmq import CHANNEL, HEARTBEAT, confirmed, connect_once, lost
+from atom.config.view import view
 from atom.errors import ConfigError, Unavailable
 from atom.queue.broker import NO_HEADERS, ChannelState, DeadLetter, Delivery
+from atom.queue.rabbitmq_message import (
+    DIED,
+    KEY,
+    Token,
+    count,
+    get,
+    move,
+    read_delivery,
+    read_letter,
+)
 
 if TYPE_CHECKING:
     from aiormq.abc import AbstractChannel, AbstractConnection, DeliveredMessage
-
-    from atom.port import Ports
 
 log = logging.getLogger(__name__)
 
 AGAIN = (0.25, 5.0)  # seconds until the broker is tried again: first, longest
 LINK_SECONDS = 15.0  # to begin to consume: a queue without a leader never answers
 CONFIRM_SECONDS = 5.0  # for the broker to confirm a message
-KEY, COUNT = "key", "x-delivery-count"
-DIED = ("reason", "attempts", "died_at")  # headers of a dead letter
 # With a limit a message that is given back keeps its place; without one it goes to the
 # end. The limit itself is never to be reached: who gives up is the consumer.
 LIMIT = 1_000_000
@@ -41,6 +47,13 @@ def dead_queue(channel: str) -> str:
     return f"{channel}_dead"
 
 
+@dataclass(frozen=True, slots=True)
+class RabbitConfig:
+    """What config sets for it."""
+
+    rabbitmq_is_single_active: bool
+
+
 class RabbitBroker:
     """RabbitMQ, opened for this process."""
 
@@ -50,6 +63,7 @@ class RabbitBroker:
     def __init__(self, clients: Mapping[str, Any], config: Mapping[str, Any]) -> None:
         self._clients = clients
         self._config = config
+        self._given = view(RabbitConfig, config)
 
     async def send(
         self,
@@ -65,7 +79,7 @@ class RabbitBroker:
         Raises:
             Unavailable: when it did not confirm.
         """
-        needed(self._clients, "client_rabbitmq_channel", "config_rabbitmq_url")
+        needed(self._clients, CHANNEL.name, *CHANNEL.needs)
         values = {**headers, KEY: key} if key is not None else dict(headers)
         try:
             async with asyncio.timeout(CONFIRM_SECONDS):
@@ -90,7 +104,7 @@ class RabbitBroker:
             content_type="application/json",
             delivery_mode=DeliveryMode.PERSISTENT,
         )
-        exchange = self._clients["client_rabbitmq_channel"].default_exchange
+        exchange = self._clients[CHANNEL.name].default_exchange
         try:
             await confirmed(
                 exchange.publish(message, routing_key=channel, mandatory=True)
@@ -114,7 +128,7 @@ class RabbitBroker:
         """Open a connection and begin to consume; create the queue if there is none."""
         connection = await connect_once(self._config)
         try:
-            if await _count(connection, channel) is None:
+            if await count(connection, channel) is None:
                 await self.declare(connection, channel)
             opened = await connection.channel(on_return_raises=True)
             arrived: asyncio.Queue[DeliveredMessage | None] = asyncio.Queue()
@@ -151,11 +165,11 @@ class RabbitBroker:
             "x-dead-letter-exchange": "",
             "x-dead-letter-routing-key": dead,
         }
-        if self._config["config_rabbitmq_is_single_active"]:
+        if self._given.rabbitmq_is_single_active:
             main["x-single-active-consumer"] = True
         created = []
         for name, more in ((dead, NOTHING), (channel, main)):
-            if await _count(connection, name) is None:
+            if await count(connection, name) is None:
                 created.append(f"queue {name}")
             opened = await connection.channel()
             arguments = {"x-queue-type": "quorum", "x-delivery-limit": LIMIT, **more}
@@ -171,8 +185,8 @@ class RabbitBroker:
     async def state(self, channel: str) -> ChannelState:
         """Count the messages that wait and the dead ones; those in hand are unknown."""
         async with self._connected() as connection:
-            waiting = await _count(connection, channel)
-            dead = await _count(connection, dead_queue(channel))
+            waiting = await count(connection, channel)
+            dead = await count(connection, dead_queue(channel))
         return ChannelState(channel, waiting, None, dead)
 
     async def dead(self, channel: str, limit: int) -> list[DeadLetter]:
@@ -181,10 +195,10 @@ class RabbitBroker:
         async with self._channel_of(dead_queue(channel)) as opened:
             if opened is not None:
                 while len(letters) < limit:
-                    message = await _get(opened, dead_queue(channel))
+                    message = await get(opened, dead_queue(channel))
                     if message is None:
                         break
-                    letters.append(_letter(message))
+                    letters.append(read_letter(message))
                 await opened.basic_nack(0, multiple=True, requeue=True, wait=True)
         return letters
 
@@ -196,11 +210,11 @@ class RabbitBroker:
             if opened is None:
                 return 0
             left = (await opened.queue_declare(dead, passive=True)).message_count or 0
-            while left and (message := await _get(opened, dead)) is not None:
+            while left and (message := await get(opened, dead)) is not None:
                 left -= 1
-                if wanted is not None and _letter(message).id not in wanted:
+                if wanted is not None and read_letter(message).id not in wanted:
                     continue
-                await _move(opened, message, channel, {})
+                await move(opened, message, channel, {})
                 moved += 1
             await opened.basic_nack(0, multiple=True, requeue=True, wait=True)
         return moved
@@ -239,7 +253,7 @@ class RabbitBroker:
     async def _channel_of(self, queue: str) -> AsyncIterator["AbstractChannel | None"]:
         """Open a channel for work on a queue; None when there is no such queue."""
         async with self._connected() as connection:
-            if await _count(connection, queue) is None:
+            if await count(connection, queue) is None:
                 yield None
             else:
                 yield await connection.channel(on_return_raises=True)
@@ -252,19 +266,6 @@ class Link:
     connection: "AbstractConnection"
     channel: "AbstractChannel"
     arrived: "asyncio.Queue[DeliveredMessage | None]"
-
-
-@dataclass(frozen=True, slots=True)
-class Token:
-    """What settles a delivery: its number on the channel that brought it."""
-
-    channel: "AbstractChannel"
-    message: "DeliveredMessage"
-
-    @property
-    def tag(self) -> int:
-        """The number."""
-        return self.message.delivery.delivery_tag  # type: ignore[union-attr,return-value]
 
 
 class RabbitSubscription:
@@ -294,7 +295,7 @@ class RabbitSubscription:
                 while (message := await self._link.arrived.get()) is not None:
                     if not self._link.channel.is_closed:
                         backoff.succeeded()
-                        yield _delivery(message, self._link.channel)
+                        yield read_delivery(message, self._link.channel)
                 reason = "the connection ended"
             except lost() as error:
                 reason = str(error) or type(error).__name__
@@ -308,24 +309,27 @@ class RabbitSubscription:
             await backoff.rest()
 
     async def accept(self, deliveries: Sequence[Delivery]) -> None:
-        """Settle messages whose effect is committed."""
+        """Settle messages that are done."""
         await self._settle(deliveries, "basic_ack")
 
     async def reject(self, delivery: Delivery, reason: str, attempts: int) -> None:
-        """Move a message to the dead letters; settle it once it is there."""
+        """Move a message to the dead letters; settle it once it is there.
+
+        Raises:
+            Unavailable: when it will be delivered again instead.
+        """
         died = (reason, str(attempts), datetime.now(UTC).isoformat())
-        dead = dead_queue(self._channel)
-        for token in self._held([delivery]):
-            try:
-                async with asyncio.timeout(CONFIRM_SECONDS):
-                    headers = dict(zip(DIED, died, strict=True))
-                    await _move(token.channel, token.message, dead, headers)
-            except lost() as error:
-                log.warning("%s did not take a dead letter: %s", dead, error)
-                await token.channel.close()  # so that it is delivered again
+        headers, dead = dict(zip(DIED, died, strict=True)), dead_queue(self._channel)
+        token: Token = delivery.token
+        try:
+            async with asyncio.timeout(CONFIRM_SECONDS):
+                await move(token.channel, token.message, dead, headers)
+        except lost() as error:
+            await token.channel.close()  # so that it is delivered again
+            raise _unconfirmed(dead, type(error).__name__) from error
 
     async def release(self, deliveries: Sequence[Delivery]) -> None:
-        """Give messages back unsettled; each takes its old place in the queue."""
+        """Return messages to the queue unsettled; each takes its old place."""
         await self._settle(deliveries, "basic_nack")
 
     async def extend(self, deliveries: Sequence[Delivery]) -> None:
@@ -355,91 +359,6 @@ class RabbitSubscription:
         return held
 
 
-async def _count(connection: "AbstractConnection", queue: str) -> int | None:
-    """Return how many messages wait in a queue; None when there is no such queue."""
-    from aiormq.exceptions import ChannelNotFoundEntity
-
-    channel = await connection.channel()
-    try:
-        found = await channel.queue_declare(queue, passive=True)
-    except ChannelNotFoundEntity:
-        return None
-    await channel.close()
-    return found.message_count or 0
-
-
-async def _get(channel: "AbstractChannel", queue: str) -> "DeliveredMessage | None":
-    """Take the next message of a queue in hand."""
-    from pamqp.commands import Basic
-
-    message = await channel.basic_get(queue)
-    return None if isinstance(message.delivery, Basic.GetEmpty) else message
-
-
-async def _move(
-    channel: "AbstractChannel",
-    message: "DeliveredMessage",
-    queue: str,
-    headers: Mapping[str, str],
-) -> None:
-    """Publish a message in hand to another queue; settle it once it is there."""
-    from pamqp.commands import Basic
-
-    had = message.header.properties
-    kept = {
-        name: value
-        for name, value in (had.headers or {}).items()
-        if name not in DIED and not name.startswith("x-")
-    }
-    properties = Basic.Properties(
-        message_id=had.message_id,
-        content_type=had.content_type,
-        headers={**kept, **headers},
-        delivery_mode=2,
-    )
-    await confirmed(
-        channel.basic_publish(
-            message.body, routing_key=queue, properties=properties, mandatory=True
-        )
-    )
-    await channel.basic_ack(Token(channel, message).tag, wait=True)
-
-
-def _delivery(message: "DeliveredMessage", channel: "AbstractChannel") -> Delivery:
-    properties = message.header.properties
-    given = properties.headers or {}
-    headers = {
-        name: str(value)
-        for name, value in given.items()
-        if isinstance(value, str | int | float) and name not in {KEY, COUNT}
-    }
-    count, key = given.get(COUNT), given.get(KEY)
-    if count is None and not message.delivery.redelivered:  # type: ignore[union-attr]
-        count = 0
-    return Delivery(
-        body=message.body,
-        token=Token(channel, message),
-        message_id=properties.message_id or None,
-        key=None if key is None else str(key),
-        count=count + 1 if isinstance(count, int) else None,
-        headers=headers,
-    )
-
-
-def _letter(message: "DeliveredMessage") -> DeadLetter:
-    """Read a dead letter; one that RabbitMQ itself put there has no headers of ours."""
-    properties = message.header.properties
-    headers = properties.headers or {}
-    reason, attempts, died_at = (headers.get(name) for name in DIED)
-    return DeadLetter(
-        id=properties.message_id or hashlib.sha256(message.body).hexdigest()[:32],
-        body=message.body,
-        reason=str(reason or headers.get("x-first-death-reason") or "unknown"),
-        attempts=int(str(attempts or 0)),
-        died_at=datetime.fromisoformat(str(died_at)) if died_at else datetime.now(UTC),
-    )
-
-
 def _unconfirmed(channel: str, cause: str) -> Unavailable:
     log.warning("RabbitMQ did not confirm a message for %s: %s", channel, cause)
     return Unavailable(
@@ -450,6 +369,11 @@ def _unconfirmed(channel: str, cause: str) -> Unavailable:
     )
 
 
-def broker(ports: "Ports") -> RabbitBroker:
-    """Build the broker of this process."""
-    return RabbitBroker(ports.clients, ports.config)
+def broker(clients: Mapping[str, Any], config: Mapping[str, Any]) -> RabbitBroker:
+    """Return the broker.
+
+    Raises:
+        Unavailable: `client.missing` or `client.silent`.
+    """
+    needed(clients, CHANNEL.name, *CHANNEL.needs)
+    return RabbitBroker(clients, config)

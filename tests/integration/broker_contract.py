@@ -9,7 +9,6 @@ import json
 from collections.abc import Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from types import SimpleNamespace
 from typing import Any
 from uuid import uuid4
 
@@ -28,7 +27,7 @@ AWAY_SECONDS = 15.0
 
 @dataclass
 class Place:
-    """A running server, and what opens a broker on it.
+    """A running server, and what opens a broker on it: `factory` as in atom/queue/.
 
     `kill` ends the server with SIGKILL, `start` starts it again on its data.
     `settle_seconds` is what a channel takes to be safe from a kill once it is set up.
@@ -36,7 +35,7 @@ class Place:
 
     config: dict[str, Any]
     clients: tuple[Any, ...]
-    factory: Callable[[Any], Broker]
+    factory: Callable[[Any, Any], Broker]
     kill: Callable[[], None]
     start: Callable[[], None]
     settle_seconds: float = 0.0
@@ -55,7 +54,7 @@ class Place:
         """Open the clients and the broker, as a process of Atom does."""
         config = {**DEFAULTS, **self.config}
         async with opened(self.clients, config) as live:
-            yield self.factory(SimpleNamespace(config=config, clients=live))
+            yield self.factory(live, config)
 
 
 async def take(deliveries, number):
