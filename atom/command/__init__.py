@@ -13,6 +13,7 @@ In reading order:
     data      `data import`, `data export`
     event     `event list`, `event dead`, `event replay`
     user      `user clash`
+    queue     `queue setup`, `list`, `dead`, `replay`, `purge`
     program   all commands
 """
 

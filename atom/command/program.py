@@ -16,6 +16,7 @@ from atom.command.data import DATA
 from atom.command.event import EVENT
 from atom.command.policy import policy_command
 from atom.command.project import Project
+from atom.command.queue import QUEUE
 from atom.command.schema import SCHEMA
 from atom.command.user import USER
 from atom.config import door
@@ -29,7 +30,13 @@ PLAIN: dict[str, Any] = {
     "add_completion": False,
     "context_settings": {"help_option_names": ["-h", "--help"]},
 }
-GROUPS = {"schema": SCHEMA, "data": DATA, "event": EVENT, "user": USER}
+GROUPS = {
+    "schema": SCHEMA,
+    "data": DATA,
+    "event": EVENT,
+    "queue": QUEUE,
+    "user": USER,
+}
 
 
 def _print_version(wanted: bool) -> None:

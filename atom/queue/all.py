@@ -4,6 +4,8 @@ from collections.abc import Mapping
 from importlib import import_module
 from typing import Any
 
+from atom.client import needed
+from atom.client.all import CLIENTS as DECLARED
 from atom.errors import Unavailable, nearest
 from atom.queue.broker import Broker
 from atom.queue.message import Message
@@ -17,19 +19,19 @@ CLIENTS = {
     "celery": "client_celery_producer",
     "sqs": "client_sqs",
 }
+KEYS = {client.name: ", ".join(client.needs) for client in DECLARED}
 
 
 class Brokers:
     """Every broker of a process, each opened when it is first used.
 
-    The file of a broker has `broker(clients, config)`, which raises Unavailable while
-    its client is not open.
+    The file of a broker has `broker(clients, config)`, called once its client is open.
     """
 
     def __init__(self, clients: Mapping[str, Any], config: Mapping[str, Any]) -> None:
         self._clients = clients
         self._config = config
-        self._channel: str = config["config_channel"]
+        self.channel: str = config["config_channel"]
         self._open: dict[str, tuple[Any, Broker]] = {}
 
     def get(self, name: str) -> Broker:
@@ -41,7 +43,8 @@ class Brokers:
         """
         if name not in NAMES:
             raise KeyError(f"{name!r} is not a broker. {nearest(name, NAMES)}".rstrip())
-        handle = self._clients.get(CLIENTS[name])
+        client = CLIENTS[name]
+        handle = needed(self._clients, client, KEYS.get(client, ""))
         known = self._open.get(name)
         if known is not None and known[0] is handle:
             return known[1]
@@ -78,4 +81,4 @@ class Brokers:
     ) -> str:
         """Ask the consumers of the one channel for a function. Return as `send`."""
         message = Message(function, arguments, key=key)
-        return await self.send(name, self._channel, message)
+        return await self.send(name, self.channel, message)

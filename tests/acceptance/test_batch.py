@@ -91,10 +91,10 @@ def test_a_bad_row_among_good_ones_is_the_only_one_refused(batched, people):
 
 
 def test_other_queues_say_what_there_is(batched, people):
-    """400 naming the choices; 503 for one that has no writer, client or not."""
+    """400 naming the choices; 503 for one that is not configured, with its key."""
     unknown = create(batched.url, people[0], {"title": "x"}, PATH + "h")
     missing = create(
-        batched.url, people[0], {"title": "x"}, PATH.replace("batch", "kafka")
+        batched.url, people[0], {"title": "x"}, PATH.replace("batch", "redis")
     )
     both = create(
         batched.url, people[0], {"title": "x"}, PATH + "&on_conflict=title&mode=merge"
@@ -106,7 +106,7 @@ def test_other_queues_say_what_there_is(batched, people):
     )
     assert "batch, redis, rabbitmq" in unknown.json()["message"]
     assert (503, "client.missing") == (missing.status_code, missing.json()["code"])
-    assert "Queue 'kafka' is not supported yet." == missing.json()["message"]
+    assert "config_redis_pubsub_url" in missing.json()["hint"]
     assert 400 == both.status_code
 
 

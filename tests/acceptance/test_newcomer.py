@@ -57,14 +57,14 @@ def test_refusal_at_the_door_tells_the_cure(api, method, path, hint):
 
 
 def test_refusal_of_rights_and_queues_tells_the_cure(api, ada):
-    """What an admin has to give; which queue there is."""
+    """What an admin has to give; which key of a queue is not set."""
     denied = api.call("GET", "/admin/object-read?table=test", ada)
     queued = api.call(
-        "POST", "/my/object-create?table=test&queue=kafka", ada, json={"title": "x"}
+        "POST", "/my/object-create?table=test&queue=redis", ada, json={"title": "x"}
     )
 
     assert "api_access" in denied.json()["hint"]
-    assert "queue=batch" in queued.json()["hint"]
+    assert "config_redis_pubsub_url" in queued.json()["hint"]
 
 
 def test_place_out_of_range_is_told_the_range(api, ada):

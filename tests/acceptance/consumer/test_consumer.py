@@ -3,6 +3,8 @@
 import json
 import secrets
 import signal
+import subprocess
+import sys
 import time
 
 import pytest
@@ -11,6 +13,7 @@ import redis
 from tests.acceptance.conftest import serving
 from tests.acceptance.consumer.consuming import consuming, until
 from tests.integration.near import free_port, valkey
+from tests.served import environment
 
 CONFIG = """
 config_postgres_schema = {"table": {"note": [
@@ -349,3 +352,46 @@ def test_without_its_keys_a_consumer_names_them(shop):
     with consuming("redis", shop.folder, config, log=log) as own:
         assert 1 == own.wait(20)
     assert "config_redis_pubsub_url" in log.read_text()
+
+
+def command(shop, *words):
+    """Run `python main.py queue …`; return its lines."""
+    done = subprocess.run(
+        [sys.executable, "main.py", "queue", *words],
+        cwd=shop.folder,
+        env=environment(shop.config),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert 0 == done.returncode, done.stderr
+    return done.stdout.splitlines()
+
+
+def test_commands(shop, streams, consumer):
+    """A channel is set up once; its dead letters are listed, replayed and deleted."""
+    own = ("--channel", f"c_{secrets.token_hex(4)}")
+    assert "created" in command(shop, "setup", "redis", *own)[0]
+    assert ["nothing to create"] == command(shop, "setup", "redis", *own)
+    with consuming("redis", shop.folder, shop.config, *own):
+        for number in range(3):
+            body = {"function": "gone", "message_id": f"{own[1]}-{number}"}
+            streams.xadd(own[1], {"body": json.dumps(body)})
+        until(lambda: 3 == streams.xlen(f"{own[1]}_dead"))
+    (state,) = map(json.loads, command(shop, "list", *own, "--json"))
+    wanted = {"waiting": 0, "in_hand": 0, "dead": 3}
+    assert wanted | {"broker": "redis", "channel": own[1]} == state
+    letters = [
+        json.loads(line) for line in command(shop, "dead", "redis", *own, "--json")
+    ]
+    assert 3 == len(letters)
+    assert "no function 'gone'" in letters[0]["reason"]
+    assert "no function 'gone'" in command(shop, "dead", "redis", *own)[0]
+    again = command(shop, "replay", "redis", letters[1]["id"], *own)
+    assert ["1 sent again"] == again
+    assert 1 == streams.xlen(own[1])
+    ((_, fields),) = streams.xrange(own[1])
+    assert letters[1]["body"] == fields[b"body"].decode()
+    assert ["2 sent again"] == command(shop, "replay", "redis", "--all", *own)
+    assert ["3 deleted"] == command(shop, "purge", "redis", *own, "--yes")
+    assert 0 == streams.xlen(own[1])
