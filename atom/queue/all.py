@@ -7,6 +7,7 @@ from typing import Any
 from atom.client import needed
 from atom.client.all import CLIENTS as DECLARED
 from atom.errors import Unavailable, nearest
+from atom.observe import metrics
 from atom.queue.broker import Broker
 from atom.queue.message import Message
 
@@ -69,6 +70,7 @@ class Brokers:
             ) from error
         body, key = message.body(), message.key
         await broker.send(channel, body, message_id=message.id, key=key)
+        metrics.PRODUCED.add(name, channel)
         return message.id
 
     async def ask(

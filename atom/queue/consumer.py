@@ -14,6 +14,7 @@ from typing import Any
 
 from atom.backoff import Backoff
 from atom.errors import ApiError
+from atom.observe import metrics
 from atom.queue import effect, message
 from atom.queue.broker import Broker, Delivery, Subscription
 from atom.queue.effect import Attempts
@@ -25,6 +26,7 @@ log = logging.getLogger(__name__)
 
 DELIVERIES_MAX = 100  # of a message that ends its process each time
 PURGE_SECONDS = 3600.0
+MEASURE_SECONDS = 5.0
 PROBE = "select 1"
 
 
@@ -60,6 +62,7 @@ class Consumer:
         self._app = app
         self._broker = broker
         self._channel = channel
+        self._labels = (broker.name, channel)
         self._handlers = handlers
         self._config = config
         self._attempts = config.attempts
@@ -95,7 +98,7 @@ class Consumer:
                 self._task(self._work()) for _ in range(config.queue_concurrency)
             ]
             around = [self._task(each) for each in (self._read(), self._beat())]
-            around.append(self._task(self._purge()))
+            around += [self._task(self._purge()), self._task(self._measure())]
             stop = self._task(self._stopping.wait())
             every = [*workers, *around, stop]
             try:
@@ -160,6 +163,18 @@ class Consumer:
                 log.warning("old marks of messages were not removed: %s", error)
             await asyncio.sleep(PURGE_SECONDS)
 
+    async def _measure(self) -> None:
+        """Report how many messages wait, where anyone reads it."""
+        while metrics.is_on():
+            try:
+                state = await self._broker.state(self._channel)
+            except ApiError as error:
+                log.debug("%s cannot be measured: %s", self._channel, error)
+            else:
+                metrics.LAG.set(state.waiting or 0, *self._labels)
+            await asyncio.sleep(MEASURE_SECONDS)
+        await self._stopping.wait()
+
     async def _work(self) -> None:
         """Handle entries until there are no more."""
         while entries := await self._lanes.take(self._config.queue_batch):
@@ -181,6 +196,7 @@ class Consumer:
         except Exception as error:
             log.debug("%d messages are handled alone: %s", len(messages), error)
             return False
+        self._count("done", len(entries))
         await self._accept(entries)
         return True
 
@@ -193,6 +209,7 @@ class Consumer:
         failed = await self._attempts.run(self._app, entry.handlers, entry.message)
         if failed is None:
             log.debug("%s %.3f s", entry.message.name, time.monotonic() - began)
+            self._count("done")
             await self._accept([entry])
         elif failed.is_away:
             await self._wait_for_database(failed.reason)
@@ -200,7 +217,11 @@ class Consumer:
         elif failed.seconds is None:
             await self._reject(entry, failed.reason, failed.attempts)
         else:
+            self._count("retried")
             self._try_again(entry, failed.seconds)
+
+    def _count(self, outcome: str, number: int = 1) -> None:
+        metrics.CONSUMED.add(*self._labels, outcome, amount=number)
 
     def _try_again(self, entry: Entry, seconds: float) -> None:
         """Make an entry ready later; it stays in hand, and those behind it wait."""
@@ -245,7 +266,12 @@ class Consumer:
         delivery = entry.delivery
         log.error("message %s is dead: %s", delivery.message_id or "?", reason)
         work = self._subscription.reject(delivery, reason, max(attempts, 1))
-        if await self._settled(work, [delivery]) and entry.message is not None:
+        if not await self._settled(work, [delivery]):
+            await self._lanes.done([entry])
+            return
+        self._count("dead")
+        metrics.DEAD.add(*self._labels)
+        if entry.message is not None:
             ports = self._app.state.ports
             try:
                 await effect.forget(ports, entry.handlers, entry.message)

@@ -395,3 +395,34 @@ def test_commands(shop, streams, consumer):
     assert ["2 sent again"] == command(shop, "replay", "redis", "--all", *own)
     assert ["3 deleted"] == command(shop, "purge", "redis", *own, "--yes")
     assert 0 == streams.xlen(own[1])
+
+
+def test_metrics_of_a_consumer(shop, streams):
+    """What was done, what is dead, and what waits."""
+    channel, port = f"c_{secrets.token_hex(4)}", free_port()
+    words = ("--channel", channel, "--metrics-port", str(port))
+    labels = f'broker="redis",channel="{channel}"'
+    lines = (
+        f'atom_queue_consumed_total{{{labels},outcome="done"}} 1.0',
+        f"atom_queue_dead_total{{{labels}}} 1.0",
+        f"atom_queue_lag{{{labels}}} 0.0",
+    )
+    with consuming("redis", shop.folder, shop.config, *words):
+        body = {"function": "function_note", "message_id": channel, "text": channel}
+        streams.xadd(channel, {"body": json.dumps(body)})
+        streams.xadd(channel, {"body": "rubbish"})
+
+        def counted():
+            text = shop.http.get(f"http://127.0.0.1:{port}/metrics").text
+            return all(line in text for line in lines)
+
+        until(counted)
+
+
+def test_health_file_is_there_while_it_works(shop):
+    """And gone afterwards."""
+    path = shop.folder / "healthy"
+    words = ("--health-file", str(path))
+    with consuming("redis", shop.folder, shop.config, *words):
+        assert path.exists()
+    assert not path.exists()
