@@ -197,6 +197,25 @@ def posthog(asked: Asked) -> Answer:
     return 200, {"status": 1}
 
 
+def sentry(asked: Asked) -> Answer:
+    """Answer as the ingestion of Sentry does: envelopes, with the key of the DSN."""
+    if f"sentry_key={KEY}" not in asked.headers.get("x-sentry-auth", ""):
+        return 403, {"detail": "bad sentry key"}
+    head = asked.body.partition(b"\n")[0]
+    return 200, {"id": json.loads(head).get("event_id", "")}
+
+
+def envelopes(found: Web, kind: str) -> list[dict[str, Any]]:
+    """Return what came to Sentry of one kind: event, transaction."""
+    items = []
+    for asked in found.asked:
+        lines = asked.body.split(b"\n")
+        for head, item in zip(lines[1::2], lines[2::2], strict=False):
+            if head and json.loads(head).get("type") == kind:
+                items.append(json.loads(item))
+    return items
+
+
 def refusing(status: int) -> Callable[[Asked], Answer]:
     """Return a service that refuses everything."""
     return lambda asked: (status, {"message": f"refused with {status}, {KEY}"})

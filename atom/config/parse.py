@@ -81,6 +81,17 @@ def seconds(value: Any) -> float:
     return number
 
 
+def fraction(value: Any) -> float:
+    """Parse a share, from 0 to 1."""
+    try:
+        number = float(str(value).strip())
+    except ValueError:
+        number = -1.0
+    if not 0 <= number <= 1:
+        raise ValueError("expected a number from 0 to 1")
+    return number
+
+
 def seconds_or_none(value: Any) -> float:
     """Parse a time in seconds, fractions allowed; 0 is none."""
     return 0.0 if str(value).strip() == "0" else seconds(value)

@@ -27,6 +27,7 @@ from atom.http.step import (
     role,
     timeout,
     token,
+    trace,
 )
 from atom.own_code import OWN, find
 
@@ -35,6 +36,7 @@ STEPS: tuple[Step, ...] = (
     compress.STEP,
     record.STEP,
     measure.STEP,
+    trace.STEP,
     error.STEP,
     concurrency.STEP,
     body.STEP,

@@ -6,6 +6,7 @@ Each line needs only the lines above it:
     log              log lines
     journal          rows of `log_api`
     metrics          what is counted, for Prometheus
+    tracing          which requests are timed for Sentry
     usage            what a process has in use, as gauges
     health           whether the database answers
 """

@@ -11,6 +11,9 @@ REQUEST_ID: ContextVar[str] = ContextVar("request_id", default="")
 # The trace that the caller of this request is part of (W3C Trace Context), for events.
 TRACEPARENT: ContextVar[str] = ContextVar("traceparent", default="")
 
+# The route of this request, method and template; set only while Sentry is on.
+ROUTE: ContextVar[str] = ContextVar("route", default="")
+
 # The user of this request, as on request.state.user; filled once the token is verified.
 CALLER: ContextVar[Mapping[str, Any]] = ContextVar(
     "caller", default=MappingProxyType({})

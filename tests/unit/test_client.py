@@ -30,6 +30,7 @@ CONTRACT = [
     "client_resend",
     "client_s3",
     "client_s3_resource",
+    "client_sentry",
     "client_ses",
     "client_sns",
 ]
