@@ -8,6 +8,7 @@ needs only those above it:
     scope        which tables, rows and columns a caller reaches
     rule_check   every rule prepared against the live tables
     payload      the values of a body, parsed by the columns they are for
+    wait         several rows written, without a deadlock
     explain_error  which column, filter or row it is that PostgreSQL refuses
     read         rows read
     prefer       whole numbers as text, for callers that prefer it

@@ -21,7 +21,8 @@ from atom.row import payload, queued, upsert, write
 from atom.row.explain_error import naming_columns
 from atom.row.scope import RowScope
 from atom.row.sql.statement import RowSet
-from atom.row.write import BUSY, insert
+from atom.row.wait import BUSY
+from atom.row.write import insert
 
 CHOICES = ("batch", *queued.BROKERS, "mongodb_<database>")
 PARAMETERS = ("table", "queue", *upsert.PARAMETERS)

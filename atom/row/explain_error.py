@@ -6,9 +6,17 @@ refuses nothing at all. Both are looked up once something was refused, never bef
 
 # ruff: noqa: S608 - SQL is written here, of quoted names and parameters alone.
 
-from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
+from collections.abc import (
+    AsyncIterator,
+    Callable,
+    Iterable,
+    Iterator,
+    Mapping,
+    Sequence,
+)
 from contextlib import asynccontextmanager, contextmanager
 from functools import lru_cache
+from itertools import islice
 from typing import Any
 
 from atom.datatype import value
@@ -17,6 +25,7 @@ from atom.postgres.catalog import LiveColumn, Table
 from atom.postgres.database import Database
 from atom.postgres.errors import BrokenRule, UnlocatedValue
 from atom.postgres.identifier import quote
+from atom.row.payload import placed
 from atom.row.sql.filter import (
     Condition,
     Filter,
@@ -28,7 +37,12 @@ from atom.row.sql.filter import (
 )
 from atom.row.sql.relation import Relatives
 from atom.row.sql.statement import Marks
+from atom.row.wait import BUSY
 
+Row = dict[str, Any]
+# Returns the statement and values of one row; it is refused too if it returns no row.
+Attempt = Callable[[int, Row], tuple[Any, ...]]
+TRIED_MAX = 1000  # rows tried one by one to find the one that is refused
 COLUMNS = """
 select string_agg(a.attname, ', ' order by a.attnum)
 from pg_constraint k
@@ -177,3 +191,31 @@ async def _name(
     listed = "a list, each item one of" if kind.element is not None else "one of"
     hint = nearest(raw[:60], words) if isinstance(raw, str) else ""
     error.name(f"Column '{name}' takes {listed} {shown}.", hint)
+
+
+async def find_refused(
+    database: Database,
+    table: Table,
+    rows: Sequence[Row],
+    attempt: Attempt,
+    error: ApiError,
+) -> ApiError:
+    """Find the row that is refused, by trying them one by one and keeping none.
+
+    Returns the error to raise: naming the row, or the one that came first.
+    """
+    if error.status >= 500 or error.code == BUSY:
+        return error
+    async with database.connection() as connection:
+        transaction = connection.raw.transaction()
+        await transaction.start()
+        try:
+            for number, row in enumerate(islice(rows, TRIED_MAX)):
+                with about(table, row):
+                    if await connection.value(*attempt(number, row)) is None:
+                        return placed(error, number)
+        except ApiError as refusal:
+            return placed(refusal, number)
+        finally:
+            await transaction.rollback()
+    return error

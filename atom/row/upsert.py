@@ -10,13 +10,13 @@ from atom.postgres.catalog import Catalog, Table, shown
 from atom.postgres.database import Database
 from atom.row import payload
 from atom.row.allowed import explain_changes, explain_conflict, require_allowed
-from atom.row.explain_error import about, naming_columns
+from atom.row.explain_error import about, find_refused, naming_columns
 from atom.row.hooked_upsert import HookedUpsert
 from atom.row.payload import Reader
 from atom.row.scope import RowScope
 from atom.row.sql import upsert
 from atom.row.sql.statement import RowSet
-from atom.row.write import Row, find_refused, listed
+from atom.row.write import Row, listed
 
 Keys = tuple[str, ...]  # the columns of a rule
 PARAMETERS = ("on_conflict", "mode")

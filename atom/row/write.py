@@ -4,7 +4,6 @@ Which of many rows is refused is found by trying them one by one.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from itertools import islice
 from typing import Any
 
 from atom.datatype import value
@@ -14,19 +13,16 @@ from atom.postgres.database import Connection, Database
 from atom.postgres.errors import UnlocatedValue
 from atom.row import payload
 from atom.row.allowed import explain_changes, explain_conflict
-from atom.row.explain_error import about, find_filter, naming_columns
+from atom.row.explain_error import about, find_filter, find_refused, naming_columns
 from atom.row.scope import RowScope, ScopedRelatives
 from atom.row.sql import query_string, read_plan, write
 from atom.row.sql.filter import Shape, is_regular
 from atom.row.sql.statement import RowSet
+from atom.row.wait import in_turn
 
 Row = dict[str, Any]
 Group = tuple[tuple[str, ...], Sequence[int]]  # columns, and the places of their rows
-# Returns the statement and values of one row; it is refused too if it returns no row.
-Attempt = Callable[[int, Row], tuple[Any, ...]]
 Bind = Callable[..., tuple[Any, ...]]  # `RowScope.bind`
-BUSY = "row.busy"
-TRIED_MAX = 1000  # rows tried one by one to find the one that is refused
 
 
 async def create(
@@ -145,9 +141,8 @@ async def update_rows(
         return await _update_many(database, scope, row_set, ids, rows, stamps)
     row = {**rows[0], **stamps}
     with about(row_set.table, row):
-        changed = await database.value(*_update_one(scope, row_set, ids[0], row))
-    if changed is None:
-        raise missing(scope)
+        if await database.value(*_update_one(scope, row_set, ids[0], row)) is None:
+            raise missing(scope)
 
 
 def _ids(table: Table, rows: Sequence[Mapping[str, Any]], many: bool) -> list[int]:
@@ -183,21 +178,24 @@ async def _update_many(
     names = tuple(sorted({name for row in rows for name in row}))
     partial = tuple(n for n in names if any(n not in row for row in rows))
     table = row_set.table
-    text = write.update_many(row_set, names, partial, tuple(stamps))
     held = ([name in row for row in rows] for name in partial)
     lists = (ids, *listed(table, names, rows), *held)
     takes = row_set.rule.takes_to_write((*names, *stamps))
-    call = scope.bind(takes, text, *lists, *stamps.values())
 
-    def attempt(number: int, row: Row) -> tuple[Any, ...]:
-        return _update_one(scope, row_set, ids[number], {**row, **stamps})
-
-    try:
+    async def change(wait: write.Wait) -> None:
+        text = write.update_many(row_set, names, partial, tuple(stamps), wait)
+        call = scope.bind(takes, text, *lists, *stamps.values())
         async with database.transaction() as connection:
             changed = set(await connection.value(*call) or ())
             for number, row_id in enumerate(ids):
                 if row_id not in changed:
                     raise payload.placed(missing(scope), number)
+
+    def attempt(number: int, row: Row) -> tuple[Any, ...]:
+        return _update_one(scope, row_set, ids[number], {**row, **stamps})
+
+    try:
+        await in_turn(database, len(ids), change)
     except NotFound:
         raise
     except ApiError as error:
@@ -234,10 +232,15 @@ async def _update_ids(
     database: Database, scope: RowScope, row_set: RowSet, ids: list[int], row: Row
 ) -> int:
     row |= scope.stamps(row_set.table, create=False)
-    text = write.update_ids(row_set, tuple(row), many=len(ids) > 1)
-    takes = row_set.rule.takes_to_write(tuple(row))
-    with about(row_set.table, row):
+    names = tuple(row)
+    takes = row_set.rule.takes_to_write(names)
+
+    async def change(wait: write.Wait) -> int:
+        text = write.update_ids(row_set, names, wait)
         return await database.run(*scope.bind(takes, text, ids, *row.values()))
+
+    with about(row_set.table, row):
+        return await in_turn(database, len(ids), change)
 
 
 async def delete_ids(database: Database, scope: RowScope, table: str, ids: Any) -> int:
@@ -261,8 +264,12 @@ async def delete_rows(
     database: Database, scope: RowScope, row_set: RowSet, ids: list[int]
 ) -> int:
     """Delete rows by id. Return how many there were."""
-    text = write.delete_ids(row_set, many=len(ids) > 1)
-    return await database.run(*scope.call(row_set, text, ids))
+
+    async def delete(wait: write.Wait) -> int:
+        text = write.delete_ids(row_set, wait)
+        return await database.run(*scope.call(row_set, text, ids))
+
+    return await in_turn(database, len(ids), delete)
 
 
 async def delete_any(database: Database, scope: RowScope, raw: bytes) -> int:
@@ -420,31 +427,3 @@ def listed(table: Table, names: Iterable[str], rows: Sequence[Row]) -> list[list
             items = [value.literal(item) for item in items]
         lists.append(items)
     return lists
-
-
-async def find_refused(
-    database: Database,
-    table: Table,
-    rows: Sequence[Row],
-    attempt: Attempt,
-    error: ApiError,
-) -> ApiError:
-    """Find the row that is refused, by trying them one by one and keeping none.
-
-    Returns the error to raise: naming the row, or the one that came first.
-    """
-    if error.status >= 500 or error.code == BUSY:
-        return error
-    async with database.connection() as connection:
-        transaction = connection.raw.transaction()
-        await transaction.start()
-        try:
-            for number, row in enumerate(islice(rows, TRIED_MAX)):
-                with about(table, row):
-                    if await connection.value(*attempt(number, row)) is None:
-                        return payload.placed(error, number)
-        except ApiError as refusal:
-            return payload.placed(refusal, number)
-        finally:
-            await transaction.rollback()
-    return error

@@ -1,8 +1,10 @@
 """Two lists of the same rows in opposite order wait for one another in turn."""
 
+import asyncio
 import random
 from concurrent.futures import ThreadPoolExecutor
 
+import asyncpg
 import pytest
 
 from tests.acceptance.checkout import copied
@@ -18,6 +20,7 @@ config_postgres_schema = {"table": {"counted": [
 ]}}
 config_table = {"counted": {"my": "owner"}}
 """
+FREE = "select id from counted where id = any($1) order by id for update skip locked"
 ROWS = 40
 ROUNDS = 125  # of four callers: 500 lists a way
 
@@ -98,3 +101,49 @@ def test_ids_are_answered_in_the_order_of_the_list(counted):
         method, path, body = way(counted, places, 7)
         found = counted.message(method, path, counted.ada, json=body)
         assert [counted.ids[place] for place in places] == found
+
+
+def deleted(api, places, n):
+    ids = ",".join(str(api.ids[place]) for place in places)
+    return "DELETE", "/my/ids-delete", {"table": "counted", "ids": ids}
+
+
+async def meanwhile(api, way, held, places):
+    """Hold a row while rows are written. Return the answer, and what was free then."""
+    holder = await asyncpg.connect(api.database)
+    other = await asyncpg.connect(api.database)
+    transaction = holder.transaction()
+    await transaction.start()
+    await holder.execute("update counted set n = -1 where id = $1", api.ids[held])
+    method, path, body = way(api, places, 9)
+    asking = asyncio.create_task(
+        asyncio.to_thread(api.call, method, path, api.ada, json=body)
+    )
+    waiting = "select count(*) from pg_locks where not granted"
+    while not await other.fetchval(waiting):
+        await asyncio.sleep(0.01)
+    await asyncio.sleep(0.2)  # a wait of ten milliseconds is over
+    assert await other.fetchval(waiting)
+    free = await other.fetch(FREE, api.ids)
+    await transaction.rollback()
+    answer = await asking
+    await holder.close()
+    await other.close()
+    return answer, [api.ids.index(row["id"]) for row in free]
+
+
+@pytest.mark.parametrize("way", [many, by_ids, deleted])
+def test_who_waits_holds_the_rows_with_smaller_keys_alone(counted, way):
+    """So nobody who holds a greater one can wait for it: that is no deadlock."""
+    rows = [{"word": f"{way.__name__} {n}", "n": 0} for n in range(10)]
+    path = "/my/object-create?table=counted"
+    ids = counted.message("POST", path, counted.ada, json=rows)
+    before, counted.ids = counted.ids, ids
+    try:
+        writing = meanwhile(counted, way, 5, [9, 2, 7, 5, 0, 3])
+        answer, free = asyncio.run(writing)
+    finally:
+        counted.ids = before
+
+    assert 200 == answer.status_code, answer.text
+    assert [1, 4, 6, 7, 8, 9] == free

@@ -25,12 +25,13 @@ from sqlglot import exp
 from atom import row
 from atom.config import keys
 from atom.config import resolve as house
+from atom.datatype.answer import COMPRESSED_MIN, LIST_GROWS, TEXT_GROWS
 from atom.errors import ApiError
 from atom.postgres import catalog
 from atom.postgres.database import Database
 from atom.postgres.lease import reset
 from atom.row.scope import RowConfig
-from atom.row.sql import cursor
+from atom.row.sql import answer, cursor
 from atom.row.sql.answer import ANSWER_MAX
 from tests.integration.row_world import database_url, row_url
 from tests.rules import owned
@@ -469,8 +470,11 @@ def test_answers_are_those_of_sqlalchemy(asking, drawn):
 # Values that rows hold and questions ask for.
 KEPT_OUT = {"zq", "700", "71", "72", "9000000000", "197", "a7a7", "b7b7"}
 # Limits of ours, the words of fts, and what a regular expression is tried on.
-# The largest size of an answer in bytes is written out.
-ALLOWED = {"0", "1", "2", "3", "5", "100", "simple", "", str(ANSWER_MAX.most)}
+# The largest size of an answer in bytes is written out, and what it is divided by: how
+# much a value may grow, and how many columns may be long.
+ALLOWED = {"0", "0.5", "1", "2", "3", "5", "100", "simple", "", str(ANSWER_MAX.most)}
+ALLOWED |= {str(answer.LIKELY * ANSWER_MAX.most)}
+ALLOWED |= {str(n) for n in (TEXT_GROWS, LIST_GROWS, COMPRESSED_MIN, *range(30))}
 
 
 def names_only(text, table):
@@ -480,7 +484,9 @@ def names_only(text, table):
     named = {each.name for each in tree.find_all(exp.Table) if each.db}
     assert {"wild"} == named
     columns = {each.name for each in tree.find_all(exp.Column)}
-    assert columns <= {*table.c.keys(), *OURS, "*"}  # a whole row, (r.*)
+    names = list(table.c.keys())
+    grouped = {f"{each}_{name}" for each in ("min", "max") for name in names}
+    assert columns <= {*names, *grouped, *OURS, "*"}  # a whole row, (r.*)
     for literal in tree.find_all(exp.Literal):
         numbered = isinstance(literal.parent, exp.Parameter)
         assert numbered or literal.this in ALLOWED, literal

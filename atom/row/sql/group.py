@@ -13,7 +13,7 @@ from atom.datatype.families import having
 from atom.errors import ApiError, nearest
 from atom.postgres.catalog import Table
 from atom.postgres.identifier import quote
-from atom.row.sql.answer import Bound, json_text
+from atom.row.sql.answer import Bound, Cell, json_text
 from atom.row.sql.statement import (
     Order,
     column,
@@ -250,11 +250,20 @@ def render(
     ]
     listed = f" order by {', '.join(order)}" if order else ""
     rows = f"select {', '.join(parts)}{source}{by}{listed}"
-    body = json_text(rows + tail[0], tail[1], bound)
+    body = json_text(rows + tail[0], tail[1], bound, _cells(view, groups))
     if not counted:
         return f"select {body} as body"
     counting = f"(select count(*) from (select 1{source}{by}) g)"
     return f"select {body} as body, {counting} as count"
+
+
+def _cells(view: Table, groups: Groups) -> list[Cell]:
+    """Return the cells of a group that may be long: keys, and items of a column."""
+    by = [(each.name, each.column) for each in groups.by if not each.unit]
+    by += [
+        (each.name, each.column) for each in groups.aggregates if each.function in ITEMS
+    ]
+    return [(name, view.columns[column]) for name, column in by]
 
 
 def _key(view: Table, each: Grouping, zone: str) -> str:

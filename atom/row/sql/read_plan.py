@@ -17,7 +17,7 @@ from atom.errors import ApiError
 from atom.postgres.catalog import Reference, Table, unknown_column
 from atom.postgres.identifier import public, quote, quote_all
 from atom.row.sql import cursor, group, near, relation
-from atom.row.sql.answer import ANSWER_MAX, Bound, json_text
+from atom.row.sql.answer import ANSWER_MAX, Bound, cells, json_text
 from atom.row.sql.filter import (
     Filter,
     Group,
@@ -313,6 +313,7 @@ def select(plan: Select) -> str:
 def _rows(plan: Select, taken: Marks, value_checks: list[str]) -> str:
     source, parts = _reached(plan, taken)
     output, names = select_list(plan.view, plan.columns), list(plan.columns)
+    row = cells(plan.view, plan.columns)
     if plan.near is not None:
         output += f", {METERS} as {quote(DISTANCE)}"
         names.append(DISTANCE)
@@ -324,11 +325,13 @@ def _rows(plan: Select, taken: Marks, value_checks: list[str]) -> str:
             shown = select_list(plan.users.table, (name,), "u")
             output += f", (select {shown} {one}) as {quote('creator_' + name)}"
             names.append("creator_" + name)
+            row.append((names[-1], plan.users.table.columns[name]))
     if plan.relations:
         related = relation.render(plan.relations, "t", taken, plan.bound)
         for each, text in related:
             output += f", {text} as {quote(each.key)}"
             names.append(each.key)
+            row.append((each.key, None))
     parts += [render(each, "t", taken, value_checks) for each in plan.conditions]
     condition = where(parts)
     if plan.groups is not None:
@@ -347,7 +350,7 @@ def _rows(plan: Select, taken: Marks, value_checks: list[str]) -> str:
         by = ordered(plan.order, METERS if plan.near is not None else "")
         rows = f"select {output}{source}{condition}{by}"
         tail, limit = _tail(plan, taken)
-        body = json_text(rows + tail, limit, plan.bound)
+        body = json_text(rows + tail, limit, plan.bound, row)
         return f"select {body} as body" + (
             f", {counting} as count" if plan.counted else ""
         )
@@ -358,7 +361,8 @@ def _rows(plan: Select, taken: Marks, value_checks: list[str]) -> str:
     output += f", json_build_array({keys})::text as {quote(key)}"
     tail, limit = _tail(plan, taken)
     page = f"select {output}{source}{condition}{ordered(plan.order)}{tail}"
-    body = json_text(f"select {quote_all(names)} from page", limit, plan.bound)
+    page_rows = f"select {quote_all(names)} from page"
+    body = json_text(page_rows, limit, plan.bound, row)
     last = f"(select {quote(key)} from page offset {limit} - 1 limit 1)"
     return (
         f"with page as materialized ({page})"

@@ -34,7 +34,7 @@ from atom.postgres.catalog import (
 )
 from atom.postgres.identifier import public, quote
 from atom.row.sql import statement
-from atom.row.sql.answer import Bound, json_array
+from atom.row.sql.answer import Bound, cells, json_array
 from atom.row.sql.statement import OWNER, USUAL_LIMITS, Marks, RowSet
 
 CHILDREN_DEFAULT = 10
@@ -427,4 +427,6 @@ def _one(
         f" order by {alias}.{quote(relation.row_set.table.key)} desc limit {limit}"
     )
     children = f"select {output}{source}{ordered}"
-    return f"(select {json_array(children, limit, bound)})"
+    child = cells(relation.view, relation.columns)
+    child += [(each.key, None) for each in relation.relations]
+    return f"(select {json_array(children, limit, bound, child)})"

@@ -2,6 +2,7 @@
 
 # ruff: noqa: S608 - SQL is written here, of quoted names and parameters alone.
 
+from enum import Enum
 from functools import lru_cache
 from itertools import count
 
@@ -17,6 +18,16 @@ from atom.row.sql.statement import (
     takes,
     where,
 )
+
+BRIEF_MS = 10
+
+
+class Wait(Enum):
+    """How a write of several rows waits for rows that another transaction changes."""
+
+    PLAIN = "as the session does"
+    BRIEF = f"{BRIEF_MS} ms for each, then it fails: nothing can wait for it in turn"
+    ORDERED = "as the session does; the rows are locked first, in order of their keys"
 
 
 def _cast(column: LiveColumn, mark: str) -> str:
@@ -193,6 +204,7 @@ def update_many(
     columns: tuple[str, ...],
     partial: tuple[str, ...],
     same: tuple[str, ...],
+    wait: Wait = Wait.ORDERED,
 ) -> str:
     """Build the update of rows, each with values of its own.
 
@@ -219,11 +231,9 @@ def update_many(
     check = checked(row_set.rule, "t", table, taken)
     held_names = "".join(f", p{n}" for n in range(len(partial)))
     parts.append(f"t.{quote(table.key)} = {cells[table.key]}")
-    ids = key(table, f"${start}", many=True)
-    locked, is_locked = _locked(row_set, ids, taken)
-    parts.append(is_locked)
+    parts += _waits(row_set, key(table, f"${start}", many=True), taken, wait)
     return (
-        f"with {locked}, done as (update {public(table.name)} as t"
+        f"with done as (update {public(table.name)} as t"
         f" set {', '.join(assigned)}"
         f" from unnest({', '.join(lists)}) as x({cell_names(names, start)}{held_names})"
         f"{where(parts)} returning t.{quote(table.key)} as id{check})"
@@ -232,24 +242,26 @@ def update_many(
 
 
 @lru_cache(1024)
-def update_ids(row_set: RowSet, columns: tuple[str, ...], *, many: bool = True) -> str:
+def update_ids(
+    row_set: RowSet, columns: tuple[str, ...], wait: Wait = Wait.ORDERED
+) -> str:
     """Build the update of rows by a list of ids, then a value for each column."""
     table, taken = row_set.table, writing(row_set, columns)
-    locked, which = _by_ids(row_set, taken, many=many)
+    which = _by_ids(row_set, taken, wait)
     assigned = _assigned(table, columns, taken.start + 1)
     assigned += _also_set(row_set, columns, taken)
     check = checked(row_set.rule, "t", table, taken)
     return (
-        f"{locked}update {public(table.name)} as t set {', '.join(assigned)}{which}"
+        f"update {public(table.name)} as t set {', '.join(assigned)}{which}"
         f" returning t.{quote(table.key)}{check}"
     )
 
 
 @lru_cache(1024)
-def delete_ids(row_set: RowSet, *, many: bool = True) -> str:
+def delete_ids(row_set: RowSet, wait: Wait = Wait.ORDERED) -> str:
     """Build the delete of rows by a list of ids."""
-    locked, which = _by_ids(row_set, Marks(row_set.rule.takes), many=many)
-    return f"{locked}{_gone(row_set)}{which}"
+    taken = Marks(row_set.rule.takes)
+    return f"{_gone(row_set)}{_by_ids(row_set, taken, wait, 'update')}"
 
 
 def _gone(row_set: RowSet) -> str:
@@ -308,29 +320,34 @@ def delete_any(row_set: RowSet, conditions: tuple[Shape, ...]) -> str:
     )
 
 
-def _by_ids(row_set: RowSet, taken: Marks, *, many: bool) -> tuple[str, str]:
-    """Build the lock of rows by a list of ids, and the condition on them.
-
-    A list of one needs no order, so no lock before the write itself.
-    """
-    parts = reached(row_set, "t", taken)
+def _by_ids(
+    row_set: RowSet, taken: Marks, wait: Wait, lock: str = "no key update"
+) -> str:
+    """Build the condition on rows by a list of ids."""
     ids = key(row_set.table, next(taken), many=True)
-    if not many:
-        return "", where([*parts, f"t.{quote(row_set.table.key)} = any({ids})"])
-    locked, is_locked = _locked(row_set, ids, taken)
-    return f"with {locked} ", where([*parts, is_locked])
+    parts = [
+        *reached(row_set, "t", taken),
+        f"t.{quote(row_set.table.key)} = any({ids})",
+        *_waits(row_set, ids, taken, wait, lock),
+    ]
+    return where(parts)
 
 
-def _locked(row_set: RowSet, ids: str, taken: Marks) -> tuple[str, str]:
-    """Build the lock of rows in the order of their keys, and what holds for them.
+def _waits(
+    row_set: RowSet, ids: str, taken: Marks, wait: Wait, lock: str = "no key update"
+) -> list[str]:
+    """Build the condition that PostgreSQL computes first, once, and that always holds.
 
-    Whoever changes some of the same rows takes them in the same order, so that one
-    waits for the other and never each for the other.
+    Rows are locked in the order of their keys: whoever changes some of the same rows
+    takes them in the same order, so that one waits for the other and never each for
+    the other.
     """
-    name = quote(row_set.table.key)
-    parts = [*reached(row_set, "l", taken), f"l.{name} = any({ids})"]
-    return (
-        f"atom_locked as materialized (select l.{name} as k"
-        f" from {public(row_set.table.name)} l{where(parts)} order by k for update)",
-        f"t.{name} in (select k from atom_locked)",
-    )
+    if wait is Wait.PLAIN:
+        return []
+    if wait is Wait.BRIEF:
+        setting = f"set_config('lock_timeout', '{BRIEF_MS}', true)"
+        return [f"(select {setting}) is not null"]
+    name = f"l.{quote(row_set.table.key)}"
+    reach = where([*reached(row_set, "l", taken), f"{name} = any({ids})"])
+    rows = f"select {name} from {public(row_set.table.name)} l{reach} order by {name}"
+    return [f"cardinality(array({rows} for {lock})) >= 0"]
