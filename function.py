@@ -9,13 +9,17 @@ from functools import cache
 from pathlib import Path
 from urllib.parse import urlencode
 
+import orjson
+
 from atom import client, errors, mongodb, reply, row, transfer
 from atom import operation as operator
+from atom.account import access, otp, session, token
 from atom.account.password import hash_password as function_password_hash
 from atom.account.password import verify_password as function_password_verify
 from atom.account.token import decode as function_token_decode
 from atom.account.token import encode as function_token_encode
 from atom.client import http, needed
+from atom.client.all import CLIENTS
 from atom.command.welcome import print_login
 from atom.config import door
 from atom.config.check import require_valid
@@ -24,9 +28,14 @@ from atom.errors import ConfigError
 from atom.event.declaration import declared as events_of
 from atom.event.declaration import models_of, unhandled
 from atom.event.publish import publish
+from atom.http import parameter
+from atom.http.step import background
 from atom.mongodb.write import bulk_upsert as function_mongodb_bulk_upsert
+from atom.observe import journal
 from atom.postgres import catalog
+from atom.queue.message import Message
 from atom.runtime import Runtime
+from atom.sandbox import runner
 
 ROOT = Path(__file__).parent
 
@@ -245,6 +254,141 @@ async def function_resend_send(app, to, subject, *, sender, html="", text="", ke
     return await http.send_mail(
         service, to, subject, sender=sender, html=html, plain=text, idempotency_key=key
     )
+
+
+async def _produce(name, app, function, *, channel=None, key=None, **arguments):
+    brokers = _ports(app).brokers
+    message = Message(function, arguments, key=key)
+    return await brokers.send(name, channel or brokers.channel, message)
+
+
+async def function_producer_redis(app, function, **arguments):
+    """Ask consumer_redis.py for a function. Return the id of the message, confirmed.
+
+    `channel` is another than config_channel; messages with one `key` are done in order.
+
+    Raises:
+        Unavailable: when the broker is not configured, or did not confirm.
+    """
+    return await _produce("redis", app, function, **arguments)
+
+
+async def function_producer_rabbitmq(app, function, **arguments):
+    """Ask consumer_rabbitmq.py for a function, as function_producer_redis does."""
+    return await _produce("rabbitmq", app, function, **arguments)
+
+
+async def function_producer_kafka(app, function, **arguments):
+    """Ask consumer_kafka.py for a function, as function_producer_redis does."""
+    return await _produce("kafka", app, function, **arguments)
+
+
+async def function_producer_celery(app, function, **arguments):
+    """Ask consumer_celery.py for a function, as function_producer_redis does."""
+    return await _produce("celery", app, function, **arguments)
+
+
+async def function_token_check(app, token):
+    """Return the user of a token, with `id`, unless it has ended or was revoked.
+
+    Raises:
+        Unauthenticated, Forbidden: as the routes do.
+    """
+    return await session.check(_ports(app), token)
+
+
+async def function_check_api_access(app, user, api_id):
+    """Refuse a user, as function_token_check returns it, who does not hold an api id.
+
+    Raises:
+        Forbidden: `access.denied`.
+    """
+    await access.require_too(_ports(app), user, api_id)
+
+
+def function_api_response_background(app, work, *given):
+    """Answer "added in background" at once, and await `work(*given)` after it.
+
+    Raises:
+        Unavailable: `background.busy` when too much is waiting.
+    """
+    return background.acknowledged(_ports(app).tasks.backlog, work, *given)
+
+
+def function_log_create_postgres(app, **columns):
+    """Add a row to log_api, written with the next batch.
+
+    Raises:
+        TypeError: naming a column that is not one of log_api.
+    """
+    journal.append_columns(_ports(app).journal, columns)
+
+
+async def function_otp_generate(app, *, email=None, mobile=None):
+    """Return a new code for an e-mail or a mobile: 6 digits, good once, 10 minutes."""
+    ports = _ports(app)
+    key = token.signing_keys(ports.account.key_jwt)[0]
+    return await otp.generate_otp(ports.database, key=key, email=email, mobile=mobile)
+
+
+async def function_otp_verify(app, code, *, email=None, mobile=None):
+    """Consume the code of an address.
+
+    Raises:
+        Unauthenticated: `otp.invalid`, whatever is wrong with it.
+    """
+    ports = _ports(app)
+    keys = token.signing_keys(ports.account.key_jwt)
+    await otp.verify_otp(ports.database, code, keys=keys, email=email, mobile=mobile)
+
+
+async def function_postgres_query_runner(app, query, *, writes=False):
+    """Run one statement in the sandbox of /admin/db-runner. Return rows, or a number.
+
+    With `writes` it may also insert, update and delete.
+    """
+    sandbox = _ports(app).sandbox
+    answer = await runner.run_statement(sandbox, query, writes=writes)
+    return answer.affected if answer.rows is None else orjson.loads(answer.rows)
+
+
+async def function_postgres_stream(app, query, *, file_format="csv"):
+    """Yield the rows of a query that reads in pieces of CSV, or of "jsonl"."""
+    export = transfer.Export(_ports(app).sandbox, query, file_format=file_format)
+    await export.start()
+    try:
+        async for piece in export:
+            yield piece
+    finally:
+        await export.close()
+
+
+async def function_param_read(request, source, fields):
+    """Return the parameters of a request, read by their types.
+
+    `source` is "query", "form" or "body" (JSON); `fields` are as those of Pydantic's
+    create_model: `{"page": (int, 1), "title": (str, ...)}`, or a type alone.
+
+    Raises:
+        ApiError: naming the first that is missing, unknown or of another type.
+    """
+    return await parameter.read(request, source, fields)
+
+
+def _opens(declared):
+    async def opened(config=None):
+        found = function_config_read() if config is None else config
+        return await declared.open(found, client.Live())
+
+    keys = ", ".join(declared.needs)
+    opened.__doc__ = f"Open {declared.name} ({keys}); who opens it closes it."
+    return opened
+
+
+for _client in CLIENTS:
+    if not _client.after:  # one made from another is opened with it
+        _name = _client.name.removeprefix("client_")
+        globals()[f"function_client_read_{_name}"] = _opens(_client)
 
 
 def function_return_error(status, message):

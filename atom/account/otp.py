@@ -2,6 +2,7 @@
 
 import hashlib
 import hmac
+import secrets
 from collections.abc import Sequence
 from typing import Any
 
@@ -36,6 +37,34 @@ def hash_code(otp: str, address: str, key: str) -> str:
     return hmac.new(
         key.encode(), f"otp\0{address}\0{otp}".encode(), hashlib.sha256
     ).hexdigest()
+
+
+async def generate_otp(
+    database: Any,
+    *,
+    key: str,
+    email: str | None = None,
+    mobile: str | None = None,
+) -> str:
+    """Return a new code of 6 digits for an address; earlier ones are void.
+
+    `key` is the first of `config_key_jwt`.
+
+    Raises:
+        ApiError: when the address cannot be read.
+    """
+    kind = "email" if email else "mobile"
+    address = normalize(kind, email or mobile or "")
+    if not address or not is_storable(address):
+        raise ApiError(f"'{kind}' is not an address.")
+    code = f"{secrets.randbelow(10**6):06}"
+    await database.run(
+        "insert into otp (email, mobile, otp) values ($1, $2, $3)",
+        address if email else None,
+        None if email else address,
+        hash_code(code, address, key),
+    )
+    return code
 
 
 async def verify_otp(

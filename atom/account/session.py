@@ -20,7 +20,7 @@ import orjson
 from atom.account import token
 from atom.account.config import AccountConfig
 from atom.errors import Forbidden, Unauthenticated
-from atom.port import Ports
+from atom.port import Ports, UserState
 
 log = logging.getLogger(__name__)
 
@@ -128,6 +128,34 @@ async def person_now(
     """Return a user as they are now; None when there is none."""
     row = await database.row(PERSON, user_id, list(config.token_key_list))
     return None if row is None else Person.of(row, config)
+
+
+async def current(ports: Ports, claims: token.Claims) -> UserState:
+    """Return the state of the user of a token, unless it has ended since it was signed.
+
+    Raises:
+        Unauthenticated: `account.missing`, `token.revoked`.
+    """
+    state = await ports.users.state(claims.subject)
+    if state is None:
+        raise Unauthenticated("user not found", code="account.missing")
+    if state.token_version != claims.version or claims.session in state.revoked:
+        raise Unauthenticated("token invalid", code="token.revoked")
+    return state
+
+
+async def check(ports: Ports, text: str) -> dict[str, Any]:
+    """Return the user of a token that is valid now, with `id`.
+
+    Raises:
+        Unauthenticated: `token.invalid`, `token.expired`, `token.revoked`.
+        Forbidden: `active.inactive`.
+    """
+    claims = ports.tokens.decode(text, int(time.time()))
+    state = await current(ports, claims)
+    if not state.is_active:
+        raise Forbidden("user not active", code="active.inactive")
+    return {**claims.user, "id": claims.subject}
 
 
 def access_token(person: Person, session: str, config: AccountConfig) -> str:

@@ -12,6 +12,7 @@ Each line needs only the lines above it:
     wire          a whole answer, written at once to a connection of uvicorn
     exchange      one request and its response, as the steps see them
     step/         the pipeline, one `config_api` key to a file
+    parameter     the parameters of a request, read by their types
     dependency    the caller, the database and rights, as dependencies of FastAPI
     override      which routes may replace others
     socket        open WebSockets of users, closed when a guard would refuse them

@@ -4,11 +4,13 @@ import asyncio
 import logging
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from datetime import UTC, datetime
 from typing import Any
 from uuid import uuid4
 
 from atom.backoff import Backoff
+from atom.port import Journal
 from atom.postgres.copying import Dropped, Target, Unreachable, copy_rows, live_target
 from atom.postgres.driver import RawPool
 
@@ -35,6 +37,18 @@ PAUSES = (0.25, 5.0)  # seconds until the next try: the first, the longest
 REPORT = 10.0  # seconds between two log lines about the same fault
 
 Row = tuple[Any, ...]
+
+
+def append_columns(journal: Journal, columns: Mapping[str, Any]) -> None:
+    """Append a row by the names of its columns; the others are null.
+
+    Raises:
+        TypeError: naming one that is not a column of the log.
+    """
+    if unknown := sorted(set(columns) - set(COLUMNS)):
+        raise TypeError(f"{unknown[0]!r} is not one of {', '.join(COLUMNS)}")
+    given = {"created_at": datetime.now(UTC), **columns}
+    journal.append(tuple(given.get(name) for name in COLUMNS))
 
 
 class PostgresJournal:

@@ -7,6 +7,8 @@ from functools import partial
 from typing import Any
 from urllib.parse import parse_qs
 
+from starlette.responses import Response
+
 from atom.errors import ApiError, TooLarge, Unavailable
 from atom.http.exchange import Exchange
 from atom.http.policy import Key, flag
@@ -14,6 +16,7 @@ from atom.http.step import Proceed, Step
 from atom.observe.request_context import CALLER, REQUEST_ID
 from atom.postgres.lease import UNHURRIED
 from atom.reply import success
+from atom.task import Backlog
 
 IS_BACKGROUND: Key[bool] = Key(
     "is_background",
@@ -75,12 +78,7 @@ async def _acknowledge(exchange: Exchange, proceed: Proceed) -> None:
             hint="Leave out is_background.",
         )
     size = len(await exchange.body(most))
-    if backlog.is_full(size):
-        raise Unavailable(
-            "Too much is waiting to be done in the background.",
-            code="background.busy",
-            hint="Try again, or leave out is_background.",
-        )
+    require_room(backlog, size)
     exchange.deferred = True
     exchange.outcome = "background"
     try:
@@ -115,6 +113,32 @@ async def _finish(exchange: Exchange, proceed: Proceed) -> None:
         REQUEST_ID.reset(token)
         if exchange.after is not None:
             exchange.after(exchange)
+
+
+def require_room(backlog: Backlog, size: int) -> None:
+    """Refuse work that a full backlog cannot take.
+
+    Raises:
+        Unavailable: `background.busy`.
+    """
+    if backlog.is_full(size):
+        raise Unavailable(
+            "Too much is waiting to be done in the background.",
+            code="background.busy",
+            hint="Try again, or leave out is_background.",
+        )
+
+
+def acknowledged(backlog: Backlog, work: Any, *given: Any) -> Response:
+    """Add `work(*given)` to the backlog, and return the answer that acknowledges it.
+
+    Raises:
+        Unavailable: as `require_room`.
+    """
+    require_room(backlog, 0)
+    name = getattr(work, "__name__", "background")
+    backlog.add(partial(work, *given), name=name, size=0)
+    return success("added in background")
 
 
 STEP = Step(

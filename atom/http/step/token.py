@@ -6,6 +6,7 @@ from hmac import compare_digest
 from typing import Any
 from urllib.parse import parse_qs
 
+from atom.account import session
 from atom.account.token import Claims
 from atom.errors import Forbidden, Unauthenticated, Unavailable
 from atom.http.exchange import Exchange
@@ -97,12 +98,7 @@ def _require_root(token: str, key: str) -> None:
 
 async def _current(exchange: Exchange, claims: Claims) -> None:
     """Refuse a token that was revoked, or that belongs to a deleted user."""
-    state = await exchange.ports.users.state(claims.subject)
-    if state is None:
-        raise Unauthenticated("user not found", code="account.missing")
-    if state.token_version != claims.version or claims.session in state.revoked:
-        raise Unauthenticated("token invalid", code="token.revoked")
-    exchange.state = state
+    exchange.state = await session.current(exchange.ports, claims)
 
 
 def _explain(policy: RoutePolicy, caller: Caller) -> Check:
