@@ -25,6 +25,9 @@ TAKEN = {
     name: f"select exists (select from users where type = $1 and {name} = $2)"  # noqa: S608
     for name in (*NAMES, *ADDRESSES)
 }
+HELD = """ or exists (select from atom.held_name
+where type = $1 and normal = $2 and kind = '%s')"""
+TAKEN |= {name: TAKEN[name] + HELD % name for name in ("username", *ADDRESSES)}
 PASSWORD_OF = {"username": "password", "username_bigint": "password_bigint"}
 
 

@@ -2,7 +2,8 @@
 
 Names and addresses get their normal form. Where several rows of one type would have the
 same, which of them it belongs to is not guessed: they stay as they are, log in as they
-are spelt, and are named at each start until only one is left.
+are spelt, and are named at each start until only one is left. Nobody else gets that
+name meanwhile.
 """
 
 import logging
@@ -31,6 +32,10 @@ PLAIN = {
     "email": r"email !~ '^[!-@\[-~]+$'",
     "mobile": r"mobile !~ '^\+?[0-9]+$' or mobile like '00%'",
 }
+HOLD = """
+insert into atom.held_name (type, normal, kind, user_id, spelt)
+select * from unnest($1::bigint[], $2::text[], $3::text[], $4::bigint[], $5::text[])
+"""
 # User 1 wrote rights by the id of object-update before this route was there.
 GRANT_ROOT = """
 update users set api_access = api_access || ',' || $2
@@ -78,6 +83,7 @@ async def upgrade_users(database: Database, api_ids: Mapping[str, int]) -> None:
             rights = api_ids["/admin/user-rights-update"]
             await connection.run(GRANT_ROOT, str(update), str(rights))
         clashes = await _normalize(connection, table)
+        await _hold(connection, clashes)
         if not clashes:
             await connection.run(MARK, DONE)
     database.written("users")
@@ -118,6 +124,21 @@ async def _normalize(connection: Connection, table: Table) -> list[Clash]:
         if free:
             log.info("%s rows of users have %s in normal form now", len(free), kind)
     return found
+
+
+async def _hold(connection: Connection, clashes: Sequence[Clash]) -> None:
+    """Keep the normal forms of clashing names from all others."""
+    await connection.run("delete from atom.held_name")
+    rows = [(one, *user) for one in clashes for user in one.users]
+    for some in _parts(rows):
+        await connection.run(
+            HOLD,
+            [one.type for one, _, _ in some],
+            [one.normal for one, _, _ in some],
+            [one.kind for one, _, _ in some],
+            [user_id for _, user_id, _ in some],
+            [spelt for _, _, spelt in some],
+        )
 
 
 def _kinds(table: Table) -> list[str]:

@@ -83,6 +83,37 @@ def clash(folder, *words):
     return done.stdout.splitlines()
 
 
+def held_for_nobody_else(running, headers):
+    """Check every way in: nobody takes the name that several users would have."""
+    create = "/admin/object-create?table=users"
+    update = "/admin/object-update?table=users"
+    password = {"password": PASSWORD}
+    upload = {"mode": "create", "table": "users"}
+    for method, path, options in (
+        ("POST", "/auth/signup", {"json": {"username": "ADa", **password}}),
+        ("POST", create, {"json": {"type": 1, "username": "ada", **password}}),
+        ("POST", create, {"json": {"type": 1, "email": "x@bücher.example"}}),
+        ("PUT", update, {"json": {"id": 102, "username": "ada"}}),
+        ("PUT", update, {"json": {"id": 103, "username": "ada"}}),  # 104 has it, too
+        (
+            "POST",
+            "/root/postgres-import",
+            {"data": upload, "files": {"file": ("u.csv", "type,username\n1,ada\n")}},
+        ),
+    ):
+        who = running.root if path.startswith("/root") else headers
+        answer = running.call(method, path, headers=who, **options)
+        assert 409 == answer.status_code, (path, options, answer.text)
+    body = {"username": "ADa", **password}
+    answer = running.call("POST", "/auth/signup", json=body)
+    assert "account.exists" == answer.json()["code"]
+    for body in ({"id": 105, "name": "Bob"}, {"id": 105, "username": "bob"}):
+        running.message("PUT", update, headers=headers, json=body)
+    other = {"type": 2, "username": "ada", **password}
+    made = running.message("POST", create, headers=headers, json=other)
+    running.sql("delete from users where id = $1", made)
+
+
 def test_old_rows_get_the_normal_form_and_clashes_are_named(old):
     """Nothing is guessed; who clashes logs in as they are spelt; a rename ends it."""
     with serve(folder=old) as served:
@@ -112,9 +143,10 @@ def test_old_rows_get_the_normal_form_and_clashes_are_named(old):
             "users": [[105, "bob"], [106, "Bob"]],
         } in [json.loads(line) for line in clash(old, "--json")]
 
-        running.sql("update users set api_access = '2' where id = 101")
+        running.sql("update users set api_access = '1,2' where id = 101")
         body = {"username": "grace", "password": PASSWORD}
         token = running.message("POST", "/auth/login-password", json=body)
+        held_for_nobody_else(running, {"Authorization": f"Bearer {token}"})
         for user_id, changes in (
             (104, {"username": "Ada Two"}),
             (106, {"username": "bob2"}),
