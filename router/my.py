@@ -5,18 +5,24 @@ from typing import Annotated
 from extend import *
 from fastapi import Query, Response
 
-from atom import account, openapi, reply
+from atom import account, openapi, reply, row
 
 router = APIRouter(tags=["My account"])
 
 PROFILE = openapi.OBJECT | {"examples": [{"id": 7, "username": "ada"}]}
 
 
-@router.get("/my/profile", responses=openapi.answers(PROFILE, 404))
+@router.get(
+    "/my/profile",
+    responses=openapi.answers(PROFILE, 404),
+    openapi_extra={"parameters": [openapi.PREFER]},
+)
 async def route_my_profile(request: Request) -> Response:
     """Return one's own row, and note the visit in `last_active_at`."""
-    ports = request.app.state.ports
-    return reply.rows(await account.read_profile(ports, request.state.user["id"]))
+    ports, me = request.app.state.ports, request.state.user["id"]
+    as_text = row.prefers_text(request)
+    found = await account.read_profile(ports, me, bigint_text=as_text)
+    return row.answer_rows(found, bigint_text=as_text)
 
 
 @router.get(

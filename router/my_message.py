@@ -6,13 +6,14 @@ from extend import *
 from fastapi import Query, Response
 from pydantic import BaseModel, ConfigDict, Field
 
-from atom import message, openapi, reply
+from atom import message, openapi, reply, row
 
 router = APIRouter(tags=["My messages"])
 
 Id = Annotated[int, Query(ge=1, le=2**63 - 1, examples=[1])]
 ROWS = openapi.answers(openapi.LIST)
 NUMBER = openapi.answers(openapi.COUNT)
+PREFER = {"parameters": [openapi.PREFER]}
 MODES = ["all", "created", "received"]
 
 
@@ -44,36 +45,42 @@ class Talk(Listed):
     )
 
 
-@router.get("/my/message-received", responses=ROWS)
+@router.get("/my/message-received", responses=ROWS, openapi_extra=PREFER)
 async def route_my_message_received(
     request: Request, asked: Annotated[Listed, Query()]
 ) -> Response:
     """Return what others wrote to me, and mark it read."""
     ports, me = request.app.state.ports, request.state.user["id"]
-    page, unread = asked.page_of_list, asked.is_unread
-    return reply.rows(await message.read_received(ports, me, page, is_unread=unread))
+    as_text = row.prefers_text(request)
+    found = await message.read_received(
+        ports, me, asked.page_of_list, is_unread=asked.is_unread, bigint_text=as_text
+    )
+    return row.answer_rows(found, bigint_text=as_text)
 
 
-@router.get("/my/message-inbox", responses=ROWS)
+@router.get("/my/message-inbox", responses=ROWS, openapi_extra=PREFER)
 async def route_my_message_inbox(
     request: Request, asked: Annotated[Listed, Query()]
 ) -> Response:
     """Return the last message of each talk, one for each other person."""
     ports, me = request.app.state.ports, request.state.user["id"]
-    page, unread = asked.page_of_list, asked.is_unread
-    return reply.rows(await message.read_inbox(ports, me, page, is_unread=unread))
+    as_text = row.prefers_text(request)
+    found = await message.read_inbox(
+        ports, me, asked.page_of_list, is_unread=asked.is_unread, bigint_text=as_text
+    )
+    return row.answer_rows(found, bigint_text=as_text)
 
 
-@router.get("/my/message-thread", responses=ROWS)
+@router.get("/my/message-thread", responses=ROWS, openapi_extra=PREFER)
 async def route_my_message_thread(
     request: Request, asked: Annotated[Talk, Query()]
 ) -> Response:
     """Return the talk with another person, both directions, and mark theirs read."""
     ports, me = request.app.state.ports, request.state.user["id"]
-    page, unread = asked.page_of_list, asked.is_unread
-    return reply.rows(
-        await message.read_thread(ports, me, asked.user_id, page, is_unread=unread)
-    )
+    page, as_text = asked.page_of_list, row.prefers_text(request)
+    options = {"is_unread": asked.is_unread, "bigint_text": as_text}
+    found = await message.read_thread(ports, me, asked.user_id, page, **options)
+    return row.answer_rows(found, bigint_text=as_text)
 
 
 @router.delete("/my/message-delete-bulk", responses=NUMBER)

@@ -23,13 +23,16 @@ where id = $1
 """
 
 
-async def read_profile(ports: Ports, user_id: int) -> bytes:
+async def read_profile(
+    ports: Ports, user_id: int, *, bigint_text: bool = False
+) -> bytes:
     """Return one's own row as JSON, without secret columns, and note the visit.
 
     Raises:
         NotFound: `account.missing`.
     """
-    row = await ports.database.value(read(visible_columns(ports, "users")), user_id)
+    view = visible_columns(ports, "users", bigint_text=bigint_text)
+    row = await ports.database.value(read(view), user_id)
     if row is None:
         raise NotFound("user not found", code="account.missing")
     touches = _touches.setdefault(ports.database, Touches())

@@ -45,7 +45,7 @@ THREAD = """(
 
 MARK = """
 update public.message m set is_read = 1 from page
-where m.id = page.id and m.user_id = $1 and m.is_read is distinct from 1
+where m.id = page.id::bigint and m.user_id = $1 and m.is_read is distinct from 1
 returning m.id
 """
 DELETE = {
@@ -59,23 +59,35 @@ DELETE_ONE = (
 
 
 async def read_received(
-    ports: Ports, me: int, page: Mapping[str, Any], *, is_unread: int | None = None
+    ports: Ports,
+    me: int,
+    page: Mapping[str, Any],
+    *,
+    is_unread: int | None = None,
+    bigint_text: bool = False,
 ) -> bytes:
     """Return a page of what others wrote to me, as JSON, and mark it read.
 
     `page` may hold order, limit and page. Unread is whatever is not marked as read.
     """
-    return await _read(ports, RECEIVED, me, page, is_unread, mark=True)
+    view = _view(ports, bigint_text)
+    return await _read(ports, view, RECEIVED, me, page, is_unread, mark=True)
 
 
 async def read_inbox(
-    ports: Ports, me: int, page: Mapping[str, Any], *, is_unread: int | None = None
+    ports: Ports,
+    me: int,
+    page: Mapping[str, Any],
+    *,
+    is_unread: int | None = None,
+    bigint_text: bool = False,
 ) -> bytes:
     """Return the last message of each talk I am in, as JSON; marks nothing.
 
     With `is_unread`, talks with a last message that is unread (1) or read (0).
     """
-    return await _read(ports, LAST, me, page, is_unread, mark=False)
+    view = _view(ports, bigint_text)
+    return await _read(ports, view, LAST, me, page, is_unread, mark=False)
 
 
 async def read_thread(
@@ -85,13 +97,32 @@ async def read_thread(
     page: Mapping[str, Any],
     *,
     is_unread: int | None = None,
+    bigint_text: bool = False,
 ) -> bytes:
     """Return a page of the talk between me and another, and mark theirs as read."""
-    return await _read(ports, THREAD, me, page, is_unread, user_id, mark=True)
+    view = _view(ports, bigint_text)
+    return await _read(ports, view, THREAD, me, page, is_unread, user_id, mark=True)
+
+
+def _view(ports: Ports, bigint_text: bool) -> Table:
+    """Return the columns of messages.
+
+    Raises:
+        ApiError: `sql.unknown_column` when one that messages need is not there.
+    """
+    table = visible_columns(ports, TABLE, bigint_text=bigint_text)
+    for name in NEEDED:
+        if name not in table.columns:
+            raise ApiError(
+                f"Table '{TABLE}' has no column '{name}', which messages need.",
+                code="sql.unknown_column",
+            )
+    return table
 
 
 async def _read(
     ports: Ports,
+    view: Table,
     which: str,
     me: int,
     page: Mapping[str, Any],
@@ -99,23 +130,16 @@ async def _read(
     *others: int,
     mark: bool,
 ) -> bytes:
-    table = visible_columns(ports, TABLE)
-    for name in NEEDED:
-        if name not in table.columns:
-            raise ApiError(
-                f"Table '{TABLE}' has no column '{name}', which messages need.",
-                code="sql.unknown_column",
-            )
     wanted = {name: value for name, value in page.items() if value is not None}
     asked = query_string.parse(
         urlencode({"table": TABLE, **wanted}),
         ports.rules.limit_max,
     )
     text = _statement(
-        table,
+        view,
         which,
         None if is_unread is None else bool(is_unread),
-        read_plan.order(table, asked.order),
+        read_plan.order(view, asked.order),
         mark,
         replace(ports.rules.answer_max, exact=True),
     )

@@ -42,7 +42,7 @@ WORD = re.compile(r"[A-Za-z0-9_]+")
 REF = "#/components/"
 # What a route of one row takes of the parameters of the other.
 WITH = {
-    "read_one": {"column", "creator_key", "relation", "Prefer"},
+    "read_one": {"column", "creator_key", "relation", "deleted", "Prefer"},
     "change": {"return"},
 }
 EXAMPLE_COLUMNS = 3

@@ -33,7 +33,7 @@ from atom.row.explain_rule import explain_rule
 from atom.row.heal import healed
 from atom.row.one import RETURN, answered, require_method, wants_row
 from atom.row.payload import parse_body
-from atom.row.prefer import answer, preferred, preferring
+from atom.row.prefer import answer, answer_rows, preferred, preferring, prefers_text
 from atom.row.read import Answer, Rows
 from atom.row.sql.query_string import FIXED as ADMIN_READ_PARAMETERS
 from atom.row.sql.query_string import PARENTS as PARENT_PARAMETERS
@@ -60,6 +60,7 @@ __all__ = [
     "Answer",
     "Rows",
     "answer",
+    "answer_rows",
     "answered",
     "change",
     "create",
@@ -73,6 +74,7 @@ __all__ = [
     "parse_parameters",
     "preferred",
     "preferring",
+    "prefers_text",
     "read",
     "read_one",
     "require_method",

@@ -28,18 +28,26 @@ def preferred(request: Request) -> str:
     return b",".join(found).decode("latin-1") if found else ""
 
 
+def prefers_text(request: Request) -> bool:
+    """Whether a caller prefers whole numbers of 64 bits as text."""
+    given = preferred(request)
+    return bool(given) and BIGINT_TEXT in words(given)
+
+
 def preferring(scope: RowScope, request: Request) -> RowScope:
     """Return the scope with what its caller prefers of the answer."""
-    given = preferred(request)
-    if given and BIGINT_TEXT in words(given):
-        return replace(scope, bigint_text=True)
-    return scope
+    return replace(scope, bigint_text=True) if prefers_text(request) else scope
 
 
 def answer(scope: RowScope, body: bytes, **fields: Any) -> Response:
     """Answer rows, and which preference they follow."""
+    return answer_rows(body, bigint_text=scope.bigint_text, **fields)
+
+
+def answer_rows(body: bytes, *, bigint_text: bool, **fields: Any) -> Response:
+    """Answer rows of a route without a scope, and which preference they follow."""
     response = reply.rows(body, **fields)
     response.raw_headers.append(VARY)
-    if scope.bigint_text:
+    if bigint_text:
         response.headers[APPLIED] = BIGINT_TEXT
     return response

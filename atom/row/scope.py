@@ -367,11 +367,11 @@ def visible(
         for name, table in catalog.tables.items()
     }
     if bigint_text:
-        tables = {name: _in_text(table) for name, table in tables.items()}
+        tables = {name: in_text(table) for name, table in tables.items()}
     return Catalog(MappingProxyType(tables))
 
 
-def _in_text(table: Table) -> Table:
+def in_text(table: Table) -> Table:
     """Return a table of which bigints are shown as text."""
     columns = {
         name: replace(column, in_text=True) if column.datatype in BIGINT else column
@@ -403,23 +403,25 @@ def _without(table: Table, hidden: frozenset[str]) -> Mapping[str, Any]:
     )
 
 
-def visible_columns(ports: Ports, name: str) -> Table:
+def visible_columns(ports: Ports, name: str, *, bigint_text: bool = False) -> Table:
     """Return a table without secret columns; the same object while it is the same.
 
-    A column with `password` in its name is always secret.
+    With `bigint_text` whole numbers of 64 bits are shown as text. A column with
+    `password` in its name is always secret.
 
     Raises:
         NotFound: `sql.unknown_table`.
     """
     table = ports.database.catalog.table(name)
-    return _open(table, tuple(ports.config["config_column_secret_list"]))
+    return _open(table, tuple(ports.config["config_column_secret_list"]), bigint_text)
 
 
 @lru_cache(64)
-def _open(table: Table, secret: tuple[str, ...]) -> Table:
+def _open(table: Table, secret: tuple[str, ...], bigint_text: bool) -> Table:
     hidden = {name.casefold() for name in secret}
     hidden |= {name for name in map(str.casefold, table.columns) if "password" in name}
-    return without(table, frozenset(hidden))
+    found = without(table, frozenset(hidden))
+    return in_text(found) if bigint_text else found
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ from fastapi import APIRouter, Request, Response
 from atom import reply, row
 from atom.datatype import limit, value
 from atom.errors import ApiError, nearest
-from atom.openapi import LIST, failures, shape, success
+from atom.openapi import LIST, PREFER, failures, shape, success
 from atom.postgres.catalog import shown
 from atom.rpc.declaration import LIMIT, PAGE, Rpc, Value
 from atom.rpc.statement import name_value
@@ -45,8 +45,11 @@ def _endpoint(rpc: Rpc) -> Callable[[Request], Awaitable[Response]]:
         else:
             row.parse_parameters(request.scope["query_string"], ())
             values |= _body_values(rpc, await request.body())
-        found = await ports.rpc.run(rpc, request.state.user, values)
-        return reply.success(found) if isinstance(found, int) else reply.rows(found)
+        user, as_text = request.state.user, row.prefers_text(request)
+        found = await ports.rpc.run(rpc, user, values, bigint_text=as_text)
+        if isinstance(found, int):
+            return reply.success(found)
+        return row.answer_rows(found, bigint_text=as_text)
 
     slug = re.sub(r"\W+", "_", rpc.path).strip("_")
     endpoint.__name__ = f"route_{slug}"
@@ -133,6 +136,7 @@ def _documented(rpc: Rpc) -> dict[str, Any]:
         {"name": name, "in": "path", "required": True, "schema": schemas[name]}
         for name in rpc.in_path
     ]
+    query.append(PREFER)
     others = [name for name in rpc.values if name not in rpc.in_path]
     extra: dict[str, Any] = {
         "parameters": query,

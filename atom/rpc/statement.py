@@ -19,7 +19,7 @@ from atom.postgres.condition import CLAIM, ME, Condition
 from atom.postgres.database import Connection, Database
 from atom.postgres.errors import UnlocatedValue
 from atom.row.explain_error import about, naming_columns
-from atom.row.scope import RowConfig
+from atom.row.scope import RowConfig, in_text
 from atom.row.sql.answer import Bound, json_text
 from atom.row.sql.statement import select_list
 from atom.rpc.declaration import LIMIT, PAGE, Rpc
@@ -31,9 +31,13 @@ STALE = {"sql.changed", "filter.unreadable"}  # the second: a function is not th
 
 @dataclass(frozen=True, slots=True)
 class Prepared:
-    """A statement that PostgreSQL has understood; without columns it has no rows."""
+    """A statement that PostgreSQL has understood; without columns it has no rows.
+
+    `digits` is the one that answers whole numbers of 64 bits as text.
+    """
 
     text: str
+    digits: str
     columns: tuple[LiveColumn, ...]
 
 
@@ -77,14 +81,16 @@ class Statements:
         if unknown := sorted(rpc.tables.difference(known)):
             raise ValueError(f"table: there is no table {unknown[0]!r}")
         async with self._database.transaction() as connection:
-            text = _plain(rpc.statement)
+            text = digits = _plain(rpc.statement)
             columns = await _columns(connection, text)
             if columns:
-                text = _text(rpc, columns, self._bound)
+                view = Table("", {column.name: column for column in columns})
+                text = _text(rpc, view, self._bound)
+                digits = _text(rpc, in_text(view), self._bound)
                 await connection.raw.prepare(text)
             elif rpc.is_read:
                 raise ValueError("it answers no column")
-        found = self._prepared[rpc.place] = Prepared(text, columns)
+        found = self._prepared[rpc.place] = Prepared(text, digits, columns)
         return found
 
     def columns(self, rpc: Rpc) -> tuple[LiveColumn, ...]:
@@ -93,7 +99,12 @@ class Statements:
         return () if found is None else found.columns
 
     async def run(
-        self, rpc: Rpc, user: Mapping[str, Any], values: Mapping[str, Any]
+        self,
+        rpc: Rpc,
+        user: Mapping[str, Any],
+        values: Mapping[str, Any],
+        *,
+        bigint_text: bool = False,
     ) -> bytes | int:
         """Run a statement. Return its rows as JSON, or how many rows it wrote.
 
@@ -102,7 +113,7 @@ class Statements:
             Unavailable: `sql.changed` when the statement does not fit the tables.
         """
         try:
-            return await self._run(rpc, user, values)
+            return await self._run(rpc, user, values, bigint_text)
         except ApiError as error:
             if error.code not in STALE:
                 raise
@@ -115,13 +126,18 @@ class Statements:
                 code="rpc.broken",
                 hint="The log has the reason.",
             ) from error
-        return await self._run(rpc, user, values)
+        return await self._run(rpc, user, values, bigint_text)
 
     async def _run(
-        self, rpc: Rpc, user: Mapping[str, Any], values: Mapping[str, Any]
+        self,
+        rpc: Rpc,
+        user: Mapping[str, Any],
+        values: Mapping[str, Any],
+        bigint_text: bool,
     ) -> bytes | int:
         prepared = self._prepared.get(rpc.place) or await self._prepare(rpc)
-        call = [prepared.text, *_bound(rpc, user, values)]
+        text = prepared.digits if bigint_text else prepared.text
+        call = [text, *_bound(rpc, user, values)]
         tables = self._tables(rpc)
         table = Table("", {name: each.column for name, each in rpc.values.items()})
         given = {name: values[name] for name in table.columns}
@@ -186,9 +202,8 @@ def _plain(statement: Condition) -> str:
     return statement.render("", _marks(statement))[1:-1]
 
 
-def _text(rpc: Rpc, columns: tuple[LiveColumn, ...], bound: Bound) -> str:
+def _text(rpc: Rpc, view: Table, bound: Bound) -> str:
     """Write the statement that answers JSON; its last parameters are limit, offset."""
-    view = Table("", {column.name: column for column in columns})
     listed = select_list(view, tuple(view.columns), "q")
     number = len(rpc.statement.binds)
     limit = f"${number + 1}::bigint"

@@ -18,6 +18,11 @@ config_postgres_schema = {"table": {
 config_table = {name: {"my": "owner", "public": {"read": 1}}
                 for name in ("ledger", "entry")}
 config_table_allowed_public_read_list = ["test", "ledger", "entry"]
+config_rpc = {
+    "GET /my/sums": {"sql": "select 9223372036854775807 as n, array[1::bigint] as l,"
+                            " 7::int as small from ledger limit 1"},
+    "POST /my/sum": {"sql": "select :n as n", "value": {"n": "bigint"}},
+}
 config_api = {"/public/object-read": {"cache_sec": ["inmemory", 60]}}
 """
 
@@ -110,6 +115,29 @@ def test_rows_within_rows_too(bank):
     (group,) = ask(bank, path, bank.eve)
     wanted = {"ledger_id": str(bank.made), "max_amount": str(LARGE), "count": 1}
     assert wanted == group
+
+
+def test_outside_of_row_routes_too(bank):
+    """The profile, messages and statements of one's own; numbers without the header."""
+    body = {"user_id": bank.eve.id, "description": "x"}
+    bank.message("POST", "/my/object-create?table=message", bank.eve, json=body)
+    eve, other = str(bank.eve.id), {"Prefer": "x"}
+    assert eve == ask(bank, "/my/profile", bank.eve)["id"]
+    assert bank.eve.id == ask(bank, "/my/profile", bank.eve, **other)["id"]
+    for name in ("received", "inbox", f"thread?user_id={eve}"):
+        (row,) = ask(bank, f"/my/message-{name}", bank.eve)
+        assert (eve, eve) == (row["user_id"], row["created_by_id"])
+        (row,) = ask(bank, f"/my/message-{name}", bank.eve, **other)
+        assert bank.eve.id == row["user_id"]
+    wanted = {"n": str(LARGE), "l": ["1"], "small": 7}
+    assert [wanted] == ask(bank, "/my/sums", bank.eve)
+    assert [wanted | {"n": LARGE, "l": [1]}] == ask(bank, "/my/sums", bank.eve, **other)
+    for headers, n in ((PREFER, str(LARGE)), ({}, LARGE)):
+        options = {"json": {"n": LARGE}, "headers": headers}
+        assert [{"n": n}] == bank.message("POST", "/my/sum", bank.eve, **options)
+    document = bank.call("GET", "/openapi.json").json()["paths"]
+    for path in ("/my/profile", "/my/message-thread", "/my/sums"):
+        assert "bigint=text" in json.dumps(document[path]["get"]["parameters"])
 
 
 def test_what_is_answered_is_taken(bank):

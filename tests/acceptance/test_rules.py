@@ -1,6 +1,7 @@
 """`config_table`: what each tier reaches, in every way a row can be reached."""
 
 import itertools
+import json
 import secrets
 import time
 
@@ -344,6 +345,17 @@ def test_what_is_deleted_softly_is_gone_for_all_routes(api):
         assert [] == api.message("GET", asked, who)
     asked = f"/admin/object-read?table=paper&id==,{paper}&deleted=1"
     assert [paper] == [row["id"] for row in api.message("GET", asked, api.admin)]
+    asked = f"/admin/rows/paper?id==,{paper}&deleted=1"
+    assert [paper] == [row["id"] for row in api.message("GET", asked, api.admin)]
+    asked = f"/admin/rows/paper/{paper}"
+    assert MISSING == status(api, "GET", asked, api.admin)
+    assert paper == api.message("GET", f"{asked}?deleted=1", api.admin)["id"]
+    document = api.call("GET", "/openapi.json").json()["paths"]
+    for tier in ("admin", "my"):
+        read = document[f"/{tier}/rows/paper/{{id}}"]["get"]
+        assert (tier == "admin") is ("deleted" in json.dumps(read["parameters"]))
+    asked = f"/my/rows/paper/{paper}?deleted=1"
+    assert 400 == api.call("GET", asked, api.patient).status_code
     asked = f"/my/object-read?table=paper&id==,{paper}&deleted=1"
     assert 400 == api.call("GET", asked, api.patient).status_code
     change = {"id": paper, "title": "y"}

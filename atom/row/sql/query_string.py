@@ -41,7 +41,7 @@ MAY_FILTER = frozenset({"timezone", "deleted"})
 ELSEWHERE = frozenset({"is_background", "is_serialize"})
 LIMIT_DEFAULT = 100
 PARENTS = ("table", "parent_table", "parent_column", "order", "limit", "page")
-ONE = ("table", "column", "creator_key", "relation")  # of a read of one row
+ONE = ("table", "column", "creator_key", "relation", "deleted")  # of a read of one row
 PAGE_MAX = 1_000_000_000
 PARAMETERS_MAX = 100
 ORDER = re.compile(
@@ -275,6 +275,7 @@ def parse_one(raw: str) -> Query:
         columns=_names(named, "column"),
         creator_keys=_names(named, "creator_key"),
         relations=relation.parse(named["relation"]) if "relation" in named else (),
+        with_deleted=_flag(named, "deleted"),
         limit=1,
     )
 
