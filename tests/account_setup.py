@@ -29,6 +29,8 @@ from atom.postgres import catalog
 from atom.postgres.database import Database
 from atom.postgres.lease import reset
 from atom.postgres.notify import Bus
+from atom.queue.all import Brokers
+from atom.queue.handler import Handlers
 from atom.row.batch import Batches
 from atom.row.scope import RowConfig
 from atom.rpc.statement import Statements
@@ -120,6 +122,8 @@ async def ports(database_url: str):
         sandbox=Sandbox(database, database_url, RowConfig(config).secret),
         rpc=Statements((), database, database, RowConfig(config)),
         events=declared(config, []),
+        brokers=Brokers({}, config),
+        handlers=Handlers(),
         key_root="r" * 16,
         schema_read=lambda catalog: None,
     )

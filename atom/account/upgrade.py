@@ -2,7 +2,7 @@
 
 Names and addresses get their normal form. Where several rows of one type would have the
 same, which of them it belongs to is not guessed: they stay as they are, log in as they
-are spelt, and are named at each start until only one is left. Nobody else gets that
+are spelt, and are named at each start until only one is left. No one else gets that
 name meanwhile.
 """
 

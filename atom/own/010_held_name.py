@@ -1,6 +1,6 @@
 """Names in normal form that several older users of one type would have.
 
-Nobody else gets such a name while one of them is spelt as they were: who signs up with
+No one else gets such a name while one of them is spelt as they were: who signs up with
 it would be taken for them.
 """
 
