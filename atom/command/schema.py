@@ -17,9 +17,12 @@ from atom.config.view import view
 from atom.event.declaration import declared, triggers
 from atom.operation import admin_api_ids
 from atom.postgres import catalog
+from atom.row.rule import Policy
+from atom.row.rule_check import without_index
 from atom.runtime import command_database
 from atom.schema import apply as schema
 from atom.schema.apply import Declaration, Plan
+from atom.schema.index import index_name
 from atom.schema.plan import script, shown
 
 SCHEMA = typer.Typer(help="Compare and change the tables.")
@@ -44,9 +47,31 @@ def plan_command(
     """Show what apply would do; change nothing."""
     with context.obj.database() as (config, url):
         wanted = _wanted(config)
-        found = asyncio.run(schema.plan(url, wanted, destructive=destructive))
+        found = asyncio.run(_planned(config, url, wanted, destructive))
         sys.stdout.write(script(found) if sql else shown(found))
     raise typer.Exit(int(check and differs(found)))
+
+
+async def _planned(
+    config: Config, url: str, wanted: Declaration, destructive: bool
+) -> Plan:
+    """Plan, and note the columns that rules ask for without an index."""
+    found = await schema.plan(url, wanted, destructive=destructive)
+    async with command_database(config, url) as database:
+        slow = without_index(Policy(config), database.catalog)
+    made = {step.name for step in found.steps if step.kind == "index"}
+    notes = (
+        f"config_table asks each row for {column}, which has no index."
+        for column in slow
+        if _btree(column) not in made
+    )
+    return replace(found, notes=(*found.notes, *notes))
+
+
+def _btree(column: str) -> str:
+    """Return the name of an index on `table.column`."""
+    table, _, name = column.partition(".")
+    return index_name(table, name, "btree")
 
 
 def _wanted(config: Config) -> Declaration:

@@ -131,13 +131,16 @@ def _remark(policy: Policy, live: Catalog, declared: Iterable[str]) -> None:
             "closed to all but admins: %s. config_table opens tables.",
             ", ".join(closed),
         )
-    slow = sorted(set(_without_index(policy, live)))
-    if slow:
+    if slow := without_index(policy, live):
         log.info("columns in config_table without an index: %s", ", ".join(slow))
 
 
+def without_index(policy: Policy, live: Catalog) -> list[str]:
+    """Return the columns that decide who reaches a row and have no index."""
+    return sorted(set(_without_index(policy, live)))
+
+
 def _without_index(policy: Policy, live: Catalog) -> Iterator[str]:
-    """Yield the columns that decide who reaches a row and have no index."""
     for name in policy.declared.tables.keys() & live.tables.keys():
         table = live.tables[name]
         for tier, verbs in policy.declared.tables[name].items():

@@ -95,11 +95,28 @@ def changed(draft: Draft) -> None:
             )
         state = draft.live.views.get(name)
         if state is not None and _is_changed(draft, state):
+            if shown is not None:
+                _refuse_loss(draft, state, set(shown[1]))
             _drop(draft, state)
         elif state is None and name in {*draft.live.tables, *draft.live.others}:
             draft.refusals.append(
                 f"View {name} cannot be made: a table, a sequence, an index or a type"
                 " has its name."
+            )
+
+
+def _refuse_loss(draft: Draft, state: ViewState, columns: set[str]) -> None:
+    """Refuse columns that a view loses while another, not declared, shows them."""
+    gone = set(state.columns) - columns
+    for other in draft.live.views.values():
+        if other.name in {*draft.declared.views, *draft.declared.drop}:
+            continue
+        lost = sorted(column for view, column in other.uses if view == state.name)
+        if lost := [column for column in lost if column in gone]:
+            draft.refusals.append(
+                f"View {state.name} cannot lose {', '.join(lost)}: the view"
+                f" {other.name}, which is not declared, shows it. Drop that view or"
+                " make it without first."
             )
 
 

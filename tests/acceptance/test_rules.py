@@ -3,11 +3,15 @@
 import itertools
 import json
 import secrets
+import subprocess
+import sys
 import time
 
 import pytest
 
+from tests.acceptance.checkout import copied
 from tests.acceptance.conftest import serving
+from tests.served import environment
 
 CONFIG = """
 config_postgres_schema = {"table": {
@@ -500,3 +504,21 @@ def test_a_protected_row_is_not_marked_as_deleted(api):
         assert words == answer.json()["message"]
     (row,) = api.sql(f"select is_deleted from paper where id = {paper}")
     assert row["is_deleted"] is None
+
+
+def test_schema_plan_names_columns_of_rules_without_an_index(api, tmp_path):
+    """Not those that have one, or get one by this plan."""
+    code = copied(tmp_path, config_clinic=CONFIG)
+    done = subprocess.run(
+        [sys.executable, "main.py", "schema", "plan"],
+        cwd=code,
+        env=environment({**api.config, "config_postgres_url": api.database}),
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    assert 0 == done.returncode, done.stderr
+    noted = "Note: config_table asks each row for {}, which has no index."
+    for column in ("paper.created_by_id", "patient.user_id"):
+        is_noted = noted.format(column) in done.stdout
+        assert is_noted is (column == "paper.created_by_id"), done.stdout

@@ -569,6 +569,33 @@ class TestRoutine:
         assert words in str(refused.value)
 
 
+class TestViewOverView:
+    """A view that is declared, under one that is not."""
+
+    async def test_a_column_that_is_shown_above_does_not_go(self, url, raw):
+        """The plan says which view shows it, before anything is done."""
+        full = {"sql": "select id, a, b from test", "key": "id"}
+        less = {"sql": "select id, a from test", "key": "id"}
+        columns = ("a-text-0-0", "b-text-0-0")
+        await settled(url, declare(*columns, view={"shown": full}))
+        await raw.execute("create view above as select a from shown")
+        await settled(url, declare(*columns, view={"shown": less}))
+        await settled(url, declare(*columns, view={"shown": full}))
+        await raw.execute("create view higher as select id, b as c from shown")
+
+        planned = await schema.plan(url, declare(*columns, view={"shown": less}))
+
+        words = (
+            "View shown cannot lose b: the view higher, which is not declared, shows"
+        )
+        (refusal,) = planned.refusals
+        assert words in refusal
+        with pytest.raises(Conflict, match="View shown cannot lose b"):
+            await schema.apply(url, declare(*columns, view={"shown": less}))
+        await raw.execute("drop view higher")
+        await settled(url, declare(*columns, view={"shown": less}))
+
+
 class TestDrop:
     """`"drop"`."""
 
