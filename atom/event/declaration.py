@@ -31,15 +31,15 @@ TARGETS = (
 )
 BROKERS = TARGETS[2:7]
 NEEDS = {
-    "redis": "redis_url",
+    "redis": "redis_pubsub_url",
     "rabbitmq": "rabbitmq_url",
     "kafka": "kafka_url",
     "celery": "celery_broker_url",
+    "sqs": "sqs_region_name",
     "sns": "sns_region_name",
 }
 ENTRY = ("target", "retry", "channel", "topic")
 ENDPOINT = ("url", "secret", "types", "timeout_sec", "is_private")
-CHANNEL = "channel_1"
 RETRY = (5.0, 30.0, 300.0)
 RETRY_WEBHOOK = (5.0, 300.0, 1800.0, 7200.0, 18_000.0, 36_000.0)
 NOWHERE = "none"  # the target of an event without any
@@ -56,6 +56,7 @@ class EventConfig:
 
     event: Mapping[str, Any]
     webhook: Mapping[str, Any]
+    channel: str
     is_outbox: bool | None  # None: not in production
     env: str
     outbox_retention_sec: float
@@ -92,7 +93,7 @@ class EventType:
     name: str
     targets: tuple[str, ...]  # one webhook endpoint is a target of its own
     retry: tuple[float, ...] | None = None
-    channel: str = CHANNEL
+    channel: str = ""  # of a broker; none of its own: config_channel
     topic: str = ""  # of SNS
 
     def pauses(self, target: str) -> tuple[float, ...]:
@@ -276,7 +277,7 @@ def _entry(
             targets |= dict.fromkeys(takers)
             if not takers:
                 problems.append(f"{place}: no entry of config_webhook takes {name}")
-    channel = entry.get("channel", CHANNEL)
+    channel = entry.get("channel", given.channel)
     if not isinstance(channel, str) or not channel:
         problems.append(f"{place}['channel']: expected a name")
     topic = str(entry.get("topic", ""))

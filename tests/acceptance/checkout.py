@@ -11,8 +11,7 @@ FILES = (
     "extend.py",
     "config.py",
     "router.py",
-    "consumer_redis.py",
-    "consumer_outbox.py",
+    *sorted(path.name for path in ROOT.glob("consumer_*.py")),
 )
 FOLDERS = ("atom", "embedded", "router", "config", "static")
 
