@@ -97,6 +97,7 @@ def opened_database(config: Config, pool: RawPool) -> Database:
     database = Database(
         pool,
         acquire_seconds=float(config.get("config_postgres_acquire_timeout_sec") or 5.0),
+        statements_max=config.get(pooler.CACHE, 1024),
         local=pooler.limits(config) if pooler.is_pooled(config) else {},
         wordings=wordings(config.get("config_error") or {}, []),
     )

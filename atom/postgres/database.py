@@ -13,6 +13,7 @@ from atom.postgres.catalog import Catalog
 from atom.postgres.driver import Raw, RawPool, Record
 from atom.postgres.errors import Wordings, translate
 from atom.postgres.lease import Leases
+from atom.postgres.plans import Plans
 from atom.postgres.transaction import Transaction, Unit, waits_for
 
 log = logging.getLogger(__name__)
@@ -80,7 +81,8 @@ class Connection(Statements):
         self, verb: str, text: str, values: tuple[Any, ...], seconds: float | None
     ) -> Any:
         try:
-            return await getattr(self.raw, verb)(text, *values, timeout=seconds)
+            plans = self._database.plans
+            return await plans.run(self.raw, verb, text, values, seconds)
         except Exception as error:
             raise self._database.failed(self.raw, error) from error
         except BaseException:
@@ -108,6 +110,7 @@ class Database(Statements):
         pool: RawPool,
         *,
         acquire_seconds: float = 5.0,
+        statements_max: int = 1024,
         local: Mapping[str, str] | None = None,
         wordings: Wordings | None = None,
     ) -> None:
@@ -122,6 +125,7 @@ class Database(Statements):
         self._rereading: asyncio.Future[None] | None = None  # callers share one
         self._unit: ContextVar[Unit | None] = ContextVar("unit", default=None)
         self.leases = Leases(pool, acquire_seconds)
+        self.plans = Plans(statements_max)
 
     def current(self) -> Unit | None:
         """Return the transaction that this task is in, or None."""
@@ -195,7 +199,7 @@ class Database(Statements):
         if self._unit.get() is not None and (unit := self.current()) is not None:
             try:
                 async with unit.raw.transaction():  # a savepoint of its own
-                    return await getattr(unit.raw, verb)(text, *values, timeout=seconds)
+                    return await self.plans.run(unit.raw, verb, text, values, seconds)
             except Exception as error:
                 raise self.failed(unit.raw, error) from error
             except BaseException:
@@ -206,7 +210,7 @@ class Database(Statements):
         give_up = leases.release if self.local else leases.give_back
         raw = await leases.take()
         try:
-            found = await getattr(raw, verb)(text, *values, timeout=seconds)
+            found = await self.plans.run(raw, verb, text, values, seconds)
         except Exception as error:
             await give_up(raw)
             raise self.translate(error) from error
