@@ -22,6 +22,7 @@ Read in this order; each line needs only the lines above it:
     openapi/    typed schemas of the row routes
     http/       what happens to any request; http/step/ is the pipeline
     client/     the optional services, one to a file
+    aws/        S3, SNS and SES, called in threads
     operation   the schema applied, read again, caches dropped
     coherence   caches and open WebSockets follow what changes
     runtime     everything a process needs, opened and closed

@@ -13,6 +13,7 @@ from atom.account.token import Decoder
 from atom.adapter.memory import MemoryCounter, MemoryStore
 from atom.adapter.redis import RedisCounter, RedisStore
 from atom.adapter.users import CachedUsers
+from atom.aws.call import Aws, AwsConfig
 from atom.client import Live
 from atom.config.resolve import Config
 from atom.config.view import view
@@ -159,6 +160,7 @@ async def connected(
         brokers=Brokers(clients, config),
         handlers=NO_HANDLERS,
         key_root=given.key_root,
+        aws=Aws(clients, view(AwsConfig, config)),
         schema_read=_shows_schema(state),
     )
     for each in (primary, ports.database_read):

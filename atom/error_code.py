@@ -4,7 +4,7 @@
 listed and never raised, fails a test.
 """
 
-from atom.error_code_service import SERVICE
+from atom.error_code_service import FILE, SERVICE
 from atom.errors import Code
 
 ANY_ROUTE = (
@@ -429,6 +429,7 @@ SECTIONS = (
     ("Accounts", ACCOUNT),
     ("Rows", ROWS),
     ("Operator", OPERATOR),
+    ("Files", FILE),
     ("Services", SERVICE),
 )
 CODES = {code.name: code for _, codes in SECTIONS for code in codes}

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from atom.account.config import AccountConfig
     from atom.account.role import Roles
     from atom.account.token import Decoder
+    from atom.aws.call import Aws
     from atom.event.declaration import Events
     from atom.http.config import HttpConfig
     from atom.http.socket import OpenSockets
@@ -157,4 +158,5 @@ class Ports:
     brokers: "Brokers"  # send messages
     handlers: "Handlers"  # what messages may ask for
     key_root: str
+    aws: "Aws"
     schema_read: Callable[["Catalog"], None]  # called with each new catalog

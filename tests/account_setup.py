@@ -17,6 +17,7 @@ from atom.account.role import Roles
 from atom.account.token import Decoder
 from atom.adapter.memory import MemoryCounter
 from atom.adapter.users import CachedUsers
+from atom.aws import Aws, AwsConfig
 from atom.config.keys import KEYS
 from atom.config.view import view
 from atom.event.declaration import declared
@@ -125,6 +126,7 @@ async def ports(database_url: str):
         brokers=Brokers({}, config),
         handlers=Handlers(),
         key_root="r" * 16,
+        aws=Aws({}, view(AwsConfig, config)),
         schema_read=lambda catalog: None,
     )
     await tasks.drain(seconds=5)

@@ -15,6 +15,7 @@ REASONS = {
     413: "The body is too large.",
     422: "Something is missing, of the wrong type, or against a rule of the table.",
     429: "Too many requests; `Retry-After` holds the seconds to wait.",
+    502: "Another service refuses what it was asked; the message has its reason.",
     503: "The database or another service does not answer at the moment.",
     504: "This took too long.",
 }

@@ -32,6 +32,10 @@ API: Mapping[str, Mapping[str, Any]] = {
         ),
         LATER,
     ),
+    "/private/file-upload-s3-direct": {
+        "body_max_kb": 102_400,
+        "concurrency_max": 16,
+    },
     "/root/postgres-import": {"body_max_kb": 1_048_576, **LATER},
 }
 

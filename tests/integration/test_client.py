@@ -356,8 +356,7 @@ async def test_what_needs_no_server_to_open(caplog):
     }
     names = ["s3", "s3_resource", "sns", "ses", "openai", "posthog"]
     async with opened(CLIENTS, config) as live:
-        report = await health(CLIENTS, live)
-        assert {"ok"} == {report[f"client_{name}"] for name in names}
+        assert all(live[f"client_{name}"] for name in names)
         post = live["client_s3"].generate_presigned_post("bucket", "user_7/a.png")
         assert f"{host}/bucket" == post["url"]
         assert "b" == live["client_s3_resource"].Bucket("b").name

@@ -33,6 +33,7 @@ CONTRACT = [
     "client_sentry",
     "client_ses",
     "client_sns",
+    "client_sqs",
 ]
 URL = "service://me:pa%24s@host/db"
 

@@ -38,6 +38,7 @@ READS_BY_NAME = 41  # of config in atom/, outside config/ and client/; never mor
 LISTED = [
     "atom/account",
     "atom/adapter",
+    "atom/aws",
     "atom/command",
     "atom/config",
     "atom/datatype",
@@ -61,17 +62,13 @@ LISTED = [
 OUTSIDE = {"asyncio", "httpx2", "os", "random", "socket", "subprocess", "time"}
 LAYERS = (
     {
-        *(
-            "backoff",
-            "error_code",
-            "error_code_service",
-            "errors",
-            "malloc",
-            "own_code",
-        ),
-        *("port", "reply", "task", "uuid7"),
+        *("backoff", "error_code", "error_code_service", "errors", "malloc"),
+        *("own_code", "port", "reply", "task", "uuid7"),
     },
-    {"client", "config", "datatype", "hook", "observe", "own", "postgres", "schema"},
+    {
+        *("aws", "client", "config", "datatype", "hook", "observe", "own"),
+        *("postgres", "schema"),
+    },
     {
         *("account", "adapter", "event", "http", "message", "mongodb", "openapi"),
         *("queue", "row", "rpc", "sandbox", "transfer"),
