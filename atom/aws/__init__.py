@@ -11,7 +11,7 @@ boto3 blocks, so every call runs in a thread. Read in this order:
 """
 
 from atom.aws.bucket import MODES, delete_urls, operate
-from atom.aws.call import Aws, AwsConfig
+from atom.aws.call import Aws, AwsConfig, AwsRefused
 from atom.aws.send import publish, send_email, send_sms
 from atom.aws.upload import presign, read_form, upload
 
@@ -19,6 +19,7 @@ __all__ = [
     "MODES",
     "Aws",
     "AwsConfig",
+    "AwsRefused",
     "delete_urls",
     "operate",
     "presign",

@@ -61,14 +61,23 @@ class Aws:
         keys = f"config_{service}_region_name"
         return needed(self.clients, f"client_{service}", keys)
 
-    async def call(self, service: str, operation: str, /, **arguments: Any) -> Any:
+    async def call(
+        self,
+        service: str,
+        operation: str,
+        /,
+        *,
+        seconds: float = TOTAL,
+        **arguments: Any,
+    ) -> Any:
         """Make one call, such as `("s3", "head_bucket", Bucket="b")`.
 
         Raises:
             ApiError: as `run`.
         """
         method = getattr(self.client(service), operation)
-        return await self.run(service, partial(method, **arguments))
+        work = partial(method, **arguments)
+        return await self.run(service, work, seconds=seconds)
 
     async def run(
         self, service: str, work: Callable[[], Result], *, seconds: float = TOTAL

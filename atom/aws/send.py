@@ -121,7 +121,7 @@ async def publish(
         AwsRefused: when SNS refuses it.
         Unavailable: when it does not answer.
     """
-    order: dict[str, str] = {}
+    order: dict[str, Any] = {}
     if topic.endswith(".fifo"):
         order["MessageGroupId"] = key or message_id
         order["MessageDeduplicationId"] = message_id

@@ -74,6 +74,20 @@ FILES = (
         "Seconds that a presigned upload is valid.",
     ),
 )
+QUEUES = (
+    Key(
+        "config_sqs_topic",
+        text,
+        None,
+        "SNS topic, by name or ARN, that `queue setup sqs` subscribes the queue to.",
+    ),
+    Key(
+        "config_sqs_event_list",
+        names,
+        (),
+        "Event types of that topic that the queue takes; all, if empty.",
+    ),
+)
 # The words AWS has for credentials that it does not accept, and for a lacking right.
 WRONG = frozenset(
     {"InvalidAccessKeyId", "SignatureDoesNotMatch", "InvalidClientTokenId"}
@@ -205,4 +219,4 @@ S3 = declare("client_s3", "s3", _probe_s3, FILES)
 S3_RESOURCE = declare("client_s3_resource", "s3", _probe_s3, FILES, resource=True)
 SNS = declare("client_sns", "sns", lambda sns: sns.list_topics())
 SES = declare("client_ses", "ses", lambda ses: ses.get_send_quota())
-SQS = declare("client_sqs", "sqs", lambda sqs: sqs.list_queues(MaxResults=1))
+SQS = declare("client_sqs", "sqs", lambda sqs: sqs.list_queues(MaxResults=1), QUEUES)

@@ -8,7 +8,7 @@ import httpx2
 import pytest
 
 from tests.acceptance.conftest import serving
-from tests.aws_keys import REGION, keys
+from tests.service.aws import REGION, keys
 
 PNG = b"\x89PNG\r\n\x1a\n" + b"\0" * 32
 DIRECT, PRESIGNED = (
@@ -19,7 +19,7 @@ BUCKET, OTHER = "atom-files", "atom-other"
 
 
 @pytest.fixture(scope="module")
-def s3(aws_url):  # noqa: F811
+def s3(aws_url):
     """S3 itself, to look at what is stored."""
     import boto3
 
@@ -37,7 +37,7 @@ def s3(aws_url):  # noqa: F811
 
 
 @pytest.fixture(scope="module")
-def api(tmp_path_factory, s3, aws_url):  # noqa: F811
+def api(tmp_path_factory, s3, aws_url):
     """A server that has two buckets, and takes files of 64 KiB."""
     config = {
         **keys(aws_url),

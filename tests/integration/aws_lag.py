@@ -14,7 +14,7 @@ from atom.client import opened
 from atom.client.aws import S3
 from atom.config.keys import KEYS
 from atom.config.view import view
-from tests.aws_server import keys
+from tests.service.aws import keys
 
 SECONDS, CALLS = 2.0, 50
 ANSWER = b"<ListAllMyBucketsResult><Buckets/></ListAllMyBucketsResult>"

@@ -17,8 +17,8 @@ from atom.client.aws import S3, SES, SNS, SQS
 from atom.config.keys import KEYS
 from atom.config.view import view
 from atom.errors import ApiError, Unavailable
-from tests.aws_server import aws_url, keys  # noqa: F401
 from tests.served import ROOT, free_port
+from tests.service.aws import keys
 
 DEFAULTS = {key.name: key.default for key in KEYS}
 ALL = (S3, SNS, SES, SQS)
@@ -73,7 +73,7 @@ def refusal(code):
     ).encode()
 
 
-async def test_every_service_answers_where_it_may(aws_url):  # noqa: F811
+async def test_every_service_answers_where_it_may(aws_url):
     """A probe makes a call: what it reports was permitted."""
     config = {**DEFAULTS, **keys(aws_url)}
     names = [
@@ -222,7 +222,7 @@ class TestSend:
         assert "AWS.SNS.SMS.SenderID" in sent and "AWS.MM.SMS.EntityId" in sent
         assert "Transactional" in sent and "TemplateId" not in sent
 
-    async def test_number_without_its_country_is_refused(self, aws_url):  # noqa: F811
+    async def test_number_without_its_country_is_refused(self, aws_url):
         """Before SNS is asked."""
         async with opened_aws(aws_url) as aws:
             for mobile in (
@@ -236,7 +236,7 @@ class TestSend:
                     await send_sms(aws, mobile, "x")
                 assert "identity.unreadable" == caught.value.code
 
-    async def test_mail_goes_from_a_verified_sender_alone(self, aws_url):  # noqa: F811
+    async def test_mail_goes_from_a_verified_sender_alone(self, aws_url):
         """What to verify, and where, is in the hint."""
         async with opened_aws(aws_url) as aws:
             mail = ("b@example.com", "Hé", "text", "<p>text</p>")
@@ -247,7 +247,7 @@ class TestSend:
             await aws.call("ses", verify, EmailAddress="a@example.com")
             assert await send_email(aws, "a@example.com", *mail)
 
-    async def test_topic_hands_a_message_to_its_queue(self, aws_url):  # noqa: F811
+    async def test_topic_hands_a_message_to_its_queue(self, aws_url):
         """With its attributes, by which a subscription filters."""
         async with opened_aws(aws_url) as aws:
             topic = await aws.call("sns", "create_topic", Name="events")

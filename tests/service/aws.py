@@ -12,6 +12,19 @@ from pathlib import Path
 from tests.served import free_port
 from tests.service.server import AbsentError, Server
 
+REGION = "eu-west-1"
+
+
+def keys(url: str) -> dict[str, str]:
+    """Return the config that switches every service of AWS on, at a server."""
+    regions = [f"config_{name}_region_name" for name in ("s3", "sns", "ses", "sqs")]
+    return {
+        "config_aws_access_key_id": "test-key-id",
+        "config_aws_secret_access_key": "test-secret",
+        "config_aws_endpoint_url": url,
+        **dict.fromkeys(regions, REGION),
+    }
+
 
 @contextmanager
 def aws(folder: Path) -> Iterator[Server]:
