@@ -14,50 +14,52 @@ COLUMNS = (
     "id, event_id::text as event_id, target, event_type, aggregate_type, aggregate_id,"
     " occurred_at, version, metadata, payload, attempts"
 )
-# Two relays claim one after another: each sees what the other has in hand.
-LOCK = "select pg_advisory_xact_lock(1635020397, hashtext($1))"
+# Two relays claim one after another: each sees what the other has in hand. Of a table
+# that grows from nothing statistics are wrong: without them too, what is pending is read
+# in its order, from the index.
+BEGIN = """
+select set_config('enable_sort', 'off', true),
+  set_config('enable_bitmapscan', 'off', true),
+  pg_advisory_xact_lock(1635020397, hashtext($1))
+"""
 # An aggregate with an event in hand, or one that is tried later, waits as a whole.
 CLAIM = f"""
 with waiting as materialized (
-  select distinct aggregate_type, aggregate_id from atom.outbox
+  select aggregate_type, aggregate_id from atom.outbox
   where state = 'pending' and target = $1 and due_at > now()
     and aggregate_id is not null
 ), chosen as materialized (
-  select o.id from atom.outbox o
+  select o.ctid from atom.outbox o
   where o.state = 'pending' and o.target = $1 and o.due_at <= now()
-    and not exists (
-      select from waiting w where w.aggregate_type = o.aggregate_type
-        and w.aggregate_id = o.aggregate_id
-    )
-  order by o.id limit $2 for update skip locked
+    and (o.aggregate_id is null or (o.aggregate_type, o.aggregate_id) not in
+      (select w.aggregate_type, w.aggregate_id from waiting w))
+  order by o.id + 0 limit $2 for update skip locked
 )
 update atom.outbox set attempts = attempts + 1,
   due_at = now() + make_interval(secs => $3)
-where id in (select id from chosen)
+where ctid = any(array(select ctid from chosen))
 returning {COLUMNS}
 """
 # What was claimed with so many attempts is still in hand: nothing else settles it.
 HELD = """
-where o.id = g.id and o.state = 'pending' and o.attempts = g.attempts
-  and o.due_at > now()
+from unnest($2::bigint[], $3::integer[]) as g (id, attempts)
+where o.target = $1 and o.id = g.id and o.state = 'pending'
+  and o.attempts = g.attempts and o.due_at > now()
 """
-GIVEN = "from unnest($1::bigint[], $2::integer[]) as g (id, attempts)"
 DONE = f"""
-update atom.outbox o set state = 'done', settled_at = now(), error = null
-{GIVEN} {HELD}
+update atom.outbox o set state = 'done', settled_at = now(), error = null {HELD}
 """
 EXTEND = f"""
-update atom.outbox o set due_at = now() + make_interval(secs => $3) {GIVEN} {HELD}
+update atom.outbox o set due_at = now() + make_interval(secs => $4) {HELD}
 """
 RELEASE = f"""
-update atom.outbox o set due_at = now(), attempts = o.attempts - 1 {GIVEN} {HELD}
+update atom.outbox o set due_at = now(), attempts = o.attempts - 1 {HELD}
 """
 RETRY = f"""
-update atom.outbox o set due_at = now() + make_interval(secs => $3), error = $4
-{GIVEN} {HELD}
+update atom.outbox o set due_at = now() + make_interval(secs => $4), error = $5 {HELD}
 """
 DEAD = f"""
-update atom.outbox o set state = 'dead', settled_at = now(), error = $3 {GIVEN} {HELD}
+update atom.outbox o set state = 'dead', settled_at = now(), error = $4 {HELD}
 """
 REPLAY = """
 with again as (
@@ -65,15 +67,14 @@ with again as (
     settled_at = null, error = null
   where state = 'dead' and ($1::uuid[] is null or event_id = any($1))
     and ($2::text is null or target = $2)
-  returning id
+  returning 1
 ) select count(*) from again
 """
 PURGE = """
-with old as (
-  select id from atom.outbox where state in ('done', 'dead')
+delete from atom.outbox where ctid = any(array(
+  select ctid from atom.outbox where state <> 'pending' and state in ('done', 'dead')
     and settled_at < now() - make_interval(secs => $1) limit 5000
-)
-delete from atom.outbox where id in (select id from old)
+))
 """
 LIST = """
 select event_id::text as event_id, target, event_type, aggregate_type, aggregate_id,
@@ -141,13 +142,14 @@ async def claim(
     if not await database.value(DUE, target):
         return []
     async with database.transaction() as connection:
-        await connection.value(LOCK, target)
+        await connection.value(BEGIN, target)
         found = await connection.rows(CLAIM, target, most, lease)
     return sorted((_claimed(row) for row in found), key=lambda one: one.id)
 
 
-def _given(claimed: Sequence[Claimed]) -> tuple[list[int], list[int]]:
-    return [one.id for one in claimed], [one.attempts for one in claimed]
+def _given(claimed: Sequence[Claimed]) -> tuple[str, list[int], list[int]]:
+    ids, attempts = [one.id for one in claimed], [one.attempts for one in claimed]
+    return claimed[0].target, ids, attempts
 
 
 async def settle(database: Database, claimed: Sequence[Claimed]) -> int:

@@ -27,6 +27,7 @@ LEASE = 60.0  # seconds an event stays in hand without a sign of life of its rel
 POLL = 1.0  # seconds between two looks, when nothing wakes the relay
 AT_ONCE = 16  # aggregates of a target that are delivered side by side
 MOST = 200  # events of a target in hand
+MARKED = 50  # deliveries that are marked before an aggregate goes on
 AWAY = (0.5, 30.0)  # pauses while a target or the database is away: first, longest
 PURGE = 3600.0  # seconds between two purges
 LOOK = 15.0  # seconds between two looks at what waits
@@ -80,6 +81,7 @@ class Lane:
         self._poll = poll
         self._most = most
         self._turn = asyncio.Semaphore(at_once)
+        self._marking = asyncio.Lock()
         self._wake = asyncio.Event()
         self._backoff = Backoff(*away)
         self._in_hand: dict[int, Claimed] = {}
@@ -138,8 +140,10 @@ class Lane:
                 return False
         try:
             claimed = await outbox.claim(self._database, self.name, room, self._lease)
-        except ApiError as error:
-            log.warning("outbox: %s: %s", self.name, error.message)
+        except Exception as error:
+            # Whatever it was, the lane goes on: its events wait for nothing else.
+            trace = None if isinstance(error, ApiError) else error
+            log.warning("outbox: %s: %s", self.name, error, exc_info=trace)
             await self._rest()
             return True
         groups: dict[object, list[Claimed]] = {}
@@ -193,7 +197,7 @@ class Lane:
                 metrics.EVENT_PUBLISHED.add(self.name)
                 del rest[0]
                 self._done.append(one)
-                if not rest or len(self._done) >= AT_ONCE:
+                if rest and len(self._done) >= MARKED:
                     await self._mark()
         await self._mark()
         if rest:
@@ -201,9 +205,10 @@ class Lane:
 
     async def _mark(self) -> None:
         """Mark as delivered what is; what finishes meanwhile goes with the next."""
-        done, self._done = self._done, []
-        if done:
-            await self._settled(done, outbox.settle(self._database, done))
+        async with self._marking:
+            done, self._done = self._done, []
+            if done:
+                await self._settled(done, outbox.settle(self._database, done))
 
     async def _fail(self, one: Claimed, error: Exception) -> None:
         is_own = isinstance(error, Refused | ApiError) or not str(error)
@@ -245,8 +250,9 @@ class Lane:
         """Write what became of events; unwritten, their lease ends by itself."""
         try:
             await work
-        except ApiError as error:
-            log.warning("outbox: %s: not settled: %s", self.name, error.message)
+        except Exception as error:
+            trace = None if isinstance(error, ApiError) else error
+            log.warning("outbox: %s: not settled: %s", self.name, error, exc_info=trace)
         finally:
             for one in some:
                 self._in_hand.pop(one.id, None)
@@ -260,8 +266,8 @@ class Lane:
             try:
                 held = list(self._in_hand.values())
                 await outbox.extend(self._database, held, self._lease)
-            except ApiError as error:
-                log.warning("outbox: %s: lease: %s", self.name, error.message)
+            except Exception as error:
+                log.warning("outbox: %s: lease: %s", self.name, error)
 
 
 class Relay:

@@ -31,7 +31,8 @@ TABLES = {
     },
 }
 INDEXES = {
-    "outbox_pending": "outbox (target, id) where state = 'pending'",
+    # `id + 0`, or PostgreSQL might walk the primary key, past all that is settled.
+    "outbox_pending": "outbox (target, (id + 0)) where state = 'pending'",
     "outbox_due": "outbox (target, due_at) where state = 'pending'",
     "outbox_settled": "outbox (state, settled_at) where state <> 'pending'",
 }

@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -14,7 +15,11 @@ from atom.event import outbox
 from atom.event.publish import publish
 from atom.event.relay import Away, Relay
 from atom.postgres.named import Named
-from tests.integration.near import database_url, fresh_database  # noqa: F401
+from tests.integration.near import (
+    connected,
+    database_url,  # noqa: F401
+    fresh_database,
+)
 from tests.integration.outbox_world import database_of, events_of, make_outbox
 from tests.integration.relay_process import TARGETS
 from tests.served import ROOT
@@ -386,3 +391,61 @@ async def test_the_relay_is_killed_again_and_again(url, database, tmp_path):
     assert {"done"} == {
         row["state"] for row in await database.rows("select state from atom.outbox")
     }
+
+
+async def test_every_connection_is_cut_again_and_again(url, database):
+    """As by a database that is started again: the relay goes on, nothing is lost."""
+    events, kafka = events_of("kafka"), Noting(seconds=0.01)
+    await publish_many(database, events, 300, aggregates=9)
+    admin = await connected(url)
+    try:
+        async with running(database, events, {"kafka": kafka}, lease=1.0):
+            for _ in range(8):
+                await asyncio.sleep(0.25)
+                await admin.execute(
+                    "select pg_terminate_backend(pid) from pg_stat_activity"
+                    " where datname = current_database() and pid <> pg_backend_pid()"
+                )
+
+            async def ask():
+                text = "select count(*) from atom.outbox where state = 'pending'"
+                return not await admin.fetchval(text)
+
+            await until(ask, 60)
+    finally:
+        await admin.close()
+
+    first = dict.fromkeys(kafka.numbers)
+    assert set(first) == set(range(300))
+    for aggregate in range(9):
+        numbers = [number for number in first if number % 9 == aggregate]
+        assert numbers == sorted(numbers)
+
+
+async def test_a_backlog_is_claimed_by_index_without_statistics(database):
+    """100,000 events that came at once, behind 1,000 that are tried later: a claim reads
+    no more than it must, also where PostgreSQL takes the table for a small one."""
+    await database.run("alter table atom.outbox set (autovacuum_enabled = off)")
+    await database.run(
+        "insert into atom.outbox (event_id, target, event_type, aggregate_type,"
+        " aggregate_id, metadata, payload)"
+        " select gen_random_uuid(), 'kafka', 'order.made', 'order',"
+        " (n % 5000)::text, '{}', '{}' from generate_series(1, 100000) n"
+    )
+    await database.run(
+        "update atom.outbox set due_at = now() + interval '1 hour' where id <= 1000"
+    )
+    first = await outbox.claim(database, "kafka", 200, 60.0)
+    assert [1001, 1200] == [first[0].id, first[-1].id]
+    async with database.transaction() as connection:
+        await connection.value(outbox.BEGIN, "kafka")
+        plan = await connection.rows(
+            "explain (analyze, buffers, format text) " + outbox.CLAIM,
+            *("kafka", 200, 60.0),
+        )
+    text = "\n".join(row[0] for row in plan)
+    (line,) = [row for row in text.splitlines() if "outbox_pending on outbox" in row]
+
+    assert "hashed SubPlan" in text
+    assert "Sort Key" not in text
+    assert int(re.search(r"rows=(\d+)[^)]*loops=1\)$", line)[1]) <= 200
