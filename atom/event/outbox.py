@@ -14,9 +14,9 @@ COLUMNS = (
     "id, event_id::text as event_id, target, event_type, aggregate_type, aggregate_id,"
     " occurred_at, version, metadata, payload, attempts"
 )
-# Two relays claim one after another: each sees what the other has in hand. Of a table
-# that grows from nothing statistics are wrong: without them too, what is pending is read
-# in its order, from the index.
+# Two relays claim one after another: each sees what the other has in hand. A table that
+# grows from nothing has no statistics: what is pending is read in its order, by the
+# index, without them too.
 BEGIN = """
 select set_config('enable_sort', 'off', true),
   set_config('enable_bitmapscan', 'off', true),

@@ -423,7 +423,7 @@ async def test_every_connection_is_cut_again_and_again(url, database):
 
 
 async def test_a_backlog_is_claimed_by_index_without_statistics(database):
-    """100,000 events that came at once, behind 1,000 that are tried later: a claim reads
+    """100,000 events that came at once, 1,000 of them tried later: a claim reads
     no more than it must, also where PostgreSQL takes the table for a small one."""
     await database.run("alter table atom.outbox set (autovacuum_enabled = off)")
     await database.run(
