@@ -10,6 +10,11 @@ config_api = {
     },
     "/postgres-create": {"is_token": 1, "ratelimiter_times_sec": [10, 60]},
     "/postgres-update": {"is_token": 1, "ratelimiter_times_sec": [10, 60]},
+    "/redis-producer": {"is_token": 1, "ratelimiter_times_sec": [10, 60]},
+    "/rabbitmq-producer": {"is_token": 1, "ratelimiter_times_sec": [10, 60]},
+    "/kafka-producer": {"is_token": 1, "ratelimiter_times_sec": [10, 60]},
+    "/celery-producer": {"is_token": 1, "ratelimiter_times_sec": [10, 60]},
+    "/posthog": {"is_token": 1, "ratelimiter_times_sec": [10, 60]},
     "/ws": {"is_token": 1},
 }
 

@@ -381,7 +381,7 @@ def _opens(declared):
         return await declared.open(found, client.Live())
 
     keys = ", ".join(declared.needs)
-    opened.__doc__ = f"Open {declared.name} ({keys}); who opens it closes it."
+    opened.__doc__ = f"Open {declared.name} ({keys}) for a script, which closes it."
     return opened
 
 

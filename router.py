@@ -30,6 +30,33 @@ async def route_postgres_update(request: Request):
     }
 
 
+async def produced(function_producer, request):
+    rows = [{"title": "sample, queued"}]
+    name = "function_object_create_postgres"
+    made = await function_producer(request.app, name, table="test", object_list=rows)
+    return {"status": 1, "message": made}
+
+
+@router.post("/redis-producer")
+async def route_redis_producer(request: Request):
+    return await produced(function_producer_redis, request)
+
+
+@router.post("/rabbitmq-producer")
+async def route_rabbitmq_producer(request: Request):
+    return await produced(function_producer_rabbitmq, request)
+
+
+@router.post("/kafka-producer")
+async def route_kafka_producer(request: Request):
+    return await produced(function_producer_kafka, request)
+
+
+@router.post("/celery-producer")
+async def route_celery_producer(request: Request):
+    return await produced(function_producer_celery, request)
+
+
 @router.get("/posthog")
 async def route_posthog(request: Request):
     user_id = request.state.user.get("id", "anonymous")

@@ -200,10 +200,15 @@ def _signature(name: str, function: Function) -> str:
 
 def functions(root: Path) -> str:
     """Write the table of the functions that `from extend import *` brings."""
-    rows = (
+    rows = [
         (_code(_signature(name, function)), _sentence(function))
         for name, function in _functions(root)
-    )
+    ]
+    for client in CLIENTS:
+        if not client.after:
+            name = f"function_client_read_{client.name.removeprefix('client_')}"
+            text = f"Open {client.name} for a script, which closes it."
+            rows.append((_code(f"await {name}(config=None)"), text))
     return table(["call", "what it does"], rows)
 
 
