@@ -426,3 +426,19 @@ def test_health_file_is_there_while_it_works(shop):
     with consuming("redis", shop.folder, shop.config, *words):
         assert path.exists()
     assert not path.exists()
+
+
+def test_query_runner_once_it_is_switched_on(shop, streams):
+    """In the sandbox: it writes rows, and sees no password."""
+    channel = f"c_{secrets.token_hex(4)}"
+    config = shop.config | {"config_is_consumer_query_runner": "1"}
+    name = "function_postgres_query_runner"
+    insert = f"insert into note (text) values ('{channel}')"
+    with consuming("redis", shop.folder, config, "--channel", channel):
+        for number, query in enumerate((insert, "select password from users")):
+            body = {"function": name, "message_id": f"{channel}-{number}"}
+            streams.xadd(channel, {"body": json.dumps(body | {"query": query})})
+        until(lambda: 0 == streams.xlen(channel) and streams.xlen(f"{channel}_dead"))
+    assert 1 == count(shop, channel)
+    ((_, letter),) = streams.xrange(f"{channel}_dead")
+    assert b"query.secret" in letter[b"reason"]
