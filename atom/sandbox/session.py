@@ -1,12 +1,13 @@
 """A transaction as one of the logins, with its rights settled just before."""
 
+import asyncio
 import logging
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import Any
 
 from atom.errors import Unavailable
-from atom.postgres.database import Database
+from atom.postgres.database import Connection, Database
 from atom.postgres.errors import translate
 from atom.sandbox.grant import Rights
 from atom.sandbox.role import Role, password
@@ -73,9 +74,20 @@ class Sandbox:
             word = password(self._url, self._key, name)
             self._rights[role] = Rights(role, name, word, self.secret)
         rights = self._rights[role]
-        async with self.database.transaction() as connection:
-            await rights.settle(connection)
+        await self._apart(rights.settle)
         return rights
+
+    async def _apart(self, change: Callable[[Connection], Awaitable[Any]]) -> None:
+        """Change rights in a transaction that is committed before the login needs them.
+
+        In a task: the transaction of the caller, if any, is committed later.
+        """
+
+        async def changed() -> None:
+            async with self.database.transaction() as connection:
+                await change(connection)
+
+        await asyncio.create_task(changed(), name="sandbox rights")
 
     async def _acquire(self, role: Role, rights: Rights) -> Any:
         import asyncpg
@@ -98,8 +110,7 @@ class Sandbox:
                 return await pool.acquire(timeout=WAIT_SECONDS)
             except asyncpg.InvalidAuthorizationSpecificationError:
                 # The password that its own is derived from has changed.
-                async with self.database.transaction() as connection:
-                    await rights.reset_password(connection)
+                await self._apart(rights.reset_password)
                 return await pool.acquire(timeout=WAIT_SECONDS)
         except TimeoutError as error:
             raise Unavailable(

@@ -439,6 +439,8 @@ def test_query_runner_once_it_is_switched_on(shop, streams):
             body = {"function": name, "message_id": f"{channel}-{number}"}
             streams.xadd(channel, {"body": json.dumps(body | {"query": query})})
         until(lambda: 0 == streams.xlen(channel) and streams.xlen(f"{channel}_dead"))
+    letters = [fields for _, fields in streams.xrange(f"{channel}_dead")]
+    assert 1 == len(letters), letters
+    letter = letters[0]
     assert 1 == count(shop, channel)
-    ((_, letter),) = streams.xrange(f"{channel}_dead")
     assert b"query.secret" in letter[b"reason"]
