@@ -11,7 +11,7 @@ from urllib.parse import urlencode
 
 import orjson
 
-from atom import client, errors, mongodb, reply, row, transfer
+from atom import client, errors, mongodb, realtime, reply, row, transfer
 from atom import operation as operator
 from atom.account import access, otp, session, token
 from atom.account.password import hash_password as function_password_hash
@@ -152,6 +152,34 @@ async def function_object_create_redis(ports, table, object, expiry_sec=None):
     client = needed(_ports(ports).clients, "client_redis", "config_redis_url")
     rows = object if isinstance(object, list) else [object]
     return await transfer.create_redis(client, table, rows, expiry_sec=expiry_sec)
+
+
+async def function_publish(app, topic, value):
+    """Send a JSON value to the subscriptions of a topic, in every worker.
+
+    In a transaction it is sent once that is committed. At most once: for what must not
+    be lost, see `function_event`.
+    """
+    _ports(app).topics.publish(topic, value)
+
+
+@asynccontextmanager
+async def function_subscribe(app, topic):
+    """Follow a topic: `async with function_subscribe(app, "x") as values:`.
+
+    Then `async for value in values:`.
+    """
+    with _ports(app).topics.subscribed(topic) as values:
+        yield values
+
+
+def function_streams(websocket):
+    """Serve streams on a WebSocket: `async with function_streams(ws) as streams:`.
+
+    Inside, `await streams.take(text)` acts on a message that subscribes, and returns
+    False for another one.
+    """
+    return realtime.streams(websocket)
 
 
 async def function_postgres_schema_read(ports):

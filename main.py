@@ -41,8 +41,9 @@ async def lifespan(app: FastAPI) -> AsyncIterator[None]:
             log.remark(config.remarks)
             welcome.print_welcome(running)
         freeze_memory()
-        async with relayed_by_server(app), door.started(app, starts):
-            yield
+        with serve.at_stop(running.ports.feed.stop):
+            async with relayed_by_server(app), door.started(app, starts):
+                yield
 
 
 app = Application(

@@ -67,8 +67,11 @@ async def route_posthog(request: Request):
 @router.websocket("/ws")
 async def route_ws(websocket: WebSocket):
     await websocket.accept()
-    try:
-        while True:
-            await websocket.send_text(await websocket.receive_text())
-    except WebSocketDisconnect:
-        return
+    async with function_streams(websocket) as streams:
+        try:
+            while True:
+                text = await websocket.receive_text()
+                if not await streams.take(text):  # {"subscribe": "test"}
+                    await websocket.send_text(text)
+        except WebSocketDisconnect:
+            return

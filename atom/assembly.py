@@ -30,6 +30,9 @@ from atom.postgres.database import Database
 from atom.postgres.notify import Bus
 from atom.queue.all import Brokers
 from atom.queue.handler import NO_HANDLERS
+from atom.realtime.config import StreamConfig
+from atom.realtime.feed import Feed
+from atom.realtime.topic import Topics
 from atom.row.batch import Batches
 from atom.row.scope import RowConfig
 from atom.rpc.declaration import Rpc
@@ -158,6 +161,8 @@ async def connected(
         sandbox=sandbox,
         rpc=Statements(rpcs, primary, read, rules),
         brokers=Brokers(clients, config),
+        topics=Topics(primary, bus),
+        feed=Feed(primary, bus, view(StreamConfig, config)),
         handlers=NO_HANDLERS,
         key_root=given.key_root,
         aws=Aws(clients, view(AwsConfig, config)),
@@ -169,6 +174,7 @@ async def connected(
     _publish(state, config, clients, ports, users)
     async with AsyncExitStack() as ending:  # each runs, even if another fails
         ending.push_async_callback(bus.close)
+        ending.push_async_callback(ports.feed.close)
         ending.push_async_callback(sandbox.close)
         ending.push_async_callback(journal.close, WRITE_SECONDS)
         ending.push_async_callback(batches.close, DRAIN_SECONDS)

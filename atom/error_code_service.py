@@ -74,4 +74,22 @@ SERVICE = (
         "Not one of the databases that may be written to.",
         "`config_mongodb_database_list`.",
     ),
+    Code(
+        "stream.closed_table",
+        400,
+        "The table may be read, but not followed.",
+        "`config_stream_table_list` opens it.",
+    ),
+    Code(
+        "stream.busy",
+        503,
+        "This process has as many streams as it may.",
+        "Try again, or raise `config_stream_max`.",
+    ),
+    Code(
+        "stream.slow",
+        503,
+        "The reader of a stream, or of a topic, did not keep up.",
+        "Read again, then follow; send less by filters and `column`.",
+    ),
 )

@@ -12,6 +12,7 @@ from atom.own.declaration import API
 from atom.port import Ports, UserState
 from atom.postgres import catalog
 from atom.postgres.catalog import Catalog, LiveColumn
+from atom.realtime.config import triggers as stream_triggers
 from atom.row.rule_check import close_broken
 from atom.row.scope import visible
 from atom.schema import apply as schema
@@ -33,7 +34,10 @@ def admin_api_ids(config: Mapping[str, Any]) -> dict[str, int]:
 def declaration(ports: Ports) -> Declaration:
     """Return what config declares."""
     found = Declaration.parse(ports.config["config_postgres_schema"])
-    return replace(found, row_triggers=triggers(ports.events))
+    return replace(
+        found,
+        row_triggers=(*triggers(ports.events), *stream_triggers(ports.config)),
+    )
 
 
 def _direct(ports: Ports) -> Any:

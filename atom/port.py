@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from atom.postgres.notify import Bus
     from atom.queue.all import Brokers
     from atom.queue.handler import Handlers
+    from atom.realtime.feed import Feed
+    from atom.realtime.topic import Topics
     from atom.row.batch import Batches
     from atom.row.scope import RowConfig
     from atom.rpc.statement import Statements
@@ -156,6 +158,8 @@ class Ports:
     sandbox: "Sandbox"  # runs SQL of callers
     rpc: "Statements"  # runs those of config_rpc
     brokers: "Brokers"  # send messages
+    topics: "Topics"  # values of drop-ins between workers
+    feed: "Feed"  # changes of rows, on their way to readers
     handlers: "Handlers"  # what messages may ask for
     key_root: str
     aws: "Aws"

@@ -6,7 +6,7 @@ from extend import *
 from fastapi import Response
 from pydantic import BaseModel, ConfigDict, Field
 
-from atom import account, openapi, reply, row
+from atom import account, openapi, realtime, reply, row
 from atom.http import also_at, raw_query
 from atom.openapi import answers, documented
 
@@ -167,6 +167,21 @@ async def delete_any_row(request: Request) -> Response:
     row.parse_parameters(request.scope["query_string"], ())
     return reply.success(await row.delete(ports.database, scope, table, key))
 
+
+@realtime.endless
+async def follow_admin_rows(request: Request) -> Response:
+    """Send changes of any rows, as events."""
+    _, scope = all_rows(request)
+    return await realtime.stream(request, scope)
+
+
+also_at(
+    router,
+    "GET",
+    "/admin/rows/{table}/stream",  # before a row of that name
+    follow_admin_rows,
+    of="/admin/object-read",
+)
 
 for method, action, endpoint in (
     ("GET", "object-read", read_any_row),

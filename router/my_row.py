@@ -3,7 +3,7 @@
 from extend import *
 from fastapi import Response
 
-from atom import account, openapi, reply, row
+from atom import account, openapi, realtime, reply, row
 from atom.http import also_at, raw_query
 from atom.openapi import answers, documented
 
@@ -153,6 +153,21 @@ async def delete_my_row(request: Request) -> Response:
     row.parse_parameters(request.scope["query_string"], ())
     return reply.success(await row.delete(ports.database, scope, table, key))
 
+
+@realtime.endless
+async def follow_my_rows(request: Request) -> Response:
+    """Send changes of rows I may read, as events."""
+    _, scope = mine(request)
+    return await realtime.stream(request, scope)
+
+
+also_at(
+    router,
+    "GET",
+    "/my/rows/{table}/stream",  # before a row of that name
+    follow_my_rows,
+    of="/my/object-read",
+)
 
 for method, action, endpoint in (
     ("GET", "object-read", read_my_row),

@@ -3,7 +3,7 @@
 from extend import *
 from fastapi import Response
 
-from atom import openapi, reply, row
+from atom import openapi, realtime, reply, row
 from atom.http import also_at, raw_query
 from atom.openapi import documented
 
@@ -78,6 +78,13 @@ async def delete_public_row(request: Request) -> Response:
     return reply.success(await row.delete(ports.database, scope, table, key))
 
 
+@realtime.endless
+async def follow_public_rows(request: Request) -> Response:
+    """Send changes of rows that anybody may read, as events."""
+    scope = row.preferring(request.app.state.ports.rules.public(), request)
+    return await realtime.stream(request, scope)
+
+
 def is_open(verb):
     """Whether config_table opens a verb to anybody, on any table."""
     entries = (config.get("config_table") or {}).values()
@@ -92,6 +99,13 @@ for method, verb, endpoint in (
     if is_open(verb):
         router.add_api_route(ONE, endpoint, methods=[method], include_in_schema=False)
 
+also_at(
+    router,
+    "GET",
+    "/public/rows/{table}/stream",  # before a row of that name
+    follow_public_rows,
+    of="/public/object-read",
+)
 also_at(router, "GET", ONE, read_public_row, of="/public/object-read")
 
 for method, action, endpoint in (

@@ -125,6 +125,8 @@ async def ports(database_url: str):
         events=declared(config, []),
         brokers=Brokers({}, config),
         handlers=Handlers(),
+        feed=None,
+        topics=None,
         key_root="r" * 16,
         aws=Aws({}, view(AwsConfig, config)),
         schema_read=lambda catalog: None,

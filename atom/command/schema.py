@@ -17,6 +17,7 @@ from atom.config.view import view
 from atom.event.declaration import declared, triggers
 from atom.operation import admin_api_ids
 from atom.postgres import catalog
+from atom.realtime.config import triggers as stream_triggers
 from atom.row.rule import Policy
 from atom.row.rule_check import without_index
 from atom.runtime import command_database
@@ -77,7 +78,8 @@ def _btree(column: str) -> str:
 def _wanted(config: Config) -> Declaration:
     """Return what config declares, with the triggers of row events."""
     found = Declaration.parse(config["config_postgres_schema"])
-    return replace(found, row_triggers=triggers(declared(config, [])))
+    events = triggers(declared(config, []))
+    return replace(found, row_triggers=(*events, *stream_triggers(config)))
 
 
 def differs(plan: Plan) -> bool:

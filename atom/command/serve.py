@@ -7,10 +7,12 @@ import os
 import signal
 import socket
 import sys
-from collections.abc import Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from multiprocessing import current_process, parent_process
+from threading import current_thread, main_thread
 from types import FrameType
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -108,6 +110,32 @@ class Shutdown:
             asyncio.run(cancellable())
         except asyncio.CancelledError:
             raise SystemExit(0) from None
+
+
+@contextmanager
+def at_stop(call: Callable[[], None]) -> Iterator[None]:
+    """Call something as soon as the server is asked to stop, until the block ends.
+
+    uvicorn then waits for requests, and a stream is one that does not end by itself.
+    """
+    loop = asyncio.get_running_loop()
+    before: dict[int, Callable[[int, FrameType | None], Any]] = {}
+
+    def stop(number: int, frame: FrameType | None) -> None:
+        loop.call_soon_threadsafe(call)
+        before[number](number, frame)
+
+    if current_thread() is main_thread():
+        for number in (signal.SIGTERM, signal.SIGINT):
+            handler = signal.getsignal(number)
+            if callable(handler):
+                before[number] = handler
+                signal.signal(number, stop)
+    try:
+        yield
+    finally:
+        for each, handler in before.items():
+            signal.signal(each, handler)
 
 
 def require_free_port(host: str, port: int) -> None:

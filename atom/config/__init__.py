@@ -6,6 +6,7 @@ In reading order:
     merge    the dicts that several files add to, over layer 0
     resolve  a key as data; the layers merged into one read-only config
     key_event  the keys of events
+    key_stream  the keys of streams
     key_queue  the keys of queues
     keys     KEYS: every key
     part     PostgreSQL and Redis given in parts

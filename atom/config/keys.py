@@ -11,6 +11,7 @@ from dataclasses import replace
 from atom.client.all import CLIENTS
 from atom.config.key_event import EVENT
 from atom.config.key_queue import QUEUE
+from atom.config.key_stream import STREAM
 from atom.config.parse import (
     flag,
     integers,
@@ -417,5 +418,6 @@ KEYS = (
     ),
     *section("Events", *EVENT),
     *section("Queues", *QUEUE),
+    *section("Streams", *STREAM),
     *section("Optional services", *OF_CLIENTS.values()),
 )

@@ -78,7 +78,7 @@ class ConfigApiMiddleware:
         chain: Proceed = _direct if matched.direct else self.route
         if matched.route is None:
             chain = _nowhere
-        elif kind == "websocket":
+        elif kind == "websocket" or matched.route.is_stream:
             steps = self._applying(matched, kind)
             chain = watched([step for step in steps if step.guards], chain)
         return self.around(matched, kind, chain)
@@ -94,7 +94,9 @@ class ConfigApiMiddleware:
         return [
             step
             for step in self.steps
-            if (kind != "websocket" or step.websocket) and step.applies(matched.policy)
+            if (kind != "websocket" or step.websocket)
+            and not (step.whole and matched.route and matched.route.is_stream)
+            and step.applies(matched.policy)
         ]
 
     async def route(self, exchange: Exchange) -> None:

@@ -50,6 +50,7 @@ class Route:
     direct: bool = False
     asynchronous: bool = True
     same_as: str = ""  # the path with the policy of this route too
+    is_stream: bool = False  # does not end by itself
     needs: frozenset[str] = frozenset()  # of its dependencies: token, access, role:…
 
     @property
@@ -121,6 +122,7 @@ def _route(context: RouteContext) -> Route:
         direct=isinstance(original, APIRoute) and _is_direct(context),
         asynchronous=inspect.iscoroutinefunction(endpoint) or kind != "http",
         same_as=getattr(endpoint, "same_as", ""),
+        is_stream=getattr(endpoint, "is_stream", False),
         needs=_needs(context.dependant) if isinstance(original, APIRoute) else NONE,
     )
 
@@ -273,4 +275,5 @@ def also_at(router: APIRouter, method: str, path: str, endpoint: Any, of: str) -
         return await endpoint(request)
 
     same.same_as = of  # type: ignore[attr-defined]
+    same.is_stream = getattr(endpoint, "is_stream", False)  # type: ignore[attr-defined]
     router.add_api_route(path, same, methods=[method], include_in_schema=False)

@@ -1,4 +1,4 @@
-"""Open WebSockets of users: each is closed when its caller could not open it again."""
+"""Open WebSockets and streams: each ends when its caller could not open it again."""
 
 from __future__ import annotations
 
@@ -26,10 +26,11 @@ ASKED_AGAIN = 1.0  # seconds between two checks while changes of users may be mi
 UNKNOWN_MAX = 10.0  # seconds that a caller who cannot be checked stays connected
 CHECKED_AT_ONCE = 4  # callers, so that they leave connections of the pool to others
 DISCONNECT: dict[str, Any] = {"type": "websocket.disconnect", "code": ENDED}
+LEFT = "http.disconnect"
 
 
 class OpenSockets:
-    """The open WebSockets of this process, by user: which of them are to be checked."""
+    """What is open in this process, by user: which of it is to be checked."""
 
     def __init__(self) -> None:
         self.coherent = False  # whether this worker hears of changes of users
@@ -59,7 +60,10 @@ class OpenSockets:
 
 
 def watched(guards: Sequence[Step], proceed: Proceed) -> Proceed:
-    """Return a WebSocket route that ends when a guard would refuse its caller now."""
+    """Return a WebSocket route, or a stream, that ends when a guard would refuse now.
+
+    A stream receives `http.disconnect` with a `reason`.
+    """
     chain: Proceed = _pass
     for step in reversed(guards):
         chain = _guarded(step, chain)
@@ -69,9 +73,13 @@ def watched(guards: Sequence[Step], proceed: Proceed) -> Proceed:
             return await proceed(exchange)
         sockets, watches = exchange.ports.sockets, list[asyncio.Task[None]]()
         due = sockets.add(claims.subject)
-        over: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        over: asyncio.Future[Message] = asyncio.get_running_loop().create_future()
+
+        before = exchange.on_start
 
         def begin() -> None:
+            if before is not None:
+                before()
             watching = _watch(exchange, claims, due, chain, over)
             watches.append(asyncio.create_task(watching, name="socket"))
 
@@ -103,7 +111,7 @@ async def _watch(
     claims: Claims,
     due: asyncio.Event,
     guards: Proceed,
-    over: asyncio.Future[None],
+    over: asyncio.Future[Message],
 ) -> None:
     """Wait until the caller may not be connected any more, and close."""
     try:
@@ -111,7 +119,9 @@ async def _watch(
     except Exception:
         log.exception("%s could not be checked", exchange.policy.name)
         code, reason = FAILED, "error.unexpected"
-    over.set_result(None)
+    if exchange.scope["type"] == "http":
+        return over.set_result({"type": LEFT, "reason": reason})
+    over.set_result(DISCONNECT)
     if not exchange.closed:
         await exchange.send({"type": "websocket.close", "code": code, "reason": reason})
 
@@ -146,7 +156,7 @@ async def _end(
             return ENDED, error.code
 
 
-def _until(over: asyncio.Future[None], receive: Receive) -> Receive:
+def _until(over: asyncio.Future[Message], receive: Receive) -> Receive:
     """Return a `receive` that reports the end of the connection once it is over."""
 
     async def receive_next() -> Message:
@@ -157,6 +167,6 @@ def _until(over: asyncio.Future[None], receive: Receive) -> Receive:
         finally:
             if not message.done():
                 message.cancel()
-        return DISCONNECT if over.done() else message.result()
+        return over.result() if over.done() else message.result()
 
     return receive_next

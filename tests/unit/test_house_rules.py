@@ -51,6 +51,7 @@ LISTED = [
     "atom/openapi",
     "atom/postgres",
     "atom/queue",
+    "atom/realtime",
     "atom/row",
     "atom/row/sql",
     "atom/rpc",
@@ -71,7 +72,7 @@ LAYERS = (
     },
     {
         *("account", "adapter", "event", "http", "message", "mongodb", "openapi"),
-        *("queue", "row", "rpc", "sandbox", "transfer"),
+        *("queue", "realtime", "row", "rpc", "sandbox", "transfer"),
     },
     {"assembly", "coherence", "command", "operation", "runtime"},
 )

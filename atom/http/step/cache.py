@@ -291,4 +291,5 @@ STEP = Step(
     keys=(CACHE_SEC,),
     applies=lambda policy: CACHE_SEC.of(policy) is not None,
     explain=_explain,
+    whole=True,
 )

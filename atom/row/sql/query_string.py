@@ -218,16 +218,16 @@ def parse(raw: str, limit_max: int) -> Query:
         raise ApiError("'group_by' does not go with 'is_count=planned'.")
     return Query(
         table=named["table"],
-        columns=_names(named, "column"),
+        columns=names(named, "column"),
         order=order(named["order"]) if "order" in named else (),
         limit=whole(named, "limit", LIMIT_DEFAULT, limit_max),
         page=whole(named, "page", 1, PAGE_MAX),
         cursor=named.get("cursor"),
         is_count=planned or _flag(named, "is_count"),
         with_deleted=_flag(named, "deleted"),
-        creator_keys=_names(named, "creator_key"),
+        creator_keys=names(named, "creator_key"),
         near=_near(named["location_filter"]) if "location_filter" in named else None,
-        groups=group.parse_groups(_names(named, "group_by")) if grouped else (),
+        groups=group.parse_groups(names(named, "group_by")) if grouped else (),
         aggregates=group.parse_aggregates(named.get("aggregate", "count"))
         if grouped
         else (),
@@ -272,22 +272,27 @@ def parse_one(raw: str) -> Query:
         raise ApiError("A read of one row takes no filters.", hint=hint)
     return Query(
         table=named["table"],
-        columns=_names(named, "column"),
-        creator_keys=_names(named, "creator_key"),
+        columns=names(named, "column"),
+        creator_keys=names(named, "creator_key"),
         relations=relation.parse(named["relation"]) if "relation" in named else (),
         with_deleted=_flag(named, "deleted"),
         limit=1,
     )
 
 
-def _names(named: dict[str, str], name: str) -> tuple[str, ...]:
+def names(named: dict[str, str], name: str) -> tuple[str, ...]:
+    """Parse names of columns, each once.
+
+    Raises:
+        ApiError: when one is empty.
+    """
     if name not in named:
         return ()
     parts = split_words(named[name], ",")
-    names = tuple(dict.fromkeys(part.strip() for part in parts))
-    if "" in names:
+    found = tuple(dict.fromkeys(part.strip() for part in parts))
+    if "" in found:
         raise invalid(name, "names of columns, joined by commas")
-    return names
+    return found
 
 
 def whole(named: dict[str, str], name: str, default: int, most: int) -> int:
