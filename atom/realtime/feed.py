@@ -57,7 +57,7 @@ class Reader:
 
 @dataclass
 class Changed:
-    """What changed in one table: keys, rows as they were, or more than can be told."""
+    """What changed in one table: keys, and rows as they were; or too much to send."""
 
     keys: dict[str, None] = field(default_factory=dict)
     old: list[str] = field(default_factory=list)
