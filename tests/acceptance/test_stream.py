@@ -435,7 +435,7 @@ class TestTopics:
     def test_each_subscription_is_sent_each_value(self, live):
         """In order, from either worker; nothing of a transaction that failed."""
         url = live.url.replace("http", "ws") + "/listen"
-        sockets = [connect(url) for _ in range(6)]
+        sockets = [connect(url, legacy=True) for _ in range(6)]
         pids = {ws.recv(5) for ws in sockets}
         live.http.post(f"{live.url}/say?text=lost&fails=1")
         for text in ("a", "a", "b"):
