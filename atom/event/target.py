@@ -1,9 +1,9 @@
 """The targets of events: handlers in this process, brokers, SNS, webhooks."""
 
-import asyncio
 from contextlib import AsyncExitStack
 from typing import Any
 
+from atom.aws import publish
 from atom.errors import Unavailable
 from atom.event.declaration import BROKERS, Events
 from atom.event.outbox import Claimed
@@ -84,29 +84,18 @@ class SnsTarget:
             Away: while SNS does not answer, or is not configured.
         """
         event = claimed.event
-        client = self._ports.clients.get("client_sns")
-        if client is None:
-            raise Away("config_sns_region_name is not set, or AWS does not answer")
         topic = self._ports.events.find(event.event_type).topic
-        sent: dict[str, Any] = {
-            "TopicArn": topic,
-            "Message": event.as_json().decode(),
-            "MessageAttributes": {
-                "event_type": {
-                    "DataType": "String",
-                    "StringValue": event.event_type,
-                }
-            },
-        }
-        if topic.endswith(".fifo"):
-            sent["MessageGroupId"] = event.key or event.event_id
-            sent["MessageDeduplicationId"] = event.event_id
-        from botocore.exceptions import EndpointConnectionError, HTTPClientError
-
         try:
-            await asyncio.to_thread(client.publish, **sent)
-        except (EndpointConnectionError, HTTPClientError) as error:
-            raise Away(f"SNS: {type(error).__name__}") from error
+            await publish(
+                self._ports.aws,
+                topic,
+                event.as_json().decode(),
+                {"event_type": event.event_type},
+                key=event.key,
+                message_id=event.event_id,
+            )
+        except Unavailable as error:
+            raise Away(worded(error)) from error
 
 
 def targets(app: Any, events: Events, ending: AsyncExitStack) -> dict[str, Target]:
