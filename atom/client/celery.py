@@ -6,8 +6,16 @@ from typing import Any
 from atom.client import Client, Config, Live
 from atom.config.parse import text
 from atom.config.resolve import Key
+from atom.errors import ConfigError
 
+URL = "config_celery_broker_url"
 SECONDS = 3  # to reach the broker
+RESTORE_SECONDS = 5  # between two looks for what dead workers of Redis left
+
+
+def is_redis(config: Config) -> bool:
+    """Whether Celery's broker is Redis or Valkey; else it is RabbitMQ."""
+    return str(config[URL]).startswith(("redis", "valkey"))
 
 
 def knock(celery: Any) -> None:
@@ -16,17 +24,24 @@ def knock(celery: Any) -> None:
         connection.ensure_connection(max_retries=1, timeout=SECONDS)
 
 
-def build(config: Config) -> Any:
-    """Make an application that only sends."""
+def application(config: Config) -> Any:
+    """Build an application: JSON alone, and no results.
+
+    Sent means that the broker has it. With Redis a message that is not settled is
+    delivered again after the lease, which whoever has it in hand extends.
+    """
     from celery import Celery
 
-    url = config["config_celery_broker_url"]
-    options: dict[str, Any] = {}
-    if url.startswith(("redis", "valkey")):
-        options = {"socket_timeout": SECONDS, "socket_connect_timeout": SECONDS}
-    if url.startswith(("amqp", "pyamqp")):
-        options = {"confirm_publish": True}  # sent means: the broker has it
-    celery = Celery("atom", broker=url, set_as_current=False)
+    options: dict[str, Any] = {"confirm_publish": True}
+    if is_redis(config):
+        options = {
+            "socket_timeout": SECONDS,
+            "socket_connect_timeout": SECONDS,
+            "visibility_timeout": config["config_queue_lease_sec"],
+            "unacked_restore_interval": RESTORE_SECONDS,
+            "unacked_restore_throttle": 1,
+        }
+    celery = Celery("atom", broker=config[URL], set_as_current=False)
     celery.conf.update(
         task_serializer="json",
         accept_content=["json"],
@@ -35,8 +50,38 @@ def build(config: Config) -> Any:
         broker_connection_timeout=SECONDS,
         broker_transport_options=options,
     )
-    knock(celery)
+    celery.at_close = []  # functions
     return celery
+
+
+def build(config: Config) -> Any:
+    """Build an application that only sends, once the broker answers.
+
+    Raises:
+        ConfigError: when the broker refuses the user.
+    """
+    from amqp.exceptions import AccessRefused, NotAllowed
+    from redis.exceptions import AuthenticationError
+
+    celery = application(config)
+    try:
+        knock(celery)
+    except Exception as error:
+        cause = error.__cause__ or error  # Celery wraps what its drivers raise
+        if isinstance(cause, AccessRefused | AuthenticationError):
+            text = f"{URL}: the broker refuses this user or password"
+            raise ConfigError([text]) from None
+        if isinstance(cause, NotAllowed):
+            raise ConfigError([f"{URL}: the broker has no such virtual host"]) from None
+        raise
+    return celery
+
+
+def end(celery: Any) -> None:
+    """Close it, and what was opened with it."""
+    for close in celery.at_close:
+        close()
+    celery.close()
 
 
 async def connect(config: Config, live: Live) -> Any:
@@ -46,11 +91,11 @@ async def connect(config: Config, live: Live) -> Any:
 
 CELERY = Client(
     name="client_celery_producer",
-    needs=("config_celery_broker_url",),
+    needs=(URL,),
     package="celery==5.7.0",
     keys=(
         Key(
-            "config_celery_broker_url",
+            URL,
             text,
             None,
             "Celery's broker.",
@@ -59,6 +104,6 @@ CELERY = Client(
         ),
     ),
     open=connect,
-    close=lambda celery: asyncio.to_thread(celery.close),
+    close=lambda celery: asyncio.to_thread(end, celery),
     probe=lambda celery: asyncio.to_thread(knock, celery),
 )

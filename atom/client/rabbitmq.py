@@ -1,6 +1,7 @@
 """RabbitMQ: a connection that reconnects, a channel that confirms each message."""
 
 import asyncio
+import logging
 from collections.abc import Awaitable
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
 
 URL = "config_rabbitmq_url"
 SECONDS = 5.0  # to connect
+AGAIN = 1.0  # seconds until a lost connection is tried again
 HEARTBEAT = 15  # seconds: after two without one, RabbitMQ gives up a connection
 
 
@@ -25,10 +27,16 @@ def lost() -> tuple[type[Exception], ...]:
 
 
 def address(config: Config) -> Any:
-    """Return the URL, with a heartbeat unless it sets its own."""
+    """Return the URL, with a heartbeat unless it sets its own.
+
+    Raises:
+        ValueError: when it is none.
+    """
     from yarl import URL as Address
 
     url = Address(config[URL])
+    if url.scheme not in {"amqp", "amqps"} or not url.host:
+        raise ValueError
     return url if "heartbeat" in url.query else url.update_query(heartbeat=HEARTBEAT)
 
 
@@ -47,7 +55,7 @@ def refusal(error: Exception) -> str:
         return f"{URL}: RabbitMQ has no such virtual host, or not for this user"
     if isinstance(error, IncompatibleProtocolError):
         return f"{URL}: what answers there does not speak AMQP 0-9-1"
-    if isinstance(error, KeyError | ValueError):
+    if isinstance(error, ValueError):
         return f"{URL}: expected amqp://user:password@host:5672/virtual_host"
     return ""
 
@@ -92,8 +100,12 @@ async def connect(config: Config, live: Live) -> Any:
     """
     from aio_pika import connect_robust
 
+    for name in ("aiormq", "aio_pika"):  # each try would be a warning, with its trace
+        logging.getLogger(name).setLevel(logging.CRITICAL)
     try:
-        return await connect_robust(address(config), timeout=SECONDS)
+        return await connect_robust(
+            address(config), timeout=SECONDS, reconnect_interval=AGAIN
+        )
     except Exception as error:
         if problem := refusal(error):
             raise ConfigError([problem]) from None

@@ -17,6 +17,9 @@ their effect and the mark that it was done are committed together. Begin with
     sqs_message  a message as SQS keeps it
     sqs_setup  the queues of a channel on SQS
     sqs       queues of SQS
+    celery_wire  a connection of Celery's broker, in a thread
+    celery    tasks of Celery
     all       the brokers by name
     run       a consumer process
+    celery_worker  a Celery worker
 """

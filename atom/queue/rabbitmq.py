@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from atom.backoff import Backoff
 from atom.client import needed
-from atom.client.rabbitmq import CHANNEL, HEARTBEAT, confirmed, connect_once, lost
+from atom.client.rabbitmq import HEARTBEAT, RABBITMQ, confirmed, connect_once, lost
 from atom.config.view import view
 from atom.errors import ConfigError, Unavailable
 from atom.queue.broker import NO_HEADERS, ChannelState, DeadLetter, Delivery
@@ -64,6 +64,8 @@ class RabbitBroker:
         self._clients = clients
         self._config = config
         self._given = view(RabbitConfig, config)
+        self._sending: AbstractChannel | None = None
+        self._lock = asyncio.Lock()
 
     async def send(
         self,
@@ -79,7 +81,7 @@ class RabbitBroker:
         Raises:
             Unavailable: when it did not confirm.
         """
-        needed(self._clients, CHANNEL.name, *CHANNEL.needs)
+        needed(self._clients, RABBITMQ.name, *RABBITMQ.needs)
         values = {**headers, KEY: key} if key is not None else dict(headers)
         try:
             async with asyncio.timeout(CONFIRM_SECONDS):
@@ -93,25 +95,41 @@ class RabbitBroker:
     async def _sent(
         self, channel: str, body: bytes, message_id: str, headers: dict[str, Any]
     ) -> bool:
-        """Publish on the shared channel. Return False when there is no such queue."""
-        from aio_pika import DeliveryMode, Message
-        from aio_pika.exceptions import PublishError
+        """Publish a message. Return False when there is no such queue."""
+        from aiormq.exceptions import PublishError
+        from pamqp.commands import Basic
 
-        message = Message(
-            body,
+        properties = Basic.Properties(
             message_id=message_id,
             headers=headers,
             content_type="application/json",
-            delivery_mode=DeliveryMode.PERSISTENT,
+            delivery_mode=2,
         )
-        exchange = self._clients[CHANNEL.name].default_exchange
+        opened = await self._publishing()
         try:
             await confirmed(
-                exchange.publish(message, routing_key=channel, mandatory=True)
+                opened.basic_publish(
+                    body, routing_key=channel, properties=properties, mandatory=True
+                )
             )
         except PublishError:
             return False
         return True
+
+    async def _publishing(self) -> "AbstractChannel":
+        """Return a channel of the client's connection, a new one once that is lost.
+
+        The driver's own channel, which is to restore itself, may never do so.
+        """
+        async with self._lock:
+            if self._sending is None or self._sending.is_closed:
+                transport = self._clients[RABBITMQ.name].transport
+                if transport is None:
+                    raise ConnectionError("not connected")
+                self._sending = await transport.connection.channel(
+                    publisher_confirms=True, on_return_raises=True
+                )
+            return self._sending
 
     @asynccontextmanager
     async def subscribe(
@@ -375,5 +393,5 @@ def broker(clients: Mapping[str, Any], config: Mapping[str, Any]) -> RabbitBroke
     Raises:
         Unavailable: `client.missing` or `client.silent`.
     """
-    needed(clients, CHANNEL.name, *CHANNEL.needs)
+    needed(clients, RABBITMQ.name, *RABBITMQ.needs)
     return RabbitBroker(clients, config)
