@@ -1,12 +1,14 @@
 """Operations on a running system: apply the schema, reset caches, look up a user."""
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import Any
 
 from atom.account.root import RootLogin, ensure_root
 from atom.account.upgrade import upgrade_users
+from atom.client import Client
+from atom.client.doctor import Finding, examine
 from atom.event.declaration import triggers
 from atom.own.declaration import API
 from atom.port import Ports, UserState
@@ -43,6 +45,11 @@ def declaration(ports: Ports) -> Declaration:
 def _direct(ports: Ports) -> Any:
     """Return where a session lasts: a connection that bypasses the pooler."""
     return ports.config.get("config_postgres_url_direct") or ports.database
+
+
+async def doctor(ports: Ports, clients: Iterable[Client]) -> list[Finding]:
+    """Return what is known of each client of this process."""
+    return await examine(clients, ports.config, ports.clients)
 
 
 async def schema_plan(ports: Ports, destructive: bool) -> Plan:

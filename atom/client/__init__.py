@@ -9,13 +9,14 @@ Here the recipe, `Client`, and the functions that open and close all of them. Th
     mongodb, aws, openai, posthog, celery, kafka, rabbitmq,
     prometheus, sentry: the rest, one to a file
     all         CLIENTS: all of the above
+    doctor      each one asked: configured, reachable, permitted, and the cure
 """
 
 import asyncio
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from atom.backoff import Backoff
@@ -40,6 +41,7 @@ class Problem:
     code: str
     message: str
     hint: str
+    cause: str = field(default="", compare=False)  # for the operator
 
 
 class Live(dict[str, Any]):
@@ -84,6 +86,11 @@ class Client:
     def switched_by(self) -> tuple[str, ...]:
         """The keys of which any one switches it on."""
         return self.switch or self.needs
+
+    @property
+    def has_probe(self) -> bool:
+        """Whether it can be asked for an answer."""
+        return self.probe is not _nothing
 
     def wanted(self, config: Config) -> bool:
         """Whether config switches it on."""
@@ -178,7 +185,7 @@ async def _open(client: Client, config: Config, live: Live) -> None:
                 [f"{keys}: {client.name} cannot be opened: {cause}. {hint}"]
             ) from None
         text = f"{client.name} does not answer."
-        _note(client, live, Problem(SILENT, text, hint))
+        _note(client, live, Problem(SILENT, text, hint, cause))
     else:
         live.problems.pop(client.name, None)
 

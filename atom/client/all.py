@@ -16,6 +16,6 @@ def declared(module: ModuleType) -> Iterator[Client]:
 CLIENTS = tuple(
     client
     for path in sorted(Path(__file__).parent.glob("[a-z]*.py"))
-    if path.stem != "all"
+    if path.stem not in {"all", "doctor"}
     for client in declared(import_module(f"atom.client.{path.stem}"))
 )

@@ -7,6 +7,7 @@ from typing import Any
 import orjson
 
 from atom.client import Client, Config, Live
+from atom.errors import ApiError
 from atom.postgres import pooler
 from atom.postgres.catalog import ID
 from atom.postgres.database import Database
@@ -139,6 +140,36 @@ async def live_probe(handle: Any) -> None:
     await getattr(handle, "pool", handle).fetchval("select 1")
 
 
+async def examine_primary(named: Any) -> str:
+    """Return the version of the server.
+
+    Raises:
+        ApiError: when it takes no writes, or its role may not create tables.
+    """
+    found = await named.pool.fetchrow(EXAMINE)
+    if found["is_replica"]:
+        raise _refused(
+            "The server is a replica, which takes no writes.",
+            "Set config_postgres_url to the primary, this one to "
+            "config_postgres_url_read.",
+        )
+    if not found["may_create"]:
+        raise _refused(
+            f"{found['role']} may not create tables in schema public.",
+            f"As an administrator: grant create on schema public to {found['role']};",
+        )
+    return f"PostgreSQL {found['version']}"
+
+
+def _refused(message: str, hint: str) -> ApiError:
+    return ApiError(message, code="client.refused", status=502, hint=hint)
+
+
+EXAMINE = """
+select current_setting('server_version') as version, quote_ident(current_user) as role,
+  pg_is_in_recovery() as is_replica,
+  coalesce(has_schema_privilege('public', 'create'), false) as may_create
+"""
 PRIMARY = ("config_postgres_url",)
 
 NAMED = Client(
@@ -148,6 +179,7 @@ NAMED = Client(
     open=_open_primary,
     close=lambda named: named.pool.close(),
     probe=live_probe,
+    examine=examine_primary,
     required=True,
 )
 CONNECTION = _of_primary("client_postgres_asyncpg", Pooled)

@@ -5,9 +5,33 @@ from typing import Any
 from atom.client import Client, Config, Live
 from atom.config.parse import text
 from atom.config.resolve import Key
+from atom.errors import ApiError
 
 CONNECTIONS = 50  # of one purpose in one process
 WAIT = 1.0  # seconds to wait for one of them to come free
+
+
+async def examine(redis: Any) -> str:
+    """Return the version of the server; write a key that ends at once.
+
+    Raises:
+        ApiError: when the user of the URL may not write.
+    """
+    from redis.exceptions import NoPermissionError, ReadOnlyError
+
+    try:
+        await redis.set("atom:doctor", b"", px=1)
+        found = await redis.info("server")
+    except (NoPermissionError, ReadOnlyError) as error:
+        raise ApiError(
+            f"The server refuses writes: {error}",
+            code="client.refused",
+            status=502,
+            hint="Give the user of the URL +@all ~*, on a primary server.",
+        ) from error
+    if version := found.get("valkey_version"):
+        return f"Valkey {version}"
+    return f"Redis {found['redis_version']}"
 
 
 def declare(
@@ -49,6 +73,7 @@ def declare(
         open=connect,
         close=lambda redis: redis.aclose(),
         probe=lambda redis: redis.ping(),
+        examine=examine,
     )
 
 

@@ -8,6 +8,7 @@ In reading order:
     rls       `schema rls`
     schema    `schema plan`, `schema apply`
     policy    `policy`
+    doctor    `doctor`
     file      files read and written by a command
     progress  the progress bar
     data      `data import`, `data export`

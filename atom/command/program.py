@@ -13,6 +13,7 @@ import typer
 import atom
 from atom.command import serve
 from atom.command.data import DATA
+from atom.command.doctor import doctor_command
 from atom.command.event import EVENT
 from atom.command.policy import policy_command
 from atom.command.project import Project
@@ -82,6 +83,7 @@ def program(
             sys.stdout.write(f"{line}\n")
 
     whole.command("policy")(policy_command)
+    whole.command("doctor")(doctor_command)
     for name, group in GROUPS.items():
         whole.add_typer(group, name=name)
     for name, command in commands.items():

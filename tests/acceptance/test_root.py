@@ -23,6 +23,7 @@ LOCKED = [
     ("POST", INIT),
     ("GET", RESET),
     ("POST", RESET),
+    ("GET", "/root/doctor"),
     ("GET", "/root/explain"),
     ("POST", EXPORT),
     ("POST", IMPORT),
