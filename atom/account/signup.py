@@ -94,10 +94,13 @@ async def _create(
     otp: str | None,
 ) -> TokenPair:
     columns = await _read(ports, more)
-    unique = {kind: name, **{one: columns[one] for one in ADDRESSES if one in columns}}
+    addresses = {one: columns[one] for one in ADDRESSES if one in columns}
+    unique = {kind: name, **addresses}
     # Checked before as well: a name that is taken does not cost a hash.
-    await _require_free(ports, type, unique)
+    await _require_free(ports, type, {kind: name})
+    # First: only who receives mail at an address learns whether it is taken.
     await _prove(ports, columns, otp)
+    await _require_free(ports, type, addresses)
     stored = await hash_password(password)
     row = {"type": type, kind: name, PASSWORD_OF[kind]: stored, **columns}
     users = ports.database.catalog.table("users")

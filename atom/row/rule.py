@@ -74,6 +74,20 @@ class Policy:
             return None if is_closed else (ANY_ROW, OTHERS)
         return given, given.columns or ()
 
+    def sends(self, table: str, tier: str, verb: str, column: str, marks: bool) -> bool:
+        """Whether a verb takes a column.
+
+        A row is marked as deleted by who `marks`, or where the column is listed: it is
+        a delete, which is another verb.
+        """
+        is_open = marks or column != self.declared.soft_delete.get(table)
+        declared = self.verb(table, tier, verb)
+        if declared is None:
+            return is_open
+        if declared.columns is not None:
+            is_open = column in declared.columns
+        return is_open and all(column != name for name, _ in declared.preset)
+
     def _compile(
         self,
         table: Table,

@@ -99,11 +99,8 @@ class RowConfig:
                 return False
             if not create and word.startswith(MANAGED_PREFIX):
                 return False
-        declared = self.policy.verb(table, tier, "create" if create else "update")
-        if declared is None:
-            return True
-        is_listed = declared.columns is None or column in declared.columns
-        return is_listed and all(column != name for name, _ in declared.preset)
+        verb = "create" if create else "update"
+        return self.policy.sends(table, tier, verb, column, tier in OPEN)
 
     def managed(self, table: str, column: str) -> bool:
         """Whether users may not write a column, in any spelling."""

@@ -25,6 +25,7 @@ config_postgres_schema = {"table": {
                 {"name": "code", "datatype": "text", "unique": 1}],
     "paper": ["created_by_id-bigint-0-0", "is_deleted-smallint-0-0",
               "is_protected-smallint-0-0", "title-text-0-0"],
+    "memo": ["created_by_id-bigint-0-0", "is_deleted-smallint-0-0", "title-text-0-0"],
     "locker": ["name-text-0-0"],
     "flag": ["created_by_id-bigint-0-0", "title-text-0-0"],
     "seat": ["clinic_id-bigint-1-btree", "note-text-0-0", "room_id-bigint-0-0",
@@ -56,6 +57,9 @@ config_table = {
         "update": {"where": "clinic_id in my_desk", "column": ["state", "clinic_id"]},
         "delete": {"where": "clinic_id in my_desk", "role": ["reception"]}}},
     "paper": {"my": "owner", "soft_delete": "is_deleted"},
+    "memo": {"soft_delete": "is_deleted", "my": {
+        "read": "owner", "create": "owner",
+        "update": {"where": "owner", "column": ["title", "is_deleted"]}}},
     "room": {"my": 1},
     "locker": {"my": {"read": "id in my_locker"}},
     "flag": {"my": {"read": "owner", "create": "owner", "delete": 1,
@@ -504,6 +508,35 @@ def test_a_protected_row_is_not_marked_as_deleted(api):
         assert words == answer.json()["message"]
     (row,) = api.sql(f"select is_deleted from paper where id = {paper}")
     assert row["is_deleted"] is None
+
+
+def test_a_mark_of_deleted_rows_is_not_sent(api):
+    """Who may not delete a row does not mark it; where the mark is listed, they do."""
+    path = "/my/object-create?table={}"
+    paper = api.message("POST", path.format("paper"), api.patient, json={"title": "x"})
+    mark = {"is_deleted": 1}
+    entries = [{"table": "paper", "object": mark}]
+    ids = {"table": "paper", "ids": [paper], "column": "is_deleted", "value": 1}
+    for method, path_of, body in (
+        ("PUT", "/my/object-update?table=paper", {"id": paper, **mark}),
+        ("PUT", "/my/object-update?table=paper", [{"id": paper, **mark}]),
+        ("PATCH", f"/my/rows/paper/{paper}", mark),
+        ("PUT", "/my/ids-update", ids),
+        ("POST", "/my/object-create?table=paper", mark),
+        ("POST", "/my/object-create?table=paper&queue=batch", mark),
+        ("POST", "/my/object-create-many", entries),
+    ):
+        answer = status(api, method, path_of, api.patient, json=body)
+        assert (400, "row.managed_column") == answer, path_of
+    memo = api.message("POST", path.format("memo"), api.patient, json={"title": "x"})
+    change = {"id": memo, **mark}
+    assert memo == api.message(
+        "PUT", "/my/object-update?table=memo", api.patient, json=change
+    )
+    assert [] == api.message("GET", "/my/object-read?table=memo", api.patient)
+    schemas = api.call("GET", "/openapi.json").json()["components"]["schemas"]
+    assert "is_deleted" not in schemas["paper_create"]["properties"]
+    assert "is_deleted" in schemas["memo_update"]["properties"]
 
 
 def test_schema_plan_names_columns_of_rules_without_an_index(api, tmp_path):
