@@ -4,8 +4,10 @@ from atom.account import session
 from atom.account.update import forget
 from atom.errors import ApiError, Forbidden, Unauthenticated
 from atom.port import Ports
+from atom.row.sql.statement import EVERY_ROW, RowSet, Rule
 
 MODES = ("soft", "hard")
+MARKED = Rule(soft=("is_deleted", "1"))
 HELD = "select api_access, is_protected, is_deleted from users where id = $1 for update"
 SOFT = "update users set is_deleted = 1, updated_by_id = $1 where id = $1"
 HARD = "delete from users where id = $1"
@@ -35,11 +37,15 @@ async def delete_account(ports: Ports, user_id: int, mode: str) -> None:
             )
         if row["is_protected"] == 1 or user_id == 1:
             raise Forbidden("this user is protected", code="account.protected")
-        if mode == "soft":
-            await connection.run(SOFT, user_id)
-            await session.revoke_all(connection, user_id)
+        soft = mode == "soft"
+        if (hooked := ports.rules.hooks.get(("users", "delete"))) is not None:
+            users = ports.database.catalog.table("users")
+            rows = RowSet(users, MARKED if soft else EVERY_ROW)
+            scope = ports.rules.trusted(user_id)
+            await hooked.delete(ports.database, scope, rows, [user_id])
         else:
-            await connection.run(HARD, user_id)
-            await session.remove_all(connection, user_id)
+            await connection.run(SOFT if soft else HARD, user_id)
+        ended = session.revoke_all if soft else session.remove_all
+        await ended(connection, user_id)
     ports.database.written("users")
     forget(ports, user_id)

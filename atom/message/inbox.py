@@ -49,13 +49,11 @@ where m.id = page.id::bigint and m.user_id = $1 and m.is_read is distinct from 1
 returning m.id
 """
 DELETE = {
-    "all": "delete from message where created_by_id = $1 or user_id = $1",
-    "created": "delete from message where created_by_id = $1",
-    "received": "delete from message where user_id = $1",
+    "all": "created_by_id = $1 or user_id = $1",
+    "created": "created_by_id = $1",
+    "received": "user_id = $1",
 }
-DELETE_ONE = (
-    "delete from message where id = $2 and (created_by_id = $1 or user_id = $1)"
-)
+DELETE_ONE = "id = $2 and (created_by_id = $1 or user_id = $1)"
 
 
 async def read_received(
@@ -191,16 +189,25 @@ async def delete_messages(ports: Ports, me: int, mode: str) -> int:
         raise ApiError(
             f"mode must be one of {', '.join(DELETE)}", code="inbox.unknown_mode"
         )
-    return await _run(ports, DELETE[mode], me)
+    return await _delete(ports, DELETE[mode], me)
 
 
 async def delete_message(ports: Ports, me: int, message_id: int) -> int:
     """Delete one message I wrote or received. Return 0 when there is none such."""
-    return await _run(ports, DELETE_ONE, me, message_id)
+    return await _delete(ports, DELETE_ONE, me, message_id)
 
 
-async def _run(ports: Ports, text: str, *values: int) -> int:
-    deleted: int = await ports.database.run(text, *values)
+async def _delete(ports: Ports, which: str, me: int, *others: int) -> int:
+    hooked = ports.rules.hooks.get((TABLE, "delete"))
+    if hooked is None:
+        text = f"delete from message where {which}"
+        deleted: int = await ports.database.run(text, me, *others)
+    else:
+        text = f"select id from message where {which} order by id"
+        ids = [row["id"] for row in await ports.database.rows(text, me, *others)]
+        scope = ports.rules.trusted(me)
+        rows = scope.changeable(ports.database.catalog, TABLE, "delete")
+        deleted = await hooked.delete(ports.database, scope, rows, ids)
     if deleted:
         ports.database.written(TABLE)
     return deleted

@@ -236,7 +236,30 @@ async def own_undone(request: Request):
     except ValueError:
         return "undone"
 """
+ENDS = """
+from atom.errors import ApiError
+
+
+async def before_delete_users(row, hook):
+    if hook.old["name"] == "held":
+        raise ApiError("There is an open invoice.", code="invoice.open", status=409)
+
+
+async def after_delete_users(row, hook):
+    await hook.connection.execute(
+        "insert into trace (what, row_id, text) values ('left', :id, :name)",
+        {"id": row["id"], "name": hook.old["name"]},
+    )
+
+
+async def after_delete_message(row, hook):
+    await hook.connection.execute(
+        "insert into trace (what, row_id, text) values ('gone', :id, :by)",
+        {"id": row["id"], "by": str(hook.user["id"])},
+    )
+"""
 FILES = {
+    "hook_ends": ENDS,
     "config_clinic": CONFIG,
     "hook_booking": HOOKS,
     "hook__second": SECOND,
@@ -914,6 +937,36 @@ def test_signing_up_calls_the_hooks_of_users(clinic):
     body = {"type": 1, "username_bigint": 77, "password_bigint": 12345678}
     assert 200 == clinic.call("POST", "/auth/signup-bigint", json=body).status_code
     until(clinic, ["welcome: new nora", "welcome: new 77"], "welcome")
+
+
+@pytest.mark.parametrize("mode", ["soft", "hard"])
+def test_the_end_of_an_account_calls_the_hooks_of_users(clinic, mode):
+    """In one transaction with it; a hook may refuse it."""
+    eve = clinic.person(name="held")
+    path = f"/my/account-delete?mode={mode}"
+    refused = clinic.call("DELETE", path, eve)
+    assert (409, "invoice.open") == (refused.status_code, refused.json()["code"])
+    assert [] == traces(clinic, "left")
+    assert eve.id == clinic.message("GET", "/my/profile", eve)["id"]
+    clinic.sql("update users set name = 'free' where id = $1", eve.id)
+    assert "done" == clinic.message("DELETE", path, eve)
+    assert ["left: free"] == traces(clinic, "left")
+    assert 401 == clinic.call("GET", "/my/profile", eve).status_code
+    found = clinic.sql("select is_deleted from users where id = $1", eve.id)
+    assert found == ([{"is_deleted": 1}] if mode == "soft" else [])
+
+
+def test_deleted_messages_call_their_hooks(clinic, eve):
+    """One, or all of them."""
+    other = clinic.person()
+    body = [{"user_id": eve.id, "description": str(n)} for n in range(3)]
+    path = "/my/object-create?table=message"
+    first, *_ = clinic.message("POST", path, other, json=body)
+    single = f"/my/message-delete-single?id={first}"
+    assert 0 == clinic.message("DELETE", single, clinic.person())
+    assert 1 == clinic.message("DELETE", single, eve)
+    assert 2 == clinic.message("DELETE", "/my/message-delete-bulk?mode=all", eve)
+    assert [f"gone: {eve.id}"] * 3 == traces(clinic, "gone")
 
 
 def test_change_of_ones_account_calls_the_hooks_of_users(clinic):
