@@ -210,7 +210,10 @@ class Database(Statements):
         give_up = leases.release if self.local else leases.give_back
         raw = await leases.take()
         try:
-            found = await self.plans.run(raw, verb, text, values, seconds)
+            if self.plans.keeps(text):  # without the cost of one more coroutine
+                found = await getattr(raw, verb)(text, *values, timeout=seconds)
+            else:
+                found = await self.plans.run(raw, verb, text, values, seconds)
         except Exception as error:
             await give_up(raw)
             raise self.translate(error) from error

@@ -1,5 +1,6 @@
 """The values of a request body, parsed by the columns they are for."""
 
+import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -14,6 +15,7 @@ PASSWORDS = frozenset({"password", "password_bigint"})
 NAMES = frozenset({"username", "email", "mobile"})  # of users: in a normal form
 # Any whole number may be asked for, whatever the size of those that are there.
 WHOLE = "bigint"
+ROWS_AT_ONCE = 50  # parsed before other requests have a turn: half a millisecond
 
 
 class Reader:
@@ -94,6 +96,8 @@ class Reader:
                 if not PASSWORDS.isdisjoint(row):
                     row = await _hashed(row)
                 found.append(row)
+                if not len(found) % ROWS_AT_ONCE:
+                    await asyncio.sleep(0)
         except ApiError as error:
             raise (placed(error, len(found)) if many else error) from None
         return found
