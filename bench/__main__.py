@@ -16,7 +16,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
-from bench import bulk, growth, report, row, scope, table
+from bench import bulk, crowd, growth, report, row, scope, table
 from bench.before import against
 from bench.load import BenchError, wrk
 from bench.measure import Line, Row, compared, measure
@@ -40,8 +40,9 @@ FLOOR = ("bare-index", "bare-cached")
 READS = ("filter", "wide", "cursor", "cursor-order", "relation", "batch")
 SCOPE = ("scope", "scope-policy")
 BULK = ("bulk", "import", "export")
+CROWD = ("crowd",)
 GROWTH = ("growth", "growth-typed")
-NAMES = (*EVERYDAY, *FLOOR, *READS, *SCOPE, *BULK, *GROWTH)
+NAMES = (*EVERYDAY, *FLOOR, *READS, *SCOPE, *BULK, *CROWD, *GROWTH)
 
 
 class Bench:
@@ -127,6 +128,10 @@ def on_one_database(run: Bench, scene: Scene) -> None:
         run.measure(1, bulk.rows(scene, many, file))
     time.sleep(REST_SECONDS)
     run.kept = asyncio.run(table.count(url, "log_api")) - before
+    if run.wants(*CROWD):
+        sent = run.sent  # the crowd's own requests are not counted, nor in the log
+        run.measure(1, crowd.rows(scene, asyncio.run(crowd.fill(scene))))
+        run.sent = sent
 
 
 def bench(chosen: argparse.Namespace) -> bool:

@@ -28,6 +28,7 @@ SHARED = """
     ) order by id desc limit $2
 """
 POLICY = "select count(*) from bench_policy"
+POLICY_PAGE = "select * from bench_policy order by id desc limit $1"
 ORDERS = """
     select o.*, (
             select count(*) from bench_item i where i.bench_order_id = o.id
@@ -145,12 +146,22 @@ async def shared(request: Request, user_id: Caller, limit: Limit = 100):
 @app.get("/bench/policy")
 async def policy(request: Request, user_id: Caller):
     """Count the same rows under a policy of PostgreSQL."""
+    return answer(await under_policy(request, user_id, POLICY))
+
+
+@app.get("/bench/policy-page")
+async def policy_page(request: Request, user_id: Caller, limit: Limit = 100):
+    """Read the same rows under a policy of PostgreSQL."""
+    return answer(await under_policy(request, user_id, POLICY_PAGE, limit))
+
+
+async def under_policy(request: Request, user_id: int, text: str, *values: Any):
+    """Run a query as the user that the policy asks for."""
     pool = request.app.state.pool
     async with pool.acquire() as connection, connection.transaction():
         setting = "select set_config('app.user_id', $1, true)"
         await connection.execute(setting, str(user_id))
-        rows = await connection.fetch(POLICY)
-    return answer(list(map(dict, rows)))
+        return list(map(dict, await connection.fetch(text, *values)))
 
 
 @app.get("/bench/order")

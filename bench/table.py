@@ -118,9 +118,8 @@ def drop_in() -> str:
         'config_api = {"/bench/cached": {"cache_sec": ["inmemory", 3600]}}\n'
         f"config_postgres_schema = {pformat({'table': TABLES})}\n"
         f"config_scope = {SCOPE!r}\n"
-        f"config_table = {RULES!r}\n"
         f'config_table_allowed_public_read_list = "{readable}"\n'
-        f"config_table = {owned!r}\n"
+        f"config_table = {owned | RULES!r}\n"
     )
 
 

@@ -9,6 +9,7 @@ the caller (`config_scope`) become arrays that PostgreSQL computes once a statem
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from enum import Enum
 from functools import lru_cache
 from typing import Any
 
@@ -92,7 +93,31 @@ class Bind:
         return "bigint" if self.name == ME else "text"
 
 
-Piece = str | Column | Bind
+class Form(Enum):
+    """How a set of the caller is written; which is fastest depends on its size."""
+
+    ARRAY = "its rows are found by their index, once the whole set is known"
+    JOIN = "PostgreSQL chooses, by an index of the set if it has one"
+    HASH = "rows are taken in order until enough of them are in the set"
+
+
+@dataclass(frozen=True, slots=True)
+class Edge:
+    """Where a set of the caller begins or ends."""
+
+    begins: bool
+    negated: bool = False
+
+    def render(self, form: Form) -> str:
+        """Write it; all forms mean the same, also for nulls."""
+        if not self.begins:
+            return "))" if form is Form.ARRAY else ")"
+        if form is Form.ARRAY:
+            return f"{'<> all' if self.negated else '= any'} (array("
+        return f"{'not in' if self.negated else 'in'} ("
+
+
+Piece = str | Column | Bind | Edge
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,7 +154,29 @@ class Condition:
             found.add("users")
         return frozenset(found - {""})
 
-    def render(self, alias: str, marks: Mapping[str, str]) -> str:
+    @property
+    def has_sets(self) -> bool:
+        """Whether it compares with a set of the caller."""
+        return any(isinstance(each, Edge) for each in self.pieces)
+
+    def sizes(self, marks: Mapping[str, str], most: int) -> list[str]:
+        """Write queries that count each set of the caller, no further than `most`."""
+        found, inside, depth = [], list[Piece](), 0
+        for piece in self.pieces:
+            if isinstance(piece, Edge):
+                depth += 1 if piece.begins else -1
+            if depth and not (depth == 1 and isinstance(piece, Edge) and piece.begins):
+                inside.append(piece)
+            elif inside:
+                text = Condition(tuple(inside)).render("", marks)
+                counted = f"(select from {text} s limit {most}) s"
+                found.append(f"select count(*) from {counted}")  # noqa: S608
+                inside = []
+        return found
+
+    def render(
+        self, alias: str, marks: Mapping[str, str], form: Form = Form.ARRAY
+    ) -> str:
         """Write it for a table called `alias`; `marks` has the parameters by name."""
         written = []
         for piece in self.pieces:
@@ -137,9 +184,13 @@ class Condition:
                 written.append(f"{alias}.{quote(piece.name)}")
             elif isinstance(piece, Bind):
                 written.append(f"{marks[piece.name]}::{piece.datatype}")
+            elif isinstance(piece, Edge):
+                written.append(piece.render(form))
             else:
                 written.append(piece)
-        return f"({''.join(written)})"
+        text = f"({''.join(written)})"
+        # Of a condition that is compared PostgreSQL makes no join.
+        return f"({text} is true)" if form is Form.HASH else text
 
 
 def both(conditions: Iterable[Condition | None]) -> Condition | None:
@@ -225,8 +276,7 @@ class Reader:
             scope = self._scope(given, at)
             if scope is not None:
                 at, negated, name = scope
-                comparison = "<> all" if negated else "= any"
-                found += [f"{comparison} (array(", *self._set(name, within), "))"]
+                found += [Edge(True, negated), *self._set(name, within), Edge(False)]
             elif token.kind == "bind":
                 found += self._bind(token.text[1:], within)
             elif token.text == "(":

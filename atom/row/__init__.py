@@ -10,6 +10,7 @@ needs only those above it:
     payload      the values of a body, parsed by the columns they are for
     wait         several rows written, without a deadlock
     explain_error  which column, filter or row it is that PostgreSQL refuses
+    form         which form of a scope is fastest for a caller
     read         rows read
     prefer       whole numbers as text, for callers that prefer it
     allowed      rows that meet others like them, by the rule

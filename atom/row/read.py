@@ -12,6 +12,7 @@ from atom.observe.request_context import TABLES_READ, note_read
 from atom.postgres.catalog import Catalog, UnknownColumn
 from atom.postgres.database import Database
 from atom.postgres.errors import UNCOMPARED, UnlocatedValue
+from atom.row import form
 from atom.row.explain_error import find_filter
 from atom.row.scope import (
     RowConfig,
@@ -106,7 +107,7 @@ async def _fetch(
     seconds = rules.regular_seconds if asked.is_regular else rules.read_seconds
     if text not in _with_large_rows:
         try:
-            row = await database.row(text, *values, seconds=seconds)
+            row = await form.fetch(database, asked, values, seconds)
         except Unprocessable as error:
             if error.code != TOO_LARGE:
                 raise

@@ -15,6 +15,7 @@ from atom.datatype import geography
 from atom.datatype.datatype import PLACES
 from atom.errors import ApiError
 from atom.postgres.catalog import Reference, Table, unknown_column
+from atom.postgres.condition import Form
 from atom.postgres.identifier import public, quote, quote_all
 from atom.row.sql import cursor, group, near, relation
 from atom.row.sql.answer import ANSWER_MAX, Bound, cells, json_text
@@ -76,6 +77,7 @@ class Select:
     relations: tuple[Relation, ...] = ()
     referring: Referring | None = None  # the rows and columns that refer here
     bound: Bound = ANSWER_MAX
+    form: Form = Form.ARRAY
 
     @property
     def row_sets(self) -> Iterator[RowSet]:
@@ -389,7 +391,7 @@ def _reached(plan: Select, taken: Marks) -> tuple[str, list[str]]:
     Each row comes with its distance, if that is asked.
     """
     source = f" from {public(plan.view.name)} t"
-    parts = reached(plan.row_set, "t", taken)
+    parts = reached(plan.row_set, "t", taken, plan.form)
     if plan.referring is not None:
         rows, names, to = plan.referring
         mine = where(reached(rows, "c", taken))

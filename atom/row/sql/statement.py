@@ -13,7 +13,7 @@ from atom.datatype.answer import answered
 from atom.datatype.families import having
 from atom.errors import ApiError
 from atom.postgres.catalog import LiveColumn, Table, unknown_column
-from atom.postgres.condition import ME, Bind, Column, Condition, numbered
+from atom.postgres.condition import ME, Bind, Column, Condition, Form, numbered
 from atom.postgres.errors import REFUSED_BY_RULE
 from atom.postgres.identifier import quote
 
@@ -205,11 +205,13 @@ DISTANCE = "distance_meter"  # what location_filter adds to a row
 USUAL_LIMITS = frozenset({1, 5, 10, 20, 25, 30, 50, 100, 200, 500, 1000})
 
 
-def reached(row_set: RowSet, alias: str, marks: Marks) -> list[str]:
+def reached(
+    row_set: RowSet, alias: str, marks: Marks, form: Form = Form.ARRAY
+) -> list[str]:
     """Build the conditions of the rows a statement may reach; they come first."""
     if row_set.rule.where is None:
         return []
-    return [row_set.rule.where.render(alias, marks.of_caller)]
+    return [row_set.rule.where.render(alias, marks.of_caller, form)]
 
 
 def checked(rule: Rule, alias: str, table: Table, marks: Marks) -> str:
