@@ -9,7 +9,7 @@ from atom.account.root import RootLogin, ensure_root
 from atom.account.upgrade import upgrade_users
 from atom.client import Client
 from atom.client.doctor import Finding, examine
-from atom.event.declaration import triggers
+from atom.event.row_event import triggers
 from atom.own.declaration import API
 from atom.port import Ports, UserState
 from atom.postgres import catalog

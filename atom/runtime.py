@@ -30,6 +30,7 @@ from atom.client.postgres import FEW, open_pool, opened_database
 from atom.config.resolve import Config
 from atom.errors import ApiError, ConfigError
 from atom.event.declaration import Events, declared
+from atom.event.row_event import without_triggers
 from atom.hook import NO_HOOKS, Hooks
 from atom.port import Ports
 from atom.postgres import catalog
@@ -232,7 +233,7 @@ async def prepare(ports: Ports) -> RootLogin | None:
             raise ConfigError([f"config_postgres_schema: {error.message}"]) from error
     else:
         await operation.read_schema(ports)
-        _warn_of_missing(ports)
+        await _warn_of_missing(ports)
     users = ports.database.catalog.tables.get("users")
     schema = ports.config["config_postgres_schema"]
     tables = {**schema.get("table", {}), **schema.get("view", {})}
@@ -243,14 +244,26 @@ async def prepare(ports: Ports) -> RootLogin | None:
     return login
 
 
-def _warn_of_missing(ports: Ports) -> None:
-    """Log the declared tables that do not exist, once for all workers."""
+async def _warn_of_missing(ports: Ports) -> None:
+    """Log the tables that do not exist, or write no row events, once for all workers.
+
+    Both are declared.
+    """
+    if parent_process() is not None:
+        return
     schema = ports.config["config_postgres_schema"]
     declared = (*schema.get("table", {}), *schema.get("view", {}))
     missing = [name for name in declared if name not in ports.database.catalog.tables]
-    if missing and parent_process() is None:
+    if missing:
         log.warning(
             "the database lacks tables that are declared: %s. `python main.py schema "
             "apply` makes them, or config_is_postgres_init=1.",
             ", ".join(missing),
+        )
+    silent = await without_triggers(ports.database, ports.events)
+    if silent := [name for name in silent if name not in missing]:
+        log.warning(
+            "no row events are written of %s: the triggers are missing. `python "
+            "main.py schema apply` makes them, or config_is_postgres_init=1.",
+            ", ".join(silent),
         )

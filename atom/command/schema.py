@@ -14,7 +14,8 @@ from atom.command import welcome
 from atom.command.rls import rls_command
 from atom.config.resolve import Config
 from atom.config.view import view
-from atom.event.declaration import declared, triggers
+from atom.event.declaration import declared
+from atom.event.row_event import triggers
 from atom.operation import admin_api_ids
 from atom.postgres import catalog
 from atom.realtime.config import triggers as stream_triggers

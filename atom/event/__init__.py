@@ -4,7 +4,8 @@ In reading order:
 
     envelope     an event as it travels
     signature    the signature of a webhook
-    declaration  config_event and config_webhook; the triggers of row events
+    declaration  config_event and config_webhook
+    row_event    the triggers that write row events
     publish      an event written on the caller's transaction
     outbox       the statements on `atom.outbox`
     relay        delivers what waits, each target in a lane of its own

@@ -56,13 +56,13 @@ begin
     {INTO}
     select e.event_id, target, 'row.' || tg_table_name || '.created', tg_table_name,
       e.written ->> tg_argv[0], about, jsonb_build_object('row', e.written - hidden)
-    from (select {UUID7} as event_id, to_jsonb(made) as written from made) e,
+    from (select {UUID7} as event_id, to_jsonb(made.*) as written from made) e,
       unnest(string_to_array(tg_argv[2], ',')) target;
   elsif tg_op = 'DELETE' then
     {INTO}
     select e.event_id, target, 'row.' || tg_table_name || '.deleted', tg_table_name,
       e.written ->> tg_argv[0], about, jsonb_build_object('row', e.written - hidden)
-    from (select {UUID7} as event_id, to_jsonb(gone) as written from gone) e,
+    from (select {UUID7} as event_id, to_jsonb(gone.*) as written from gone) e,
       unnest(string_to_array(tg_argv[4], ',')) target;
   else
     {INTO}
@@ -78,8 +78,8 @@ begin
       select {UUID7} as event_id, n.written, o.written as before,
         coalesce(n.written ->> tg_argv[5], 'false') not in ('false', '0')
         and coalesce(o.written ->> tg_argv[5], 'false') in ('false', '0') as marked
-      from (select to_jsonb(made) as written from made) n
-      left join (select to_jsonb(gone) as written from gone) o
+      from (select to_jsonb(made.*) as written from made) n
+      left join (select to_jsonb(gone.*) as written from gone) o
         on o.written ->> tg_argv[0] = n.written ->> tg_argv[0]
     ) e, unnest(string_to_array(tg_argv[case when e.marked then 4 else 3 end], ','))
       target

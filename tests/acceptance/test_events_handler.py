@@ -11,7 +11,8 @@ import pytest
 from tests.acceptance.checkout import copied
 from tests.acceptance.conftest import serving
 from tests.acceptance.test_events_webhook import until
-from tests.served import environment
+from tests.integration.near import database_url  # noqa: F401
+from tests.served import environment, serve
 
 CONFIG = """
 config_postgres_schema = {"table": {
@@ -229,3 +230,33 @@ def test_an_event_without_its_handler_stops_the_start(tmp_path):
         " Did you mean 'order_payed'?" in done.stderr
     )
     assert "EVENTS['user.left']: not a Pydantic model" in done.stderr
+
+
+def test_a_database_without_the_triggers_is_reported(tmp_path, database_url):  # noqa: F811
+    """Where the server does not apply the schema itself; `schema apply` is the cure."""
+    code = copied(tmp_path, **FILES)
+    config = {
+        "config_postgres_url": database_url,
+        "config_is_postgres_init": "0",
+        "config_key_root": "r" * 32,
+        "config_key_jwt": "j" * 32,
+    }
+    words, env = [sys.executable, "main.py", "schema", "apply"], environment(config)
+    before = config_without_events(code)
+    subprocess.run(words, cwd=code, env=env, check=True, capture_output=True)
+    (code / "config_events.py").write_text(before)
+    (code / "later.txt").rename(code / "handler_events.py")
+    with serve(config, code=code) as served:
+        until(lambda: "no row events are written of booking" in served.log.read_text())
+    subprocess.run(words, cwd=code, env=env, check=True, capture_output=True)
+    with serve(config, code=code) as served:
+        assert "no row events are written" not in served.log.read_text()
+
+
+def config_without_events(code):
+    """Take the events out of the config; return it as it was."""
+    path = code / "config_events.py"
+    before = path.read_text()
+    path.write_text(before.partition("config_event")[0])
+    (code / "handler_events.py").rename(code / "later.txt")
+    return before
