@@ -56,12 +56,15 @@ async def resolve(host: str, port: int) -> list[str]:
 class WebhookTarget:
     """One endpoint."""
 
-    def __init__(self, endpoint: Endpoint, *, resolve: Resolve = resolve) -> None:
+    def __init__(
+        self, endpoint: Endpoint, *, resolve: Resolve = resolve, verify: Any = True
+    ) -> None:
         from httpx2 import AsyncClient, Limits, Timeout
 
         self._endpoint = endpoint
         self._resolve = resolve
         self._http = AsyncClient(
+            verify=verify,  # or an SSL context
             timeout=Timeout(endpoint.timeout),
             limits=Limits(max_connections=16, max_keepalive_connections=4),
             follow_redirects=False,
