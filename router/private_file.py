@@ -49,7 +49,7 @@ POSTED = {
 
 @router.post(
     "/private/file-upload-s3-direct",
-    responses=openapi.answers(URLS, 400, 403, 404, 413, 502, 503),
+    responses=openapi.answers(URLS, 400, 403, 404, 413, 422, 502, 503),
     openapi_extra={
         "requestBody": {
             "required": True,

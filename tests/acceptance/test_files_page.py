@@ -3,13 +3,14 @@
 import json
 import re
 import subprocess
+import threading
 
 import httpx2
 import pytest
 
 from tests import machine
 from tests.acceptance.conftest import serving
-from tests.acceptance.test_files import PNG
+from tests.acceptance.test_files import DIRECT, PNG
 from tests.served import ROOT
 from tests.service.aws import keys
 
@@ -62,3 +63,29 @@ def test_the_page_does_what_it_promises(api, tmp_path):
     answer = run(delete, FILE=files["photo.png"])
     assert ("done", 1) == (answer["message"], answer["count"])
     assert 404 == httpx2.get(files["photo.png"]).status_code
+
+
+def test_upload_is_not_held_in_memory(api):
+    """The server grows by less than the half of what is sent."""
+    process, ada = machine.process(api.process.pid), api.person()
+    small = {"file": ("a.txt", b"a")}
+    api.call("POST", DIRECT, ada, data={"bucket": "atom-sample"}, files=small)
+    before, ended, seen = process.memory_info().rss, threading.Event(), [0]
+
+    def watch():
+        while not ended.wait(0.02):
+            seen.append(process.memory_info().rss - before)
+
+    watching = threading.Thread(target=watch)
+    watching.start()
+    content = b"a" * 9_000_000
+    parts = [("file", (f"{number}.txt", content)) for number in range(5)]
+    try:
+        form = {"bucket": "atom-sample"}
+        answer = api.call("POST", DIRECT, ada, data=form, files=parts)
+    finally:
+        ended.set()
+        watching.join()
+
+    assert 200 == answer.status_code, answer.text
+    assert max(seen) < 5 * len(content) / 2
