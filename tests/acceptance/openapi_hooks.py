@@ -90,3 +90,10 @@ def one_shape(ctx, response, case):
         assert 0 == told["status"], told
         assert told["message"], told
         assert told["request_id"] == response.headers["x-request-id"][0], told
+
+
+@schemathesis.check
+def no_server_fault(ctx, response, case):
+    """No 5xx, but for a route of a service that this server does not have."""
+    if response.status_code >= 500:
+        assert "client.missing" == response.json()["code"], response.text

@@ -20,7 +20,7 @@ from tests.served import ROOT, free_port, serve
 
 CHECKS = (
     "one_shape",
-    "not_a_server_error",
+    "no_server_fault",
     "status_code_conformance",
     "content_type_conformance",
     "response_headers_conformance",
