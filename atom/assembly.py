@@ -88,9 +88,7 @@ class Late:
         if name == "client_redis" and self.store is not None:
             self.store.client = handle
         if name == "client_postgres_read":
-            ports: Ports = self.state.ports
-            handle.database.catalog = ports.database.catalog
-            ports.database_read = handle.database
+            coherence.read_from(self.state.ports, handle.database)
 
 
 @asynccontextmanager
@@ -138,7 +136,6 @@ async def connected(
     sandbox = open_sandbox(primary, config, given.postgres_url)
     rules = RowConfig(config)
     rules.evented = events.tables
-    read = primary if replica is None else replica.database
     ports = Ports(
         config=config,
         http=view(HttpConfig, config),
@@ -152,14 +149,14 @@ async def connected(
         tokens=Decoder([key.strip() for key in given.key_jwt.split(",")]),
         journal=journal,
         database=primary,
-        database_read=read,
+        database_read=primary,
         rules=rules,
         roles=Roles(given.role, primary),
         bus=bus,
         batches=batches,
         events=events,
         sandbox=sandbox,
-        rpc=Statements(rpcs, primary, read, rules),
+        rpc=Statements(rpcs, primary, primary, rules),
         brokers=Brokers(clients, config),
         topics=Topics(primary, bus),
         feed=Feed(primary, bus, view(StreamConfig, config)),
@@ -167,10 +164,12 @@ async def connected(
         key_root=given.key_root,
         aws=Aws(clients, view(AwsConfig, config)),
         schema_read=_shows_schema(state),
+        wrote=coherence.ignore,
     )
-    for each in (primary, ports.database_read):
-        each.reread = partial(operation.heal, ports)
+    primary.reread = partial(operation.heal, ports)
     coherence.keep(ports, memory, users, late.store)
+    if replica is not None:
+        coherence.read_from(ports, replica.database)
     _publish(state, config, clients, ports, users)
     async with AsyncExitStack() as ending:  # each runs, even if another fails
         ending.push_async_callback(bus.close)

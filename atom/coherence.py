@@ -1,10 +1,14 @@
 """Keeps what this process remembers true: caches follow writes, here and elsewhere."""
 
+from functools import partial
+
 from atom import operation
 from atom.adapter.memory import MemoryStore
 from atom.adapter.redis import RedisStore
 from atom.adapter.users import CachedUsers
 from atom.port import Ports
+from atom.postgres.replica import Replicas
+from atom.postgres.share import CALLER
 
 
 def keep(
@@ -35,6 +39,8 @@ def keep(
             for each in ports.database.catalog.changed_with(table):
                 ports.tasks.spawn(shared.drop(each), name=f"stale {each}")
         bus.publish_soon("table", table)
+        if (caller := CALLER.get()) is not None:
+            ports.wrote(caller.name)
 
     ports.database.on_written = written
     bus.on("user", user_changed)
@@ -43,3 +49,22 @@ def keep(
     bus.on("reset", lambda _: operation.start_over(ports))
     bus.lost.append(lambda: coherent(False))
     bus.regained.append(lambda: coherent(True))
+
+
+def ignore(caller: str) -> None:
+    """Do nothing: there is no replica that could lack what was written."""
+
+
+def read_from(ports: Ports, replicas: Replicas) -> None:
+    """Read on replicas from now on, but what a caller has just written."""
+
+    def wrote(caller: str) -> None:
+        if replicas.writers.note(caller):
+            ports.bus.publish_soon("wrote", caller)
+
+    replicas.catalog = ports.database.catalog
+    replicas.reread = partial(operation.heal, ports)
+    ports.database_read = replicas
+    ports.rpc.read_from(replicas)
+    ports.wrote = wrote
+    ports.bus.on("wrote", replicas.writers.note, own=False)

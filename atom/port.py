@@ -164,3 +164,4 @@ class Ports:
     key_root: str
     aws: "Aws"
     schema_read: Callable[["Catalog"], None]  # called with each new catalog
+    wrote: Callable[[str], None]  # called with the name of who has written

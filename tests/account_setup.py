@@ -130,6 +130,7 @@ async def ports(database_url: str):
         key_root="r" * 16,
         aws=Aws({}, view(AwsConfig, config)),
         schema_read=lambda catalog: None,
+        wrote=lambda caller: None,
     )
     await tasks.drain(seconds=5)
     await pool.close()

@@ -1,12 +1,15 @@
 """PostgreSQL: one pool on the primary, one on the replica, and calls on top of them."""
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
 import orjson
 
 from atom.client import Client, Config, Live
+from atom.config.parse import names
+from atom.config.view import view
 from atom.errors import ApiError
 from atom.postgres import pooler
 from atom.postgres.catalog import ID
@@ -15,6 +18,7 @@ from atom.postgres.driver import RawPool
 from atom.postgres.errors import wordings
 from atom.postgres.lease import reset, reset_pooled
 from atom.postgres.named import Named, Pooled
+from atom.postgres.replica import Replica, Replicas, open_replicas
 from atom.reply import dump
 
 # For a command, which does one thing at a time.
@@ -114,8 +118,48 @@ async def _open_primary(config: Config, live: Live) -> Any:
 
 
 async def _open_read(config: Config, live: Live) -> Any:
-    key = "config_postgres_url_read"
-    return Named(opened_database(config, await open_pool(config[key], config, key)))
+    """Open every replica; one that is away does not keep the others from being read.
+
+    Raises:
+        ConfigError: when a pooler in between does not go with config.
+        Exception: of the first, when none can be opened.
+    """
+    key = READ_KEY
+    primary = live.get(NAMED.name)
+    given = view(ReplicaConfig, config)
+    replicas = await open_replicas(
+        [
+            Replica(place(url), partial(_open_replica, url, config, key))
+            for url in names(given.postgres_url_read)
+        ],
+        None if primary is None else primary.database,
+        lag_seconds=given.postgres_read_lag_max_sec,
+        own_writes_seconds=given.postgres_read_own_writes_sec,
+    )
+    return Named(replicas)
+
+
+async def _open_replica(url: str, config: Config, key: str) -> Database:
+    return opened_database(config, await open_pool(url, config, key))
+
+
+def place(url: str) -> str:
+    """Return host and port of a URL, as far as it can be read.
+
+    >>> place("postgresql://me:secret@db:5433/x")
+    'db:5433'
+    """
+    return url.rpartition("@")[2].partition("/")[0]
+
+
+async def examine_read(named: Any) -> str:
+    """Return how many replicas are read, and by how much they lag."""
+    found: Replicas = named.database
+    version = await named.database.value("select current_setting('server_version')")
+    well = [each for each in found.replicas if each.is_well]
+    lag = max((each.lag for each in well), default=0.0)
+    count = f"{len(well)} of {len(found.replicas)} replicas"
+    return f"PostgreSQL {version}, {count} are read, {lag:.1f} s behind"
 
 
 def _of_primary(name: str, build: Callable[[Database], Any]) -> Client:
@@ -171,6 +215,17 @@ select current_setting('server_version') as version, quote_ident(current_user) a
   coalesce(has_schema_privilege('public', 'create'), false) as may_create
 """
 PRIMARY = ("config_postgres_url",)
+READ_KEY = "config_postgres_url_read"
+
+
+@dataclass(frozen=True, slots=True)
+class ReplicaConfig:
+    """What config sets for reads on replicas."""
+
+    postgres_url_read: str
+    postgres_read_lag_max_sec: float
+    postgres_read_own_writes_sec: float
+
 
 NAMED = Client(
     name="client_postgres",
@@ -186,9 +241,11 @@ CONNECTION = _of_primary("client_postgres_asyncpg", Pooled)
 POOL = _of_primary("client_postgres_asyncpg_pool", lambda database: database.pool)
 READ = Client(
     name="client_postgres_read",
-    needs=("config_postgres_url_read",),
+    needs=(READ_KEY,),
     package="asyncpg",
     open=_open_read,
-    close=lambda named: named.pool.close(),
-    probe=live_probe,
+    close=lambda named: named.database.close(),
+    probe=lambda named: named.database.value("select 1"),
+    examine=examine_read,
+    after=NAMED.name,
 )

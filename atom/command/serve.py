@@ -25,6 +25,7 @@ from atom.errors import ConfigError
 from atom.observe import metrics
 from atom.observe.log import remark
 from atom.postgres import pooler
+from atom.postgres.replica import shared_writers
 from atom.runtime import Runtime, require_database
 
 if TYPE_CHECKING:
@@ -50,6 +51,7 @@ class ServeConfig:
     startup_wait_sec: float
     postgres_connect_timeout_sec: float
     postgres_url_direct: str | None
+    postgres_url_read: str | None
 
 
 def print_config_error(kind: type[BaseException], error: Any, trace: Any) -> None:
@@ -202,8 +204,10 @@ def run(app: "FastAPI", runtime: Runtime) -> NoReturn:
     shutdown = Shutdown()
     try:
         require_free_port(given.host, given.port)
-        shared = metrics.shared_folder(wanted=given.is_prometheus and workers > 1)
-        with shared, runtime.servers(join=False, workers=workers) as found:
+        several = workers > 1
+        counted = metrics.shared_folder(wanted=given.is_prometheus and several)
+        noted = shared_writers(wanted=bool(given.postgres_url_read) and several)
+        with counted, noted, runtime.servers(join=False, workers=workers) as found:
             url = runtime.config["config_postgres_url"]
             seconds = given.postgres_connect_timeout_sec
             wait = given.startup_wait_sec

@@ -345,8 +345,21 @@ KEYS = (
             "config_postgres_url_read",
             text,
             None,
-            "Replica for /my/object-read and /public/object-read.",
+            "Replicas for reads of /my, /public and config_rpc, comma between: asked "
+            "in turn. One that is away or lags is left out.",
             secret=True,
+        ),
+        Key(
+            "config_postgres_read_lag_max_sec",
+            seconds,
+            10.0,
+            "Seconds a replica may be behind and still be read.",
+        ),
+        Key(
+            "config_postgres_read_own_writes_sec",
+            seconds,
+            5.0,
+            "Seconds in which a caller who has written reads from the primary.",
         ),
         Key(
             "config_is_postgres_init",

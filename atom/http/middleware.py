@@ -135,7 +135,10 @@ def _claim(exchange: Exchange) -> None:
     """Have the work of a route count for its caller; not that of the server itself."""
     tier = exchange.policy.tier
     if tier not in UNLIMITED:
-        CALLER.set(Caller(tier, exchange.caller, asyncio.current_task()))
+        caller = exchange.caller
+        CALLER.set(Caller(tier, caller, asyncio.current_task()))
+        if exchange.method != "GET":
+            exchange.ports.wrote(caller)
 
 
 async def _direct(exchange: Exchange) -> None:

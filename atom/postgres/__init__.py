@@ -13,6 +13,7 @@ Each line needs only the lines above it:
     lease        connections of a pool: taken, kept at hand and returned
     transaction  one transaction for everything inside it
     database     statements, sent to a pool or in the transaction around them
+    replica      reads on replicas, in turn
     named        `client_postgres`: values by `:name`
     bisect       rows that are refused among many, found by halves
     copying      rows written by COPY, and the bad ones among them found

@@ -58,6 +58,10 @@ class Statements:
         self._prepared: dict[str, Prepared] = {}
         self._is_prepared = False
 
+    def read_from(self, database: Database) -> None:
+        """Read from another database: a replica."""
+        self._database_read = database
+
     async def prepare(self) -> list[str]:
         """Prepare every statement. Return what PostgreSQL has against each."""
         self._is_prepared = True

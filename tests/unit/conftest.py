@@ -99,6 +99,7 @@ def exchange(clock):
             journal=Rows(),
             key_root="r" * 16,
             tokens=Decoder(["j" * 32]),
+            wrote=lambda caller: None,
             **dict.fromkeys(WITH_DATABASE),
         )
         sent = []
