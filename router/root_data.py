@@ -165,7 +165,7 @@ async def route_root_mongodb_import(
     """
     name, choices = file.filename or "", config["config_mongodb_database_list"]
     async with function_mongodb(request, mongodb.listed(choices, database)) as db:
-        counts = await mongodb.import_file(
+        counts = await transfer.import_mongodb(
             db,
             table,
             transfer.unzipped(file.file, name),

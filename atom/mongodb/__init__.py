@@ -7,11 +7,9 @@ Read in this order; each line needs only the lines above it:
     fault      errors of the driver as those of a caller
     write      inserts and upserts, in chunks
     database   the databases that config lists
-    load       a file into a collection
 """
 
 from atom.mongodb.database import listed, opened
-from atom.mongodb.load import import_file
 from atom.mongodb.write import bulk_upsert, create
 
-__all__ = ["bulk_upsert", "create", "import_file", "listed", "opened"]
+__all__ = ["bulk_upsert", "create", "listed", "opened"]

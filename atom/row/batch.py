@@ -249,6 +249,8 @@ async def submit(
         if queue:
             raise ApiError("'queue' and 'on_conflict' do not go together.")
         return await upsert.create(ports.database, scope, table, body, on_conflict)
+    if queue.startswith(queued.MONGODB):
+        return await queued.store(ports, scope, queue, table, body)
     if queue not in queued.DIRECT:
         return await queued.send(ports, scope, queue, table, body)
     has_hooks = scope.rules.has_hooks(table, "create")  # one transaction with them
@@ -285,6 +287,8 @@ def require_known(queue: str) -> None:
         ApiError: naming the choices.
     """
     if queue in queued.DIRECT or queue in queued.BROKERS:
+        return
+    if queue.startswith(queued.MONGODB):
         return
     raise ApiError(
         "'queue' takes " + ", ".join(CHOICES) + ".",

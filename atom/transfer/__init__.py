@@ -16,11 +16,13 @@ Read in this order; each line needs only the lines above it:
     load          an import, whole
     document      a file as documents, for stores without columns
     redis         a file into Redis
+    mongodb       a file into a collection of MongoDB
     export        the rows of a query as a stream
 """
 
 from atom.transfer.export import Export
 from atom.transfer.load import import_file
+from atom.transfer.mongodb import import_file as import_mongodb
 from atom.transfer.redis import create as create_redis
 from atom.transfer.redis import import_file as import_redis
 from atom.transfer.request import format_of, unzipped
@@ -30,6 +32,7 @@ __all__ = [
     "create_redis",
     "format_of",
     "import_file",
+    "import_mongodb",
     "import_redis",
     "unzipped",
 ]

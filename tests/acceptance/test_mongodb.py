@@ -27,6 +27,11 @@ async def save(request: Request, rows: list[dict]):
             db, collection="user", rows=rows, key_fields=["email"]
         )
 
+@router.post("/shop/find")
+async def find(request: Request):
+    async with function_mongodb(request) as db:
+        return await db.test.find({}, {"_id": 0}).to_list()
+
 @router.post("/shop/create")
 async def create(request: Request, rows: list[dict] | dict):
     return await function_object_create_mongodb(request.app, None, "user", rows)
@@ -229,6 +234,14 @@ def shop(mongodb_url, tmp_path_factory):
             yield http
 
 
+@pytest.fixture(scope="module")
+def people(shop):
+    """The headers of a user."""
+    body = {"username": f"u{secrets.token_hex(4)}", "password": "correct horse"}
+    token = shop.post("/auth/signup", json=body).json()["message"]
+    return {"Authorization": f"Bearer {token}"}
+
+
 def load(shop, text, name="x.csv", **form):
     """Send a file."""
     form = {"database": shop.name, "table": "user", **form}
@@ -279,3 +292,37 @@ def test_a_drop_in(shop):
     assert (24, 2) == (len(one), len(many))
     taken = shop.post("/shop/create", json={"email": "one"})
     assert (409, "row.exists") == (taken.status_code, taken.json()["code"])
+
+
+def test_rows_of_a_caller_are_stored_there(shop, people):
+    """Checked against the table and its rule, and stamped."""
+    create = f"/my/object-create?table=test&queue=mongodb_{shop.name}"
+    send = shop.post(create, headers=people, json={"title": "a", "metadata": {"x": 1}})
+    many = shop.post(create, headers=people, json=[{"title": "b"}, {"title": "c"}])
+    export = shop.post("/shop/find", json={}).json()
+
+    assert (200, 24) == (send.status_code, len(send.json()["message"]))
+    assert 2 == len(many.json()["message"])
+    assert ["a", "b", "c"] == sorted(row["title"] for row in export)
+    assert all(row["created_by_id"] for row in export)
+
+
+@pytest.mark.parametrize(
+    ("query", "body", "status", "message"),
+    [
+        ("table=test&queue=mongodb_other", {"title": "z"}, 400, "Database 'other'"),
+        ("table=test&queue=mongodb_", {"title": "z"}, 400, "Database ''"),
+        ("table=test&queue=mongodb_{name}", {"$where": "1"}, 400, None),
+        ("table=test&queue=mongodb_{name}", {"metadata": {"$inc": 1}}, 400, "Field"),
+        ("table=test&queue=mongodb_{name}", {"created_by_id": 1}, 400, None),
+        ("table=otp&queue=mongodb_{name}", {"otp": "1"}, 403, None),
+        ("table=test&queue=mongo", {"title": "z"}, 400, "'queue' takes"),
+    ],
+)
+def test_a_caller_is_refused(shop, people, query, body, status, message):
+    """As PostgreSQL would, and by the list of databases."""
+    path = f"/my/object-create?{query.format(name=shop.name)}"
+    answer = shop.post(path, headers=people, json=body)
+
+    assert status == answer.status_code, answer.text
+    assert message is None or answer.json()["message"].startswith(message)
