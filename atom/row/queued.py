@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from atom import mongodb
+from atom.client.mongodb import LIST
 from atom.errors import ApiError
 from atom.port import Ports
 from atom.row import payload
@@ -69,8 +70,7 @@ async def store(
         Conflict: `row.exists`, for a unique index.
         Unavailable: when MongoDB is not configured, or does not answer.
     """
-    choices = ports.config["config_mongodb_database_list"]
-    database = mongodb.listed(choices, queue.removeprefix(MONGODB))
+    database = mongodb.listed(ports.config[LIST], queue.removeprefix(MONGODB))
     rows = await check(ports, scope, table, body)
     into = scope.creatable(ports.database.catalog, table)
     rule, has_hooks = into.rule, scope.rules.has_hooks(table, "create")
