@@ -58,11 +58,12 @@ class Reader(asyncio.Protocol):
 async def write(url: str, readers: int, rate: int, seconds: int) -> float:
     """Insert rows at a rate. Return the rate that was reached."""
     insert = "insert into test (title, type) values ($1, $2)"
-    pool = await asyncpg.create_pool(url, min_size=4, max_size=4)
+    pool = await asyncpg.create_pool(url, min_size=16, max_size=16)
     began = time.monotonic()
 
     async def one(number: int) -> None:
-        await pool.execute(insert, f"{time.time():.6f}", number % readers)
+        async with pool.acquire() as held:  # the wait for one is not the server's
+            await held.execute(insert, f"{time.time():.6f}", number % readers)
 
     running = set()
     for number in range(rate * seconds):
