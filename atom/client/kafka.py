@@ -4,7 +4,7 @@ import ssl
 from typing import Any
 
 from atom.client import Client, Config, Live
-from atom.config.parse import text
+from atom.config.parse import text, whole
 from atom.config.resolve import Key
 from atom.errors import ConfigError
 
@@ -30,17 +30,26 @@ def security(config: Config) -> dict[str, Any]:
     }
 
 
+def address(config: Config) -> dict[str, Any]:
+    """Return where the cluster is, and how to sign on to it.
+
+    Raises:
+        ConfigError: when the password is missing.
+    """
+    servers = [part.strip() for part in config["config_kafka_url"].split(",")]
+    found = {"bootstrap_servers": [part for part in servers if part]}
+    return {**found, **security(config)}
+
+
 async def connect(config: Config, live: Live) -> Any:
     """Start a producer; it waits for the brokers' answer."""
     from aiokafka import AIOKafkaProducer
 
-    servers = [part.strip() for part in config["config_kafka_url"].split(",")]
     producer = AIOKafkaProducer(
-        bootstrap_servers=[part for part in servers if part],
         acks="all",
         enable_idempotence=True,
         request_timeout_ms=10_000,
-        **security(config),
+        **address(config),
     )
     try:
         await producer.start()
@@ -77,6 +86,12 @@ KAFKA = Client(
             "How Kafka is reached when a user is set.",
         ),
         Key("config_kafka_sasl_mechanism", text, "PLAIN", "How that user is proven."),
+        Key(
+            "config_kafka_partitions",
+            whole(1, 10_000),
+            6,
+            "Partitions of a topic that Atom makes; each is one consumer's at a time.",
+        ),
     ),
     open=connect,
     close=lambda producer: producer.stop(),

@@ -14,6 +14,8 @@ their effect and the mark that it was done are committed together. Begin with
     redis     Redis Streams
     rabbitmq_message  messages of RabbitMQ, read and moved
     rabbitmq  quorum queues of RabbitMQ
+    kafka_subscription  a consumer of a topic of Kafka
+    kafka     topics of Kafka
     sqs_message  a message as SQS keeps it
     sqs_setup  the queues of a channel on SQS
     sqs       queues of SQS

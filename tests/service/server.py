@@ -41,6 +41,7 @@ class Server:
     state: str = "real"  # or "stood in"
     why: str = ""  # nothing better is there
     process: subprocess.Popen[bytes] | None = None
+    guard: subprocess.Popen[bytes] | None = None  # kills what outlives this process
 
     @property
     def log(self) -> Path:
@@ -66,6 +67,13 @@ class Server:
                 stderr=subprocess.STDOUT,
                 start_new_session=True,  # a group of its own: killed with its children
             )
+        words = ["sh", "-c", 'read _; kill -9 -"$0"', str(self.process.pid)]
+        self.guard = subprocess.Popen(
+            words,
+            stdin=subprocess.PIPE,  # closed when this process ends, however it does
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,
+        )
         until = time.monotonic() + START_SECONDS
         while not self.ready(self):
             if self.process.poll() is not None or time.monotonic() > until:
@@ -95,6 +103,9 @@ class Server:
             if time.monotonic() > until:
                 raise RuntimeError(f"{self.what} cannot be killed")
             time.sleep(0.01)
+        if self.guard is not None:
+            self.guard.communicate()
+            self.guard = None
 
     def stop(self) -> None:
         """Ask it to end; kill what is left of it."""
