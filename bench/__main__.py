@@ -16,7 +16,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
-from bench import bulk, crowd, growth, report, row, scope, table
+from bench import bulk, consume, crowd, growth, report, row, scope, table
 from bench.before import against
 from bench.load import BenchError, wrk
 from bench.measure import Line, Row, compared, measure
@@ -42,7 +42,8 @@ SCOPE = ("scope", "scope-policy")
 BULK = ("bulk", "import", "export")
 CROWD = ("crowd",)
 GROWTH = ("growth", "growth-typed")
-NAMES = (*EVERYDAY, *FLOOR, *READS, *SCOPE, *BULK, *CROWD, *GROWTH)
+CONSUME = ("consume", "consume-rows")
+NAMES = (*EVERYDAY, *FLOOR, *READS, *SCOPE, *BULK, *CROWD, *GROWTH, *CONSUME)
 
 
 class Bench:
@@ -153,7 +154,7 @@ def bench(chosen: argparse.Namespace) -> bool:
         else:
             sys.stdout.write("One core for everything: the ratios mean little.\n")
         served_on = served_on or set(cores)
-        if run.wants(*set(NAMES) - {"start", *GROWTH}):
+        if run.wants(*set(NAMES) - {"start", *GROWTH, *CONSUME}):
             with ExitStack() as stack:
                 url = chosen.postgres_url or stack.enter_context(
                     database(folder / "database")
@@ -164,6 +165,10 @@ def bench(chosen: argparse.Namespace) -> bool:
         if run.wants(*GROWTH) and chosen.before is None:
             with growth.rows(folder, served_on) as rows:
                 run.measure(1, iter(rows))
+        if run.wants(*CONSUME) and chosen.before is None:
+            with consume.stages(folder / "consume", served_on) as stages:
+                for stage in stages:
+                    run.measure(1, consume.lines(stage))
     text = report.text(run.tables, chosen.rounds, chosen.seconds, run.sent, run.kept)
     sys.stdout.write(f"\n{text}")
     if not chosen.only and chosen.before is None:

@@ -4,6 +4,7 @@ server.py    one program on loopback: started, killed, started again on its data
 shared.py    one server a test run, whichever processes the run has; notes for the end
 cache.py     what is built once a machine, outside of the checkout
 fixture.py   the fixtures: `rabbitmq_url`, …
+redis.py     the embedded Valkey
 rabbitmq.py  RabbitMQ of the system
 mongodb.py   FerretDB, built by Go
 kafka.py     Kafka, of the Java registry; or librdkafka's mock cluster
