@@ -37,6 +37,7 @@ HALF = {  # what is set, what is to be named
     "config_s3_region_name": ("eu-west-1", "config_aws_access_key_id"),
     "config_sns_region_name": ("eu-west-1", "config_aws_access_key_id"),
     "config_ses_region_name": ("eu-west-1", "config_aws_access_key_id"),
+    "config_sqs_region_name": ("eu-west-1", "config_aws_access_key_id"),
     "config_kafka_url": ("127.0.0.1:1", "config_kafka_password"),
     "config_posthog_project_key": (SECRET, "config_posthog_project_host"),
     "config_fast2sms_key": (SECRET, "config_fast2sms_url"),
