@@ -413,10 +413,10 @@ def _opens(declared):
     return opened
 
 
-for _client in CLIENTS:
-    if not _client.after:  # one made from another is opened with it
-        _name = _client.name.removeprefix("client_")
-        globals()[f"function_client_read_{_name}"] = _opens(_client)
+for _declared in CLIENTS:
+    if not _declared.after:  # one made from another is opened with it
+        _name = _declared.name.removeprefix("client_")
+        globals()[f"function_client_read_{_name}"] = _opens(_declared)
 
 
 def function_return_error(status, message):
