@@ -20,7 +20,7 @@ BLOCK = r"<!-- {} -->\n```\w+\n(.*?)```"
 # Shipped once for their users, and never changed after the release of 0.2.0.
 THEIRS = {
     "config.py": "8613781d1ab63195b63f093c0f224e688b68321d8e36fff6704a44311a5c3046",
-    "router.py": "4bb0b63e97c46532620b52b12a7ceee84be9f1102d9a847ee322c9954cbe8bf3",
+    "router.py": "bff5a482406972708d5b372d141f42f2dfd041142ddb29b28fa78310f145fe82",
     "config/.gitkeep": hashlib.sha256(b"").hexdigest(),
 }
 DROPPED = {
