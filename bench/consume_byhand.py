@@ -72,4 +72,5 @@ async def main(name, url, database, channel):
     )
 
 
-asyncio.run(main(*sys.argv[1:]))
+if __name__ == "__main__":
+    asyncio.run(main(*sys.argv[1:]))

@@ -150,7 +150,9 @@ COUNTS = {
 @router.post("/root/mongodb-import", responses=openapi.answers(COUNTS, *FAILS))
 async def route_root_mongodb_import(
     request: Request,
-    database: Annotated[str, Form(description="One of config_mongodb_database_list.")],
+    database: Annotated[
+        str, Form(description="One of config_mongodb_database_list.", examples=["atom"])
+    ],
     table: Annotated[str, Form(description="The collection.", examples=["test"])],
     file: Annotated[UploadFile, FILE],
     key: Annotated[

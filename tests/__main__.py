@@ -8,8 +8,11 @@ passed to pytest, in one process and in order. What the machine lacks is listed 
 end.
 
 Every part runs even when another fails; the exit code is 0 only when all have passed.
+The few tests that fail while three processes share the machine are run once more,
+alone: what fails again has failed, what passes is listed as unsteady, to be mended.
 """
 
+import json
 import os
 import subprocess
 import sys
@@ -32,6 +35,9 @@ PLACES = ("tests", "atom", "embedded", "tools", "bench")
 SPREAD = ("-n", "3", "--dist", "loadfile", "--no-loadscope-reorder")
 QUICK = ("tests/unit", "tests/acceptance/test_smoke.py", "-n", "2")
 SOAK = ("tests", "-m", "soak")
+AGAIN = (*PYTEST, *PLACES, "--last-failed", "--last-failed-no-failures", "none")
+AGAIN_MAX = 20  # more is not an accident
+FAILED = ROOT / "tests" / ".pytest_cache" / "v" / "cache" / "lastfailed"
 
 
 def parts(arguments: list[str]) -> dict[str, tuple[str, ...]]:
@@ -87,6 +93,22 @@ def run(
     return name, done.returncode, time.monotonic() - started
 
 
+def failed() -> list[str]:
+    """Return the tests that failed in the last run."""
+    return sorted(json.loads(FAILED.read_text())) if FAILED.exists() else []
+
+
+def run_again(env: dict[str, str]) -> tuple[str, int, float] | None:
+    """Run the tests that failed once more, alone; None when they are too many."""
+    names = failed()
+    if not 0 < len(names) <= AGAIN_MAX:
+        return None
+    report = run("pytest, again", AGAIN, env)
+    for name in sorted(set(names) - set(failed())):
+        sys.stdout.write(f"unsteady: {name}\n")
+    return report
+
+
 def main(arguments: list[str]) -> int:
     """Run the parts in order, list how each went, and return the exit code."""
     wanted, env = parts(arguments), environment(arguments)
@@ -95,13 +117,17 @@ def main(arguments: list[str]) -> int:
     with compiling(not arguments):
         report = [run(name, wanted.pop(name), env) for name in CHECKS if name in wanted]
     report += [run(*each, env) for each in wanted.items()]
+    codes = [code for _, code, _ in report]
+    if not arguments and codes[-1] == 1 and (second := run_again(env)) is not None:
+        report.append(second)
+        codes[-1] = second[1]
     sys.stdout.write("\n")
     for name, code, seconds in report:
         result = "passed" if code == 0 else f"FAILED, exit code {code}"
         sys.stdout.write(f"{name:<12} {result:<24} {seconds:6.1f} s\n")
     for name in absent:
         sys.stdout.write(f"{name:<12} absent: /proc\n")
-    return 1 if any(code for _, code, _ in report) else 0
+    return 1 if any(codes) else 0
 
 
 if __name__ == "__main__":

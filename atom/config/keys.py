@@ -357,9 +357,9 @@ KEYS = (
         ),
         Key(
             "config_postgres_read_own_writes_sec",
-            seconds,
+            seconds_or_none,
             5.0,
-            "Seconds in which a caller who has written reads from the primary.",
+            "Seconds in which a caller who has written reads the primary; 0: none.",
         ),
         Key(
             "config_is_postgres_init",

@@ -82,6 +82,7 @@ def json_list(text: str) -> list[Any] | None:
 def expected(kind: Datatype) -> str:
     """Return what a datatype takes, in words.
 
+    >>> from atom.datatype.datatype import datatype
     >>> expected(datatype("smallint"))
     'a whole number from -32768 to 32767'
     """

@@ -27,7 +27,8 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from atom.http.explain import explain as explain_route
-    from atom.http.route import also_at, raw_query
+    from atom.http.parameter import raw_query
+    from atom.http.route import also_at
 
 __all__ = ["also_at", "explain_route", "raw_query"]
 
@@ -36,6 +37,7 @@ def __getattr__(name: str) -> Any:
     """Import what needs FastAPI once it is used: a script does without."""
     if name not in __all__:
         raise AttributeError(name)
-    from atom.http import explain, route
+    from atom.http import explain, parameter, route
 
-    return explain.explain if name == "explain_route" else getattr(route, name)
+    place = parameter if name == "raw_query" else route
+    return explain.explain if name == "explain_route" else getattr(place, name)

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from typing import Any
+from urllib.parse import quote
 
 import orjson
 from pydantic import ConfigDict, ValidationError, create_model
@@ -10,6 +11,13 @@ from starlette.requests import Request
 from atom.errors import ApiError, nearest
 
 SOURCES = ("query", "form", "body")
+
+
+def raw_query(scope: Mapping[str, Any]) -> bytes:
+    """Return the query string of a row route, which may have its table in the path."""
+    raw: bytes = scope["query_string"]
+    table = scope["path_params"].get("table")
+    return raw if table is None else f"table={quote(table, safe='')}&".encode() + raw
 
 
 async def read(

@@ -13,7 +13,6 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from re import Pattern
 from typing import Any
-from urllib.parse import quote
 
 from fastapi import APIRouter, FastAPI
 from fastapi.routing import APIRoute, RouteContext, iter_route_contexts
@@ -256,13 +255,6 @@ class RouteTable:
                 return route, params, route.methods
             allowed |= route.methods
         return None, {}, frozenset(allowed)
-
-
-def raw_query(scope: Mapping[str, Any]) -> bytes:
-    """Return the query string of a row route, which may have its table in the path."""
-    raw: bytes = scope["query_string"]
-    table = scope["path_params"].get("table")
-    return raw if table is None else f"table={quote(table, safe='')}&".encode() + raw
 
 
 def also_at(router: APIRouter, method: str, path: str, endpoint: Any, of: str) -> None:

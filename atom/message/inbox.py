@@ -14,8 +14,7 @@ from atom.postgres.catalog import Table
 from atom.postgres.identifier import quote_all
 from atom.row.scope import visible_columns
 from atom.row.sql import query_string, read_plan
-from atom.row.sql.answer import Bound, json_text
-from atom.row.sql.statement import Order, ordered, select_list
+from atom.row.sql.statement import Bound, Order, json_text, ordered, select_list
 
 TABLE = "message"
 NEEDED = ("id", "created_by_id", "user_id", "is_read")

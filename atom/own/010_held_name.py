@@ -39,7 +39,7 @@ begin
          or was->>'type' is distinct from made->>'type')
   limit 1;
   if found then
-    raise exception 'A user with the same % already exists.', held;
+    raise exception 'Another user has the same %.', held;
   end if;
   return new;
 end""",

@@ -9,7 +9,6 @@ Each line needs only the lines above it:
     condition    conditions of `config_table`, as text for many statements
     errors       driver errors as the errors of the API
     share        how many connections one caller may use
-    plans        which statements stay prepared
     lease        connections of a pool: taken, kept at hand and returned
     transaction  one transaction for everything inside it
     database     statements, sent to a pool or in the transaction around them

@@ -12,8 +12,7 @@ from atom.errors import ApiError
 from atom.postgres.catalog import Catalog
 from atom.postgres.driver import Raw, RawPool, Record
 from atom.postgres.errors import Wordings, translate
-from atom.postgres.lease import Leases
-from atom.postgres.plans import Plans
+from atom.postgres.lease import Leases, Plans
 from atom.postgres.transaction import Transaction, Unit, waits_for
 
 log = logging.getLogger(__name__)

@@ -10,7 +10,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
-from atom.http.route import raw_query
+from atom.http.parameter import raw_query
 from atom.port import Ports
 from atom.realtime.subscriber import GONE, Subscriber
 from atom.row.scope import RowScope

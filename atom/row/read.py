@@ -107,7 +107,10 @@ async def _fetch(
     seconds = rules.regular_seconds if asked.is_regular else rules.read_seconds
     if text not in _with_large_rows:
         try:
-            row = await form.fetch(database, asked, values, seconds)
+            if asked.has_forms:
+                row = await form.fetch(database, asked, values, seconds)
+            else:
+                row = await database.row(text, *values, seconds=seconds)
         except Unprocessable as error:
             if error.code != TOO_LARGE:
                 raise

@@ -35,8 +35,7 @@ from atom.row.managed import (
     TRACES,
 )
 from atom.row.rule import CONTEXT, Policy, narrowed, noted
-from atom.row.sql.answer import Bound
-from atom.row.sql.statement import EVERY_ROW, OWNER, RowSet, Rule
+from atom.row.sql.statement import EVERY_ROW, OWNER, Bound, RowSet, Rule
 
 if TYPE_CHECKING:
     from atom.row.hooked import HookedWrite

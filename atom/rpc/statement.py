@@ -20,8 +20,7 @@ from atom.postgres.database import Connection, Database
 from atom.postgres.errors import UnlocatedValue
 from atom.row.explain_error import about, naming_columns
 from atom.row.scope import RowConfig, in_text
-from atom.row.sql.answer import Bound, json_text
-from atom.row.sql.statement import select_list
+from atom.row.sql.statement import Bound, json_text, select_list
 from atom.rpc.declaration import LIMIT, PAGE, Rpc
 
 log = logging.getLogger(__name__)

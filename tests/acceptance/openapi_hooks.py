@@ -83,6 +83,8 @@ def one_shape(ctx, response, case):
     for inside in INSIDES:
         if page and response.status_code == 200 and inside == "<html":
             continue  # a page of the project, asked for by its example
+        if inside == "asyncpg" and case.path == "/root/doctor":
+            continue  # the name of a client
         assert inside not in response.text, f"{inside!r} in {response.text[:300]}"
     if response.status_code >= 400:
         told = response.json()

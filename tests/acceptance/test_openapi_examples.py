@@ -19,7 +19,11 @@ LAST = ("/auth/logout", "/my/account-delete")
 @pytest.fixture(scope="module")
 def own():
     """A server that may be left in any state."""
-    with serve() as served:
+    values = {
+        "config_s3_bucket_list": "atom-sample",
+        "config_mongodb_database_list": "atom",
+    }
+    with serve(values) as served:
         running = opened(served)
         yield running
         running.http.close()
@@ -124,6 +128,9 @@ def test_every_example_works(own, document, ada):
                 who["user"] = own.person()
             (lock,) = operation.get("security", [{"nobody": []}])
             answer = own.call(method, url, who.get(*lock), **options)
+            if answer.status_code == 503:  # this server has no such service
+                assert "client.missing" == answer.json()["code"], answer.text
+                continue
             wanted = EXPECTED.get(path, 200)
             assert wanted == answer.status_code, (url, options, answer.text)
             asked += 1

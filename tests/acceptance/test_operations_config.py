@@ -250,6 +250,7 @@ class TestOutside:
         values = {
             "config_postgres_url": outside[0],
             "config_postgres_url_read": outside[1],
+            "config_postgres_read_own_writes_sec": "0",
         }
         with running(tmp_path, values, config=ALONE) as api:
             who = api.person()

@@ -95,7 +95,9 @@ class TestTopic:
             assert f"topic {topic}" in made
             assert f"subscription of {channel} to {topic}" in made
 
-            arn = (await aws.call("sns", "create_topic", Name=topic))["TopicArn"]
+            more = {"Attributes": {"FifoTopic": "true"}} if ending else {}
+            made = await aws.call("sns", "create_topic", Name=topic, **more)
+            arn = made["TopicArn"]
             event = {"event_type": "user.created", "event_id": "e-1"}
             for kind in ("user.changed", "user.created"):
                 body = json.dumps({**event, "event_type": kind})

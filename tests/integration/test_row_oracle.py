@@ -31,8 +31,9 @@ from atom.postgres import catalog
 from atom.postgres.database import Database
 from atom.postgres.lease import reset
 from atom.row.scope import RowConfig
-from atom.row.sql import answer, cursor
-from atom.row.sql.answer import ANSWER_MAX
+from atom.row.sql import cursor
+from atom.row.sql import statement as answer
+from atom.row.sql.statement import ANSWER_MAX
 from tests.integration.row_world import database_url, row_url
 from tests.rules import owned
 from tests.soak import size

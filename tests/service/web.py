@@ -15,6 +15,7 @@ of its own in it: what was received there, and answers that are asked for in adv
 
 import http.client
 import json
+import os
 import secrets
 import sys
 import urllib.parse
@@ -34,7 +35,8 @@ def web(folder: Path) -> Iterator[Server]:
     yield Server(
         what="HTTP services (OpenAI, PostHog, Sentry, SMS, mail, Google, webhooks)",
         url=f"http://127.0.0.1:{port}",
-        command=[sys.executable, ROOT / "tests/service/web_server.py", port],
+        command=[sys.executable, "-m", "tests.service.web_server", port],
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
         folder=folder,
         port=port,
         state="stood in",

@@ -1,4 +1,4 @@
-"""The server of web.py:  python tests/service/web_server.py PORT"""
+"""The server of web.py:  python -m tests.service.web_server PORT"""
 
 import asyncio
 import gzip
@@ -14,7 +14,8 @@ from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
-from web_vendor import VENDORS, Call, RefusedError
+
+from tests.service.web_vendor import VENDORS, Call, RefusedError
 
 
 @dataclass

@@ -3,8 +3,7 @@
 Stages, with frozen types between them: a query string becomes a `Query`, a read plan
 fits it to the catalog and writes the text. Read in this order:
 
-    statement      a text, its values, the rows it reaches, and shared clauses
-    answer         rows as JSON, up to the largest size of an answer
+    statement      a text, its values, the rows it reaches, shared clauses; rows as JSON
     cursor         where a page ended, and the rows that come after it
     relation       relation=…: rows that refer to a row, and rows it refers to
     filter         `<column>=<operator>,<value>`, and or=(…), and=(…) of them

@@ -13,11 +13,13 @@ from atom.datatype.families import having
 from atom.errors import ApiError, nearest
 from atom.postgres.catalog import Table
 from atom.postgres.identifier import quote
-from atom.row.sql.answer import Bound, Cell, json_text
 from atom.row.sql.statement import (
+    Bound,
+    Cell,
     Order,
     column,
     is_sorted,
+    json_text,
     nulls,
     select_list,
     split_words,

@@ -18,7 +18,6 @@ from atom.postgres.catalog import Reference, Table, unknown_column
 from atom.postgres.condition import Form
 from atom.postgres.identifier import public, quote, quote_all
 from atom.row.sql import cursor, group, near, relation
-from atom.row.sql.answer import ANSWER_MAX, Bound, cells, json_text
 from atom.row.sql.filter import (
     Filter,
     Group,
@@ -32,15 +31,19 @@ from atom.row.sql.group import Groups
 from atom.row.sql.query_string import Query
 from atom.row.sql.relation import Fitting, Relation, Relatives, unreadable
 from atom.row.sql.statement import (
+    ANSWER_MAX,
     DISTANCE,
     OWNER,
     USUAL_LIMITS,
+    Bound,
     Marks,
     Order,
     RowSet,
     Statement,
+    cells,
     column,
     is_sorted,
+    json_text,
     ordered,
     reached,
     select_list,
@@ -156,6 +159,12 @@ class Read:
     def is_regular(self) -> bool:
         """Whether it has a regular expression, which may take long for each row."""
         return any(is_regular(each) for each in self.plan.conditions)
+
+    @property
+    def has_forms(self) -> bool:
+        """Whether its rule has a scope, which can be asked for in several forms."""
+        where = self.plan.row_set.rule.where
+        return where is not None and where.has_sets and self.plan.groups is None
 
     @property
     def wants_more(self) -> bool:

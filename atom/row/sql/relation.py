@@ -34,8 +34,15 @@ from atom.postgres.catalog import (
 )
 from atom.postgres.identifier import public, quote
 from atom.row.sql import statement
-from atom.row.sql.answer import Bound, cells, json_array
-from atom.row.sql.statement import OWNER, USUAL_LIMITS, Marks, RowSet
+from atom.row.sql.statement import (
+    OWNER,
+    USUAL_LIMITS,
+    Bound,
+    Marks,
+    RowSet,
+    cells,
+    json_array,
+)
 
 CHILDREN_DEFAULT = 10
 CHILDREN_MAX = 100

@@ -9,11 +9,12 @@ from atom.datatype import geography
 from atom.datatype.datatype import PLACES
 from atom.postgres.catalog import Table
 from atom.postgres.identifier import public, quote
-from atom.row.sql.answer import ANSWER_MAX, json_text
 from atom.row.sql.filter import Shape, render
 from atom.row.sql.statement import (
+    ANSWER_MAX,
     Marks,
     RowSet,
+    json_text,
     key,
     reached,
     select_list,

@@ -97,6 +97,7 @@ class Database:
                 each.kill()
         psutil.wait_procs(every, 20)
         self.server.process.wait()
+        self.server.kill()  # and what guards it
 
     def rows(self, query):
         """Run a query once it answers."""
