@@ -52,6 +52,12 @@ class Web:
         return self.asked
 
 
+class Server(ThreadingHTTPServer):
+    """A server that many may call at once; the library's own refuses the sixth."""
+
+    request_queue_size = 128
+
+
 @contextmanager
 def web(answer: Callable[[Asked], Answer]) -> Iterator[Web]:
     """Answer on a free port until the block ends.
@@ -98,7 +104,7 @@ def web(answer: Callable[[Asked], Answer]) -> Iterator[Web]:
         def log_message(self, *words: Any) -> None:
             return
 
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    server = Server(("127.0.0.1", 0), Handler)
     server.daemon_threads = True
     found = Web(f"http://127.0.0.1:{server.server_port}", answer)
     thread = threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True)
