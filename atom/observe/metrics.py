@@ -123,7 +123,7 @@ PRODUCED = Counter(
 )
 CONSUMED = Counter(
     "atom_queue_consumed_total",
-    "Messages consumed, by outcome: done, repeated, retried, dead.",
+    "Messages consumed, by outcome: done, retried, dead.",
     *("broker", "channel", "outcome"),
 )
 DEAD = Counter(

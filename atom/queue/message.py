@@ -14,7 +14,8 @@ from atom.queue.broker import Delivery
 from atom.uuid7 import uuid7
 
 ID_MAX = 200  # characters
-RESERVED = ("function", "message_id", "key")
+FUNCTION = "function"
+RESERVED = (FUNCTION, "message_id", "key")
 
 
 class Rejected(Exception):
@@ -59,9 +60,9 @@ def parse(delivery: Delivery) -> Message:
         Rejected: naming what is wrong with it.
     """
     found, outer_id = _unwrapped(_object(delivery.body, "the body"))
-    if "event_type" in found:
+    if FUNCTION not in found and "event_type" in found:
         return _event(found, delivery)
-    name = found.pop("function", None)
+    name = found.pop(FUNCTION, None)
     if not isinstance(name, str) or not name:
         raise Rejected("it has neither 'function' nor 'event_type'")
     message_id = found.pop("message_id", None) or outer_id or delivery.message_id
@@ -81,9 +82,16 @@ def _object(text: bytes | str, what: str) -> dict[str, Any]:
 
 
 def _unwrapped(found: dict[str, Any]) -> tuple[dict[str, Any], str | None]:
-    """Return what SNS has wrapped, and the id that SNS gave it."""
+    """Return what SNS has wrapped, and the id that SNS gave it.
+
+    What asks for a function is what it is: its arguments may be a stranger's.
+    """
     inside = found.get("Message")
-    if found.get("Type") != "Notification" or not isinstance(inside, str):
+    if (
+        FUNCTION in found
+        or found.get("Type") != "Notification"
+        or not isinstance(inside, str)
+    ):
         return found, None
     return _object(inside, "'Message' of the notification"), found.get("MessageId")
 

@@ -17,6 +17,7 @@ from atom.port import Ports
 from atom.postgres.bisect import in_halves
 from atom.postgres.catalog import Table
 from atom.postgres.database import Database
+from atom.queue.all import NAMES as BROKERS
 from atom.row import payload, queued, upsert, write
 from atom.row.explain_error import naming_columns
 from atom.row.scope import RowScope
@@ -24,7 +25,7 @@ from atom.row.sql.statement import RowSet
 from atom.row.wait import BUSY
 from atom.row.write import insert
 
-CHOICES = ("batch", *queued.BROKERS, "mongodb_<database>")
+CHOICES = ("batch", *BROKERS, "mongodb_<database>")
 PARAMETERS = ("table", "queue", *upsert.PARAMETERS)
 ROWS_MAX = 1000  # of one statement
 WAITING_MAX = 10_000  # of all tables together, in each process
@@ -286,7 +287,7 @@ def require_known(queue: str) -> None:
     Raises:
         ApiError: naming the choices.
     """
-    if queue in queued.DIRECT or queue in queued.BROKERS:
+    if queue in queued.DIRECT or queue in BROKERS:
         return
     if queue.startswith(queued.MONGODB):
         return

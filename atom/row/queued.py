@@ -15,7 +15,6 @@ from atom.port import Ports
 from atom.row import payload
 from atom.row.scope import RowScope
 
-BROKERS = ("redis", "rabbitmq", "kafka", "celery", "sqs")
 DIRECT = frozenset({"", "batch"})  # answered once the row is there
 MONGODB = "mongodb_"  # then the name of a database
 CREATE = "function_object_create_postgres"

@@ -3,8 +3,6 @@
 import json
 import time
 
-import pytest
-
 from tests.acceptance.conftest import serving
 from tests.acceptance.consumer.consuming import consuming, until
 from tests.integration.near import free_port, valkey
@@ -114,7 +112,8 @@ config_event = {"row.booking.created": {"target": "sns", "topic": "%s"}}
 
 def test_through_sns(tmp_path, aws_url):
     """To a queue that is subscribed to the topic, with the type as an attribute."""
-    boto3 = pytest.importorskip("boto3")
+    import boto3
+
     keys = {"aws_access_key_id": "test", "aws_secret_access_key": "test"}
     given = {"endpoint_url": aws_url, "region_name": "eu-west-1", **keys}
     sns, sqs = boto3.client("sns", **given), boto3.client("sqs", **given)

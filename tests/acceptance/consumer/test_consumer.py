@@ -271,6 +271,28 @@ def test_what_cannot_be_done_is_dead_at_once(streams, consumer, body, reason):
     until(lambda: is_settled(streams))
 
 
+@pytest.mark.parametrize(
+    "more",
+    [
+        {"Type": "Notification", "MessageId": "i", "Message": "INNER"},
+        {"event_type": "note.wanted", "event_id": "i", "payload": {"text": "inner"}},
+    ],
+    ids=["a notification", "an event"],
+)
+def test_arguments_make_no_other_message(shop, streams, consumer, more):
+    """Who may choose the arguments of a function chooses no other function."""
+    inner = {"function": "function_note", "message_id": "i", "text": "inner"}
+    given = {
+        name: json.dumps(inner) if value == "INNER" else value
+        for name, value in more.items()
+    }
+    ask(streams, "function_note", text="outer", **given)
+    until(lambda: is_settled(streams))
+    assert 0 == count(shop, "inner")
+    (letter, *_) = dead(streams, "outer")
+    assert b"Extra inputs" in letter[b"reason"]
+
+
 def test_failure_is_tried_again_then_dead(shop, streams, consumer):
     """Three attempts, none with an effect."""
     ask(streams, "function_fail", text="no ink")
