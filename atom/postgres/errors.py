@@ -88,18 +88,22 @@ def wordings(value: Mapping[str, Any], problems: list[str]) -> Wordings:
     return found
 
 
-def exhausted(connections: int, seconds: float) -> Unavailable:
+class DatabaseAway(Unavailable):
+    """The database does not answer, or has no connection free."""
+
+
+def exhausted(connections: int, seconds: float) -> DatabaseAway:
     """Return the error for a pool that had no free connection in time."""
-    return Unavailable(
+    return DatabaseAway(
         f"All {connections} database connections were busy for {seconds:g} s.",
         code="pool.exhausted",
         hint="Try again; or raise config_postgres_max_connection.",
     )
 
 
-def unavailable() -> Unavailable:
+def unavailable() -> DatabaseAway:
     """Return the error for a database that does not answer."""
-    return Unavailable(
+    return DatabaseAway(
         "The database does not answer at the moment.",
         code="client.silent",
         hint="Try again in a moment.",

@@ -10,9 +10,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from atom.errors import ApiError, Unavailable
+from atom.errors import ApiError
 from atom.port import Ports
 from atom.postgres.database import Database
+from atom.postgres.errors import DatabaseAway
 from atom.queue.handler import Handler
 from atom.queue.message import Message, Rejected
 
@@ -38,7 +39,6 @@ PURGE = (
     "delete from atom.message_failure "
     "where failed_at < now() - make_interval(days => $1)",
 )
-AWAY = frozenset({"client.silent", "pool.exhausted"})
 # What another try may cure: a lock, or a row that another message is about to make.
 PASSING = frozenset(
     {"rate.exceeded", "row.busy", "row.missing", "row.referenced", "sql.changed"}
@@ -154,7 +154,7 @@ async def purge(ports: Ports, days: int) -> None:
 
 def is_away(error: Exception) -> bool:
     """Whether an error is the database's, not the message's."""
-    return isinstance(error, Unavailable) and error.code in AWAY
+    return isinstance(error, DatabaseAway)
 
 
 def is_final(error: Exception) -> bool:

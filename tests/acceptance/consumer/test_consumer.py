@@ -19,13 +19,17 @@ CONFIG = """
 config_postgres_schema = {"table": {"note": [
     "created_at-timestamptz-0-0", "created_by_id-bigint-0-btree", "text-text-1-0",
     "amount-numeric-0-0", "rating-smallint-0-0"],
-    "secret_note": ["text-text-0-0"]}}
-config_table = {"note": {"my": {"read": "created_by_id = :me",
+    "secret_note": ["text-text-0-0"],
+    "vault": ["title-text-0-0", "password-text-0-0"]}}
+config_table = {"vault": {"my": {"create": 1}},
+                "note": {"my": {"read": "created_by_id = :me",
                                 "create": {"check": "coalesce(rating, 0) < 6"}}}}
 """
 HANDLER = """
 import asyncio
 from extend import *
+from atom.errors import Unavailable
+from atom.postgres.errors import unavailable
 
 async def insert(connection, text):
     query = "insert into note (text) values (:text)"
@@ -46,6 +50,17 @@ async def function_recover(connection, text: str):
     await insert(connection, text)
     if not last:
         raise RuntimeError(text)
+
+LEFT = {"database": 5}
+
+async def function_away(connection, text: str):
+    LEFT["database"] -= 1
+    if LEFT["database"] >= 0:
+        raise unavailable()
+    await insert(connection, text)
+
+async def function_no_service(text: str):
+    raise Unavailable("S3 does not answer.", code="client.silent")
 
 async def function_slow(connection, text: str, seconds: float):
     await insert(connection, text)
@@ -174,13 +189,13 @@ def test_route_refuses_before_it_sends(shop, eve, streams, table, body, status):
     assert sent == streams.xinfo_stream("channel_1")["entries-added"]
 
 
-def test_password_goes_through_no_queue(shop, streams):
-    """Not even an admin's new user."""
-    admin = shop.person(api_access="1")
-    path = "/admin/object-create?table=users&queue=redis"
-    body = {"type": 1, "username": "queued", "password": "in the clear 1"}
-    answer = shop.call("POST", path, admin, json=body)
-    assert (400, True) == (answer.status_code, "queue" in answer.json()["message"])
+def test_password_goes_through_no_queue(shop, eve):
+    """In no table: a broker would keep it as it was sent."""
+    path = "/my/object-create?table=vault&queue=redis"
+    answer = shop.call("POST", path, eve, json={"password": "in the clear 1"})
+    assert 400 == answer.status_code
+    assert "A password is not sent through a queue." == answer.json()["message"]
+    shop.message("POST", path, eve, json={"title": "without"})
 
 
 def test_return_row_is_refused(shop, eve):
@@ -309,6 +324,21 @@ def test_passing_failure_is_done_in_the_end(shop, streams, consumer):
     until(lambda: is_settled(streams))
     assert 1 == count(shop, "hiccup")
     assert [] == dead(streams, "hiccup")
+
+
+def test_outage_of_the_database_is_no_attempt(shop, streams, consumer):
+    """Five of them, where three attempts are the limit."""
+    ask(streams, "function_away", text="outage")
+    until(lambda: is_settled(streams))
+    assert 1 == count(shop, "outage")
+    assert [] == dead(streams, "outage")
+
+
+def test_other_services_that_are_away_are_attempts(streams, consumer):
+    """Or the message would wait for one that never comes back."""
+    ask(streams, "function_no_service", text="no service")
+    (letter,) = until(lambda: dead(streams, "no service"))
+    assert b"3" == letter[b"attempts"]
 
 
 def test_order_of_a_key_is_kept_over_failures(shop, streams, consumer):
