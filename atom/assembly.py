@@ -183,6 +183,7 @@ async def connected(
         await bus.start()
         if not bus.is_receiving:
             raise ConfigError([pooler.DEAF])
+        ports.feed.start()
         yield ports
 
 

@@ -12,6 +12,7 @@ In reading order:
     part     PostgreSQL and Redis given in parts
     door     DOORS: every way to extend Atom, found and imported
     read     config files, `.env` and the environment
+    secret   the columns that never leave the server
     table    `config_table` and its scopes: which rows each tier reaches
     check    problems of config as a whole
     view     typed views, one for each shelf

@@ -5,7 +5,8 @@ They call `atom.row_event` of `atom/own/009_outbox.py`.
 
 from collections.abc import Mapping
 
-from atom.event.declaration import VERBS, EventConfig, Events
+from atom.config.secret import secret_columns
+from atom.event.declaration import VERBS, Events
 from atom.own.part import Trigger
 from atom.postgres.database import Database
 
@@ -33,7 +34,8 @@ def triggers(events: Events) -> tuple[Trigger, ...]:
         }
         entry = given.table.get(table, {})
         soft = entry.get("soft_delete", "") if isinstance(entry, Mapping) else ""
-        hidden = _hidden(given, table)
+        secret = secret_columns(given.postgres_schema, given.column_secret_list, table)
+        hidden = ",".join(secret)
         arguments = ", ".join(
             "'" + word.replace("'", "''") + "'"
             for word in ("id", hidden, *targets.values(), str(soft or ""))
@@ -48,19 +50,6 @@ def triggers(events: Events) -> tuple[Trigger, ...]:
             )
             found.append(Trigger("public", table, f"atom_event_{operation}", rule))
     return tuple(found)
-
-
-def _hidden(given: EventConfig, table: str) -> str:
-    """Return the columns that never leave the server, of a table as declared."""
-    lines = given.postgres_schema.get("table", {}).get(table, ())
-    columns = [str(line).partition("-")[0].strip() for line in lines]
-    secret = {name.casefold() for name in given.column_secret_list}
-    named = {
-        name
-        for name in columns
-        if name.casefold() in secret or "password" in name.casefold()
-    }
-    return ",".join(sorted(named | set(given.column_secret_list)))
 
 
 async def without_triggers(database: Database, events: Events) -> list[str]:

@@ -1,8 +1,9 @@
 """Changes of the tables that may be followed, kept for a while.
 
 One row for each statement: the keys of the rows it changed, and these rows as they
-were before. `floor` is the oldest transaction that was under way: notifications arrive
-in the order of commits, so whatever is notified later belongs to it or to a later one.
+were before, without the secret columns that the trigger names. `floor` is the oldest
+transaction that was under way: notifications arrive in the order of commits, so
+whatever is notified later belongs to it or to a later one.
 """
 
 # ruff: noqa: S608 - SQL is written here, of constants alone.
@@ -39,6 +40,7 @@ ROW_CHANGE = Function(
   gone_keys text[];
   before jsonb;
   number bigint;
+  hidden text[] := string_to_array(coalesce(tg_argv[0], ''), ',');
   key name := coalesce((
     select a.attname from pg_index i
     join pg_attribute a on a.attrelid = i.indrelid and a.attnum = i.indkey[0]
@@ -52,8 +54,8 @@ begin
   if tg_op in ('UPDATE', 'DELETE') then
     execute format(
       'select array_agg(k), jsonb_agg(r) from (select %I::text as k,'
-      ' to_jsonb(gone) as r from gone limit {ROWS_MAX + 1}) t', key)
-      into gone_keys, before;
+      ' to_jsonb(gone.*) - $1 as r from gone limit {ROWS_MAX + 1}) t', key)
+      into gone_keys, before using hidden;
   end if;
   if tg_op <> 'TRUNCATE' and made_keys is null and gone_keys is null then
     return null;

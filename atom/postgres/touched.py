@@ -50,6 +50,7 @@ where c.relkind in ('r', 'p', 'v', 'm', 'f') and n.nspname !~ '^pg_'
 # Functions of extensions are left out, unless a trigger runs them.
 FUNCTIONS = f"""
 select p.oid, p.proname::text as name, l.lanname::text as language,
+       coalesce(p.pronamespace = to_regnamespace('atom'), false) as is_own,
        coalesce(nullif(p.prosrc, ''), pg_get_functiondef(p.oid)) as body
 from pg_proc p join pg_language l on l.oid = p.prolang
 where p.oid >= {FIRST_OWN} and p.prokind in ('f', 'p')
@@ -155,7 +156,7 @@ class _Bodies:
             if row is None or row["language"] not in TEXTUAL:
                 self._names[function] = {EVERY}
             else:
-                if DYNAMIC.search(row["body"]):
+                if DYNAMIC.search(row["body"]) and not row["is_own"]:
                     self._names[function] = {EVERY}
                 for word in {*WORD.findall(row["body"].casefold()), ""}:
                     self._names[function] |= self._tables.get(word, set())

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from atom.config.secret import secret_columns
 from atom.config.view import view
 from atom.own.part import Trigger
 
@@ -23,6 +24,8 @@ class StreamConfig:
     stream_keep_sec: int
     stream_max: int
     stream_caller_max: int
+    column_secret_list: tuple[str, ...]
+    postgres_schema: Mapping[str, Any]
 
 
 def triggers(config: Mapping[str, Any]) -> tuple[Trigger, ...]:
@@ -34,8 +37,15 @@ def triggers(config: Mapping[str, Any]) -> tuple[Trigger, ...]:
             table,
             f"atom_change_{operation}",
             f"after {operation} on {{table}}{rows}"
-            " for each statement execute function atom.row_change()",
+            f" for each statement execute function atom.row_change({hidden})",
         )
         for table in given.stream_table_list
+        for hidden in (_hidden(given, table),)
         for operation, rows in TRIGGERS
     )
+
+
+def _hidden(given: StreamConfig, table: str) -> str:
+    """Return the columns that are not kept of a row, as an argument in SQL."""
+    names = secret_columns(given.postgres_schema, given.column_secret_list, table)
+    return "'" + ",".join(names).replace("'", "''") + "'"

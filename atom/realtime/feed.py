@@ -150,13 +150,16 @@ class Feed:
             raise RateLimited("You have too many streams.", seconds=10)
         self._callers[caller] += 1
 
-    def _add(self, reader: Reader) -> None:
-        if not self._tasks:
+    def start(self) -> None:
+        """Begin to send changes, and to remove old ones, where tables are followed."""
+        if self.config.stream_table_list and not self._tasks:
             self._catalog = self.database.catalog
             self._tasks = (
                 asyncio.create_task(self._run(), name="stream"),
                 asyncio.create_task(self._beat(), name="stream beat"),
             )
+
+    def _add(self, reader: Reader) -> None:
         self._readers.setdefault(reader.table, set()).add(reader)
 
     def _remove(self, reader: Reader) -> None:

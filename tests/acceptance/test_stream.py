@@ -11,6 +11,7 @@ import httpx2
 import pytest
 from websockets.sync.client import connect
 
+from atom.postgres import touched
 from tests.acceptance.checkout import copied
 from tests.acceptance.conftest import opened
 from tests.acceptance.operations import eventually
@@ -24,6 +25,7 @@ config_postgres_schema = {"table": {
     "booking": [
         "created_by_id-bigint-0-btree", "clinic_id-bigint-0-btree", "state-text-0-0",
         "note-text-0-0", "secret_note-text-0-0", "is_deleted-smallint-0-0",
+        "gone-text-0-0", "made-text-0-0", "my_password-text-0-0",
     ],
     "staff": ["clinic_id-bigint-0-btree", "user_id-bigint-0-btree"],
     "quiet": ["title-text-0-0"],
@@ -207,6 +209,43 @@ class TestWhoIsSentWhat:
         assert ids <= {second, mine}
         assert not reader.data("delete")
 
+    def test_what_is_kept_of_a_row_holds_no_secret(self, live, clinic):
+        """By the list of config, or by its name; other columns are there."""
+        key = booked(live, clinic)
+        sql(live, f"update booking set secret_note = 'S1', my_password = 'S2',"
+                  f" gone = 'G' where id = {key}")  # fmt: skip
+        sql(live, f"delete from booking where id = {key}")
+        kept = sql(
+            live,
+            "select array_agg(old::text order by id) from atom.change"
+            f" where '{key}' = any(keys) and old is not null",
+        )
+        assert len(kept) == 2
+        assert '"gone": "G"' in kept[-1], kept
+        assert not any("S1" in old or "S2" in old for old in kept)
+
+    def test_columns_may_be_called_as_the_rows_of_a_trigger(self, live, clinic):
+        """`gone`, `made`: a deleted row is sent as deleted all the same."""
+        owner = newcomer(live)
+        with follow(live, my(clinic), owner) as reader:
+            key = booked(live, clinic, "open", owner.id)
+            sql(live, f"update booking set gone = 'x', made = 'y' where id = {key}")
+            sql(live, f"delete from booking where id = {key}")
+            reader.until(lambda: reader.data("delete"))
+        assert [{"id": key}] == reader.data("delete")
+
+    def test_a_change_touches_no_other_table(self, live):
+        """Or each would drop the cached answers of all of them."""
+
+        async def changed():
+            connection = await asyncpg.connect(live.database)
+            try:
+                return await touched.read(connection, ["public"])
+            finally:
+                await connection.close()
+
+        assert "quiet" not in asyncio.run(changed()).get("booking", ())
+
     def test_soft_deleted_is_deleted(self, live, clinic):
         """As reads leave it out."""
         with follow(live, public(clinic)) as reader:
@@ -380,6 +419,16 @@ class TestItsEnd:
 
         assert b'event: end\ndata: {"code":"stream.slow"}' in got
         assert len(got) < 15_000_000
+
+    def test_changes_are_removed_without_any_reader(self, tmp_path):
+        """What is kept does not grow for ever."""
+        code = copied(tmp_path, config_live=CONFIG)
+        with serve({"config_stream_keep_sec": "10"}, code=code) as served:
+            api = opened(served)
+            sql(api, "insert into test (title) values ('x')")
+            assert 1 == sql(api, "select count(*) from atom.change")
+            eventually(lambda: sql(api, "select count(*) from atom.change") == 0)
+            api.http.close()
 
     def test_a_stopping_server_ends_it(self, tmp_path):
         """At once, and it exits as it should."""
