@@ -73,7 +73,8 @@ class Answering(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
 
     def do_POST(self):
-        body = self.rfile.read(int(self.headers["content-length"]))
+        """Keep a request, whatever its method: who follows a 302 comes with GET."""
+        body = self.rfile.read(int(self.headers.get("content-length") or 0))
         self.server.got.append((self.path, dict(self.headers), body))
         time.sleep(self.server.slow)
         status = self.server.answer(self.path)
@@ -82,6 +83,8 @@ class Answering(BaseHTTPRequestHandler):
             self.send_header("location", "/elsewhere")
         self.send_header("content-length", "0")
         self.end_headers()
+
+    do_GET = do_POST
 
     def log_message(self, *_):
         """Keep quiet."""
