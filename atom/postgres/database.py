@@ -140,21 +140,26 @@ class Database(Statements):
         """Make a transaction the one that calls of this task take part in."""
         self._unit.set(unit)
 
-    async def heal(self, *, at_once: bool) -> None:
+    async def heal(self, before: Catalog, *, at_once: bool) -> bool:
         """Read the catalog again; it stays the same object where nothing changed.
 
-        Unless `at_once`, not more often than every REREAD_SECONDS.
+        Return whether what failed with `before` is worth another try. Unless `at_once`,
+        it is not read more often than every REREAD_SECONDS.
         """
+        if self.catalog is not before:
+            return True
+        is_joined = self._rereading is not None  # and may have begun before the change
         if self._rereading is None:
             now = asyncio.get_running_loop().time()
             is_due = at_once or now - self._reread_at >= REREAD_SECONDS
             if self.reread is None or not is_due:
-                return
+                return False
             self._reread_at = now
             # A task of its own: a transaction around may see what is not committed.
             self._rereading = asyncio.ensure_future(self.reread(at_once))
             self._rereading.add_done_callback(self._has_reread)
         await asyncio.wait({self._rereading})
+        return is_joined or self.catalog is not before
 
     def _has_reread(self, task: asyncio.Future[None]) -> None:
         self._rereading = None

@@ -1,4 +1,4 @@
-"""A row function tried once more after another tool has changed the tables."""
+"""A row function tried again after another tool has changed the tables."""
 
 from collections.abc import Awaitable, Callable
 from functools import wraps
@@ -12,6 +12,7 @@ from atom.postgres.errors import UNCOMPARED
 STALE = frozenset(
     {"row.rule_broken", "sql.changed", "sql.unknown_column", "sql.unknown_table"}
 )
+HEALS_MAX = 3  # another reading of the tables may end just before the change
 Given = ParamSpec("Given")
 Source = TypeVar("Source", Database, Ports)
 Made = TypeVar("Made")
@@ -24,19 +25,18 @@ def healed(call: Call[Source, Given, Made]) -> Call[Source, Given, Made]:
     @wraps(call)
     async def tried(source: Source, *given: Given.args, **named: Given.kwargs) -> Any:
         database: Database = getattr(source, "database", source)  # type: ignore[arg-type]
-        before = database.catalog
-        try:
-            return await call(source, *given, **named)
-        except ApiError as error:
-            # No filter is to blame, so a rule is: it calls what is not there any more.
-            is_rule = error.message == UNCOMPARED
-            if error.code not in STALE and not is_rule:
-                raise
-            if database.catalog is before:
+        for _ in range(HEALS_MAX):
+            before = database.catalog
+            try:
+                return await call(source, *given, **named)
+            except ApiError as error:
+                # No filter is to blame, so a rule is: it calls what is not there.
+                is_rule = error.message == UNCOMPARED
+                if error.code not in STALE and not is_rule:
+                    raise
                 at_once = is_rule or error.code == "sql.changed"
-                await database.heal(at_once=at_once)
-            if database.catalog is before:
-                raise
+                if not await database.heal(before, at_once=at_once):
+                    raise
         return await call(source, *given, **named)
 
     return tried  # type: ignore[return-value]  # a coroutine is awaitable

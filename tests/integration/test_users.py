@@ -8,10 +8,10 @@ import asyncpg
 import pytest
 
 from atom.adapter.users import CachedUsers
-from atom.errors import Unavailable
 from atom.port import UserState
 from atom.postgres import catalog
 from atom.postgres.database import Database
+from atom.postgres.errors import DatabaseAway
 from atom.postgres.lease import reset
 from tests.integration.near import (
     Wire,
@@ -317,7 +317,7 @@ class TestCache:
             results = await asyncio.gather(
                 *(cache.state(8) for _ in range(3)), return_exceptions=True
             )
-            assert [Unavailable] * 3 == [type(one) for one in results]
+            assert [DatabaseAway] * 3 == [type(one) for one in results]
             assert {"client.silent"} == {one.code for one in results}
             await wire.mend()
             assert await cache.state(8) is None
