@@ -41,7 +41,8 @@ async def lifespan(app: FastAPI) -> AsyncIterator[None]:
             log.remark(config.remarks)
             welcome.print_welcome(running)
         freeze_memory()
-        with serve.at_stop(running.ports.feed.stop):
+        ports = running.ports
+        with serve.at_stop(ports.feed.stop, ports.topics.stop):
             async with relayed_by_server(app), door.started(app, starts):
                 yield
 

@@ -174,6 +174,7 @@ async def connected(
     async with AsyncExitStack() as ending:  # each runs, even if another fails
         ending.push_async_callback(bus.close)
         ending.push_async_callback(ports.feed.close)
+        ending.callback(ports.topics.stop)
         ending.push_async_callback(sandbox.close)
         ending.push_async_callback(journal.close, WRITE_SECONDS)
         ending.push_async_callback(batches.close, DRAIN_SECONDS)

@@ -115,8 +115,8 @@ class Shutdown:
 
 
 @contextmanager
-def at_stop(call: Callable[[], None]) -> Iterator[None]:
-    """Call something as soon as the server is asked to stop, until the block ends.
+def at_stop(*calls: Callable[[], None]) -> Iterator[None]:
+    """Call functions as soon as the server is asked to stop, until the block ends.
 
     uvicorn then waits for requests, and a stream is one that does not end by itself.
     """
@@ -124,7 +124,8 @@ def at_stop(call: Callable[[], None]) -> Iterator[None]:
     before: dict[int, Callable[[int, FrameType | None], Any]] = {}
 
     def stop(number: int, frame: FrameType | None) -> None:
-        loop.call_soon_threadsafe(call)
+        for call in calls:
+            loop.call_soon_threadsafe(call)
         before[number](number, frame)
 
     if current_thread() is main_thread():

@@ -12,7 +12,7 @@ STREAM = (
     ),
     Key(
         "config_stream_keep_sec",
-        whole(10, 86_400),
+        whole(1, 86_400),
         300,
         "Seconds that changes are kept for readers who come back.",
     ),

@@ -249,7 +249,7 @@ class Feed:
     async def _beat(self) -> None:
         """Show readers that the connection lives, with the position of now."""
         while True:
-            await asyncio.sleep(BEAT)
+            await asyncio.sleep(min(BEAT, self.config.stream_keep_sec))
             try:
                 await self.database.run(statement.PRUNE, self.config.stream_keep_sec)
                 if self._readers:

@@ -1,6 +1,7 @@
 """Values between the workers, by topic: for drop-ins, at most once."""
 
 import asyncio
+from collections import deque
 from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
 from itertools import count
@@ -21,25 +22,39 @@ class Subscription:
     """The values of one topic, in the order in which they were published."""
 
     def __init__(self) -> None:
-        self._values: asyncio.Queue[Any] = asyncio.Queue(WAITING_MAX)
+        self._values: deque[Any] = deque()
+        self._wake = asyncio.Event()
         self._is_late = False
+        self._is_over = False
 
     def push(self, value: Any) -> None:
         """Add a value; a subscription that does not keep up is ended."""
-        try:
-            self._values.put_nowait(value)
-        except asyncio.QueueFull:
+        if len(self._values) == WAITING_MAX:
             self._is_late = True
+        else:
+            self._values.append(value)
+        self._wake.set()
+
+    def end(self) -> None:
+        """End it after the values that it has: the server stops."""
+        self._is_over = True
+        self._wake.set()
 
     async def __aiter__(self) -> AsyncIterator[Any]:
-        """Yield values as they come.
+        """Yield values as they come, until the server stops.
 
         Raises:
             Unavailable: `stream.slow`, when too many have come meanwhile.
         """
-        while not self._is_late:
-            yield await self._values.get()
-        raise Unavailable("Values came faster than they were taken.", code=SLOW)
+        while True:
+            while self._values and not self._is_late:
+                yield self._values.popleft()
+            if self._is_late:
+                raise Unavailable("Values came faster than they were taken.", code=SLOW)
+            if self._is_over:
+                return
+            self._wake.clear()
+            await self._wake.wait()
 
 
 class Topics:
@@ -50,6 +65,7 @@ class Topics:
         self._bus = bus
         self._numbers = count()
         self._subscriptions: dict[str, set[Subscription]] = {}
+        self._is_stopping = False
         bus.on(TOPIC, self._heard)
 
     def _heard(self, text: str) -> None:
@@ -82,6 +98,8 @@ class Topics:
     def subscribed(self, topic: str) -> Iterator[Subscription]:
         """Take part until the end of the block."""
         subscription = Subscription()
+        if self._is_stopping:
+            subscription.end()
         subscriptions = self._subscriptions.setdefault(topic, set())
         subscriptions.add(subscription)
         try:
@@ -90,3 +108,10 @@ class Topics:
             subscriptions.discard(subscription)
             if not subscriptions:
                 self._subscriptions.pop(topic, None)
+
+    def stop(self) -> None:
+        """End all subscriptions: the server stops, and waits for those who follow."""
+        self._is_stopping = True
+        for subscriptions in self._subscriptions.values():
+            for subscription in subscriptions:
+                subscription.end()

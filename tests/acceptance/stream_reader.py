@@ -1,10 +1,12 @@
 """Readers of streams, each in a thread of its own, for tests."""
 
+import contextlib
+import http.client
 import json
+import socket
 import threading
 import time
-
-import httpx2
+from urllib.parse import urlsplit
 
 WAIT = 10.0
 
@@ -20,11 +22,14 @@ class Reader:
         self._headers = {**(headers or {})}
         if after:
             self._headers["last-event-id"] = after
-        self._url = url + path
+        at = urlsplit(url)
+        self._path = path
+        self._http = http.client.HTTPConnection(at.hostname, at.port, timeout=60)
         self._thread = threading.Thread(target=self._read, daemon=True)
-        self._client = httpx2.Client(timeout=httpx2.Timeout(30, read=60))
 
     def __enter__(self):
+        self._http.connect()
+        self._socket = self._http.sock
         self._thread.start()
         self.until(lambda: self.status)
         if self.status == 200:
@@ -34,7 +39,8 @@ class Reader:
         return self
 
     def __exit__(self, *error):
-        self._client.close()
+        with contextlib.suppress(OSError):  # the server has ended it
+            self._socket.shutdown(socket.SHUT_RDWR)  # ends a read that waits
         self._thread.join(5)
 
     @property
@@ -60,17 +66,17 @@ class Reader:
 
     def _read(self):
         try:
-            with self._client.stream("GET", self._url, headers=self._headers) as answer:
-                if answer.status_code != 200:
-                    self.body = answer.read()
-                    self._note(status=answer.status_code)
-                    return
-                self._note(status=200)
-                self._events(answer.iter_lines())
-        except (httpx2.HTTPError, httpx2.StreamError, RuntimeError, OSError):
+            self._http.request("GET", self._path, headers=self._headers)
+            answer = self._http.getresponse()
+            if answer.status != 200:
+                self.body = answer.read()
+            self._note(status=answer.status)
+            self._events(line.decode().rstrip("\n") for line in answer)
+        except (OSError, http.client.HTTPException):
             pass  # the test left, or the server ended it
         finally:
             self._note(ended=True)
+            self._http.close()
 
     def _events(self, lines):
         name, data = "", ""

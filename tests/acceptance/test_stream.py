@@ -420,22 +420,23 @@ class TestItsEnd:
         assert b'event: end\ndata: {"code":"stream.slow"}' in got
         assert len(got) < 15_000_000
 
-    def test_changes_are_removed_without_any_reader(self, tmp_path):
-        """What is kept does not grow for ever."""
-        code = copied(tmp_path, config_live=CONFIG)
-        with serve({"config_stream_keep_sec": "10"}, code=code) as served:
+    def test_changes_are_removed_without_readers_and_a_stop_ends_streams(
+        self, tmp_path
+    ):
+        """What is kept does not grow for ever; a stop comes with its reason."""
+        code = copied(tmp_path, config_live=CONFIG, router_live=ROUTER)
+        with serve({"config_stream_keep_sec": "1"}, code=code) as served:
             api = opened(served)
             sql(api, "insert into test (title) values ('x')")
-            assert 1 == sql(api, "select count(*) from atom.change")
+            number = "pg_get_serial_sequence('atom.change', 'id')"
+            assert sql(api, f"select nextval({number})") == 2
             eventually(lambda: sql(api, "select count(*) from atom.change") == 0)
             api.http.close()
 
-    def test_a_stopping_server_ends_it(self, tmp_path):
-        """At once, and it exits as it should."""
-        code = copied(tmp_path, config_live=CONFIG)
-        with serve(code=code) as served:
+            socket_url = served.url.replace("http", "ws") + "/listen"
             reader = Reader(served.url, "/public/rows/booking/stream")
-            with reader:
+            with reader, connect(socket_url, legacy=True) as topic:
+                topic.recv(5)
                 began = time.monotonic()
                 served.process.terminate()
                 reader.until(lambda: reader.ended)
