@@ -18,6 +18,7 @@ from typing import Any, TypeVar
 from atom import malloc
 from atom.account.config import AccountConfig
 from atom.errors import ApiError, Unavailable
+from atom.task import cores
 
 # Twice the rounds OWASP asks for at this memory: about 40 ms on a core of its own, 60
 # to 90 ms on a busy one. Source: OWASP Password Storage Cheat Sheet, Argon2id.
@@ -80,15 +81,9 @@ class _Threads:
             malloc.give_back()
 
 
-def _cores() -> int:
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
-
-
 @cache
 def _threads() -> _Threads:
-    return _Threads(_cores(), MAX_WAITING)
+    return _Threads(cores(), MAX_WAITING)
 
 
 @cache

@@ -20,6 +20,7 @@ from atom.postgres.lease import reset, reset_pooled
 from atom.postgres.named import Named, Pooled
 from atom.postgres.replica import Replica, Replicas, open_replicas
 from atom.reply import dump
+from atom.task import cores
 
 # For a command, which does one thing at a time.
 FEW = {"config_postgres_min_connection": 1, "config_postgres_max_connection": 2}
@@ -103,6 +104,7 @@ def opened_database(config: Config, pool: RawPool) -> Database:
         pool,
         acquire_seconds=float(config.get("config_postgres_acquire_timeout_sec") or 5.0),
         statements_max=config.get(pooler.CACHE, 1024),
+        long_max=cores() // 2 // (config.get("config_workers") or 1) or 1,
         local=pooler.limits(config) if pooler.is_pooled(config) else {},
         wordings=wordings(config.get("config_error") or {}, []),
     )

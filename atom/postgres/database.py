@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from contextvars import ContextVar
 from functools import partial
+from time import monotonic
 from typing import Any
 
 from atom.errors import ApiError
@@ -110,6 +111,7 @@ class Database(Statements):
         *,
         acquire_seconds: float = 5.0,
         statements_max: int = 1024,
+        long_max: int = 1,
         local: Mapping[str, str] | None = None,
         wordings: Wordings | None = None,
     ) -> None:
@@ -123,7 +125,7 @@ class Database(Statements):
         self._reread_at = 0.0
         self._rereading: asyncio.Future[None] | None = None  # callers share one
         self._unit: ContextVar[Unit | None] = ContextVar("unit", default=None)
-        self.leases = Leases(pool, acquire_seconds)
+        self.leases = Leases(pool, acquire_seconds, long_max)
         self.plans = Plans(statements_max)
 
     def current(self) -> Unit | None:
@@ -212,10 +214,13 @@ class Database(Statements):
         leases = self.leases
         # A failed statement was perhaps never run, which a pooler's process waits for.
         give_up = leases.release if self.local else leases.give_back
-        raw = await leases.take()
+        pace = self.plans.kept(text)
+        raw = await leases.take(pace)
         try:
-            if self.plans.keeps(text):  # without the cost of one more coroutine
+            if pace is not None:  # without the cost of one more coroutine
+                began = monotonic()
                 found = await getattr(raw, verb)(text, *values, timeout=seconds)
+                pace.add(monotonic() - began)
             else:
                 found = await self.plans.run(raw, verb, text, values, seconds)
         except Exception as error:

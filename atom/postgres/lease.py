@@ -21,7 +21,7 @@ from atom.backoff import Backoff
 from atom.errors import ApiError, Unavailable
 from atom.postgres.driver import Raw, RawPool
 from atom.postgres.errors import exhausted, translate, unavailable
-from atom.postgres.share import CALLER, Caller, Shares
+from atom.postgres.share import CALLER, Caller, Pace, Shares
 
 log = logging.getLogger(__name__)
 
@@ -72,10 +72,10 @@ def is_open(raw: Raw) -> bool:
 class Leases:
     """The connections of a pool; for one, a caller waits at most so many seconds."""
 
-    def __init__(self, pool: RawPool, seconds: float) -> None:
+    def __init__(self, pool: RawPool, seconds: float, long_max: int) -> None:
         self._pool = pool
         self._seconds = seconds
-        self._shares = Shares(pool.get_max_size())
+        self._shares = Shares(pool.get_max_size(), long_max)
         self._lent_to: dict[int, Caller] = {}  # by the id of the connection
         self._kept: list[Raw] = []
         self._unused = 0  # how many were not needed since the last look
@@ -83,8 +83,10 @@ class Leases:
         self._waiting = 0  # callers who wait for a connection now
         self._returning: set[asyncio.Task[None]] = set()
 
-    async def take(self) -> Raw:
+    async def take(self, pace: Pace | None = None) -> Raw:
         """Take a connection: one at hand, or one of the pool.
+
+        `pace` is that of the statement it is for, where there is a single one.
 
         Raises:
             Unavailable: `pool.exhausted` when none becomes free in time, `pool.share`
@@ -93,7 +95,7 @@ class Leases:
         caller = CALLER.get() if self._shares.is_divided else None
         if caller is None or caller.task is not asyncio.current_task():
             return self._at_hand() or await self._acquire()
-        if not caller.held and not self._shares.enter(caller):
+        if not caller.held and not self._shares.enter(caller, pace):
             unhurried = UNHURRIED.get() is caller.task
             await self._shares.wait(caller, None if unhurried else self._seconds)
         caller.held += 1
@@ -204,21 +206,21 @@ class Plans:
         self._size = size
         self._of_caller = max(1, size // 8)
         self._of_tier = max(1, size // 2)
-        self._kept: OrderedDict[str, None] = OrderedDict()
+        self._kept: OrderedDict[str, Pace] = OrderedDict()
         self._added: Counter[tuple[str, ...]] = Counter()
         self._until = 0.0
 
-    def keeps(self, text: str) -> bool:
-        """Whether a statement that is about to run is to stay prepared."""
-        if text in self._kept:
+    def kept(self, text: str) -> Pace | None:
+        """Return the pace of a statement that is to stay prepared, None of another."""
+        if (pace := self._kept.get(text)) is not None:
             self._kept.move_to_end(text)
-            return True
+            return pace
         if not self._admits():
-            return False
-        self._kept[text] = None
+            return None
+        pace = self._kept[text] = Pace()
         if len(self._kept) > self._size:
             self._kept.popitem(last=False)
-        return True
+        return pace
 
     def _admits(self) -> bool:
         """Count a statement that is new, unless its caller or tier has added enough."""
@@ -245,7 +247,7 @@ class Plans:
         seconds: float | None,
     ) -> Any:
         """Run a statement by one of asyncpg's four verbs."""
-        if self.keeps(text):
+        if self.kept(text) is not None:
             return await getattr(raw, verb)(text, *values, timeout=seconds)
         statement = await raw.prepare(text, name="", timeout=seconds)
         if verb != "execute":

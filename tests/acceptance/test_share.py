@@ -148,16 +148,16 @@ router = APIRouter()
 @router.get("/my/slow")
 async def slow(request: Request) -> responses.Response:
     database = request.app.state.client_postgres
-    await database.fetch_val("select pg_sleep(5)")
+    await database.fetch_val("select pg_sleep(6)")
     return responses.JSONResponse(1)
 """
     code = copied(tmp_path_factory.mktemp("slow"), router_slow=slow)
-    values = {"config_postgres_acquire_timeout_sec": "1"}
+    values = {"config_postgres_acquire_timeout_sec": "3"}
     with serve(values, code=code) as served:
         api = opened(served)
         ada, bob = newcomer(api), newcomer(api)
         slow_ones = "select count(*) from pg_stat_activity where state = 'active'"
-        slow_ones += " and query = 'select pg_sleep(5)'"
+        slow_ones += " and query = 'select pg_sleep(6)'"
 
         def ask(number):
             if number == 0:
