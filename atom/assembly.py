@@ -7,6 +7,7 @@ from functools import partial
 from typing import Any
 
 from atom import coherence, operation
+from atom.account.claim import followed
 from atom.account.config import AccountConfig
 from atom.account.role import Roles
 from atom.account.token import Decoder
@@ -63,6 +64,7 @@ class PortConfig:
     limit_cache_users_api_access: int
     limit_cache_users_is_active: int
     token_expire_sec: int
+    token_key_list: tuple[str, ...]
     batch_log_api: int
     batch_log_api_sec: float
     batch_object_create: int
@@ -118,6 +120,7 @@ async def connected(
             given.limit_cache_users_is_active,
         ),
         seconds=given.token_expire_sec,
+        claims=followed(given.token_key_list),
     )
     journal = PostgresJournal(
         primary.pool,

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import Any
 
+from atom.account.claim import triggers as claim_triggers
 from atom.account.root import RootLogin, ensure_root
 from atom.account.upgrade import upgrade_users
 from atom.client import Client
@@ -38,7 +39,11 @@ def declaration(ports: Ports) -> Declaration:
     found = Declaration.parse(ports.config["config_postgres_schema"])
     return replace(
         found,
-        row_triggers=(*triggers(ports.events), *stream_triggers(ports.config)),
+        row_triggers=(
+            *triggers(ports.events),
+            *stream_triggers(ports.config),
+            *claim_triggers(ports.config),
+        ),
     )
 
 

@@ -5,7 +5,7 @@ and builds `Ports` once, complete, before the first request.
 """
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
@@ -91,6 +91,7 @@ class UserState:
     api_access: frozenset[int]
     token_version: int
     revoked: frozenset[str] = frozenset()  # sessions logged out recently
+    claims: Mapping[str, Any] = field(default_factory=dict, hash=False)  # of the row
 
 
 class Users(Protocol):

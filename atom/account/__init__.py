@@ -9,6 +9,7 @@ In reading order:
     allow     which columns of users their user writes, at sign-up and later
     otp       one-time codes
     access    the api ids a user holds
+    claim     columns of users that rules take, as they are now
     role      `config_role`: questions to the database
     session   refresh tokens, renewal, revocation
     throttle  how often a password may be guessed

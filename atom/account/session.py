@@ -155,7 +155,7 @@ async def check(ports: Ports, text: str) -> dict[str, Any]:
     state = await current(ports, claims)
     if not state.is_active:
         raise Forbidden("user not active", code="active.inactive")
-    return {**claims.user, "id": claims.subject}
+    return {**claims.user, **state.claims, "id": claims.subject}
 
 
 def access_token(person: Person, session: str, config: AccountConfig) -> str:

@@ -1,40 +1,53 @@
 """Users as the database has them, cached in this process until that changes."""
 
+# ruff: noqa: S608 - SQL is written here, of constants alone.
+
 import asyncio
 from collections import OrderedDict
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
+import orjson
+
+from atom.account.claim import TRIGGER
 from atom.port import UserState
 from atom.postgres.catalog import Catalog
 from atom.postgres.database import Database
 
+CLAIMS = """case when $2::text[] <> '{}' then
+  (select jsonb_object_agg(column_name, value)::text
+   from jsonb_each(to_jsonb(users.*)) as each (column_name, value)
+   where column_name = any ($2::text[])) end as claims"""
 # A column that users lacks is found in `absent` instead: the name inside is looked up
 # in the nearest query first (PostgreSQL manual, 7.2.1.5, LATERAL Subqueries).
-USER = """
+USER = f"""
 select u.* from
   (select null::text as is_active, null::text as is_deleted, null::text as api_access)
     as absent,
   lateral (select is_active::text as is_active, is_deleted::text as is_deleted,
-                  api_access::text as api_access
+                  api_access::text as api_access, {CLAIMS}
            from public.users where id = $1) as u
 """
-USER_AND_SESSIONS = """
+USER_AND_SESSIONS = f"""
 select u.*,
   (select version from atom.token_version where user_id = $1) as version,
   array(select id::text from atom.session
-        where user_id = $1 and revoked_at > now() - make_interval(secs => $2))
+        where user_id = $1 and revoked_at > now() - make_interval(secs => $3))
     as revoked
 from
   (select null::text as is_active, null::text as is_deleted, null::text as api_access)
     as absent,
   lateral (select is_active::text as is_active, is_deleted::text as is_deleted,
-                  api_access::text as api_access
+                  api_access::text as api_access, {CLAIMS}
            from public.users where id = $1) as u
 """
-HAS_SESSIONS = """
+# Claims are followed where the trigger of exactly these columns notifies of them.
+HAS = """
 select to_regclass('atom.token_version') is not null
-   and to_regclass('atom.session') is not null
+     and to_regclass('atom.session') is not null as sessions,
+   exists (select from pg_trigger
+           where tgrelid = to_regclass('public.users') and tgname = $1
+             and tgenabled in ('O', 'A') and tgargs = $2::bytea) as claims
 """
 
 FALSE = {"0", "false"}
@@ -61,11 +74,15 @@ class UserSource:
     `seconds` is the lifetime of a token: a session revoked longer ago has none left.
     """
 
-    def __init__(self, database: Database, *, seconds: float) -> None:
+    def __init__(
+        self, database: Database, *, seconds: float, claims: Sequence[str] = ()
+    ) -> None:
         self._database = database
         self._seconds = float(seconds)
+        self._claims = list(claims)
         self._catalog: Catalog | None = None
         self._sessions = False  # whether schema atom was seen with this catalog
+        self._followed = list[str]()  # the claims that may be relied on
 
     async def read(self, user_id: int) -> UserState | None:
         """Return the user's state as it is now; None for a missing or deleted user.
@@ -79,18 +96,26 @@ class UserSource:
         if catalog is not self._catalog:
             self._catalog, self._sessions = catalog, False
         if not self._sessions:
-            self._sessions = bool(await self._database.value(HAS_SESSIONS))
+            arguments = b"".join(name.encode() + b"\0" for name in self._claims)
+            (has,) = await self._database.rows(HAS, TRIGGER, arguments)
+            self._followed = self._claims if has["claims"] else []
+            self._sessions = has["sessions"]
+        followed, seconds = self._followed, self._seconds
         if self._sessions:
-            row = await self._database.row(USER_AND_SESSIONS, user_id, self._seconds)
+            row = await self._database.row(
+                USER_AND_SESSIONS, user_id, followed, seconds
+            )
         else:
-            row = await self._database.row(USER, user_id)
+            row = await self._database.row(USER, user_id, followed)
         if row is None or row["is_deleted"] in TRUE:
             return None
+        columns = orjson.loads(row["claims"] or "{}")
         return UserState(
             is_active=row["is_active"] not in FALSE,
             api_access=api_ids(row["api_access"]),
             token_version=(row["version"] or 0) if self._sessions else 0,
             revoked=frozenset(row["revoked"]) if self._sessions else frozenset(),
+            claims={name: columns.get(name) for name in followed},
         )
 
 
@@ -127,9 +152,14 @@ class CachedUsers:
     """
 
     def __init__(
-        self, database: Database, limit: int, *, seconds: float = 86_400
+        self,
+        database: Database,
+        limit: int,
+        *,
+        seconds: float = 86_400,
+        claims: Sequence[str] = (),
     ) -> None:
-        self._source = UserSource(database, seconds=seconds)
+        self._source = UserSource(database, seconds=seconds, claims=claims)
         self._limit = max(1, limit)
         self._known: OrderedDict[int, UserState | None] = OrderedDict()
         self._reading: dict[int, asyncio.Task[UserState | None]] = {}

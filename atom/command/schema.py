@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from atom.account.claim import triggers as claim_triggers
 from atom.account.config import AccountConfig
 from atom.account.root import RootLogin, ensure_root
 from atom.account.upgrade import upgrade_users
@@ -80,7 +81,8 @@ def _wanted(config: Config) -> Declaration:
     """Return what config declares, with the triggers of row events."""
     found = Declaration.parse(config["config_postgres_schema"])
     events = triggers(declared(config, []))
-    return replace(found, row_triggers=(*events, *stream_triggers(config)))
+    more = (*stream_triggers(config), *claim_triggers(config))
+    return replace(found, row_triggers=(*events, *more))
 
 
 def differs(plan: Plan) -> bool:

@@ -1,4 +1,7 @@
-"""Sessions and versions of tokens; triggers that end them and log a new password."""
+"""Sessions and versions of tokens; triggers that end them and log a new password.
+
+The trigger of claims depends on config: `atom/account/claim.py` has it.
+"""
 
 from collections.abc import Iterator, Mapping
 
@@ -70,6 +73,21 @@ NOTIFY_SESSION = Function(
 end""",
 )
 
+# The columns are its arguments.
+CLAIM_CHANGED = Function(
+    "claim_changed",
+    """declare
+  was constant jsonb := to_jsonb(old);
+  now_is constant jsonb := to_jsonb(new);
+begin
+  if exists (select from unnest(tg_argv) as claim (name)
+      where now_is -> name is distinct from was -> name) then
+    perform pg_notify('atom', format('{"topic":"user","value":"%s"}', old.id));
+  end if;
+  return null;
+end""",
+)
+
 LOG_PASSWORD = Function(
     "log_password",
     """declare
@@ -88,7 +106,7 @@ end""",
     definer=True,
 )
 
-FUNCTIONS = (NOTIFY_USER, NOTIFY_SESSION, LOG_PASSWORD)
+FUNCTIONS = (NOTIFY_USER, NOTIFY_SESSION, CLAIM_CHANGED, LOG_PASSWORD)
 WATCHED = ("is_active", "api_access", "password", "password_bigint", "is_deleted")
 PASSWORDS = ("password", "password_bigint")
 LOGGED = ("created_at", "created_by_id", "user_id")

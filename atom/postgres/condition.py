@@ -13,6 +13,8 @@ from enum import Enum
 from functools import lru_cache
 from typing import Any
 
+import orjson
+
 from atom.postgres.identifier import quote
 
 # Key words that are expressions or operators where a column of that name is not meant.
@@ -414,6 +416,17 @@ def queries(key: str, given: Mapping[Any, Any], problems: list[str]) -> dict[str
         else:
             found[name] = text
     return found
+
+
+def claim_text(value: Any) -> str | None:
+    """Return a claim as statements take it: text, JSON where it is not a text itself.
+
+    >>> claim_text("a"), claim_text(3), claim_text(True), claim_text([1])
+    ('a', '3', 'true', '[1]')
+    """
+    if value is None or isinstance(value, str):
+        return value
+    return orjson.dumps(value, default=str).decode()
 
 
 @lru_cache(256)

@@ -287,16 +287,28 @@ class Feed:
         self._position = position
 
     def _refit(self) -> None:
-        """Fit readers to tables that were changed; end those that do not fit."""
+        """Fit readers to tables that were changed."""
         if self.database.catalog is self._catalog:
             return
         self._catalog = self.database.catalog
         for reader in self._all():
-            tables = self.config.stream_table_list
-            try:
-                reader.asked = fitted(self._catalog, reader.scope, reader.raw, tables)
-            except ApiError as error:
-                reader.subscriber.end(error.code)
+            self._fit(reader)
+
+    def refit(self, user_id: int) -> None:
+        """Fit the readers of a user with other claims; they are asked to read again."""
+        for reader in self._all():
+            if reader.scope.user_id == user_id:
+                self._fit(reader)
+                batch = Batch(reader.table, [(RESET, NOTHING)], self._position)
+                reader.subscriber.push(batch)
+
+    def _fit(self, reader: Reader) -> None:
+        """Fit a reader to its table and its rule; end one that does not fit."""
+        tables, live = self.config.stream_table_list, self.database.catalog
+        try:
+            reader.asked = fitted(live, reader.scope, reader.raw, tables)
+        except ApiError as error:
+            reader.subscriber.end(error.code)
 
     async def _spread(self, table: str, changed: Changed, position: str) -> None:
         """Send the changes of one table."""

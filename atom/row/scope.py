@@ -22,7 +22,7 @@ from atom.postgres.catalog import (
     shown,
     unknown_table,
 )
-from atom.postgres.condition import CLAIM, ME, UnreadableCondition
+from atom.postgres.condition import CLAIM, ME, UnreadableCondition, claim_text
 from atom.row.managed import (
     CLOSED,
     FIXED_CREATE,
@@ -146,8 +146,7 @@ class RowScope:
             return self.user_id
         if name == CONTEXT:
             return metadata_text()
-        found = self.claims.get(name.removeprefix(CLAIM))
-        return found if found is None else str(found)
+        return claim_text(self.claims.get(name.removeprefix(CLAIM)))
 
     def rule(self, table: Table, verb: str) -> Rule | None:
         """Return what a verb may do with a table, None where it is closed.

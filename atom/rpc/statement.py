@@ -15,7 +15,7 @@ from typing import Any
 from atom.errors import ApiError, TimedOut, Unavailable
 from atom.observe.request_context import note_read
 from atom.postgres.catalog import LiveColumn, Table
-from atom.postgres.condition import CLAIM, ME, Condition
+from atom.postgres.condition import CLAIM, ME, Condition, claim_text
 from atom.postgres.database import Connection, Database
 from atom.postgres.errors import UnlocatedValue
 from atom.row.explain_error import about, naming_columns
@@ -228,8 +228,7 @@ def _bound(
         elif name in rpc.values:
             yield values[name]
         else:
-            claim = user.get(name.removeprefix(CLAIM))
-            yield None if claim is None else str(claim)
+            yield claim_text(user.get(name.removeprefix(CLAIM)))
 
 
 async def _columns(connection: Connection, text: str) -> tuple[LiveColumn, ...]:

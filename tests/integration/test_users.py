@@ -324,6 +324,31 @@ class TestCache:
         await wire.cut()
 
 
+@pytest.mark.parametrize(
+    ("arguments", "state", "claims"),
+    [
+        ("'level', 'odd'", "enable", {"level": 5, "odd": None}),
+        ("'level', 'odd'", "disable", {}),
+        ("'level'", "enable", {}),
+    ],
+)
+async def test_claims_are_of_the_row_where_changes_are_notified(
+    database, arguments, state, claims
+):
+    """Elsewhere, as before an update of the schema, a token has its own."""
+    await database.pool.execute(
+        "alter table users add level bigint, add users text;"
+        " update users set level = 5, users = 'a column of this name';"
+        " create function atom.claim_changed() returns trigger language plpgsql as"
+        " 'begin return null; end';"
+        " create trigger atom_claim_changed after update on users for each row"
+        f" execute function atom.claim_changed({arguments});"
+        f" alter table users {state} trigger atom_claim_changed"
+    )
+    users = CachedUsers(database, 10, claims=("level", "odd"))
+    assert claims == (await users.state(7)).claims
+
+
 async def test_views_show_what_is_remembered(users, database):
     """`cache_users_*` on app.state are read like the dicts they stand for."""
     await database.run("insert into users (id, is_active) values (9, 0)")

@@ -10,6 +10,8 @@ from time import time
 from typing import Any, Self
 from urllib.parse import parse_qsl, quote_from_bytes, urlencode
 
+import orjson
+
 from atom.http.exchange import Exchange
 from atom.http.policy import Key, RoutePolicy
 from atom.http.route import ROLE
@@ -133,6 +135,8 @@ async def answer_from_cache(exchange: Exchange, proceed: Proceed) -> None:
             return await proceed(exchange)
         if exchange.user:
             caller = f"user:{exchange.user['id']}"
+            if exchange.state is not None and (claims := exchange.state.claims):
+                caller += f"&{quote_from_bytes(orjson.dumps(claims))}"
     for name, value in exchange.scope["headers"]:
         if name == b"prefer":
             caller += f"&{quote_from_bytes(value)}"

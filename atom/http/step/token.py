@@ -60,6 +60,7 @@ async def _verify(exchange: Exchange, proceed: Proceed) -> None:
     policy, ports = exchange.policy, exchange.ports
     if exchange.claims is not None:  # of a WebSocket that is open
         await _current(exchange, exchange.claims)
+        _follow(exchange)
         return await proceed(exchange)
     token = bearer(exchange.authorization) if exchange.authorization else ""
     if policy.tier == "root":
@@ -81,7 +82,10 @@ async def _verify(exchange: Exchange, proceed: Proceed) -> None:
         if policy.token_required:
             raise
         return await proceed(exchange)
+    assert exchange.state is not None
     exchange.user.update(claims.user, id=claims.subject)
+    if exchange.state.claims:
+        exchange.user.update(exchange.state.claims)
     exchange.claims = claims
     exchange.scope["state"]["session"] = claims.session
     await proceed(exchange)
@@ -99,6 +103,15 @@ def _require_root(token: str, key: str) -> None:
 async def _current(exchange: Exchange, claims: Claims) -> None:
     """Refuse a token that was revoked, or that belongs to a deleted user."""
     exchange.state = await session.current(exchange.ports, claims)
+
+
+def _follow(exchange: Exchange) -> None:
+    """Have what is open go on with the claims of now, streams read again."""
+    assert exchange.state is not None
+    user, claims = exchange.user, exchange.state.claims
+    if any(user.get(name) != value for name, value in claims.items()):
+        user.update(claims)
+        exchange.ports.feed.refit(user["id"])
 
 
 def _explain(policy: RoutePolicy, caller: Caller) -> Check:
