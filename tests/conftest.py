@@ -11,6 +11,7 @@ from tests.service.fixture import (  # noqa: F401
     mongodb_url,
     rabbitmq_url,
     real_kafka_url,
+    sasl_kafka_url,
     smtp_url,
     web,
 )

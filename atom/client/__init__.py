@@ -65,8 +65,9 @@ class Client:
     `optional`. A client made from another one names it in `after`, and is available
     when that one is. `package` is what pip installs, with its version unless
     requirements.txt has it already. `examine` is asked by doctor alone: it returns the
-    version, or "", and raises an ApiError with the cure as its hint when the service
-    refuses what the client is for.
+    version, or "", or None where a right cannot be proven without an effect; it raises
+    an ApiError with the cure as its hint when the service refuses what the client is
+    for.
     """
 
     name: str
@@ -75,7 +76,7 @@ class Client:
     open: Callable[[Config, Live], Awaitable[Any]]
     close: Callable[[Any], Awaitable[Any]] = _nothing
     probe: Callable[[Any], Awaitable[Any]] = _nothing
-    examine: Callable[[Any], Awaitable[str]] | None = None
+    examine: Callable[[Any], Awaitable[str | None]] | None = None
     keys: tuple[Key, ...] = ()  # the keys only it reads
     switch: tuple[str, ...] = ()
     optional: tuple[str, ...] = ()

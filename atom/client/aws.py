@@ -161,6 +161,11 @@ def declare(
     async def permitted(handle: Any) -> None:
         await in_thread(partial(_probe, service, probe, handle))
 
+    async def version(handle: Any) -> str:
+        """Return that of the API; the probe has proven the rest."""
+        client = getattr(handle.meta, "client", handle)
+        return f"{service.upper()}, API {client.meta.service_model.api_version}"
+
     return Client(
         name=name,
         needs=(ID.name, SECRET.name, region),
@@ -172,6 +177,7 @@ def declare(
         open=connect,
         close=close,
         probe=permitted,
+        examine=version,
         switch=(region,),
         optional=(ENDPOINT.name,),
     )

@@ -3,7 +3,8 @@
 import asyncio
 from typing import Any
 
-from atom.client import Client, Config, Live
+from atom.client import Client, Config, Live, rabbitmq
+from atom.client import redis as valkey
 from atom.config.parse import text
 from atom.config.resolve import Key
 from atom.errors import ConfigError
@@ -22,6 +23,26 @@ def knock(celery: Any) -> None:
     """Connect to the broker once, or raise."""
     with celery.connection_for_write() as connection:
         connection.ensure_connection(max_retries=1, timeout=SECONDS)
+
+
+def examine(celery: Any) -> str:
+    """Return which broker answers, in this thread; declare a queue that ends at once.
+
+    Raises:
+        ApiError: when the user may not.
+    """
+    from amqp.exceptions import AccessRefused
+
+    with celery.connection_for_write() as link:
+        link.ensure_connection(max_retries=1, timeout=SECONDS)
+        channel = link.default_channel
+        if (client := getattr(channel, "client", None)) is not None:
+            return valkey.examine_blocking(client)
+        try:
+            channel.queue_declare(exclusive=True, auto_delete=True)
+        except AccessRefused as error:
+            raise rabbitmq.forbidden(error) from error
+        return rabbitmq.version(link.connection.server_properties)
 
 
 def application(config: Config) -> Any:
@@ -106,4 +127,5 @@ CELERY = Client(
     open=connect,
     close=lambda celery: asyncio.to_thread(end, celery),
     probe=lambda celery: asyncio.to_thread(knock, celery),
+    examine=lambda celery: asyncio.to_thread(examine, celery),
 )

@@ -58,8 +58,10 @@ async def _examine(client: Client, config: Config, live: Mapping[str, Any]) -> F
     try:
         await _within(client.probe(handle))
         found.latency_ms = round((time.perf_counter() - started) * 1000, 2)
+        version = None
         if client.examine is not None:
-            found.version = str(await _within(client.examine(handle)))
+            version = await _within(client.examine(handle))
+            found.version = version or ""
     except ApiError as error:
         refused = error.status != 503
         found.state = REFUSED if refused else SILENT
@@ -74,7 +76,7 @@ async def _examine(client: Client, config: Config, live: Mapping[str, Any]) -> F
         if client.examine is not None or client.has_probe:
             found.reachable = True
         if client.examine is not None:
-            found.permitted = True
+            found.permitted = None if version is None else True
             found.latency_ms = round((time.perf_counter() - started) * 1000, 2)
     return found
 

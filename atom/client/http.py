@@ -1,7 +1,7 @@
 """One pooled HTTP client, and the services on top of it: Fast2SMS, Resend."""
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, NoReturn
 
@@ -16,6 +16,9 @@ TRIES = 2  # of a request that the service has not taken in, or takes in only on
 REFUSED = "client.refused"
 BUSY = frozenset({429, 502, 503, 504})
 DENIED = frozenset({401, 403})
+LACKING = frozenset({400, 422})  # what was sent is not complete: the key was accepted
+KEY_CODES = frozenset({412, 413, 415})  # of Fast2SMS: unknown, disabled
+LACKING_CODES = frozenset({405, 406, 411})  # of Fast2SMS: route, values, numbers
 SHOWN_MAX = 200  # of what a service answers
 
 FAST2SMS_KEYS = ("config_fast2sms_url", "config_fast2sms_key")
@@ -108,6 +111,22 @@ class Service:
             hint=f"Check {check}.",
         )
 
+    async def prove(self, headers: Mapping[str, str], **body: Any) -> str | None:
+        """Ask for nothing to be sent, with the key; None: that proves nothing here.
+
+        Raises:
+            ApiError: `client.refused` when the service does not accept the key.
+        """
+        answer = await self.http.post(self.url, headers=headers, **body)
+        status, found = answer.status_code, read(answer)
+        if status in BUSY:
+            self.refuse(answer)
+        code = found.get("status_code") if isinstance(found, dict) else None
+        if status in DENIED or code in KEY_CODES:
+            why = f"it does not accept the key ({code or status})"
+            raise self.refused(why, self.keys[1])
+        return "" if status in LACKING or code in LACKING_CODES else None
+
 
 def read(answer: Any) -> Any:
     """Return the JSON of an answer, or its text."""
@@ -125,6 +144,17 @@ def worded(body: Any) -> str:
     """
     found = body.get("message", "") if isinstance(body, dict) else body
     return " ".join(map(str, found)) if isinstance(found, list) else str(found)
+
+
+def prove_sms(service: Service) -> Awaitable[str | None]:
+    """Have Fast2SMS send a code to no number."""
+    body = {"route": "otp", "variables_values": "", "numbers": ""}
+    return service.prove({"authorization": service.key}, json=body)
+
+
+def prove_mail(service: Service) -> Awaitable[str | None]:
+    """Have Resend send a mail to no address."""
+    return service.prove({"Authorization": f"Bearer {service.key}"}, json={})
 
 
 async def send_sms(service: Service, mobile: str, otp: str) -> str:
@@ -188,17 +218,17 @@ HTTP = Client(
 )
 
 
-def declare(name: str, keys: tuple[str, str], title: str) -> Client:
+def declare(
+    name: str,
+    keys: tuple[str, str],
+    title: str,
+    prove: Callable[[Service], Awaitable[str | None]],
+) -> Client:
     """Declare a service on the shared client."""
 
     async def use(config: Config, live: Live) -> Service:
         url, key = keys
         return Service(live[HTTP.name], name, config[url], config[key], keys)
-
-    async def examine(service: Service) -> str:
-        """Knock: whatever it answers, it is there; asking more could send something."""
-        await service.http.head(service.url)
-        return ""
 
     return Client(
         name=name,
@@ -209,10 +239,10 @@ def declare(name: str, keys: tuple[str, str], title: str) -> Client:
             Key(keys[1], text, None, f"{title}'s key.", secret=True),
         ),
         open=use,
-        examine=examine,
+        examine=prove,
         after=HTTP.name,
     )
 
 
-FAST2SMS = declare("client_fast2sms", FAST2SMS_KEYS, "Fast2SMS")
-RESEND = declare("client_resend", RESEND_KEYS, "Resend")
+FAST2SMS = declare("client_fast2sms", FAST2SMS_KEYS, "Fast2SMS", prove_sms)
+RESEND = declare("client_resend", RESEND_KEYS, "Resend", prove_mail)

@@ -7,11 +7,15 @@ from typing import Any
 from atom.client import Client, Config, Live
 from atom.config.parse import mapping, names, text
 from atom.config.resolve import Key
-from atom.errors import ConfigError
+from atom.errors import ApiError, ConfigError
 
 URL = "config_mongodb_url"
 LIST = "config_mongodb_database_list"
 INDEX = "config_mongodb_index"
+REFUSED = {  # by MongoDB's code; a hosted one has codes of its own
+    18: "MongoDB refuses this user or password",
+    8000: "MongoDB refuses this user or password",
+}
 UNFIT = {
     11000: "documents with the same values are there",
     85: "the same index is there, but not unique",
@@ -62,8 +66,13 @@ async def make_indexes(mongodb: Any, declared: Mapping[str, Any]) -> None:
 
 
 async def connect(config: Config, live: Live) -> Any:
-    """Open a client and prove that a server answers."""
+    """Open a client and prove that a server answers.
+
+    Raises:
+        ConfigError: when it refuses the user, or an index cannot be made.
+    """
     from pymongo import AsyncMongoClient
+    from pymongo.errors import OperationFailure
 
     mongodb: Any = AsyncMongoClient(
         config[URL],
@@ -77,10 +86,40 @@ async def connect(config: Config, live: Live) -> Any:
         async with asyncio.timeout(3):
             await mongodb.admin.command("ping")
         await make_indexes(mongodb, config[INDEX])
+    except OperationFailure as error:
+        await mongodb.close()
+        if (problem := REFUSED.get(error.code or 0)) is None:
+            raise
+        raise ConfigError([f"{URL}: {problem}"]) from None
     except BaseException:
         await mongodb.close()
         raise
+    mongodb.atom_databases = config[LIST]  # for doctor
     return mongodb
+
+
+async def examine(mongodb: Any) -> str:
+    """Return the version of the server; delete a document that is in no collection.
+
+    Raises:
+        ApiError: naming the database of config that the user may not write to.
+    """
+    from pymongo.errors import OperationFailure
+
+    for database in mongodb.atom_databases:
+        try:
+            await mongodb[database]["atom_doctor"].delete_one({"_id": "atom_doctor"})
+        except OperationFailure as error:
+            raise ApiError(
+                f"The user may not write to the database {database}.",
+                code="client.refused",
+                status=502,
+                hint=f"Give the user of {URL} the role readWrite on {database}.",
+            ) from error
+    found = await mongodb.admin.command("buildInfo")
+    if product := found.get("ferretdbVersion"):
+        return f"FerretDB {product.removeprefix('v')}"
+    return f"MongoDB {found['version']}"
 
 
 MONGODB = Client(
@@ -114,4 +153,5 @@ MONGODB = Client(
     open=connect,
     close=lambda mongodb: mongodb.close(),
     probe=lambda mongodb: mongodb.admin.command("ping"),
+    examine=examine,
 )

@@ -8,6 +8,7 @@ from typing import Any
 from atom.client import Client, Config, Live
 from atom.config.parse import text
 from atom.config.resolve import Key
+from atom.errors import ApiError
 
 log = logging.getLogger(__name__)
 
@@ -86,12 +87,30 @@ async def connect(config: Config, live: Live) -> Any:
     return Analytics(raw, lost)
 
 
-async def examine(posthog: Analytics) -> str:
-    """Knock at its address; an event would be stored."""
-    from requests import head
+async def examine(posthog: Analytics) -> str | None:
+    """Ask which flags are on for a stranger, with the key; an event would be stored.
 
-    await asyncio.to_thread(head, posthog.raw.host, timeout=TIMEOUT / 2)
-    return ""
+    None where PostHog's address has no flags, which proves nothing.
+
+    Raises:
+        ApiError: when PostHog refuses the key.
+    """
+    from requests import post
+
+    answer = await asyncio.to_thread(
+        post,
+        f"{str(posthog.raw.host).rstrip('/')}/flags/?v=2",
+        json={"api_key": posthog.raw.api_key, "distinct_id": "atom-doctor"},
+        timeout=TIMEOUT / 2,
+    )
+    if answer.status_code in (401, 403):
+        raise ApiError(
+            f"client_posthog refuses the key ({answer.status_code}).",
+            code="client.refused",
+            status=502,
+            hint="Check config_posthog_project_key.",
+        )
+    return "" if answer.ok else None
 
 
 POSTHOG = Client(

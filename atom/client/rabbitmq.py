@@ -2,13 +2,13 @@
 
 import asyncio
 import logging
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from atom.client import Client, Config, Live
 from atom.config.parse import flag, text
 from atom.config.resolve import Key
-from atom.errors import ConfigError
+from atom.errors import ApiError, ConfigError
 
 if TYPE_CHECKING:
     from aiormq.abc import AbstractConnection
@@ -126,6 +126,47 @@ async def probe(handle: Any) -> None:
     await handle.ready()
 
 
+def version(properties: Mapping[str, Any]) -> str:
+    """Return which server answers, from the properties that it opens with.
+
+    >>> version({"product": b"RabbitMQ", "version": "4.1.0"})
+    'RabbitMQ 4.1.0'
+    """
+    words = (properties.get("product", ""), properties.get("version", ""))
+    return " ".join(
+        each.decode() if isinstance(each, bytes) else str(each) for each in words
+    ).strip()
+
+
+def forbidden(error: Exception) -> ApiError:
+    """Return the error of a user who may not declare a queue."""
+    return ApiError(
+        f"RabbitMQ does not permit this user to declare a queue: {error}",
+        code="client.refused",
+        status=502,
+        hint="As an administrator: rabbitmqctl set_permissions -p VIRTUAL_HOST USER"
+        " '.*' '.*' '.*'",
+    )
+
+
+async def examine(connection: Any) -> str:
+    """Return the version of the server; declare a queue that ends at once.
+
+    Raises:
+        ApiError: when the user may not.
+    """
+    from aiormq.exceptions import ChannelAccessRefused
+
+    wire = connection.transport.connection  # one of its channels is not restored
+    channel = await wire.channel()
+    try:
+        await channel.queue_declare(exclusive=True, auto_delete=True)
+        await channel.close()
+    except ChannelAccessRefused as error:
+        raise forbidden(error) from error
+    return version(wire.server_properties)
+
+
 RABBITMQ = Client(
     name="client_rabbitmq",
     needs=(URL,),
@@ -151,6 +192,7 @@ RABBITMQ = Client(
     open=connect,
     close=lambda connection: connection.close(),
     probe=probe,
+    examine=examine,
 )
 CHANNEL = Client(
     name="client_rabbitmq_channel",

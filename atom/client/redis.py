@@ -1,5 +1,7 @@
 """Redis, once for each purpose: the same server may serve them all."""
 
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 from atom.client import Client, Config, Live
@@ -8,6 +10,7 @@ from atom.config.resolve import Key
 from atom.errors import ApiError
 
 CONNECTIONS = 50  # of one purpose in one process
+WRITTEN = ("atom:doctor", b"")
 WAIT = 1.0  # seconds to wait for one of them to come free
 
 
@@ -17,11 +20,25 @@ async def examine(redis: Any) -> str:
     Raises:
         ApiError: when the user of the URL may not write.
     """
+    with writing():
+        await redis.set(*WRITTEN, px=1)
+        return version(await redis.info("server"))
+
+
+def examine_blocking(redis: Any) -> str:
+    """Do the same with a client that blocks."""
+    with writing():
+        redis.set(*WRITTEN, px=1)
+        return version(redis.info("server"))
+
+
+@contextmanager
+def writing() -> Iterator[None]:
+    """Raise ApiError, with the cure, when the user of the URL may not write."""
     from redis.exceptions import NoPermissionError, ReadOnlyError
 
     try:
-        await redis.set("atom:doctor", b"", px=1)
-        found = await redis.info("server")
+        yield
     except (NoPermissionError, ReadOnlyError) as error:
         raise ApiError(
             f"The server refuses writes: {error}",
@@ -29,8 +46,16 @@ async def examine(redis: Any) -> str:
             status=502,
             hint="Give the user of the URL +@all ~*, on a primary server.",
         ) from error
-    if version := found.get("valkey_version"):
-        return f"Valkey {version}"
+
+
+def version(found: Mapping[str, Any]) -> str:
+    """Return which server answers, from its INFO.
+
+    >>> version({"redis_version": "7.2.4", "valkey_version": "8.1.0"})
+    'Valkey 8.1.0'
+    """
+    if known := found.get("valkey_version"):
+        return f"Valkey {known}"
     return f"Redis {found['redis_version']}"
 
 

@@ -10,13 +10,13 @@ from tests.served import free_port
 @pytest.fixture(scope="module")
 def api(tmp_path_factory):
     """A server with a service that is well, one that refuses and one that is away."""
-    with web.web(web.openai) as openai:
+    with web.web(web.openai) as openai, web.web(web.posthog) as posthog:
         values = {
             "config_openai_key": "sk-not-the-key-that-it-takes",
             "config_openai_base_url": openai.url,
             "config_redis_url": f"redis://:pa55word@127.0.0.1:{free_port()}",
             "config_posthog_project_key": web.KEY,
-            "config_posthog_project_host": openai.url,
+            "config_posthog_project_host": posthog.url,
         }
         with serving(tmp_path_factory.mktemp("doctor"), config=values) as found:
             yield found
@@ -30,9 +30,10 @@ def test_every_client_is_examined(api):
 
     assert "ok" == found["client_postgres"]["state"]
     assert found["client_postgres"]["version"].startswith("PostgreSQL ")
-    assert ("ok", True) == (
+    assert ("ok", True, True) == (
         found["client_posthog"]["state"],
         found["client_posthog"]["reachable"],
+        found["client_posthog"]["permitted"],
     )
     assert ("refused", False) == (
         found["client_openai"]["state"],

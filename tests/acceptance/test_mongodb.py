@@ -1,17 +1,16 @@
 """MongoDB on a real server: upserts, imports, and what a drop-in calls."""
 
 import asyncio
-import importlib.util
 import secrets
 
 import httpx2
+import motor.motor_asyncio
 import pytest
 
 from atom import mongodb
-from atom.client.mongodb import MONGODB
+from atom.client.mongodb import MONGODB, make_indexes
 from atom.errors import ApiError, Conflict, Unavailable
 from atom.mongodb import bulk_upsert
-from tests import machine
 from tests.acceptance.checkout import copied
 from tests.served import serve
 
@@ -161,19 +160,27 @@ class TestBulkUpsert:
 
     async def test_a_database_of_motor(self, mongodb_url, client):
         """The same calls."""
-        if importlib.util.find_spec("motor") is None:
-            machine.absent("motor")
-        motor = importlib.import_module("motor.motor_asyncio")
-        old = motor.AsyncIOMotorClient(mongodb_url, timeoutMS=10_000)
-        rows = [{"email": "a", "n": 1}]
-        counts = await bulk_upsert(
-            old[client.shop], collection="user", rows=rows, key_fields="email"
-        )
-        ids = await mongodb.create(old[client.shop], "user", [{"email": "b"}])
-        old.close()
+        old = motor.motor_asyncio.AsyncIOMotorClient(mongodb_url, timeoutMS=10_000)
+        shop, rows = old[client.shop], [{"email": "  A@X.com  ", "n": 1}]
 
-        assert ({**NOTHING, "upserted": 1}, 1) == (counts, len(ids))
-        assert ["a", "b"] == [row["email"] for row in await stored(client[client.shop])]
+        def email(row):
+            return {"email": row["email"].strip().lower()}
+
+        given = {"collection": "user", "rows": rows, "key_func": email}
+        try:
+            await make_indexes(old, {client.shop: {"user": [("email",)]}})
+            counts = [await bulk_upsert(shop, **given) for _ in range(2)]
+            ids = await mongodb.create(shop, "user", [{"email": "b"}])
+            with pytest.raises(Conflict):
+                await mongodb.create(shop, "user", [{"email": "b"}])
+        finally:
+            old.close()
+
+        assert [{**NOTHING, "upserted": 1}, {**NOTHING, "matched": 1}] == counts
+        assert 1 == len(ids)
+        assert ["a@x.com", "b"] == [
+            row["email"] for row in await stored(client[client.shop])
+        ]
 
 
 class TestClient:

@@ -1,23 +1,33 @@
-"""Every client in its four faults, by `python main.py doctor`: each names its cure.
+"""Every client by `python main.py doctor`: what is well, and its four faults, cured.
 
 Half configured, its package missing, a wrong password, a host that does not answer.
 """
 
-import json
-import subprocess
-import sys
-from contextlib import contextmanager
+import re
 from urllib.parse import urlsplit
 
 import asyncpg
 import pytest
 
+from atom.client import MISSING, opened
 from atom.client.all import CLIENTS
-from tests import web
-from tests.integration.near import database_url, valkey  # noqa: F401
-from tests.served import ROOT, environment, free_port
+from atom.client.kafka import KAFKA
+from atom.config.keys import KEYS
+from tests.integration.every_client import (
+    SECRET,
+    WEB,
+    by_name,
+    doctor,
+    everything,
+    locked,
+)
+from tests.integration.near import database_url  # noqa: F401
+from tests.integration.test_aws import answering, refusal
+from tests.served import free_port
+from tests.service.aws import keys as aws_keys
+from tests.web import KEY
 
-SECRET = "s3cret-0123456789abcdef"
+DEFAULTS = {key.name: key.default for key in KEYS}
 MODULES = {  # by what pip calls them
     "aio-pika": "aio_pika",
     "prometheus_client": "prometheus_client",
@@ -43,72 +53,60 @@ HALF = {  # what is set, what is to be named
     "config_fast2sms_key": (SECRET, "config_fast2sms_url"),
     "config_resend_key": (SECRET, "config_resend_url"),
 }
+AWS = "config_aws_secret_access_key"
+TOKEN = "InvalidClientTokenId"
+REFUSES = "refuses this user or password"
+WRONG = {  # by client: the key that is named, the state, and words that are there
+    "client_postgres_read": ("config_postgres_url_read", "silent", "password"),
+    "client_redis": ("config_redis_url", "silent", "password"),
+    "client_redis_ratelimiter": ("config_redis_url_ratelimiter", "silent", "password"),
+    "client_redis_producer": ("config_redis_pubsub_url", "silent", "password"),
+    "client_mongodb": ("config_mongodb_url", "missing", f"MongoDB {REFUSES}"),
+    "client_rabbitmq": ("config_rabbitmq_url", "missing", f"RabbitMQ {REFUSES}"),
+    "client_rabbitmq_channel": ("config_rabbitmq_url", "missing", "RabbitMQ"),
+    "client_celery_producer": ("config_celery_broker_url", "missing", REFUSES),
+    "client_kafka_producer": ("config_kafka_password", "missing", f"Kafka {REFUSES}"),
+    "client_s3": (AWS, "refused", TOKEN),
+    "client_s3_resource": (AWS, "refused", TOKEN),
+    "client_sns": (AWS, "refused", TOKEN),
+    "client_ses": (AWS, "refused", TOKEN),
+    "client_sqs": (AWS, "refused", TOKEN),
+    **{name: (key, "refused", "refuses") for name, (_, key) in WEB.items()},
+}
+POSTGRES, REDIS, RABBITMQ = r"PostgreSQL \d+", r"Valkey \d+\.\d+", r"RabbitMQ \d+\.\d+"
+VERSIONS = {
+    "client_postgres": POSTGRES,
+    "client_postgres_read": rf"{POSTGRES}.*, 1 of 1 replicas are read, ",
+    "client_redis": REDIS,
+    "client_redis_ratelimiter": REDIS,
+    "client_redis_producer": REDIS,
+    "client_mongodb": r"(MongoDB|FerretDB) \d+\.\d+",
+    "client_rabbitmq": RABBITMQ,
+    "client_celery_producer": RABBITMQ,
+    "client_kafka_producer": r"Kafka, 1 broker, fetch protocol \d+",
+    "client_s3": "S3, API 2006-03-01",
+    "client_s3_resource": "S3, API 2006-03-01",
+    "client_sns": "SNS, API 2010-03-31",
+    "client_ses": "SES, API 2010-12-01",
+    "client_sqs": "SQS, API 2012-11-05",
+    "client_openai": "gpt-",
+    "client_posthog": "",
+    "client_fast2sms": "",
+    "client_resend": "",
+    "client_sentry": "",
+}
 # The primary has tests of its own: without it nothing starts.
 OPTIONAL = [client for client in CLIENTS if not client.required]
 NAMES = [client.name for client in OPTIONAL]
 LOCAL = {"client_prometheus", "client_http"}  # no host to be away
 
 
-def everything(port):
-    """Return config of every client, with a secret, at one port."""
-    host, at = f"127.0.0.1:{port}", f"me:{SECRET}@127.0.0.1:{port}"
-    return {
-        "config_postgres_url_read": f"postgresql://{at}/x",
-        "config_redis_url": f"redis://:{SECRET}@{host}/0",
-        "config_redis_url_ratelimiter": f"redis://:{SECRET}@{host}/0",
-        "config_redis_pubsub_url": f"redis://:{SECRET}@{host}/0",
-        "config_mongodb_url": f"mongodb://{at}/",
-        "config_celery_broker_url": f"redis://:{SECRET}@{host}/0",
-        "config_rabbitmq_url": f"amqp://{at}/",
-        "config_kafka_url": host,
-        "config_kafka_username": "me",
-        "config_kafka_password": SECRET,
-        "config_kafka_security_protocol": "SASL_PLAINTEXT",
-        "config_aws_access_key_id": "AKIA0123456789",
-        "config_aws_secret_access_key": SECRET,
-        "config_aws_endpoint_url": f"http://{host}",
-        "config_s3_region_name": "eu-west-1",
-        "config_sns_region_name": "eu-west-1",
-        "config_ses_region_name": "eu-west-1",
-        "config_sqs_region_name": "eu-west-1",
-        "config_openai_key": SECRET,
-        "config_openai_base_url": f"http://{host}",
-        "config_openai_timeout_sec": "2",
-        "config_posthog_project_host": f"http://{host}",
-        "config_posthog_project_key": SECRET,
-        "config_fast2sms_url": f"http://{host}/dev",
-        "config_fast2sms_key": SECRET,
-        "config_resend_url": f"http://{host}/emails",
-        "config_resend_key": SECRET,
-        "config_sentry_dsn": f"http://{SECRET}@{host}/1",
-        "config_is_prometheus": "1",
-    }
-
-
-def doctor(url, values, *words):
-    """Run doctor; return its document, and the process."""
-    done = subprocess.run(
-        [sys.executable, "main.py", "doctor", "--json", *words],
-        cwd=ROOT,
-        env=environment({"config_postgres_url": url, **values}),
-        capture_output=True,
-        text=True,
-        timeout=120,
-    )
-    assert SECRET not in done.stdout + done.stderr
-    assert "Traceback" not in done.stderr, done.stderr
-    return json.loads(done.stdout), done
-
-
-def by_name(document):
-    """Return the findings by the name of their client."""
-    return {one["name"]: one for one in document["client"]}
-
-
 @pytest.fixture(scope="module")
 def away(database_url):  # noqa: F811
-    """Everything is configured, and nobody is there."""
-    return by_name(doctor(database_url, everything(free_port()))[0])
+    """Everything is configured, and nobody is there: the server starts without."""
+    document, done = doctor(database_url, everything(free_port()))
+    assert 0 == done.returncode
+    return by_name(document)
 
 
 @pytest.fixture(scope="module")
@@ -130,32 +128,28 @@ def half(database_url):  # noqa: F811
     return by_name(doctor(database_url, values)[0])
 
 
-@contextmanager
-def locked_postgres(url):
-    """Have the server ask one role for a password; yield a URL with a wrong one."""
-    import asyncio
+@pytest.fixture(scope="module")
+def right(request, database_url, tmp_path_factory):  # noqa: F811
+    """Every service that this machine has, with the right passwords."""
+    folder = tmp_path_factory.mktemp("locked")
+    with locked(request, database_url, folder) as found:
+        yield found
 
-    async def lock(rule):
-        connection = await asyncpg.connect(url)
-        try:
-            await connection.execute(
-                "drop role if exists me; create role me login password 'right'"
-            )
-            await connection.execute(rule)
-            await connection.execute("select pg_reload_conf()")
-        finally:
-            await connection.close()
 
-    rule = """do $$ begin
-        create temp table old (line text);
-        execute format('copy old from %L', current_setting('hba_file'));
-        execute format(
-            'copy (select ''host all me all scram-sha-256'' union all '
-            || 'select line from old) to %L', current_setting('hba_file'));
-    end $$"""
-    asyncio.run(lock(rule))
-    parts = urlsplit(url)
-    yield f"postgresql://me:{SECRET}@127.0.0.1:{parts.port or 5432}{parts.path}"
+@pytest.fixture(scope="module")
+def well(database_url, right, aws_url):  # noqa: F811
+    """What doctor finds of them; all is well, also for who is strict."""
+    document, done = doctor(database_url, right | aws_keys(aws_url), "--strict")
+    assert 0 == done.returncode, document
+    return by_name(document)
+
+
+@pytest.fixture(scope="module")
+def wrong(database_url, right):  # noqa: F811
+    """What doctor finds with passwords and keys that no service accepts."""
+    values = {key: value.replace(KEY, SECRET) for key, value in right.items()}
+    with answering(403, refusal("InvalidClientTokenId")) as (aws, _):
+        return by_name(doctor(database_url, values | aws_keys(aws))[0])
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -206,106 +200,79 @@ def test_half_a_configuration(half, client):
 class TestWrongPassword:
     """The service refuses: the key is named, the password is not shown."""
 
-    def check(self, found, key):
-        """Check a finding: not well, and its key named."""
-        assert found["state"] in ("silent", "refused", "missing"), found
+    @pytest.mark.parametrize("name", WRONG)
+    def test_key_is_named(self, wrong, name):
+        """Of each service that has a password, and is there."""
+        key, state, text = WRONG[name]
+        found = wrong[name]
+        if "off" == found["state"]:
+            assert any(each in key for each in ("mongodb", "rabbitmq", "kafka"))
+            pytest.skip(f"absent: {name}")
+
+        assert state == found["state"], found
         assert key in found["cure"], found
-        assert found["problem"]
+        assert text in found["problem"] + found["cure"], found
+        if "refused" == state:
+            assert (True, False) == (found["reachable"], found["permitted"])
 
-    def test_of_the_replica(self, database_url):  # noqa: F811
-        """PostgreSQL."""
-        with locked_postgres(database_url) as locked:
-            values = {"config_postgres_url_read": locked}
-            found = by_name(doctor(database_url, values)[0])["client_postgres_read"]
+    def test_of_the_primary(self, database_url, right):  # noqa: F811
+        """The server would not start."""
+        url = right["config_postgres_url_read"].replace(KEY, SECRET)
+        document, done = doctor(url, {})
+        found = by_name(document)["client_postgres"]
 
-        self.check(found, "config_postgres_url_read")
+        assert 1 == done.returncode
+        assert "config_postgres_url" in found["cure"]
         assert "password" in found["problem"]
 
-    def test_of_redis_and_celery(self, database_url):  # noqa: F811
-        """A Valkey with a password."""
-        import redis
+    async def test_kafka_proves_a_user_in_another_way(self, right):
+        """A mechanism that it does not have."""
+        if "config_kafka_url" not in right:
+            pytest.skip("absent: kafka")
+        own = {"config_kafka_sasl_mechanism": "SCRAM-SHA-256"}
+        async with opened((KAFKA,), DEFAULTS | right | own) as live:
+            problem = live.problems[KAFKA.name]
 
-        with valkey(free_port()) as url:
-            with redis.Redis.from_url(url) as admin:
-                admin.config_set("requirepass", "right")
-            wrong = url.replace("//", f"//:{SECRET}@")
-            keys = {
-                "client_redis": "config_redis_url",
-                "client_redis_ratelimiter": "config_redis_url_ratelimiter",
-                "client_redis_producer": "config_redis_pubsub_url",
-                "client_celery_producer": "config_celery_broker_url",
-            }
-            values = dict.fromkeys(keys.values(), wrong)
-            found = by_name(doctor(database_url, values)[0])
-            right = wrong.replace(SECRET, "right")
-            well = by_name(doctor(database_url, dict.fromkeys(values, right))[0])
-        for name, key in keys.items():
-            self.check(found[name], key)
-            assert "ok" == well[name]["state"]
-        assert well["client_redis"]["version"].startswith("Valkey ")
+        assert MISSING == problem.code
+        assert "config_kafka_sasl_mechanism" in problem.hint
 
-    def test_of_rabbitmq(self, database_url, rabbitmq_url):  # noqa: F811
-        """The real one."""
-        parts = urlsplit(rabbitmq_url)
-        wrong = f"amqp://guest:{SECRET}@{parts.hostname}:{parts.port}/"
-        values = {"config_rabbitmq_url": wrong}
-        found = by_name(doctor(database_url, values)[0])
 
-        self.check(found["client_rabbitmq"], "config_rabbitmq_url")
-        self.check(found["client_rabbitmq_channel"], "config_rabbitmq_url")
+class TestWell:
+    """What answers: its version, whether it permits, how long it took."""
 
-    @pytest.mark.parametrize(
-        ("name", "answer", "key"),
-        [
-            ("client_openai", web.openai, "config_openai_key"),
-            ("client_sentry", web.sentry, "config_sentry_dsn"),
-        ],
-    )
-    def test_of_a_service_on_the_web(self, database_url, name, answer, key):  # noqa: F811
-        """One that can be asked without sending anything."""
-        with web.web(answer) as service:
-            port = urlsplit(service.url).port
-            every = everything(port)
-            parts = key.split("_")[1]
-            values = {k: v for k, v in every.items() if k.split("_")[1] == parts}
-            wrong = by_name(doctor(database_url, values)[0])[name]
-            right = {k: v.replace(SECRET, web.KEY) for k, v in values.items()}
-            well = by_name(doctor(database_url, right)[0])[name]
+    @pytest.mark.parametrize("name", VERSIONS)
+    def test_version_rights_and_latency(self, well, name):
+        """Each reachable, permitted, in a measured time."""
+        found = well[name]
+        if "off" == found["state"]:
+            assert name.split("_")[1] in {"mongodb", "rabbitmq", "celery", "kafka"}
+            pytest.skip(f"absent: {name}")
 
-        assert ("refused", True, False) == (
-            wrong["state"],
-            wrong["reachable"],
-            wrong["permitted"],
-        )
-        self.check(wrong, key)
         assert ("ok", True, True) == (
-            well["state"],
-            well["reachable"],
-            well["permitted"],
-        )
+            found["state"],
+            found["reachable"],
+            found["permitted"],
+        ), found
+        assert re.match(VERSIONS[name], found["version"]), found
+        assert 0 < found["latency_ms"]
+
+    def test_table_is_complete(self):
+        """All clients but the views of another one, and what has no server."""
+        views = {client.name for client in CLIENTS if client.examine is None}
+        assert {client.name for client in CLIENTS} == views | set(VERSIONS)
+        assert views == LOCAL | {
+            "client_postgres_asyncpg",
+            "client_postgres_asyncpg_pool",
+            "client_rabbitmq_channel",
+        }
 
 
 class TestExit:
     """1 if the server would not start; --strict: for anything that is not well."""
 
-    def test_all_is_well(self, database_url):  # noqa: F811
-        """The database alone."""
-        document, done = doctor(database_url, {}, "--strict")
-        found = by_name(document)["client_postgres"]
-
-        assert 0 == done.returncode, document
-        assert ("ok", True, True) == (
-            found["state"],
-            found["reachable"],
-            found["permitted"],
-        )
-        assert found["version"].startswith("PostgreSQL ")
-        assert 0 < found["latency_ms"]
-
     def test_optional_one_is_away(self, database_url):  # noqa: F811
-        """A warning, and with --strict a failure."""
+        """A warning (see `away`), and with --strict a failure."""
         values = {"config_redis_url": f"redis://127.0.0.1:{free_port()}"}
-        assert 0 == doctor(database_url, values)[1].returncode
         assert 1 == doctor(database_url, values, "--strict")[1].returncode
 
     def test_primary_is_away(self):

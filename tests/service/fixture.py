@@ -7,8 +7,9 @@ from pathlib import Path
 import pytest
 
 from tests import machine
+from tests.service.kafka import SASL
 from tests.service.server import AbsentError, Server
-from tests.service.shared import opened, shared
+from tests.service.shared import home, opened, shared
 from tests.service.web import Space
 
 
@@ -55,6 +56,12 @@ def real_kafka_url(kafka_url: str) -> str:
     if note.state != "real":
         machine.absent(f"kafka ({note.why})")
     return note.url
+
+
+@pytest.fixture(scope="session")
+def sasl_kafka_url(real_kafka_url: str) -> str:
+    """Where the same Kafka takes the user me alone, with the password `web.KEY`."""
+    return (home("kafka") / "server" / SASL).read_text()
 
 
 @pytest.fixture(scope="session")

@@ -14,8 +14,10 @@ from pathlib import Path
 from tests.served import free_port
 from tests.service.cache import built, need, run
 from tests.service.server import AbsentError, Server
+from tests.web import KEY
 
 VERSION = "4.1.0"
+SASL = "sasl"  # a file: where the broker asks who it is, of which it knows me
 POM = f"""\
 <project xmlns="http://maven.apache.org/POM/4.0.0">
   <modelVersion>4.0.0</modelVersion>
@@ -35,11 +37,14 @@ POM = f"""\
 SETTINGS = """\
 process.roles=broker,controller
 node.id=1
-controller.quorum.voters=1@127.0.0.1:{controller_port}
-listeners=PLAINTEXT://127.0.0.1:{port},CONTROLLER://127.0.0.1:{controller_port}
-advertised.listeners=PLAINTEXT://127.0.0.1:{port}
+controller.quorum.voters=1@{at}:{controller}
+listeners=PLAINTEXT://{at}:{port},SASL://{at}:{sasl},CONTROLLER://{at}:{controller}
+advertised.listeners=PLAINTEXT://{at}:{port},SASL://{at}:{sasl}
 controller.listener.names=CONTROLLER
-listener.security.protocol.map=PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT
+listener.security.protocol.map=PLAINTEXT:PLAINTEXT,SASL:SASL_PLAINTEXT,\
+  CONTROLLER:PLAINTEXT
+listener.name.sasl.sasl.enabled.mechanisms=PLAIN
+listener.name.sasl.plain.sasl.jaas.config={login} required user_me="{key}";
 log.dirs={folder}/data
 num.partitions=4
 offsets.topic.replication.factor=1
@@ -49,6 +54,7 @@ transaction.state.log.min.isr=1
 transaction.state.log.num.partitions=4
 group.initial.rebalance.delay.ms=0
 """
+LOGIN = "org.apache.kafka.common.security.plain.PlainLoginModule"
 LOGGING = """\
 rootLogger.level=warn
 rootLogger.appenderRef.out.ref=out
@@ -87,11 +93,13 @@ def kafka(folder: Path) -> Iterator[Server]:
         yield mock(folder, str(error))
         return
     folder.mkdir(parents=True, exist_ok=True)
-    port = free_port()
+    port, sasl = free_port(), free_port()
     settings, logging = folder / "server.properties", folder / "log4j2.properties"
+    ports = {"port": port, "sasl": sasl, "controller": free_port()}
     settings.write_text(
-        SETTINGS.format(port=port, controller_port=free_port(), folder=folder)
+        SETTINGS.format(at="127.0.0.1", login=LOGIN, key=KEY, folder=folder, **ports)
     )
+    (folder / SASL).write_text(f"127.0.0.1:{sasl}")
     logging.write_text(LOGGING)
     java = [
         "java",

@@ -1,5 +1,6 @@
 """RabbitMQ of the system's packages, with a node, ports and folders of its own."""
 
+import json
 import os
 import shutil
 import subprocess
@@ -9,9 +10,29 @@ from pathlib import Path
 
 from tests.served import free_port
 from tests.service.server import AbsentError, Server
+from tests.web import KEY
 
 # Debian's own in the PATH changes its user and with it every folder.
 DEBIAN = Path("/usr/lib/rabbitmq/bin/rabbitmq-server")
+
+PASSWORDS = {"guest": "guest", "me": KEY, "poor": "poor"}
+USERS = {  # poor may declare nothing
+    "vhosts": [{"name": "/"}],
+    "users": [
+        {"name": name, "password": password, "tags": ""}
+        for name, password in PASSWORDS.items()
+    ],
+    "permissions": [
+        {
+            "user": name,
+            "vhost": "/",
+            "configure": "^$" if name == "poor" else ".*",
+            "write": ".*",
+            "read": ".*",
+        }
+        for name in PASSWORDS
+    ],
+}
 
 
 def program() -> Path:
@@ -32,7 +53,11 @@ def rabbitmq(folder: Path) -> Iterator[Server]:
     command = program()
     folder.mkdir(parents=True, exist_ok=True)
     port, mapper_port, dist_port = free_port(), free_port(), free_port()
-    (folder / "rabbitmq.conf").write_text("loopback_users = none\nlog.console = true\n")
+    (folder / "users.json").write_text(json.dumps(USERS))
+    (folder / "rabbitmq.conf").write_text(
+        "loopback_users = none\nlog.console = true\n"
+        f"load_definitions = {folder}/users.json\n"
+    )
     (folder / "enabled_plugins").write_text("[].\n")
     env = {
         **{k: v for k, v in os.environ.items() if not k.startswith("RABBITMQ_")},

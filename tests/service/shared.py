@@ -86,18 +86,23 @@ def opened(name: str, folder: Path) -> Iterator[Server]:
         yield server
 
 
+def home(name: str) -> Path:
+    """Return the folder of the run's server of a name."""
+    return Path(os.environ[RUN], name)
+
+
 def shared(name: str) -> Note:
     """Return the run's server of a name; start it if this is the first to ask."""
     if name in _held:
         return _held[name][0]
-    home = Path(os.environ[RUN], name)
-    home.mkdir(exist_ok=True)
-    found = home / "note"
-    with alone(home / "lock"):
-        users = os.open(home / "users", os.O_RDWR | os.O_CREAT, 0o600)
+    place = home(name)
+    place.mkdir(exist_ok=True)
+    found = place / "note"
+    with alone(place / "lock"):
+        users = os.open(place / "users", os.O_RDWR | os.O_CREAT, 0o600)
         fcntl.flock(users, fcntl.LOCK_SH)
         if not found.exists():
-            words = [sys.executable, "-m", "tests.service", name, str(home)]
+            words = [sys.executable, "-m", "tests.service", name, str(place)]
             subprocess.run(words, cwd=ROOT, start_new_session=True)
         if not found.exists():
             raise RuntimeError(f"{name} did not start: see the lines above")
