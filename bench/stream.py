@@ -2,13 +2,18 @@
 
 `python -m bench.stream [readers] [changes a second] [seconds] [workers]`. Rows are
 written by plain SQL, a statement each. First each reader follows rows of its own by a
-filter, then all of them follow all rows. The readers are on the machine of the server.
+filter, then all of them follow all rows. The readers are on the machine of the server,
+in a process of their own. The time of a change counts from before its statement, which
+is reported for itself as well.
 """
 
 import asyncio
+import json
 import resource
+import subprocess
 import sys
 import time
+from collections.abc import Iterable
 from statistics import quantiles
 from urllib.parse import urlsplit
 
@@ -25,45 +30,21 @@ CONFIG = {
     "config_log_level": "warning",
 }
 SAMPLED = 50  # readers that look at what they are sent
-MARK = b'"title":"'
 
 
-class Reader(asyncio.Protocol):
-    """One reader; every so many-th measures."""
-
-    def __init__(self, path: str, late: list[float] | None) -> None:
-        self.path = path
-        self.late = late
-        self.bytes = 0
-        self.is_over = False
-        self.began = asyncio.get_running_loop().create_future()
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        head = f"GET {self.path} HTTP/1.1\r\nHost: x\r\n\r\n"
-        transport.write(head.encode())  # type: ignore[attr-defined]
-
-    def data_received(self, data: bytes) -> None:
-        self.bytes += len(data)
-        if not self.began.done() and b"event: ready" in data:
-            self.began.set_result(None)
-        if self.late is not None:
-            now = time.time()
-            for part in data.split(MARK)[1:]:
-                self.late.append(now - float(part.partition(b'"')[0]))
-
-    def connection_lost(self, error: Exception | None) -> None:
-        self.is_over = True
-
-
-async def write(url: str, readers: int, rate: int, seconds: int) -> float:
-    """Insert rows at a rate. Return the rate that was reached."""
+async def write(
+    url: str, readers: int, rate: int, seconds: int
+) -> tuple[float, list[float]]:
+    """Insert rows at a rate. Return the rate reached, and how long each took."""
     insert = "insert into test (title, type) values ($1, $2)"
     pool = await asyncpg.create_pool(url, min_size=16, max_size=16)
-    began = time.monotonic()
+    began, took = time.monotonic(), list[float]()
 
     async def one(number: int) -> None:
         async with pool.acquire() as held:  # the wait for one is not the server's
-            await held.execute(insert, f"{time.time():.6f}", number % readers)
+            start = time.time()
+            await held.execute(insert, f"{start:.6f}", number % readers)
+            took.append(time.time() - start)
 
     running = set()
     for number in range(rate * seconds):
@@ -72,51 +53,55 @@ async def write(url: str, readers: int, rate: int, seconds: int) -> float:
         task.add_done_callback(running.discard)
     await asyncio.gather(*running)
     await pool.close()
-    return rate * seconds / (time.monotonic() - began)
+    return rate * seconds / (time.monotonic() - began), took
+
+
+def _cpu(processes: Iterable[psutil.Process]) -> float:
+    """Return the seconds of CPU that some processes have had, their dead included."""
+    return sum(sum(each.cpu_times()[:4]) for each in processes)
 
 
 async def run(
     served: Served, which: str, readers: int, rate: int, seconds: int
 ) -> None:
     """Connect, write, and report."""
-    loop, late, all_readers = asyncio.get_running_loop(), list[float](), []
     at = urlsplit(served.url)
     every = 1 if which == "own" else max(1, readers // SAMPLED)
     began = time.monotonic()
-    for start in range(0, readers, 100):
-        some = []
-        for number in range(start, min(start + 100, readers)):
-            path = "/public/rows/test/stream?column=id,title"
-            path += f"&type=%3D,{number}" if which == "own" else ""
-            sampled = late if number % every == 0 else None
-            _, reader = await loop.create_connection(
-                lambda path=path, sampled=sampled: Reader(path, sampled),
-                at.hostname,
-                at.port,
-            )
-            some.append(reader)
-        await asyncio.gather(*(each.began for each in some))
-        all_readers += some
+    given = [which, at.hostname, at.port, readers, every]
+    crowd = subprocess.Popen(  # noqa: ASYNC220 - nothing else runs meanwhile
+        [sys.executable, "-m", "bench.stream_readers", *map(str, given)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+    )
+    assert crowd.stdout is not None
+    assert crowd.stdout.readline() == b"ready\n"
     connected = time.monotonic() - began
-    server = psutil.Process(served.process.pid)
-    workers = [server, *server.children(recursive=True)]
-    workers = [each for each in workers if "python" in each.name()]
-    cpu = sum(sum(each.cpu_times()[:2]) for each in workers)
+    top = psutil.Process(served.process.pid)
+    children = [each for each in top.children(recursive=True) if each.is_running()]
+    stores = [each for each in children if "postgres" in each.name()]
+    workers = [top, *(each for each in children if each not in stores)]
+    before, stored = _cpu(workers), _cpu(stores)
     url = urls(served.config["config_atom_folder"])["config_postgres_url"]
-    reached = await write(url, readers, rate, seconds)
+    reached, took = await write(url, readers, rate, seconds)
     await asyncio.sleep(2)
-    cpu = sum(sum(each.cpu_times()[:2]) for each in workers) - cpu
+    cpu, stored = _cpu(workers) - before, _cpu(stores) - stored
     memory = max(each.memory_info().rss for each in workers) / 2**20
+    seen = json.loads(crowd.communicate(b"over")[0])
+    late = seen["late"]
     expected = rate * seconds * (1 if which == "own" else len(range(0, readers, every)))
-    cuts = quantiles(late, n=100)
-    sent = sum(each.bytes for each in all_readers) / 2**20
-    over = sum(each.is_over for each in all_readers)
+    events = rate * seconds * (1 if which == "own" else readers)
+    cuts, writes = quantiles(late, n=100), quantiles(took, n=100)
     sys.stdout.write(
         f"{which}: {readers} readers in {connected:.0f} s, {reached:.0f} changes/s;"
         f" p50 {cuts[49] * 1000:.0f} ms, p95 {cuts[94] * 1000:.0f} ms,"
         f" p99 {cuts[98] * 1000:.0f} ms, longest {max(late) * 1000:.0f} ms;"
-        f" {len(late)} of {expected} seen, {over} dropped; {sent:.0f} MiB sent;"
-        f" CPU {cpu / seconds:.2f} cores, {memory:.0f} MiB a worker at most\n"
+        f" the statement itself {writes[49] * 1000:.0f} and {writes[94] * 1000:.0f} ms;"
+        f" {len(late)} of {expected} seen, {seen['over']} dropped;"
+        f" {seen['size'] / 2**20:.0f} MiB sent in {seen['reads']} parts;"
+        f" CPU seconds: workers {cpu:.2f} ({cpu / events * 1e6:.2f} us an event),"
+        f" database {stored:.2f}, readers {seen['cpu']:.2f};"
+        f" {memory:.0f} MiB a worker at most\n"
     )
 
 

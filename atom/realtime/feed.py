@@ -10,9 +10,10 @@ its key.
 import asyncio
 import logging
 from collections import Counter, defaultdict
-from collections.abc import AsyncIterator, Iterable, Mapping
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from time import monotonic
 from typing import Any
 
 from atom.backoff import Backoff
@@ -20,39 +21,23 @@ from atom.errors import ApiError, RateLimited, Unavailable
 from atom.postgres.database import Database
 from atom.postgres.notify import Bus
 from atom.realtime import statement
+from atom.realtime.audience import Audience, Callers, Reader, alone
 from atom.realtime.config import StreamConfig
-from atom.realtime.request import Asked, fitted
-from atom.realtime.statement import Followed
+from atom.realtime.request import fitted
 from atom.realtime.subscriber import Batch, Subscriber
 from atom.row.scope import RowScope
 
 log = logging.getLogger(__name__)
 
-GATHER = 0.05  # seconds in which changes are gathered
+GATHER, GATHER_MAX = 0.05, 0.25  # seconds in which changes are gathered
 TOGETHER = 500  # changes of one batch
 WAITING_MAX = 20_000  # changes; beyond that all readers are asked to read again
 KEYS_MAX = 5_000  # of one batch; more rows are read again by those who want them
 RESUMED_MAX = 2_000  # changes that are sent to a reader who comes back
 RESUMING = 4  # readers who are, at once
-CALLERS_MAX = 2_000  # of one statement
 BEAT = 15.0  # seconds between two signs of life
 ROW, DELETE, RESET, READY = "row", "delete", "reset", "ready"
 NOTHING = "{}"
-
-
-@dataclass(eq=False)
-class Reader:
-    """One subscriber to one table, and how it is fitted again."""
-
-    subscriber: Subscriber
-    scope: RowScope
-    raw: bytes
-    asked: Asked
-
-    @property
-    def table(self) -> str:
-        """The table that is followed."""
-        return self.asked.followed.row_set.table.name
 
 
 @dataclass
@@ -72,7 +57,7 @@ class Feed:
         self.config = config
         self.stopping = False
         self._bus = bus
-        self._readers: dict[str, set[Reader]] = {}
+        self._readers: dict[str, Audience] = {}
         self._callers: Counter[str] = Counter()
         self._waiting: dict[int, str] = {}  # tables by the number of a change
         self._position = ""
@@ -136,7 +121,7 @@ class Feed:
         self._admit(subscriber.caller)
         reader = Reader(subscriber, scope, raw, asked)
         try:
-            await self._rows(statement.live(asked.followed), [], [reader])
+            await self._rows(statement.live(asked.followed), [], alone(reader))
             self._add(reader)
             await self._begin(reader, after)
             yield reader
@@ -160,14 +145,14 @@ class Feed:
             )
 
     def _add(self, reader: Reader) -> None:
-        self._readers.setdefault(reader.table, set()).add(reader)
+        self._readers.setdefault(reader.table, Audience()).add(reader)
 
     def _remove(self, reader: Reader) -> None:
         caller = reader.subscriber.caller
         self._callers[caller] -= 1
         if not self._callers[caller]:
             del self._callers[caller]
-        readers = self._readers.get(reader.table, set())
+        readers = self._readers.get(reader.table, Audience())
         readers.discard(reader)
         if not readers:
             self._readers.pop(reader.table, None)
@@ -201,8 +186,8 @@ class Feed:
             return reset
         if not changed.keys:
             return []
-        events = await self._events(changed, [reader])
-        return [Batch(table, events[reader], position)] if events else []
+        events = await self._events(changed, alone(reader))
+        return [Batch(table, events[1], position)] if events else []
 
     def stop(self) -> None:
         """End all streams: the server stops."""
@@ -231,6 +216,7 @@ class Feed:
             self._wake.clear()
             await asyncio.sleep(GATHER)
             while self._waiting:
+                began = monotonic()
                 taken = dict(list(self._waiting.items())[:TOGETHER])
                 try:
                     await self._send(taken)
@@ -245,6 +231,18 @@ class Feed:
                 backoff.succeeded()
                 for number in taken:
                     self._waiting.pop(number, None)
+                if len(self._waiting) < TOGETHER:
+                    await self._gather(began)
+
+    async def _gather(self, began: float) -> None:
+        """Let changes come together for as long as the last ones kept this process.
+
+        The more readers there are, the fewer and larger are the batches, and half of
+        the time is left to others.
+        """
+        await asyncio.sleep(0)  # those who were sent something write it first
+        took = monotonic() - began
+        await asyncio.sleep(min(max(GATHER, took), GATHER_MAX))
 
     async def _beat(self) -> None:
         """Show readers that the connection lives, with the position of now."""
@@ -306,56 +304,43 @@ class Feed:
         """Fit a reader to its table and its rule; end one that does not fit."""
         tables, live = self.config.stream_table_list, self.database.catalog
         try:
-            reader.asked = fitted(live, reader.scope, reader.raw, tables)
+            asked = fitted(live, reader.scope, reader.raw, tables)
         except ApiError as error:
-            reader.subscriber.end(error.code)
+            return reader.subscriber.end(error.code)
+        if asked != reader.asked:
+            self._readers[reader.table].discard(reader)
+            reader.asked = asked
+            self._add(reader)
 
     async def _spread(self, table: str, changed: Changed, position: str) -> None:
         """Send the changes of one table."""
-        kinds: dict[Followed, list[Reader]] = defaultdict(list)
-        for reader in self._readers.get(table, ()):
-            if not reader.subscriber.ended:
-                kinds[reader.asked.followed].append(reader)
-        for readers in kinds.values():
+        for callers in self._readers.get(table, Audience()).callers():
             made: dict[tuple[tuple[str, str], ...], Batch] = {}
-            for reader, events in (await self._events(changed, readers)).items():
+            for place, events in (await self._events(changed, callers)).items():
                 same = tuple(events)
-                if same not in made:
-                    made[same] = Batch(table, events, position)
-                reader.subscriber.push(made[same])
+                batch = made.get(same)
+                if batch is None:
+                    batch = made[same] = Batch(table, events, position)
+                for reader in callers.readers[place - 1]:
+                    reader.subscriber.push(batch)
 
     async def _events(
-        self, changed: Changed, readers: list[Reader]
-    ) -> dict[Reader, list[tuple[str, str]]]:
-        """Return the events for readers who follow the same kind of rows."""
-        by_caller: dict[tuple[Any, ...], list[Reader]] = defaultdict(list)
-        for reader in readers:
-            by_caller[reader.asked.values].append(reader)
-        callers = [each[0] for each in by_caller.values()]
-        found: dict[Reader, list[tuple[str, str]]] = {}
-        for start in range(0, len(callers), CALLERS_MAX):
-            some = callers[start : start + CALLERS_MAX]
-            for place, events in (await self._asked(changed, some)).items():
-                for reader in by_caller[some[place - 1].asked.values]:
-                    found[reader] = events
-        return found
-
-    async def _asked(
-        self, changed: Changed, readers: list[Reader]
+        self, changed: Changed, callers: Callers
     ) -> dict[int, list[tuple[str, str]]]:
-        """Return the events of each caller, by its place."""
-        followed = readers[0].asked.followed
-        key = followed.row_set.table.key
+        """Return the events of each caller, by its place, from 1."""
+        key = callers.followed.row_set.table.key
         found: dict[int, list[tuple[str, str]]] = defaultdict(list)
-        before = []
+        before: Sequence[Any] = ()
         if changed.old:
-            before = await self._rows(statement.gone(followed), changed.old, readers)
+            text = statement.gone(callers.followed)
+            before = await self._rows(text, changed.old, callers)
         there: dict[str, set[int]] = {}
-        keys = list(changed.keys)
-        for row in await self._rows(statement.live(followed), keys, readers):
+        text = statement.live(callers.followed)
+        for row in await self._rows(text, list(changed.keys), callers):
             there[row["key"]] = set(row["callers"])
+            event = (ROW, row["body"])
             for place in row["callers"]:
-                found[place].append((ROW, row["body"]))
+                found[place].append(event)
         for row in before:
             event = (DELETE, f'{{"{key}":{row["key"]}}}')
             for place in row["callers"]:
@@ -363,12 +348,9 @@ class Feed:
                     found[place].append(event)
         return found
 
-    async def _rows(
-        self, text: str, first: list[str], readers: Iterable[Reader]
-    ) -> list[Any]:
+    async def _rows(self, text: str, first: list[str], callers: Callers) -> list[Any]:
         """Run a statement for callers."""
-        values = zip(*(reader.asked.values for reader in readers), strict=True)
-        return await self.database.rows(text, first, *map(list, values))
+        return await self.database.rows(text, first, *callers.columns)
 
 
 def _gathered(notes: Iterable[Mapping[str, Any]]) -> dict[str, Changed]:
