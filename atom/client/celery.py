@@ -2,10 +2,11 @@
 
 import asyncio
 from typing import Any
+from urllib.parse import parse_qs, urlsplit
 
 from atom.client import Client, Config, Live, rabbitmq
 from atom.client import redis as valkey
-from atom.config.parse import text
+from atom.config.parse import flag, text
 from atom.config.resolve import Key
 from atom.errors import ConfigError
 
@@ -17,6 +18,15 @@ RESTORE_SECONDS = 5  # between two looks for what dead workers of Redis left
 def is_redis(config: Config) -> bool:
     """Whether Celery's broker is Redis or Valkey; else it is RabbitMQ."""
     return str(config[URL]).startswith(("redis", "valkey"))
+
+
+def heartbeat(config: Config) -> float:
+    """Return in which seconds RabbitMQ hears of a worker, as the URL or we set it.
+
+    After two of them it gives what the worker had in hand to another one.
+    """
+    query = parse_qs(urlsplit(config[URL]).query)
+    return float(query.get("heartbeat", [rabbitmq.HEARTBEAT])[0])
 
 
 def knock(celery: Any) -> None:
@@ -122,6 +132,13 @@ CELERY = Client(
             "Celery's broker.",
             secret=True,
             also=("CELERY_BROKER_URL",),
+        ),
+        Key(
+            "config_celery_is_ordered",
+            flag,
+            False,
+            "One worker of a queue works, at one task after the other and in their"
+            " order; the others stand by. With RabbitMQ, for queues that are made.",
         ),
     ),
     open=connect,

@@ -184,9 +184,10 @@ RABBITMQ = Client(
         Key(
             "config_rabbitmq_is_single_active",
             flag,
-            False,
+            True,
             "One consumer of a channel works and the others stand by, so that the order"
-            " per key holds across them. For channels that `queue setup` creates.",
+            " of a key holds across them. 0: all work, and it holds within each. For"
+            " queues that are made from then on.",
         ),
     ),
     open=connect,

@@ -11,6 +11,7 @@ their effect and the mark that it was done are committed together. Begin with
     effect    one attempt at a message
     lanes     the messages in hand, in the order in which they may be handled
     consumer  takes messages until it is stopped
+    redis_subscription  a consumer of a stream of Redis
     redis     Redis Streams
     rabbitmq_message  messages of RabbitMQ, read and moved
     rabbitmq  quorum queues of RabbitMQ

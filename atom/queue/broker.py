@@ -8,6 +8,12 @@ from types import MappingProxyType
 from typing import Any, Protocol
 
 NO_HEADERS: Mapping[str, str] = MappingProxyType({})
+DEAD = "_dead"
+
+
+def dead_of(channel: str) -> str:
+    """Return the queue, stream or topic that holds the dead letters of a channel."""
+    return f"{channel}{DEAD}"
 
 
 @dataclass(frozen=True, slots=True)

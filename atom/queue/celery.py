@@ -28,6 +28,7 @@ from atom.queue.broker import (
     ChannelState,
     DeadLetter,
     Delivery,
+    dead_of,
 )
 from atom.queue.celery_wire import Wire
 
@@ -42,6 +43,7 @@ class CeleryConfig:
     """What config sets for it: its server, and those it may share."""
 
     celery_broker_url: str
+    celery_is_ordered: bool
     redis_pubsub_url: str | None
     rabbitmq_url: str | None
 
@@ -55,6 +57,13 @@ def queue_name(config: Mapping[str, Any], channel: str) -> str:
     others = [url for url in (given.redis_pubsub_url, given.rabbitmq_url) if url]
     is_shared = _place(given.celery_broker_url) in map(_place, others)
     return f"celery_{channel}" if is_shared else channel
+
+
+def main_queue(config: Mapping[str, Any], channel: str) -> Any:
+    """Build the queue of a channel."""
+    is_ordered = view(CeleryConfig, config).celery_is_ordered and not is_redis(config)
+    arguments = {"x-single-active-consumer": True} if is_ordered else None
+    return queue(queue_name(config, channel), arguments)
 
 
 def _place(url: str) -> tuple[str, str, int, str]:
@@ -129,7 +138,7 @@ class CeleryBroker:
             args=[body.decode("utf-8", "surrogateescape")],
             kwargs=values,
             task_id=message_id,
-            queue=queue(queue_name(self._config, channel)),
+            queue=main_queue(self._config, channel),
             producer=producer(link),
             mandatory=True,
             confirm_timeout=5,
@@ -150,7 +159,7 @@ class CeleryBroker:
         await self.wire.run(
             lambda link: bury(
                 link,
-                f"{queue_name(self._config, channel)}_dead",
+                self._dead(channel),
                 body,
                 {
                     "reason": reason,
@@ -162,6 +171,12 @@ class CeleryBroker:
             )
         )
 
+    def _dead(self, channel: str) -> Any:
+        return queue(dead_of(queue_name(self._config, channel)))
+
+    def _both(self, channel: str) -> tuple[Any, Any]:
+        return main_queue(self._config, channel), self._dead(channel)
+
     @asynccontextmanager
     async def subscribe(
         self, channel: str, *, prefetch: int
@@ -171,31 +186,28 @@ class CeleryBroker:
 
     async def setup(self, channel: str) -> list[str]:
         """Declare both queues; with Redis there is nothing to create."""
-        name = queue_name(self._config, channel)
         return await self.wire.run(
             lambda link: [
-                f"queue {each}"
-                for each in (name, f"{name}_dead")
+                f"queue {each.name}"
+                for each in self._both(channel)
                 if _declared(link, each) and not self._is_redis
             ]
         )
 
     async def state(self, channel: str) -> ChannelState:
         """Count the messages that wait and the dead ones; those in hand are unknown."""
-        name = queue_name(self._config, channel)
 
         def work(link: Any) -> list[int]:
-            return [_count(link, each) for each in (name, f"{name}_dead")]
+            return [_count(link, each) for each in self._both(channel)]
 
         waiting, dead = await self.wire.run(work)
         return ChannelState(channel, waiting, None, dead)
 
     async def dead(self, channel: str, limit: int) -> list[DeadLetter]:
         """Return the oldest dead letters; they stay."""
-        name = f"{queue_name(self._config, channel)}_dead"
 
         def work(link: Any) -> list[DeadLetter]:
-            held = list(_taken(link, name, limit))
+            held = list(_taken(link, self._dead(channel), limit))
             for message in reversed(held):  # so that each takes its old place
                 message.requeue()
             return [_letter(message) for message in held]
@@ -204,11 +216,11 @@ class CeleryBroker:
 
     async def replay(self, channel: str, ids: Sequence[str] | None) -> int:
         """Send dead letters to the channel again, all for None; return how many."""
-        name = f"{queue_name(self._config, channel)}_dead"
+        dead = self._dead(channel)
 
         def work(link: Any) -> int:
             kept, moved = [], 0
-            for message in _taken(link, name, _count(link, name)):
+            for message in _taken(link, dead, _count(link, dead)):
                 letter, had = _letter(message), message.headers
                 if ids is not None and letter.id not in ids:
                     kept.append(message)
@@ -225,11 +237,11 @@ class CeleryBroker:
 
     async def purge(self, channel: str, *, dead: bool) -> int:
         """Delete the messages that wait, or the dead letters; return how many."""
-        name = queue_name(self._config, channel) + ("_dead" if dead else "")
+        which = self._both(channel)[dead]
 
         def work(link: Any) -> int:
-            _declared(link, name)
-            return int(link.default_channel.queue_purge(name))
+            _declared(link, which)
+            return int(link.default_channel.queue_purge(which.name))
 
         return await self.wire.run(work)
 
@@ -290,10 +302,16 @@ class CelerySubscription:
         await self._broker.extend([tag for tag in tags if tag])
 
 
-def queue(name: str) -> Any:
+def queue(name: str, arguments: Mapping[str, Any] | None = None) -> Any:
     """Build a durable queue of the default exchange."""
     kombu: Any = import_module("kombu")
-    return kombu.Queue(name, kombu.Exchange(""), routing_key=name, durable=True)
+    return kombu.Queue(
+        name,
+        kombu.Exchange(""),
+        routing_key=name,
+        durable=True,
+        queue_arguments=arguments,
+    )
 
 
 def producer(link: Any) -> Any:
@@ -304,15 +322,15 @@ def producer(link: Any) -> Any:
     return kombu.Producer(channel, on_return=on_return)
 
 
-def bury(link: Any, name: str, body: bytes, headers: dict[str, Any]) -> None:
+def bury(link: Any, dead: Any, body: bytes, headers: dict[str, Any]) -> None:
     """Publish a dead letter, in this thread."""
     producer(link).publish(
         body,
         content_type="application/octet-stream",
         content_encoding="binary",
         exchange="",
-        routing_key=name,
-        declare=[queue(name)],
+        routing_key=dead.name,
+        declare=[dead],
         delivery_mode=2,
         mandatory=True,
         headers={**headers, "died_at": datetime.now(UTC).isoformat()},
@@ -324,29 +342,29 @@ def _returned(error: Exception, *about: Any) -> None:
     raise error
 
 
-def _declared(link: Any, name: str) -> bool:
+def _declared(link: Any, which: Any) -> bool:
     """Declare a queue. Return whether it was not there."""
     is_new = False
     with link.channel() as channel:
         try:
-            queue(name)(channel).queue_declare(passive=True)
+            which(channel).queue_declare(passive=True)
         except link.channel_errors:
             is_new = True
     with link.channel() as channel:
-        queue(name)(channel).queue_declare()
+        which(channel).queue_declare()
     return is_new
 
 
-def _count(link: Any, name: str) -> int:
+def _count(link: Any, which: Any) -> int:
     with link.channel() as channel:
-        return int(queue(name)(channel).queue_declare().message_count)
+        return int(which(channel).queue_declare().message_count)
 
 
-def _taken(link: Any, name: str, limit: int) -> list[Any]:
+def _taken(link: Any, which: Any, limit: int) -> list[Any]:
     """Take messages of a queue in hand, the oldest first."""
-    _declared(link, name)
+    _declared(link, which)
     held: list[Any] = []
-    source = queue(name)(link.default_channel)
+    source = which(link.default_channel)
     while len(held) < limit and (message := source.get(no_ack=False)) is not None:
         held.append(message)
     return held

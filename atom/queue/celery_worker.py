@@ -13,10 +13,11 @@ from concurrent.futures import Future
 from typing import TYPE_CHECKING, Any
 
 from atom.backoff import Backoff
-from atom.client.celery import application, is_redis
+from atom.client.celery import application, heartbeat, is_redis
 from atom.config.view import view
-from atom.queue.broker import Delivery
-from atom.queue.celery import TASK, Token, bury, queue, queue_name, raw
+from atom.errors import ConfigError
+from atom.queue.broker import Delivery, dead_of
+from atom.queue.celery import TASK, CeleryConfig, Token, bury, main_queue, queue, raw
 from atom.queue.celery_wire import Wire
 from atom.queue.consumer import Consumer, QueueConfig
 from atom.queue.run import RunConfig
@@ -122,21 +123,25 @@ def worker(runtime: "Runtime") -> Any:
 
     config = runtime.config
     channel = view(RunConfig, config).channel
-    name = queue_name(config, channel)
+    main = main_queue(config, channel)
     celery = application(config)
     celery.conf.update(
-        task_queues=[queue(name)],
-        task_default_queue=name,
+        task_queues=[main],
+        task_default_queue=main.name,
         task_acks_late=True,
         task_reject_on_worker_lost=True,
         task_acks_on_failure_or_timeout=False,
         worker_prefetch_multiplier=1,
-        worker_consumer=_consumer(celery, f"{name}_dead"),
+        worker_consumer=_consumer(celery, queue(dead_of(main.name))),
         worker_cancel_long_running_tasks_on_connection_loss=False,
         broker_connection_retry_on_startup=True,
         broker_connection_max_retries=None,
+        broker_heartbeat=heartbeat(config),
     )
+    is_ordered = view(CeleryConfig, config).celery_is_ordered
     if is_redis(config):
+        if is_ordered:
+            raise ConfigError(["config_celery_is_ordered needs RabbitMQ as the broker"])
         celery.conf.broker_transport_options |= {"socket_timeout": 30}
     stopping = multiprocessing.Event()
     host = Host(runtime, channel, stopping)
@@ -161,13 +166,19 @@ def worker(runtime: "Runtime") -> Any:
     def stop(**_: Any) -> None:
         stopping.set()
 
+    def work_alone(sender: Any, **_: Any) -> None:
+        """Have one process, whatever the command asks for, and so one task in hand."""
+        sender.concurrency = 1
+
+    if is_ordered:
+        signals.worker_init.connect(work_alone, weak=False)
     signals.worker_process_init.connect(host.open, weak=False)
     signals.worker_process_shutdown.connect(host.close, weak=False)
     signals.worker_shutting_down.connect(stop, weak=False)
     return celery
 
 
-def _consumer(celery: Any, dead: str) -> type:
+def _consumer(celery: Any, dead: Any) -> type:
     """Return Celery's consumer, which here loses nothing that it cannot read."""
     from celery.worker.consumer import Consumer as Base
 

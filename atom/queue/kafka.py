@@ -18,11 +18,13 @@ from atom.client.kafka import KAFKA, address
 from atom.config.view import view
 from atom.errors import Unavailable
 from atom.queue.broker import (
+    DEAD,
     NO_HEADERS,
     BrokerConfig,
     ChannelState,
     DeadLetter,
     Delivery,
+    dead_of,
 )
 from atom.queue.kafka_subscription import (
     MESSAGE_ID,
@@ -32,7 +34,6 @@ from atom.queue.kafka_subscription import (
 )
 
 GROUP = "atom"
-DEAD = "_dead"
 SEND_SECONDS = 10.0
 SESSION_SECONDS = 6.0  # brokers take no shorter one
 COPIES = 3  # of each message, on as many nodes
@@ -305,11 +306,6 @@ class KafkaBroker:
                 yield admin
             finally:
                 await admin.close()
-
-
-def dead_of(channel: str) -> str:
-    """Return where the dead letters of a channel are."""
-    return f"{channel}{DEAD}"
 
 
 def broker(clients: Mapping[str, Any], config: Mapping[str, Any]) -> KafkaBroker:

@@ -71,6 +71,14 @@ def parse(delivery: Delivery) -> Message:
     return Message(name, found, _id(message_id), key)
 
 
+def key_of(delivery: Delivery) -> str | None:
+    """Return what orders a delivery; what cannot be read is ordered by its sender."""
+    try:
+        return parse(delivery).key
+    except Rejected:
+        return delivery.key
+
+
 def _object(text: bytes | str, what: str) -> dict[str, Any]:
     try:
         found = exact.read(text.encode() if isinstance(text, str) else text)

@@ -16,7 +16,13 @@ from atom.client import needed
 from atom.client.rabbitmq import HEARTBEAT, RABBITMQ, confirmed, connect_once, lost
 from atom.config.view import view
 from atom.errors import ConfigError, Unavailable
-from atom.queue.broker import NO_HEADERS, ChannelState, DeadLetter, Delivery
+from atom.queue.broker import (
+    NO_HEADERS,
+    ChannelState,
+    DeadLetter,
+    Delivery,
+    dead_of,
+)
 from atom.queue.rabbitmq_message import (
     DIED,
     KEY,
@@ -39,12 +45,11 @@ CONFIRM_SECONDS = 5.0  # for the broker to confirm a message
 # With a limit a message that is given back keeps its place; without one it goes to the
 # end. The limit itself is never to be reached: who gives up is the consumer.
 LIMIT = 1_000_000
+KEPT = (
+    "queue %s of RabbitMQ is%s one with a single active consumer, as it was made; for "
+    "what config_rabbitmq_is_single_active sets, delete it once it is empty"
+)
 NOTHING: dict[str, Any] = {}
-
-
-def dead_queue(channel: str) -> str:
-    """Return the name of the queue that holds a channel's dead letters."""
-    return f"{channel}_dead"
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,44 +181,41 @@ class RabbitBroker:
         self, connection: "AbstractConnection", channel: str
     ) -> list[str]:
         """Do so on a connection that is open."""
-        from aiormq.exceptions import ChannelPreconditionFailed
-
-        dead = dead_queue(channel)
+        dead = dead_of(channel)
         main: dict[str, Any] = {  # for what other programs reject
             "x-dead-letter-exchange": "",
             "x-dead-letter-routing-key": dead,
         }
-        if self._given.rabbitmq_is_single_active:
-            main["x-single-active-consumer"] = True
+        single = {**main, "x-single-active-consumer": True}
+        is_single = self._given.rabbitmq_is_single_active
+        wanted, other = (single, main) if is_single else (main, single)
         created = []
-        for name, more in ((dead, NOTHING), (channel, main)):
+        for name, more in ((dead, NOTHING), (channel, wanted)):
             if await count(connection, name) is None:
                 created.append(f"queue {name}")
-            opened = await connection.channel()
-            arguments = {"x-queue-type": "quorum", "x-delivery-limit": LIMIT, **more}
-            try:
-                await opened.queue_declare(name, durable=True, arguments=arguments)
-            except ChannelPreconditionFailed as error:
+            error = await declare(connection, name, more)
+            if error and more is wanted and not await declare(connection, name, other):
+                log.warning(KEPT, name, " not" * is_single)
+            elif error:
                 text = f"RabbitMQ has a queue '{name}' with other properties: {error}. "
                 cure = "Delete it once it is empty, or use another virtual host."
-                raise ConfigError([text + cure]) from None
-            await opened.close()
+                raise ConfigError([text + cure])
         return created
 
     async def state(self, channel: str) -> ChannelState:
         """Count the messages that wait and the dead ones; those in hand are unknown."""
         async with self._connected() as connection:
             waiting = await count(connection, channel)
-            dead = await count(connection, dead_queue(channel))
+            dead = await count(connection, dead_of(channel))
         return ChannelState(channel, waiting, None, dead)
 
     async def dead(self, channel: str, limit: int) -> list[DeadLetter]:
         """Return the oldest dead letters; they stay."""
         letters: list[DeadLetter] = []
-        async with self._channel_of(dead_queue(channel)) as opened:
+        async with self._channel_of(dead_of(channel)) as opened:
             if opened is not None:
                 while len(letters) < limit:
-                    message = await get(opened, dead_queue(channel))
+                    message = await get(opened, dead_of(channel))
                     if message is None:
                         break
                     letters.append(read_letter(message))
@@ -223,7 +225,7 @@ class RabbitBroker:
     async def replay(self, channel: str, ids: Sequence[str] | None) -> int:
         """Send dead letters to the channel again, all for None; return how many."""
         wanted, moved = None if ids is None else set(ids), 0
-        dead = dead_queue(channel)
+        dead = dead_of(channel)
         async with self._channel_of(dead) as opened:
             if opened is None:
                 return 0
@@ -239,7 +241,7 @@ class RabbitBroker:
 
     async def purge(self, channel: str, *, dead: bool) -> int:
         """Delete the messages that wait, or the dead letters; return how many."""
-        name = dead_queue(channel) if dead else channel
+        name = dead_of(channel) if dead else channel
         async with self._channel_of(name) as opened:
             if opened is None:
                 return 0
@@ -337,7 +339,7 @@ class RabbitSubscription:
             Unavailable: when it will be delivered again instead.
         """
         died = (reason, str(attempts), datetime.now(UTC).isoformat())
-        headers, dead = dict(zip(DIED, died, strict=True)), dead_queue(self._channel)
+        headers, dead = dict(zip(DIED, died, strict=True)), dead_of(self._channel)
         token: Token = delivery.token
         try:
             async with asyncio.timeout(CONFIRM_SECONDS):
@@ -375,6 +377,22 @@ class RabbitSubscription:
         if lacking := len(tokens) - len(held):
             log.info("%d messages of %s come again", lacking, self._channel)
         return held
+
+
+async def declare(
+    connection: "AbstractConnection", name: str, more: Mapping[str, Any]
+) -> str:
+    """Declare a queue. Return why it cannot be: one exists with other properties."""
+    from aiormq.exceptions import ChannelPreconditionFailed
+
+    opened = await connection.channel()
+    arguments = {"x-queue-type": "quorum", "x-delivery-limit": LIMIT, **more}
+    try:
+        await opened.queue_declare(name, durable=True, arguments=arguments)
+    except ChannelPreconditionFailed as error:
+        return str(error)
+    await opened.close()
+    return ""
 
 
 def _unconfirmed(channel: str, cause: str) -> Unavailable:

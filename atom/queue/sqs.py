@@ -29,7 +29,7 @@ from atom.queue.broker import (
 from atom.queue.sqs_message import (
     FIFO,
     Letter,
-    dead_of,
+    dead_queue,
     delivered,
     entry,
     identifier,
@@ -144,7 +144,7 @@ class SqsBroker:
     async def state(self, channel: str) -> ChannelState:
         """Return what SQS counts, approximately."""
         waiting, in_hand = await self._counted(channel)
-        dead, looked_at = await self._counted(dead_of(channel))
+        dead, looked_at = await self._counted(dead_queue(channel))
         total = None if dead is None else dead + (looked_at or 0)
         return ChannelState(channel, waiting, in_hand, total)
 
@@ -205,7 +205,7 @@ class SqsBroker:
 
     async def _letters(self, channel: str) -> AsyncIterator[list[Letter]]:
         """Yield the dead letters, each kept from others for a while."""
-        name, seen = dead_of(channel), set[str]()
+        name, seen = dead_queue(channel), set[str]()
         while found := await self.receive(
             name, AT_ONCE, wait=1, lease=LOOKED_AT_SECONDS
         ):
@@ -228,13 +228,13 @@ class SqsBroker:
             async for some in self._letters(channel):
                 found += some
         finally:
-            await self._return(dead_of(channel), found)
+            await self._return(dead_queue(channel), found)
         found.sort(key=lambda each: each.sent_at)
         return [each.shown for each in found[:limit]]
 
     async def replay(self, channel: str, ids: Sequence[str] | None) -> int:
         """Send dead letters again, each under an id for five minutes of its own."""
-        name, kept = dead_of(channel), []
+        name, kept = dead_queue(channel), []
         wanted = None if ids is None else set(ids)
         done = 0
         found: list[Letter] = []
@@ -260,7 +260,7 @@ class SqsBroker:
 
     async def purge(self, channel: str, *, dead: bool) -> int:
         """Receive and delete: SQS would delete what is in hand as well, uncounted."""
-        name, done = dead_of(channel) if dead else channel, 0
+        name, done = dead_queue(channel) if dead else channel, 0
         while found := await self.receive(name, AT_ONCE, wait=1, lease=self.lease):
             receipts = [each["ReceiptHandle"] for each in found]
             await self.settle("delete_message_batch", name, receipts)
@@ -334,7 +334,7 @@ class SqsSubscription:
     async def reject(self, delivery: Delivery, reason: str, attempts: int) -> None:
         """Send a message to the dead letters, then delete it."""
         receipts = self._let_go([delivery])
-        name, order = dead_of(self._channel), {}
+        name, order = dead_queue(self._channel), {}
         if name.endswith(FIFO):  # an id for each: no dead letter hides another
             sent_as = identifier(delivery.token.sqs_id)
             order = {"MessageGroupId": sent_as, "MessageDeduplicationId": sent_as}

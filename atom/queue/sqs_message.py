@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from hashlib import sha256
 from typing import Any
 
-from atom.queue.broker import DeadLetter, Delivery
+from atom.queue.broker import DeadLetter, Delivery, dead_of
 
 FIFO = ".fifo"
 ATTRIBUTE = "atom"  # JSON in ASCII: SQS takes ten attributes, and not every character
@@ -38,15 +38,15 @@ class Letter:
     sent_at: int
 
 
-def dead_of(channel: str) -> str:
+def dead_queue(channel: str) -> str:
     """Return the queue of the dead letters of a channel.
 
-    >>> dead_of("jobs"), dead_of("jobs.fifo")
+    >>> dead_queue("jobs"), dead_queue("jobs.fifo")
     ('jobs_dead', 'jobs_dead.fifo')
     """
     if channel.endswith(FIFO):
-        return f"{channel.removesuffix(FIFO)}_dead{FIFO}"
-    return f"{channel}_dead"
+        return dead_of(channel.removesuffix(FIFO)) + FIFO
+    return dead_of(channel)
 
 
 def identifier(text: str) -> str:

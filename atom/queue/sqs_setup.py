@@ -7,7 +7,7 @@ from typing import Any
 
 from atom.aws import Aws, AwsRefused
 from atom.client.aws import POLL_SECONDS
-from atom.queue.sqs_message import FIFO, dead_of
+from atom.queue.sqs_message import FIFO, dead_queue
 
 MOVED_AFTER = 1000  # deliveries; the most SQS allows. Consumers give up long before
 KEPT_SECONDS = 1_209_600  # 14 days, the most SQS allows
@@ -23,7 +23,7 @@ class SqsConfig:
 
 async def create(aws: Aws, channel: str, lease: int, config: SqsConfig) -> list[str]:
     """Create what is missing. Return what was created or changed."""
-    dead, made = dead_of(channel), []
+    dead, made = dead_queue(channel), []
     kept = {"MessageRetentionPeriod": str(KEPT_SECONDS)}
     made += await _queue(aws, dead, kept)
     dead_arn = await _arn(aws, dead)

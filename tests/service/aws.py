@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from tests.served import free_port
+from tests.served import ROOT, free_port
 from tests.service.server import AbsentError, Server
 
 REGION = "eu-west-1"
@@ -31,11 +31,11 @@ def aws(folder: Path) -> Iterator[Server]:
     """Build a server; any key signs on, and a region keeps what it has to itself."""
     if importlib.util.find_spec("moto") is None:
         raise AbsentError("moto is not installed: requirements-test.lock has it")
-    port = free_port()
+    program, port = ROOT / "tests/service/aws_server.py", free_port()
     yield Server(
         what="AWS (moto)",
         url=f"http://127.0.0.1:{port}",
-        command=[sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", port],
+        command=[sys.executable, program, "-H", "127.0.0.1", "-p", port],
         folder=folder,
         port=port,
         state="stood in",

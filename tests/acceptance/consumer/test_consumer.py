@@ -126,6 +126,13 @@ def send(streams, body):
     streams.xadd("channel_1", {"body": text})
 
 
+def channel_of(streams):
+    """Return a channel of a test's own, with the group of its consumers."""
+    name = f"c_{secrets.token_hex(4)}"
+    streams.xgroup_create(name, "atom", id="0", mkstream=True)
+    return name
+
+
 def ask(streams, function, message_id=None, **arguments):
     """Send a message that asks for a function."""
     message_id = message_id or secrets.token_hex(8)
@@ -369,7 +376,7 @@ def test_event_is_handled_by_its_type(shop, streams, consumer, is_wrapped):
 
 def test_sigterm_finishes_what_is_in_hand(shop, streams):
     """The one being handled is done; the process ends with 0."""
-    channel = f"c_{secrets.token_hex(4)}"
+    channel = channel_of(streams)
     with consuming("redis", shop.folder, shop.config, "--channel", channel) as own:
         body = {"function": "function_slow", "message_id": channel, "text": channel}
         streams.xadd(channel, {"body": json.dumps(body | {"seconds": 2})})
@@ -383,7 +390,7 @@ def test_sigterm_finishes_what_is_in_hand(shop, streams):
 
 def test_what_a_killed_consumer_held_is_taken_over(shop, streams):
     """By the next one, after the lease; with one effect."""
-    channel = f"c_{secrets.token_hex(4)}"
+    channel = channel_of(streams)
     options = ("--channel", channel)
     with consuming("redis", shop.folder, shop.config, *options) as own:
         body = {"function": "function_slow", "message_id": channel, "text": channel}

@@ -1,0 +1,33 @@
+"""Moto's server, in which a FIFO queue keeps the order that SQS promises.
+
+A poll of moto looks once, at its beginning, which groups are in hand, and two polls
+look at the same time: so both are delivered messages of one group.
+"""
+
+import sys
+import threading
+import time
+
+from moto.server import main
+from moto.sqs.models import SQSBackend
+
+ONE_AT_A_TIME = threading.Lock()
+receive_now = SQSBackend.receive_message
+
+
+def receive_message(
+    self, queue_name, count, wait_seconds_timeout, visibility_timeout, names=None
+):
+    """Look again and again, each time at what is in hand by then."""
+    until = time.monotonic() + (wait_seconds_timeout or 0)
+    while True:
+        with ONE_AT_A_TIME:
+            found = receive_now(self, queue_name, count, 0, visibility_timeout, names)
+        if found or time.monotonic() > until:
+            return found
+        time.sleep(0.05)
+
+
+if __name__ == "__main__":
+    SQSBackend.receive_message = receive_message
+    main(sys.argv[1:])
