@@ -352,22 +352,27 @@ def function_log_create_postgres(app, **columns):
     journal.append_columns(_ports(app).journal, columns)
 
 
-async def function_otp_generate(app, *, email=None, mobile=None):
-    """Return a new code for an e-mail or a mobile: 6 digits, good once, 10 minutes."""
+async def function_otp_generate(app, *, email=None, mobile=None, purpose=None):
+    """Return a new code for an e-mail or a mobile: 6 digits, good once, 10 minutes.
+
+    `purpose` is login, signup, change or verify; without one the code is good for all.
+    """
     ports = _ports(app)
     key = token.signing_keys(ports.account.key_jwt)[0]
-    return await otp.generate_otp(ports.database, key=key, email=email, mobile=mobile)
+    about = {"email": email, "mobile": mobile, "purpose": purpose}
+    return await otp.generate_otp(ports.database, key=key, **about)
 
 
-async def function_otp_verify(app, code, *, email=None, mobile=None):
-    """Consume the code of an address.
+async def function_otp_verify(app, code, *, email=None, mobile=None, purpose=None):
+    """Consume the code of an address, one for this purpose or for all.
 
     Raises:
         Unauthenticated: `otp.invalid`, whatever is wrong with it.
     """
     ports = _ports(app)
     keys = token.signing_keys(ports.account.key_jwt)
-    await otp.verify_otp(ports.database, code, keys=keys, email=email, mobile=mobile)
+    about = {"email": email, "mobile": mobile, "purpose": purpose}
+    await otp.verify_otp(ports.database, code, keys=keys, **about)
 
 
 async def function_postgres_query_runner(app, query, *, writes=False):

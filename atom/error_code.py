@@ -234,6 +234,18 @@ ACCOUNT = (
         "Add `?otp=…`, or `config_is_otp_verify=0`.",
     ),
     Code(
+        "otp.not_listed",
+        403,
+        "A sender or template of messages that the operator has not listed.",
+        "`config_otp_sender_list`, `config_sns_template_list`.",
+    ),
+    Code(
+        "otp.too_often",
+        429,
+        "Too many codes for one address, or for one caller.",
+        "Try again after `Retry-After`.",
+    ),
+    Code(
         "otp.invalid",
         401,
         "The code is wrong, used, too old (10 minutes) or was tried 5 times.",

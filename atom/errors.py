@@ -118,9 +118,16 @@ class RateLimited(ApiError):
     status = 429
     code = "rate.exceeded"
 
-    def __init__(self, message: str = "ratelimiter exceeded", *, seconds: int) -> None:
+    def __init__(
+        self,
+        message: str = "ratelimiter exceeded",
+        *,
+        seconds: int,
+        code: str = "",
+    ) -> None:
         super().__init__(
             message,
+            code=code or self.code,
             hint=f"Try again in {seconds} s.",
             headers={"Retry-After": str(seconds)},
         )

@@ -5,7 +5,7 @@ from typing import Annotated, Any
 from extend import *
 from pydantic import BaseModel, ConfigDict, Field, create_model
 
-from atom import account, reply
+from atom import account, http, reply
 from atom.errors import Unauthenticated
 
 router = APIRouter(tags=["Auth"])
@@ -67,6 +67,18 @@ class ByMobile(Body):
     password: Password
 
 
+class OtpByEmail(Body):
+    type: Type = Field(DEFAULT, examples=[1])
+    otp: account.Code
+    email: str = Field(min_length=1, max_length=320, examples=["ada@example.com"])
+
+
+class OtpByMobile(Body):
+    type: Type = Field(DEFAULT, examples=[1])
+    otp: account.Code
+    mobile: str = Field(min_length=1, max_length=40, examples=["+919876543210"])
+
+
 class Refresh(Body):
     refresh_token: str = Field(min_length=1, max_length=200, examples=["0.Zx3…"])
 
@@ -103,12 +115,6 @@ def tokens(pair: account.TokenPair):
     )
 
 
-def address(request: Request) -> str:
-    """Return where a request comes from, as the middleware has found out."""
-    client = request.client.host if request.client else ""
-    return str(getattr(request.state, "client_address", "") or client)
-
-
 @router.post("/auth/signup", response_model=Tokens, responses=refused(400, 403, 409))
 async def route_auth_signup(request: Request, body: SignUp):
     """Make a user with a name and a password."""
@@ -135,7 +141,7 @@ async def logged_in(
         type=type,
         name=name,
         password=password,
-        address=address(request),
+        address=http.caller_address(request),
     )
     return tokens(pair)
 
@@ -182,6 +188,33 @@ async def route_auth_login_password_email(request: Request, body: ByEmail):
 async def route_auth_login_password_mobile(request: Request, body: ByMobile):
     """Log in with a mobile number and a password."""
     return await logged_in(request, "mobile", body.type, body.mobile, body.password)
+
+
+async def logged_in_with_otp(request: Request, kind: str, body: Any):
+    pair = await account.log_in_with_otp(
+        request.app.state.ports,
+        kind=kind,
+        type=body.type,
+        address=getattr(body, kind),
+        code=account.read_code(body.otp),
+        caller=http.caller_address(request),
+    )
+    return tokens(pair)
+
+
+OTP = refused(400, 401, 403, 409, 429)
+
+
+@router.post("/auth/login-otp-email", response_model=Tokens, responses=OTP)
+async def route_auth_login_otp_email(request: Request, body: OtpByEmail):
+    """Log in with a code that was mailed; who is unknown becomes a user."""
+    return await logged_in_with_otp(request, "email", body)
+
+
+@router.post("/auth/login-otp-mobile", response_model=Tokens, responses=OTP)
+async def route_auth_login_otp_mobile(request: Request, body: OtpByMobile):
+    """Log in with a code that was sent to a mobile; who is unknown becomes a user."""
+    return await logged_in_with_otp(request, "mobile", body)
 
 
 @router.post("/auth/token-refresh", response_model=Tokens, responses=refused(401, 403))

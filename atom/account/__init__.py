@@ -2,30 +2,43 @@
 
 In reading order:
 
-    config    AccountConfig: what config sets for all of these
-    token     access tokens, encoded and decoded
-    password  password hashes
-    name      usernames and addresses in their normal form
-    allow     which columns of users their user writes, at sign-up and later
-    otp       one-time codes
-    access    the api ids a user holds
-    claim     columns of users that rules take, as they are now
-    role      `config_role`: questions to the database
-    session   refresh tokens, renewal, revocation
-    throttle  how often a password may be guessed
-    login     the logins by password
-    signup    new users
-    profile   one's own row, and the time of the visit
-    root      the root user
-    upgrade   rows that an older version wrote
-    update    changes of one's own row
-    rights    rights and status of other users
-    deletion  the end of an account
+    config        AccountConfig: what config sets for all of these
+    token         access tokens, encoded and decoded
+    password      password hashes
+    name          usernames and addresses in their normal form
+    allow         which columns of users their user writes, at sign-up and later
+    otp           one-time codes
+    otp_send      the same, sent to their address
+    otp_provider  what carries them
+    access        the api ids a user holds
+    claim         columns of users that rules take, as they are now
+    role          `config_role`: questions to the database
+    session       refresh tokens, renewal, revocation
+    throttle      how often a password may be guessed
+    login         the logins by password
+    signup        new users
+    otp_login     the login by a code
+    profile       one's own row, and the time of the visit
+    root          the root user
+    upgrade       rows that an older version wrote
+    update        changes of one's own row
+    rights        rights and status of other users
+    deletion      the end of an account
 """
 
 from atom.account.access import require_too
 from atom.account.deletion import delete_account
 from atom.account.login import log_in
+from atom.account.otp import Code, read_code
+from atom.account.otp_login import log_in_with_otp, verify_throttled
+from atom.account.otp_provider import (
+    by_fast2sms,
+    by_resend,
+    by_ses,
+    by_sns,
+    by_sns_template,
+)
+from atom.account.otp_send import Wanted, send_otp
 from atom.account.profile import read_profile
 from atom.account.rights import update_rights
 from atom.account.session import TokenPair, logout, renew, rotate
@@ -33,16 +46,27 @@ from atom.account.signup import sign_up, sign_up_bigint
 from atom.account.update import update_account
 
 __all__ = [
+    "Code",
     "TokenPair",
+    "Wanted",
+    "by_fast2sms",
+    "by_resend",
+    "by_ses",
+    "by_sns",
+    "by_sns_template",
     "delete_account",
     "log_in",
+    "log_in_with_otp",
     "logout",
+    "read_code",
     "read_profile",
     "renew",
     "require_too",
     "rotate",
+    "send_otp",
     "sign_up",
     "sign_up_bigint",
     "update_account",
     "update_rights",
+    "verify_throttled",
 ]

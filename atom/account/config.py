@@ -16,6 +16,10 @@ class AccountConfig:
     password_min_length: int
     is_password_old_check: bool
     is_otp_verify: bool
+    otp_text: str
+    otp_subject: str
+    otp_sender_list: tuple[str, ...]
+    sns_template_list: tuple[Mapping[str, str], ...]
     key_jwt: str
     token_expire_sec: int
     token_refresh_expire_sec: int

@@ -3,8 +3,11 @@
 import hashlib
 import hmac
 import secrets
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
+from typing import Annotated, Any
+
+from pydantic import Field
 
 from atom.account.name import is_storable, normalize
 from atom.account.token import signing_keys
@@ -13,16 +16,26 @@ from atom.port import Ports
 
 SECONDS = 600
 TRIES = 5
+# What a code may be asked for, as a message words it. One without a purpose serves all.
+PURPOSES: Mapping[str, str] = MappingProxyType(
+    {
+        "login": " to log in",
+        "signup": " to sign up",
+        "change": " to change your address",
+        "verify": " to confirm your address",
+    }
+)
 
 # One statement both counts the try and consumes the code: of two callers with the right
-# code one finds it used. Only the latest code of an address counts.
+# code one finds it used. Only the latest code of an address and purpose counts.
 CONSUME = """
 update otp set
   tries = coalesce(tries, 0) + 1,
   used_at = case when otp = any ($3::text[]) then now() end
 where id = (
     select id from otp
-    where email = $1::text or mobile = $2::text  -- one of them is null
+    where (email = $1::text or mobile = $2::text)  -- one of them is null
+      and (purpose is null or purpose = $6::text)
     order by id desc limit 1
   )
   and used_at is null
@@ -45,6 +58,7 @@ async def generate_otp(
     key: str,
     email: str | None = None,
     mobile: str | None = None,
+    purpose: str | None = None,
 ) -> str:
     """Return a new code of 6 digits for an address; earlier ones are void.
 
@@ -57,14 +71,48 @@ async def generate_otp(
     address = normalize(kind, email or mobile or "")
     if not address or not is_storable(address):
         raise ApiError(f"'{kind}' is not an address.")
-    code = f"{secrets.randbelow(10**6):06}"
-    await database.run(
-        "insert into otp (email, mobile, otp) values ($1, $2, $3)",
-        address if email else None,
-        None if email else address,
-        hash_code(code, address, key),
-    )
+    code = new_code()
+    await store(database, kind, address, code, key=key, purpose=purpose)
     return code
+
+
+Code = Annotated[
+    str | int,
+    Field(union_mode="left_to_right", examples=["123456"], description="6 digits."),
+]
+
+
+def read_code(given: str | int) -> str:
+    """Return a code as it was sent: a number has lost the zeros before it.
+
+    >>> read_code(1234), read_code("001234")
+    ('001234', '001234')
+    """
+    return f"{given:06}" if isinstance(given, int) else given[:20]
+
+
+def new_code() -> str:
+    """Return 6 random digits."""
+    return f"{secrets.randbelow(10**6):06}"
+
+
+async def store(
+    database: Any,
+    kind: str,
+    address: str,
+    code: str,
+    *,
+    key: str,
+    purpose: str | None,
+) -> None:
+    """Store a code of an address in its normal form; earlier ones are void."""
+    await database.run(
+        "insert into otp (email, mobile, otp, purpose) values ($1, $2, $3, $4)",
+        address if kind == "email" else None,
+        address if kind == "mobile" else None,
+        hash_code(code, address, key),
+        purpose,
+    )
 
 
 async def verify_otp(
@@ -74,10 +122,12 @@ async def verify_otp(
     keys: Sequence[str],
     email: str | None = None,
     mobile: str | None = None,
+    purpose: str | None = None,
 ) -> None:
     """Consume the latest code sent to an address: it is good once, in 10 minutes.
 
     A wrong code counts as one of five tries. `keys` are those of `config_key_jwt`.
+    The code is one that was sent for this purpose, or for none.
 
     Raises:
         Unauthenticated: `otp.invalid`, whatever is wrong with it.
@@ -93,6 +143,7 @@ async def verify_otp(
             [hash_code(code, address, key) for key in keys],
             TRIES,
             float(SECONDS),
+            purpose,
         )
     if not right:
         raise Unauthenticated(
@@ -102,7 +153,9 @@ async def verify_otp(
         )
 
 
-async def require_proof(ports: Ports, kind: str, address: str, otp: str | None) -> None:
+async def require_proof(
+    ports: Ports, kind: str, address: str, otp: str | None, purpose: str
+) -> None:
     """Consume the code that was sent to an e-mail or mobile which is to be stored.
 
     Raises:
@@ -116,4 +169,5 @@ async def require_proof(ports: Ports, kind: str, address: str, otp: str | None) 
             hint=f"Have one sent to the {kind} and add it as otp.",
         )
     keys = signing_keys(ports.account.key_jwt)
-    await verify_otp(ports.database, otp, keys=keys, **{kind: address})
+    given = {kind: address}
+    await verify_otp(ports.database, otp, keys=keys, purpose=purpose, **given)

@@ -49,7 +49,7 @@ async def sign_up(
         ApiError: a type, name, password or column against the rules.
         Conflict: `account.exists`.
     """
-    _require_open(ports.account, type)
+    require_open(ports.account, type)
     name = validate("username", username)
     require_length(password, ports.account)
     return await _create(ports, type, "username", name, password, more, otp)
@@ -65,7 +65,7 @@ async def sign_up_bigint(
     **more: Any,
 ) -> TokenPair:
     """Create a user with numbers as name and password. Raises as `sign_up` does."""
-    _require_open(ports.account, type)
+    require_open(ports.account, type)
     password = str(password_bigint)
     require_length(password, ports.account, "password_bigint")
     return await _create(
@@ -73,7 +73,13 @@ async def sign_up_bigint(
     )
 
 
-def _require_open(config: AccountConfig, type: int) -> None:
+def require_open(config: AccountConfig, type: int) -> None:
+    """Check that people of a type may sign up.
+
+    Raises:
+        Forbidden: `account.closed`.
+        ApiError: `account.unknown_type`.
+    """
     if not config.is_signup:
         raise Forbidden("signup disabled", code="account.closed")
     choices = config.signup_type_list
@@ -103,6 +109,23 @@ async def _create(
     await _require_free(ports, type, addresses)
     stored = await hash_password(password)
     row = {"type": type, kind: name, PASSWORD_OF[kind]: stored, **columns}
+    pair = await create_user(ports, row, unique)
+    if pair is None:  # by another sign-up, a moment ago
+        await _require_free(ports, type, unique)
+        raise _exists(kind)
+    return pair
+
+
+async def create_user(
+    ports: Ports, row: dict[str, Any], unique: Mapping[str, Any]
+) -> TokenPair | None:
+    """Add a user, and begin a session. Return None when a unique rule is against it.
+
+    `unique` are the columns of the row that no other user of the type may have.
+
+    Raises:
+        Conflict: `account.exists`, when the table has hooks.
+    """
     users = ports.database.catalog.table("users")
     hooked = ports.rules.hooks.get(("users", "create"))
     async with ports.database.transaction() as connection:
@@ -115,9 +138,8 @@ async def _create(
             found = await session.person_now(connection, created, ports.account)
             person = session.require_usable(found)
             pair = await session.open_session(connection, person, ports.account)
-    if created is None:  # by another sign-up, a moment ago
-        await _require_free(ports, type, unique)
-        raise _exists(kind)
+    if created is None:
+        return None
     ports.database.written("users")
     return pair
 
@@ -183,7 +205,7 @@ async def _prove(ports: Ports, columns: Mapping[str, Any], otp: str | None) -> N
             "email and mobile must be given one at a time", code="account.not_alone"
         )
     (kind,) = given
-    await require_proof(ports, kind, columns[kind], otp)
+    await require_proof(ports, kind, columns[kind], otp, "signup")
 
 
 async def _require_free(ports: Ports, type: int, unique: Mapping[str, Any]) -> None:

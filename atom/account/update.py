@@ -209,7 +209,7 @@ async def _prove(ports: Ports, kind: str, address: str | None, otp: str | None) 
     """Check the OTP of a new address; to remove an address, of the old one."""
     if not ports.account.is_otp_verify or address is None:
         return
-    await require_proof(ports, kind, address, otp)
+    await require_proof(ports, kind, address, otp, "change")
 
 
 async def _write(

@@ -10,6 +10,7 @@ from dataclasses import replace
 
 from atom.client.all import CLIENTS
 from atom.config.key_event import EVENT
+from atom.config.key_otp import OTP
 from atom.config.key_queue import QUEUE
 from atom.config.key_stream import STREAM
 from atom.config.parse import (
@@ -174,6 +175,7 @@ KEYS = (
             True,
             "Whether a change of e-mail or mobile needs an OTP.",
         ),
+        *OTP,
         Key("config_root_username", text, "root", "Name of the root user made once."),
         Key(
             "config_root_password",

@@ -27,10 +27,10 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from atom.http.explain import explain as explain_route
-    from atom.http.parameter import raw_query
+    from atom.http.parameter import caller_address, raw_query
     from atom.http.route import also_at
 
-__all__ = ["also_at", "explain_route", "raw_query"]
+__all__ = ["also_at", "caller_address", "explain_route", "raw_query"]
 
 
 def __getattr__(name: str) -> Any:
@@ -39,5 +39,5 @@ def __getattr__(name: str) -> Any:
         raise AttributeError(name)
     from atom.http import explain, parameter, route
 
-    place = parameter if name == "raw_query" else route
+    place = route if name == "also_at" else parameter
     return explain.explain if name == "explain_route" else getattr(place, name)

@@ -67,3 +67,9 @@ async def _given(request: Request, source: str) -> dict[str, Any]:
             raise ApiError(f"'{name[:60]}' is given twice.")
         found[name] = value
     return found
+
+
+def caller_address(request: Request) -> str:
+    """Return where a request comes from, behind trusted proxies."""
+    client = request.client.host if request.client else ""
+    return str(getattr(request.state, "client_address", "") or client)

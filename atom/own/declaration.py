@@ -115,6 +115,7 @@ SCHEMA: Mapping[str, Mapping[str, Any]] = {
         "otp": [
             "created_at-timestamptz-1-brin",
             "otp-text-1-0",
+            "purpose-text-0-0",
             "email-text-0-btree",
             "mobile-text-0-btree",
             "tries-smallint-0-0",

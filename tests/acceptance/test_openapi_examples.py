@@ -10,7 +10,17 @@ from tests.served import serve
 
 FILE = {"file": ("rows.csv", b"title\r\nfrom an example\r\n", "text/csv")}
 # A refresh token is only told by an answer: the example cannot be a true one.
-EXPECTED = {"/auth/token-refresh": 401}
+# A token and codes that are not good; senders and templates that are not listed.
+EXPECTED = {
+    "/auth/token-refresh": 401,
+    "/auth/login-otp-email": 401,
+    "/auth/login-otp-mobile": 401,
+    "/public/otp-verify-email": 401,
+    "/public/otp-verify-mobile": 401,
+    "/public/otp-send-mobile-sns-template": 403,
+    "/public/otp-send-email-ses": 403,
+    "/public/otp-send-email-resend": 403,
+}
 # What needs the account they leave behind, or ends it, comes in this order.
 FIRST = ("/auth/signup", "/auth/signup-bigint")
 LAST = ("/auth/logout", "/my/account-delete")
