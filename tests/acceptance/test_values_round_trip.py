@@ -105,6 +105,8 @@ KINDS = {
     "int4multirange": ("{}", "{[1,5),[7,9)}", "{(,)}"),
     "nummultirange": ("{[1.5,2.5],(3,NaN)}",),
     "datemultirange": ("{(,0044-03-15 BC),[2024-01-01,infinity)}",),
+    "int8multirange": ("{[-9223372036854775808,0),[5,9223372036854775807)}",),
+    "tsmultirange": ('{[-infinity,"0044-03-15 00:00:00 BC")}', "{}"),
     "tstzmultirange": ('{["2024-01-01 00:00:00+00",infinity)}',),
     "point": ("(1,2)", "(-180,90)", "(0.1,-0.1)"),
     "box": ("(3,4),(1,2)",),
@@ -122,6 +124,11 @@ KINDS = {
     "cube": ("(1, 2),(3, 4)", "(0)"),
     "vector": ("[1,2,3]", "[0.1,-1e-10,3]"),
     "vector(2)": ("[1,2]",),
+    "halfvec(2)": ("[1,0.5]", "[-65504,6e-08]"),
+    "sparsevec(5)": ("{1:1,3:-2.5}/5", "{}/5"),
+    "regclass": ("pg_class",),
+    "interval second(2)": ("00:00:01.25", "-infinity"),
+    "time(0) with time zone": ("24:00+05",),
     "mood": ("sad, | ok", "happy"),
     '"Odd Mood"': ("x",),
     "evens": ("0", "2"),
@@ -155,6 +162,14 @@ KINDS = {
     "jsonb[]": ('{"{\\"a\\": 1}",NULL,1}',),
     "bytea[]": ('{"\\\\x00ff",NULL,"\\\\x"}',),
     "inet[]": ("{::1,10.0.0.0/8}",),
+    "macaddr[]": ("{08:00:2b:01:02:03,NULL}",),
+    "cidr[]": ("{10.0.0.0/8}",),
+    "money[]": ("{-12.50,NULL}",),
+    "citext[]": ("{A,NULL}",),
+    "tsvector[]": ("{\"'a':1A 'b':2,3\",NULL}",),
+    "vector[]": ('{"[1,2,3]",NULL}',),
+    "later[]": ("{infinity,NULL}",),
+    "raw[]": ('{"\\\\x00ff",NULL}',),
     "daterange[]": ('{"[2024-01-01,2024-02-01)",NULL}',),
     "int4multirange[]": ('{"{[1,5),[7,9)}"}',),
     "hstore[]": ('{"\\"a\\"=>\\"b\\""}',),
@@ -527,7 +542,9 @@ def test_a_row_is_found_by_the_value_it_was_answered_with(keyed, kind):
 
 
 LISTS = [
-    kind for kind in KINDS if kind.endswith("[]") and kind not in {"jsonb[]", "point[]"}
+    kind
+    for kind in KINDS
+    if kind.endswith("[]") and kind not in {"jsonb[]", "point[]", "vector[]"}
 ]
 
 

@@ -8,7 +8,7 @@ from typing import Any
 from tests.acceptance.clinic import world
 
 READS = ("list", "typed", "count", "group", "relation", "cursor", "single", "parents")
-CREATES = ("create", "typed_create", "create_list", "many", "batch")
+CREATES = ("create", "typed_create", "create_list", "many", "batch", "queue")
 UPSERTS = ("merge", "ignore")
 UPDATES = ("update", "typed_update", "update_list", "patch", "ids_update")
 DELETES = ("ids_delete", "delete_any", "typed_delete", "delete_one")
@@ -288,10 +288,10 @@ def _filled(random: Random, ask: Ask) -> Ask:
             return replace(ask, filters=(), column=column)
         case "create" | "typed_create" | "batch":
             return replace(ask, rows=(_row(random, table, tier, create=True),))
-        case "create_list" | "many":
+        case "create_list" | "many" | "queue":
             row = _row(random, table, tier, create=True)
             rows = [row]
-            for _ in range(random.choice([1, 2, 3])):
+            for _ in range(random.choice([1, 2, 3] if way != "queue" else [0, 1, 2])):
                 kinds = COLUMNS[table]
                 rows.append({name: value(random, kinds[name]) for name in row})
             return replace(ask, rows=tuple(rows[:3] if way == "many" else rows))

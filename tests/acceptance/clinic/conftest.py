@@ -7,26 +7,43 @@ from contextlib import contextmanager
 
 import asyncpg
 import pytest
+from redis import Redis
 
 from tests.acceptance.checkout import copied
 from tests.acceptance.clinic import config, driver, oracle, world
 from tests.acceptance.conftest import opened
+from tests.acceptance.consumer.consuming import consuming
 from tests.acceptance.people import newcomer
 from tests.database import postgres
-from tests.served import serve
+from tests.integration.near import valkey
+from tests.served import free_port, serve
 
 KEY = secrets.token_hex(32)  # one for all servers: a token is good at each of them
 
 
 @contextmanager
-def served(folder, url, keys):
+def served(folder, url, keys, more=None):
     """Serve the clinic with these keys on a database."""
     code = copied(folder, config_clinic=config.text(keys))
     given = {"config_postgres_url": url, "config_is_postgres_init": "1"}
-    with serve({**given, "config_key_jwt": KEY}, code=code) as found:
+    given |= {"config_key_jwt": KEY, **(more or {})}
+    with serve(given, code=code) as found:
         running = opened(found)
+        running.broker = None
         yield running
         running.http.close()
+
+
+@contextmanager
+def served_with_queue(folder, url, keys):
+    """Serve it with a broker, and with the consumer of its messages."""
+    with valkey(free_port()) as broker, Redis.from_url(broker) as client:
+        more = {"config_redis_pubsub_url": broker, "config_queue_retry_sec": "0.05"}
+        with served(folder, url, keys, more) as running:
+            running.broker = client
+            with consuming("redis", folder, running.config) as process:
+                yield running
+                assert process.poll() is None
 
 
 @pytest.fixture(scope="session")
@@ -40,7 +57,7 @@ def cluster():
 def clinic_api(tmp_path_factory, cluster):
     """A server with the clinic as it is declared."""
     folder = tmp_path_factory.mktemp("clinic")
-    with served(folder, cluster, config.declared()) as running:
+    with served_with_queue(folder, cluster, config.declared()) as running:
         yield running
 
 
@@ -80,7 +97,7 @@ def with_clinic(cluster, people, built):
             connection = await asyncpg.connect(cluster)
             try:
                 found = oracle.Oracle(connection, built)
-                return await work(driver.Clinic(api, people, found))
+                return await work(driver.Clinic(api, people, found, api.broker))
             finally:
                 await connection.close()
 

@@ -4,9 +4,12 @@ from dataclasses import replace
 from typing import Any
 from urllib.parse import urlencode
 
+from redis import Redis
+
 from tests.acceptance.clinic.ask import PARENTS, READS, Ask
 from tests.acceptance.clinic.oracle import REFUSED, Oracle
 from tests.acceptance.conftest import Api, Person
+from tests.acceptance.consumer.consuming import until
 
 TYPED = {"typed", "typed_create", "typed_update", "typed_delete"}
 
@@ -28,10 +31,17 @@ def parameters(ask: Ask) -> list[tuple[str, str]]:
 
 
 class Clinic:
-    """The running clinic: people who are logged in, and the oracle."""
+    """The running clinic: people who are logged in, its broker, and the oracle."""
 
-    def __init__(self, api: Api, people: dict[str, Person], oracle: Oracle) -> None:
-        self.api, self.people, self.oracle = api, people, oracle
+    def __init__(
+        self,
+        api: Api,
+        people: dict[str, Person],
+        oracle: Oracle,
+        broker: Redis | None = None,
+    ) -> None:
+        self.api, self.people, self.oracle, self.broker = api, people, oracle, broker
+        self.queued = 0  # messages that took effect
 
     def send(self, ask: Ask, **more: str) -> Any:
         """Send it. Return the answer as httpx2 has it."""
@@ -63,8 +73,10 @@ class Clinic:
                 method, path, body = "POST", "object-create", ask.rows[0]
                 if ask.way == "batch":
                     given.append(("queue", "batch"))
-            case "create_list":
+            case "create_list" | "queue":
                 method, path, body = "POST", "object-create", list(ask.rows)
+                if ask.way == "queue":
+                    given.append(("queue", "redis"))
             case "merge" | "ignore":
                 method, path, body = "POST", "object-create", list(ask.rows)
                 given += [("on_conflict", "doctor_id,starts_at"), ("mode", ask.way)]
@@ -116,6 +128,8 @@ class Clinic:
                 return self._cursor(ask, expected)
             found, expected = _ordered(ask, found), _ordered(ask, expected)
         else:
+            if ask.way == "queue" and not refused:
+                refused = self._is_dead(ask)
             changed = await self.oracle.changes("public", ask.table)
             if changed:
                 await self.oracle.restore(ask.table)
@@ -125,6 +139,16 @@ class Clinic:
         if found == expected:
             return ""
         return f"{answer.status_code} {answer.text[:300]}\n  {found}\nnot\n  {expected}"
+
+    def _is_dead(self, ask: Ask) -> bool:
+        """Wait until the consumer has settled a message; return whether in vain."""
+        assert self.broker is not None
+        broker = self.broker
+        until(lambda: 0 == broker.xlen("channel_1"))
+        is_dead = broker.xlen("channel_1_dead") > 0
+        broker.delete("channel_1_dead")
+        self.queued += not is_dead
+        return is_dead
 
     def _rows(self, ask: Ask, body: dict[str, Any]) -> Any:
         if ask.way == "count":

@@ -2,20 +2,21 @@
 
 from collections.abc import Iterator
 from copy import deepcopy
+from functools import partial
 from random import Random
 from typing import Any
 
 import pytest
 
 from tests.acceptance.clinic import ask, config
-from tests.acceptance.clinic.conftest import served
-from tests.soak import IS_SOAK
+from tests.acceptance.clinic.conftest import served, served_with_queue
+from tests.soak import IS_SOAK, size
 
 EVERY = 1 if IS_SOAK else 6  # in the usual run only each sixth
 TRIES = 1_500
 VERBS = {
     "read": ask.READS,
-    "create": (*ask.CREATES, *ask.UPSERTS),
+    "create": (*(set(ask.CREATES) - {"queue"}), *ask.UPSERTS),
     "update": (*ask.UPDATES, *ask.UPSERTS),
     "delete": ask.DELETES,
 }
@@ -79,16 +80,36 @@ def test_a_rule_with_a_condition_less_is_noticed(
     tmp_path, cluster, with_clinic, table, ways, keys
 ):
     """The same random requests, those of its table and verb."""
-
-    async def draw(clinic):
-        random, tried = Random(1), 0
-        while tried < TRIES:
-            drawn = ask.draw(random)
-            if drawn.table == table and drawn.way in ways:
-                tried += 1
-                if await clinic.differs(drawn):
-                    return True
-        return False
-
     with served(tmp_path, cluster, keys) as api:
-        assert with_clinic(api, draw)
+        assert with_clinic(api, partial(noticed, table=table, ways=ways))
+
+
+async def noticed(clinic, table, ways):
+    """Whether a request of these ways to a table shows that a condition is missing."""
+    random, tried = Random(1), 0
+    while tried < TRIES:
+        drawn = ask.draw(random)
+        if drawn.table == table and drawn.way in ways:
+            tried += 1
+            if await clinic.differs(drawn):
+                return True
+    return False
+
+
+CREATED = [each for each in ALL if " my create" in each[0]]
+
+
+@pytest.mark.soak
+@pytest.mark.parametrize(
+    ("name", "table", "keys"),
+    [(each[0], each[1], each[3]) for each in CREATED[:: size(6, 1)]],
+    ids=[each[0].replace(" ", "-") for each in CREATED[:: size(6, 1)]],
+)
+def test_so_does_each_statement_that_rows_wait_for(
+    tmp_path, cluster, with_clinic, name, table, keys
+):
+    """Those of a consumer, and those written with rows of others (one at a time)."""
+    with served_with_queue(tmp_path, cluster, keys) as api:
+        for way in ("queue", "batch"):
+            if (way, name) != ("batch", "slot my create most"):
+                assert with_clinic(api, partial(noticed, table=table, ways=(way,))), way
