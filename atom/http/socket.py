@@ -62,13 +62,16 @@ class OpenSockets:
 def watched(guards: Sequence[Step], proceed: Proceed) -> Proceed:
     """Return a WebSocket route, or a stream, that ends when a guard would refuse now.
 
-    A stream receives `http.disconnect` with a `reason`.
+    A stream receives `http.disconnect` with a `reason`; at once where HEAD asks.
     """
     chain: Proceed = _pass
     for step in reversed(guards):
         chain = _guarded(step, chain)
 
     async def run(exchange: Exchange) -> None:
+        if exchange.method == "HEAD":
+            exchange.receive = _left
+            return await proceed(exchange)
         if (claims := exchange.claims) is None:
             return await proceed(exchange)
         sockets, watches = exchange.ports.sockets, list[asyncio.Task[None]]()
@@ -100,6 +103,10 @@ def _guarded(step: Step, proceed: Proceed) -> Proceed:
         await step.run(exchange, proceed)
 
     return enter
+
+
+async def _left() -> Message:
+    return {"type": LEFT}
 
 
 async def _pass(exchange: Exchange) -> None:

@@ -56,7 +56,8 @@ class Document:
         if catalog is None:
             return self._plain
         ports = self.app.state.ports
-        document = expanded(self._plain, catalog, ports.rules)
+        streamed = ports.feed.config.stream_table_list
+        document = expanded(self._plain, catalog, ports.rules, streamed)
         return {**document, "paths": described(document["paths"], ports.rpc)}
 
     def _json(self, catalog: Catalog | None) -> bytes:

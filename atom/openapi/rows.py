@@ -6,7 +6,7 @@ paths are written out, one for each table a tier reaches.
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import replace
 from hashlib import blake2b
 from typing import TYPE_CHECKING, Any
@@ -44,17 +44,40 @@ REF = "#/components/"
 WITH = {
     "read_one": {"column", "creator_key", "relation", "deleted", "Prefer"},
     "change": {"return"},
+    "stream": {"column", "Prefer"},
 }
 EXAMPLE_COLUMNS = 3
 OWNERS = {"public": "public", "my": "my", "admin": "anyone's"}
 CALLERS = {"public": "Anyone", "my": "A user, own rows", "admin": "An admin, all rows"}
+STREAM = "text/event-stream"
+EVENTS = """
+Events, as `EventSource` reads them: `ready` (from here on nothing is missed), `row` (as
+it is read), `delete` (its key), `reset` (read the rows again), and at last `end` with
+the code of the reason. Each part has an `id`, the position after it.
+"""
+EXAMPLE = (
+    'event: ready\ndata: {}\n\nid: 868\n\nevent: row\ndata: {"id":1}\n\nid: 870\n\n'
+)
+LAST = {
+    "name": "Last-Event-ID",
+    "in": "header",
+    "required": False,
+    "description": "The last `id` that came: what has changed since is sent first.",
+    "schema": {"type": "string", "examples": ["868"]},
+}
 LEFT_OUT = {"table", "filter", "otp"}  # in the path; one a column; of users alone
 
 
 def expanded(
-    plain: dict[str, Any], catalog: Catalog, rules: "RowConfig"
+    plain: dict[str, Any],
+    catalog: Catalog,
+    rules: "RowConfig",
+    streamed: Collection[str] = (),
 ) -> dict[str, Any]:
-    """Return a document with the typed paths of every table that some tier reaches."""
+    """Return a document with the typed paths of every table that some tier reaches.
+
+    `streamed` names the tables that may be followed.
+    """
     components = {kind: dict(parts) for kind, parts in plain["components"].items()}
     components["schemas"]["Point"] = shape.POINT
     paths = dict(plain["paths"])
@@ -70,6 +93,9 @@ def expanded(
                 paths[path] = typed
                 if one := dict(_on_one(place, catalog, paths, taken)):
                     paths[path + "/{id}"] = one
+                if name in streamed and "get" in typed and place.shows_key:
+                    written = _stream(place, typed["get"], paths)
+                    paths[path + "/stream"] = {"get": written}
                 verbs = [verb for verb, (how, _) in VERBS.items() if how in typed]
                 texts.append(f"{CALLERS[scope.tier]}: {', '.join(verbs)}.")
         if texts:
@@ -135,6 +161,31 @@ def _one(place: "_Place", verb: str, original: dict[str, Any]) -> dict[str, Any]
     return written
 
 
+def _stream(
+    place: "_Place", read: dict[str, Any], paths: dict[str, Any]
+) -> dict[str, Any]:
+    """Write the operation that follows the rows that a tier reads."""
+    original = paths[f"/{place.tier}/object-read"]["get"]
+    events = {"schema": {"type": "string"}, "examples": {"row": {"value": EXAMPLE}}}
+    written = {
+        **read,
+        "summary": f"Follow {OWNERS[place.tier]} rows of {place.name}",
+        "description": f"{EVENTS.strip()}\n\nThe data of `row` is as in the answer of"
+        f" `/{place.tier}/rows/{place.name}`.",
+        "operationId": f"{place.tier}_{word(place.name)}_stream",
+        "parameters": [
+            *_parameters(place, "stream", original),
+            place.keep("parameters", "stream-Last-Event-ID", LAST),
+        ],
+    }
+    answers: dict[str, Any] = {
+        **read["responses"],
+        "200": {"description": "Changes.", "content": {STREAM: events}},
+        "429": {"$ref": f"{REF}responses/Failure429"},
+    }
+    return {**written, "responses": dict(sorted(answers.items()))}
+
+
 def _is_open(scope: "RowScope", catalog: Catalog, name: str, verb: str) -> bool:
     try:
         if verb == "read":
@@ -182,6 +233,11 @@ class _Place:
         self.table = catalog.table(name)
         self.view: Table = scope.visible_columns(catalog, name)
         self.key = self.table.columns.get(self.table.key) or LiveColumn("id", "bigint")
+
+    @property
+    def shows_key(self) -> bool:
+        """Whether the tier reads the key of a row."""
+        return self.table.key in self.view.columns
 
     def keep(self, kind: str, name: str, part: dict[str, Any]) -> dict[str, Any]:
         """Put a part among the components. Return the reference to it."""
@@ -274,7 +330,7 @@ def _parameters(
             continue
         if parameter["name"] not in LEFT_OUT and place.suits(parameter["name"]):
             yield place.keep("parameters", f"{verb}-{parameter['name']}", parameter)
-    if verb not in {"read", "delete"}:
+    if verb not in {"read", "delete", "stream"}:
         return
     for column in place.view.columns.values():
         if column.name in FIXED or column.name == "or":

@@ -58,12 +58,11 @@ class SocketStreams:
         try:
             if len(self._opened) == SUBSCRIBED_MAX:
                 raise ApiError(f"At most {SUBSCRIBED_MAX} tables are followed at once.")
-            raw = f"table={quote(table, safe='')}&{asked.get('query', '')}".encode()
+            query, after = _text(asked, "query"), _text(asked, "after")
+            raw = f"table={quote(table, safe='')}&{query}".encode()
             opened = AsyncExitStack()
             await opened.enter_async_context(
-                self._ports.feed.following(
-                    self._subscriber, self._scope, raw, str(asked.get("after", ""))
-                )
+                self._ports.feed.following(self._subscriber, self._scope, raw, after)
             )
             self._opened[table] = opened
         except ApiError as error:
@@ -95,6 +94,18 @@ class SocketStreams:
             await self._end(table)
         self._sending.cancel()
         await asyncio.wait({self._sending})
+
+
+def _text(asked: dict[str, Any], name: str) -> str:
+    """Return a text of a message, "" where it is not given.
+
+    Raises:
+        ApiError: for anything else.
+    """
+    text = asked.get(name)
+    if text is not None and not isinstance(text, str):
+        raise ApiError(f"'{name}' takes a text.")
+    return text or ""
 
 
 @asynccontextmanager

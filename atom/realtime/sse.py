@@ -51,10 +51,11 @@ class EventStream(Response):
                 await send(body)
                 batches = await subscriber.take()
                 part = b"".join(batch.sse for batch in batches)
+            last = b""
             if subscriber.ended != GONE:
                 reason = orjson.dumps({"code": subscriber.ended})
                 last = b"event: end\ndata: " + reason + b"\n\n"
-                await send({"type": "http.response.body", "body": last})
+            await send({"type": "http.response.body", "body": last})
         finally:
             leaving.cancel()
             await self._opened.aclose()

@@ -1,4 +1,4 @@
-"""`static/follow.html`: its script, run by Node against a server, with a small page."""
+"""`static/follow.html`: in a real browser, and its script alone, run by Node."""
 
 import json
 import re
@@ -8,8 +8,11 @@ import subprocess
 import httpx2
 
 from tests import machine
+from tests.acceptance.browser import browser
+from tests.acceptance.conftest import opened
 from tests.acceptance.operations import eventually
-from tests.served import ROOT, serve
+from tests.acceptance.people import newcomer
+from tests.served import ROOT, free_port, serve
 
 CONFIG = {
     "config_stream_table_list": "test",
@@ -90,3 +93,69 @@ def test_a_page_follows_a_table(tmp_path):
         finally:
             node.kill()
             node.wait()
+
+
+def test_a_browser_follows_the_rows_of_its_user(tmp_path):
+    """Rows come, change and go; after a restart they go on, and are not read again."""
+    keys = {"config_key_root": "r" * 32, "config_key_jwt": "j" * 64}
+    folder, port = tmp_path / "atom", free_port()
+    with browser(tmp_path) as page:
+        with serve(CONFIG | keys, folder=folder, port=port) as served:
+            api = opened(served)
+            person = newcomer(api)
+            first = create(api, person, "first")
+            page.open(f"{served.url}/public/page/follow")
+            fill(page, query="column=id,title", token=person.token)
+            eventually(lambda: titles(page) == ["first"])
+            create(api, newcomer(api), "of another")
+            second = create(api, person, "<b>second</b>")
+            eventually(lambda: titles(page) == ["<b>second</b>", "first"])
+            write(api, person, "PATCH", f"/my/rows/test/{first}", json={"title": "1"})
+            eventually(lambda: titles(page) == ["<b>second</b>", "1"])
+            write(api, person, "DELETE", f"/my/rows/test/{second}")
+            eventually(lambda: titles(page) == ["1"])
+            api.http.close()
+
+        eventually(lambda: "connecting again" in state(page))
+        with serve(CONFIG | keys, folder=folder, port=port) as served:
+            api = opened(served)
+            create(api, person, "third")
+            eventually(lambda: titles(page) == ["third", "1"])
+            api.http.close()
+        follows = page.requests("/my/rows/test/stream?")
+        reads = page.requests("/my/rows/test?")
+
+    assert 1 == len(reads)
+    assert "Last-Event-ID" not in follows[0]
+    assert follows[-1]["Last-Event-ID"].isdecimal()
+
+
+def create(api, person, title):
+    """Create a row over HTTP. Return its id."""
+    return write(api, person, "POST", "/my/rows/test", json={"title": title})
+
+
+def write(api, person, method, path, **options):
+    """Write as a user. Return the message of the answer."""
+    options["headers"] = person.headers
+    answer = api.http.request(method, api.url + path, **options)
+    assert 200 == answer.status_code, answer.text
+    return answer.json()["message"]
+
+
+def fill(page, **values):
+    """Fill in the form and send it, as a user does."""
+    for name, value in values.items():
+        page.run(f"document.forms[0].elements.{name}.value = {json.dumps(value)}")
+    page.run("document.querySelector('button').click()")
+
+
+def titles(page):
+    """Return the titles that the table shows, from its top."""
+    cells = "[...document.querySelectorAll('#body tr')].map((row) => row.cells[1])"
+    return page.run(f"{cells}.map((cell) => cell.textContent)")
+
+
+def state(page):
+    """Return what the page shows of its connection."""
+    return page.run("document.getElementById('state').textContent")

@@ -8,6 +8,7 @@ import time
 
 import asyncpg
 import httpx2
+import openapi_spec_validator
 import pytest
 from websockets.sync.client import connect
 
@@ -27,13 +28,14 @@ config_postgres_schema = {"table": {
         "note-text-0-0", "secret_note-text-0-0", "is_deleted-smallint-0-0",
         "gone-text-0-0", "made-text-0-0", "my_password-text-0-0",
     ],
+    "invited": ["code-text-0-0", "title-text-0-0"],
     "staff": ["clinic_id-bigint-0-btree", "user_id-bigint-0-btree"],
     "quiet": ["title-text-0-0"],
     "shut": ["title-text-0-0"],
     "keyless": ["title-text-0-0"],
 }}
 config_scope = {"my_clinic": "select clinic_id from staff where user_id = :me"}
-config_column_secret_list = ["secret_note", "password", "password_bigint",
+config_column_secret_list = ["secret_note", "code", "password", "password_bigint",
     "google_data", "otp"]
 config_table = {
     "booking": {
@@ -45,9 +47,10 @@ config_table = {
     },
     "staff": {"my": {"read": 1}},
     "quiet": {"public": {"read": 1}},
+    "invited": {"public": {"read": {"where": "code is null", "column": ["id"]}}},
     "keyless": {"public": {"read": {"column": ["title"]}}},
 }
-config_stream_table_list = ["booking", "shut", "keyless", "test"]
+config_stream_table_list = ["booking", "invited", "shut", "keyless", "test"]
 config_table_allowed_public_create_list = ["test"]
 """
 ROUTER = """
@@ -224,6 +227,20 @@ class TestWhoIsSentWhat:
         assert '"gone": "G"' in kept[-1], kept
         assert not any("S1" in old or "S2" in old for old in kept)
 
+    def test_a_rule_about_a_secret_column_holds_for_rows_as_they_were(self, live):
+        """Who could not read a row hears nothing of its end."""
+        with follow(live, "/public/rows/invited/stream") as reader:
+            secret, open_ = (
+                sql(live, f"insert into invited (code) values ({code}) returning id")
+                for code in ("'x'", "null")
+            )
+            reader.until(lambda: reader.data())
+            sql(live, f"delete from invited where id = {secret}")
+            sql(live, f"update invited set code = 'y' where id = {open_}")
+            reader.until(lambda: reader.data("delete"))
+        assert [{"id": open_}] == reader.data()
+        assert [{"id": open_}] == reader.data("delete")
+
     def test_columns_may_be_called_as_the_rows_of_a_trigger(self, live, clinic):
         """`gone`, `made`: a deleted row is sent as deleted all the same."""
         owner = newcomer(live)
@@ -307,6 +324,39 @@ class TestWhoIsSentWhat:
 
         assert status == answer.status_code, answer.text
         assert code in (None, answer.json()["code"])
+
+    def test_head_and_compression(self, live, clinic):
+        """HEAD ends at once and follows nothing; events are not compressed."""
+        head = live.http.head(live.url + public(clinic), timeout=10)
+        assert (200, b"") == (head.status_code, head.content)
+        assert "text/event-stream; charset=utf-8" == head.headers["content-type"]
+        options = {"headers": {"accept-encoding": "gzip"}, "timeout": 10}
+        with live.http.stream("GET", live.url + public(clinic), **options) as answer:
+            assert "content-encoding" not in answer.headers
+            assert "no-store" == answer.headers["cache-control"]
+
+    def test_streams_are_in_the_document(self, live):
+        """Of the tables that are followed, on the tiers that read them."""
+        document = live.call("GET", "/openapi.json").json()
+        openapi_spec_validator.validate(document)
+        found = {path for path in document["paths"] if path.endswith("/stream")}
+        tables = {"public": ["booking"], "my": ["booking", "test"]}
+        tables["admin"] = ["booking", "keyless", "shut", "test"]
+        for tier, names in tables.items():
+            has = {path for path in found if path.startswith(f"/{tier}/")}
+            assert {f"/{tier}/rows/{name}/stream" for name in names} <= has, has
+        assert "/public/rows/shut/stream" not in found
+        assert "/public/rows/keyless/stream" not in found
+        assert not any("quiet" in path for path in found)
+
+        operation = document["paths"]["/my/rows/booking/stream"]["get"]
+        names = {each["$ref"].split("/")[-1] for each in operation["parameters"]}
+        assert {"stream-column", "stream-Last-Event-ID", "stream-Prefer"} <= names
+        assert "state.text" in names
+        assert not any("secret" in name or "order" in name for name in names)
+        assert ["text/event-stream"] == list(operation["responses"]["200"]["content"])
+        assert {"400", "401", "403", "429", "503"} <= set(operation["responses"])
+        assert [{"user": []}] == operation["security"]
 
 
 class TestOverTheWorkers:
@@ -471,6 +521,12 @@ class TestSocket:
             ws.send(json.dumps({"subscribe": "quiet"}))
             fault = json.loads(ws.recv(5))
             assert ("error", "row.table_not_allowed") == (fault["event"], fault["code"])
+            for wrong in ({"query": 5}, {"query": ["a"]}, {"after": 5}):
+                ws.send(json.dumps({"subscribe": "booking", **wrong}))
+                fault = json.loads(ws.recv(5))
+                assert ("error", "request.invalid") == (fault["event"], fault["code"])
+            ws.send(json.dumps({"subscribe": "booking", "query": None, "after": None}))
+            assert "ready" == json.loads(ws.recv(5))["event"]
             ws.send(json.dumps({"unsubscribe": "booking"}))
             ws.send("over")
             assert "over" == ws.recv(5)

@@ -52,7 +52,10 @@ def application(*paths):
     app.state.policies = PolicyTable(CONFIG, routes(app), [], STEPS)
     database, rules = SimpleNamespace(catalog=catalog("test")), RowConfig(CONFIG)
     rpc = Statements((), database, database, rules)
-    app.state.ports = SimpleNamespace(database=database, rules=rules, rpc=rpc)
+    feed = SimpleNamespace(config=SimpleNamespace(stream_table_list=()))
+    app.state.ports = SimpleNamespace(
+        database=database, rules=rules, rpc=rpc, feed=feed
+    )
     return app
 
 
