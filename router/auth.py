@@ -79,6 +79,14 @@ class OtpByMobile(Body):
     mobile: str = Field(min_length=1, max_length=40, examples=["+919876543210"])
 
 
+class ByGoogle(Body):
+    type: Type = Field(DEFAULT, examples=[1])
+    google_token: str = Field(min_length=1, max_length=8192, examples=["eyJhbGciOi…"])
+    nonce: str | None = Field(
+        None, max_length=200, description="What the login at Google was begun with."
+    )
+
+
 class Refresh(Body):
     refresh_token: str = Field(min_length=1, max_length=200, examples=["0.Zx3…"])
 
@@ -215,6 +223,15 @@ async def route_auth_login_otp_email(request: Request, body: OtpByEmail):
 async def route_auth_login_otp_mobile(request: Request, body: OtpByMobile):
     """Log in with a code that was sent to a mobile; who is unknown becomes a user."""
     return await logged_in_with_otp(request, "mobile", body)
+
+
+@router.post("/auth/login-google", response_model=Tokens, responses=OTP)
+async def route_auth_login_google(request: Request, body: ByGoogle):
+    """Log in with an ID token of Google; who is unknown becomes a user."""
+    pair = await account.log_in_with_google(
+        request.app.state.ports, **body.model_dump()
+    )
+    return tokens(pair)
 
 
 @router.post("/auth/token-refresh", response_model=Tokens, responses=refused(401, 403))

@@ -1,5 +1,6 @@
 """HTTP services on loopback that check what the real ones would, for real clients."""
 
+import base64
 import gzip
 import json
 import threading
@@ -201,6 +202,14 @@ def posthog(asked: Asked) -> Answer:
     if asked.json.get("api_key") != KEY:
         return 401, {"type": "authentication_error", "detail": "Invalid key"}
     return 200, {"status": 1}
+
+
+def google(asked: Asked) -> Answer:
+    """Answer with a public key, as Google does."""
+    number = (2**2047 + 1).to_bytes(256)
+    part = base64.urlsafe_b64encode(number).rstrip(b"=").decode()
+    key = {"kty": "RSA", "kid": "k1", "use": "sig", "alg": "RS256", "e": "AQAB"}
+    return 200, {"keys": [{**key, "n": part}]}
 
 
 def sentry(asked: Asked) -> Answer:

@@ -18,6 +18,7 @@ In reading order:
     login         the logins by password
     signup        new users
     otp_login     the login by a code
+    google        the login by an ID token of Google
     profile       one's own row, and the time of the visit
     root          the root user
     upgrade       rows that an older version wrote
@@ -28,6 +29,7 @@ In reading order:
 
 from atom.account.access import require_too
 from atom.account.deletion import delete_account
+from atom.account.google import log_in_with_google
 from atom.account.login import log_in
 from atom.account.otp import Code, read_code
 from atom.account.otp_login import log_in_with_otp, verify_throttled
@@ -56,6 +58,7 @@ __all__ = [
     "by_sns_template",
     "delete_account",
     "log_in",
+    "log_in_with_google",
     "log_in_with_otp",
     "logout",
     "read_code",

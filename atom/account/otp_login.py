@@ -1,6 +1,9 @@
 """Logging in with a one-time code; who is unknown becomes a user."""
 
+from collections.abc import Container
+
 from atom.account import otp, session
+from atom.account.config import AccountConfig
 from atom.account.login import BY_NAME
 from atom.account.name import normalize, validate
 from atom.account.session import Person, TokenPair
@@ -31,12 +34,7 @@ async def log_in_with_otp(
     if pair is not None:
         return pair
     require_open(ports.account, type)
-    for column in ports.account.signup["mandatory"]:
-        if column != kind:
-            raise ApiError(
-                f"{column} is mandatory",
-                hint="Sign up by /auth/signup, which takes it.",
-            )
+    require_nothing_else(ports.account, {kind})
     unique = {kind: address}
     made = await create_user(ports, {"type": type, **unique}, unique)
     if made is None:  # by another login, a moment ago
@@ -44,6 +42,20 @@ async def log_in_with_otp(
     if made is None:
         raise Conflict(f"{kind} already exists", code="account.exists")
     return made
+
+
+def require_nothing_else(config: AccountConfig, given: Container[str]) -> None:
+    """Check that sign-up demands no column which a login does not have.
+
+    Raises:
+        ApiError: naming the column.
+    """
+    for column in config.signup["mandatory"]:
+        if column not in given:
+            raise ApiError(
+                f"{column} is mandatory",
+                hint="Sign up by /auth/signup, which takes it.",
+            )
 
 
 async def _known(ports: Ports, kind: str, type: int, address: str) -> TokenPair | None:

@@ -30,6 +30,7 @@ WEB = {  # by client: what stands in, and the key that it may refuse
     "client_fast2sms": (web.fast2sms, "config_fast2sms_key"),
     "client_resend": (web.resend, "config_resend_key"),
 }
+OPEN = (web.google, "config_google_certs_url")  # its keys are public
 MONGODB_USER = (
     *("--test-enable-new-auth", "--setup-database=admin"),
     *("--setup-username=me", f"--setup-password={KEY}"),
@@ -67,6 +68,8 @@ def everything(port):
         "config_fast2sms_key": SECRET,
         "config_resend_url": f"http://{host}/emails",
         "config_resend_key": SECRET,
+        "config_google_login_client_id": "client",
+        "config_google_certs_url": f"http://{host}/certs",
         "config_sentry_dsn": f"http://{SECRET}@{host}/1",
         "config_is_prometheus": "1",
     }
@@ -97,7 +100,7 @@ def services():
     """Start what stands in for services on the web; yield config that is right."""
     with ExitStack() as stack:
         values = {}
-        for answer, key in WEB.values():
+        for answer, key in (*WEB.values(), OPEN):
             port = urlsplit(stack.enter_context(web.web(answer)).url).port
             part = key.split("_")[1]
             every = everything(port)

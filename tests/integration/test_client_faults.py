@@ -92,6 +92,7 @@ VERSIONS = {
     "client_openai": "gpt-",
     "client_posthog": "",
     "client_fast2sms": "",
+    "client_google": "",
     "client_resend": "",
     "client_sentry": "",
 }
@@ -181,8 +182,10 @@ def test_package_that_is_missing(bare, client):
         assert "silent" == bare[client.name]["state"]
         return
 
+    parents = (each for each in CLIENTS if each.name == client.after)
+    package = next(parents, client).package  # what it is made from is needed first
     assert "missing" == bare[client.name]["state"]
-    assert f"Run: pip install {client.package}" == bare[client.name]["cure"]
+    assert f"Run: pip install {package}" == bare[client.name]["cure"]
 
 
 @pytest.mark.parametrize("client", OPTIONAL, ids=NAMES)

@@ -12,6 +12,7 @@ from atom.errors import ConfigError, Unavailable
 CONTRACT = [
     "client_celery_producer",
     "client_fast2sms",
+    "client_google",
     "client_http",
     "client_kafka_producer",
     "client_mongodb",

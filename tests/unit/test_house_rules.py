@@ -63,8 +63,8 @@ LISTED = [
 OUTSIDE = {"asyncio", "httpx2", "os", "random", "socket", "subprocess", "time"}
 LAYERS = (
     {
-        *("backoff", "error_code", "error_code_service", "errors", "malloc"),
-        *("own_code", "port", "reply", "task", "uuid7"),
+        *("backoff", "error_code", "error_code_account", "error_code_service"),
+        *("errors", "malloc", "own_code", "port", "reply", "task", "uuid7"),
     },
     {
         *("aws", "client", "config", "datatype", "hook", "observe", "own"),

@@ -1,0 +1,119 @@
+"""Error codes of accounts, a part of the one table."""
+
+from atom.errors import Code
+
+ACCOUNT = (
+    Code("account.closed", 403, "Signup is off.", "`config_is_signup=1`."),
+    Code(
+        "account.unknown_type",
+        400,
+        "The `type` is not one a client may choose.",
+        "See `config_signup_type_list`.",
+    ),
+    Code("account.exists", 409, "The username is taken.", "Choose another, or log in."),
+    Code(
+        "account.wrong_password",
+        401,
+        "Wrong login or wrong password, without showing which. Also a wrong "
+        "`password_old`.",
+    ),
+    Code(
+        "account.missing",
+        (401, 404),
+        "The user, of the token or of the request, was deleted.",
+    ),
+    Code(
+        "account.wrong_id",
+        (400, 403),
+        "`/my/object-update?table=users` changes one's own row alone.",
+        "Send your own `id`.",
+    ),
+    Code("account.nothing", 400, "The body names nothing to change."),
+    Code(
+        "account.not_alone",
+        400,
+        "A password is changed alone; e-mail and mobile one at a time.",
+        "Send them one after the other.",
+    ),
+    Code(
+        "account.no_password_old",
+        400,
+        "A change of password needs the old one.",
+        "Add `password_old`, or `config_is_password_old_check=0`.",
+    ),
+    Code(
+        "account.managed_column",
+        400,
+        "A column of `users` that its user does not write.",
+        "An admin may.",
+    ),
+    Code("account.unknown_mode", 400, "`mode` is neither `soft` nor `hard`."),
+    Code(
+        "account.has_access",
+        403,
+        "A user with `api_access` cannot delete the account.",
+        "An admin takes it away first.",
+    ),
+    Code(
+        "rights.own",
+        403,
+        "No one changes their own rights or status, or those of user 1.",
+        "Ask another admin.",
+    ),
+    Code(
+        "rights.exceeded",
+        403,
+        "The user holds, or would be granted, an api id or role that the caller lacks.",
+        "Ask an admin who holds it, or user 1.",
+    ),
+    Code("account.protected", 403, "The user is protected, or is user 1."),
+    Code(
+        "identity.unreadable",
+        400,
+        "Not a valid username, e-mail or mobile.",
+        "See the message.",
+    ),
+    Code("password.too_short", 400, "Shorter than `config_password_min_length`."),
+    Code("password.too_long", 400, "Longer than 1,000 characters."),
+    Code(
+        "password.busy",
+        503,
+        "Too many passwords are being hashed.",
+        "Try again after `Retry-After`.",
+    ),
+    Code(
+        "otp.missing",
+        400,
+        "Changing e-mail or mobile needs a code sent to the new address.",
+        "Add `?otp=…`, or `config_is_otp_verify=0`.",
+    ),
+    Code(
+        "google.invalid",
+        401,
+        "The ID token of Google is wrong, too old, or for another client id.",
+        "Have the person log in at Google again.",
+    ),
+    Code(
+        "otp.not_listed",
+        403,
+        "A sender or template of messages that the operator has not listed.",
+        "`config_otp_sender_list`, `config_sns_template_list`.",
+    ),
+    Code(
+        "otp.too_often",
+        429,
+        "Too many codes for one address, or for one caller.",
+        "Try again after `Retry-After`.",
+    ),
+    Code(
+        "otp.invalid",
+        401,
+        "The code is wrong, used, too old (10 minutes) or was tried 5 times.",
+        "Ask for a new one.",
+    ),
+    Code(
+        "inbox.unknown_mode",
+        400,
+        "`mode` of a bulk delete is not all, created or received.",
+    ),
+)
