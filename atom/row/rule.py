@@ -17,6 +17,7 @@ from atom.config.table import (
     parse,
 )
 from atom.errors import nearest
+from atom.own.declaration import NO_MORE_ROLES
 from atom.postgres.catalog import Table
 from atom.postgres.condition import Bind, Condition, Reader, UnreadableCondition, both
 from atom.row.sql.statement import EVERY_ROW, Rule
@@ -168,6 +169,8 @@ class Policy:
     def _read(self, text: str, table: Table) -> Condition:
         if text == OWNED and OWNER not in table.columns:
             raise UnreadableCondition(f"'owner' needs a column {OWNER}")
+        if "role" not in table.columns:
+            text = text.replace(NO_MORE_ROLES, "")
         return self.reader.read(text, table.name, table.columns)
 
     def _tenant(self, table: Table) -> str | None:

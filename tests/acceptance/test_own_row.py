@@ -133,6 +133,16 @@ def test_a_role_is_granted_by_who_holds_it(shop):
     assert 403 == shop.call("PUT", path, admin, json=body).status_code
 
 
+def test_who_has_another_role_is_not_reached_by_an_admin(shop):
+    """A new e-mail would be a way into their account, and so to the role."""
+    admin = newcomer(shop, api_access="1,2,3,4", role="editor")
+    for role, status in (("chef", 404), ("editor,chef", 404), ("editor", 200)):
+        other = newcomer(shop, role=role)
+        body = {"id": other.id, "email": f"{other.username}@example.com"}
+        answer = shop.call("PUT", "/admin/object-update?table=users", admin, json=body)
+        assert status == answer.status_code, answer.text
+
+
 def code_sent(shop, email):
     """Store a code as the routes that send it do."""
     key = shop.config["config_key_jwt"].split(",")[0]

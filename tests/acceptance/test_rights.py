@@ -36,7 +36,11 @@ def first(api):
     return type(
         "First",
         (),
-        {"id": 1, "headers": {"Authorization": f"Bearer {answer.json()['message']}"}},
+        {
+            "id": 1,
+            "username": "root",
+            "headers": {"Authorization": f"Bearer {answer.json()['message']}"},
+        },
     )
 
 
@@ -365,6 +369,17 @@ def test_who_holds_more_is_not_reached(api, way):
     answer = REACH[way](api, clerk, other)
     assert answer.status_code in {404, 409} or 0 == answer.json()["message"]
     assert before == row(api, other.id)
+
+
+@pytest.mark.parametrize("way", REACH)
+def test_user_1_is_reached_by_no_one_else(api, first, way):
+    """They may do more than any api id opens: write by their own SQL."""
+    (one,) = api.sql("select api_access from users where id = 1")
+    clerk = newcomer(api, api_access=one["api_access"])
+    before = row(api, 1)
+    answer = REACH[way](api, clerk, first)
+    assert answer.status_code in {404, 409} or 0 == answer.json()["message"]
+    assert before == row(api, 1)
 
 
 @pytest.mark.parametrize("way", REACH)
