@@ -5,12 +5,30 @@ import logging
 import os
 import time
 from collections import deque
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Iterable
 from typing import Any, NamedTuple
 
 log = logging.getLogger(__name__)
 
+AGAIN_SECONDS = 1.0  # until a task that has not ended is cancelled once more
+
 Work = Callable[[], Coroutine[Any, Any, None]]
+
+
+async def ended(tasks: Iterable[asyncio.Task[Any]], *, seconds: float = 10.0) -> None:
+    """Cancel tasks until they have ended; after so many seconds log those that do not.
+
+    One cancellation may be lost: `asyncio.wait_for` of Python 3.11, by which drivers
+    send, swallows it when what it waits for is done in the same moment.
+    """
+    left = {task for task in tasks if not task.done()}
+    until = time.monotonic() + seconds
+    while left and time.monotonic() < until:
+        for task in left:
+            task.cancel()
+        _, left = await asyncio.wait(left, timeout=AGAIN_SECONDS)
+    for task in left:
+        log.error("%s does not end", task.get_name())
 
 
 def cores() -> int:

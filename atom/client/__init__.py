@@ -23,6 +23,7 @@ from atom.backoff import Backoff
 from atom.client.secret import without_secrets
 from atom.config.resolve import Key
 from atom.errors import ConfigError, Unavailable
+from atom.task import ended
 
 log = logging.getLogger(__name__)
 
@@ -130,8 +131,7 @@ async def opened(
         yield live
     finally:
         if retrying is not None:
-            retrying.cancel()
-            await asyncio.wait({retrying})
+            await ended({retrying})
         for client in reversed(clients):
             await _close(client, live)
 

@@ -21,6 +21,7 @@ from atom.queue.effect import Attempts
 from atom.queue.handler import Handlers
 from atom.queue.lanes import Entry, Lanes
 from atom.queue.message import Rejected
+from atom.task import ended
 
 log = logging.getLogger(__name__)
 
@@ -107,14 +108,14 @@ class Consumer:
                 await self._lanes.close()
                 await asyncio.wait(workers, timeout=config.queue_drain_sec)
             finally:
-                for task in every:
-                    task.cancel()
                 for timer in self._later:
                     timer.cancel()
-                await asyncio.wait(every)
+                await ended(every)
                 await self._release()
         for task in every:
-            if not task.cancelled() and (error := task.exception()) is not None:
+            if not task.done() or task.cancelled():
+                continue
+            if (error := task.exception()) is not None:
                 raise error
 
     def _task(self, work: Coroutine[Any, Any, Any]) -> asyncio.Task[Any]:

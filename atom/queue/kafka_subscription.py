@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from atom.backoff import Backoff
 from atom.errors import Unavailable
 from atom.queue.broker import Delivery
+from atom.task import ended
 
 if TYPE_CHECKING:
     from aiokafka import ConsumerRebalanceListener
@@ -84,9 +85,7 @@ class KafkaSubscription:
 
     async def close(self) -> None:
         """Commit what is settled, and leave the group."""
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.wait(self._tasks)
+        await ended(self._tasks)
         if self._consumer is None:
             return
         try:

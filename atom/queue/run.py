@@ -8,12 +8,14 @@ import argparse
 import asyncio
 import contextlib
 import logging
+import os
 import signal
 import sys
+import threading
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from atom.backoff import Backoff
 from atom.client import MISSING
@@ -31,6 +33,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 HEALTH_SECONDS = 5.0
+END_SECONDS = 20.0  # to close what is open, once what was in hand has had its time
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,8 +112,16 @@ async def _serve(
 ) -> None:
     stopping = asyncio.Event()
     loop = asyncio.get_running_loop()
+    last = threading.Timer(config.queue_drain_sec + END_SECONDS, _end, (loop,))
+    last.daemon = True
+
+    def stop_now() -> None:
+        if not stopping.is_set():
+            stopping.set()
+            last.start()
+
     for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stopping.set)
+        loop.add_signal_handler(number, stop_now)
     channel = asked.channel
     async with runtime, _healthy(asked.health_file):
         ports = runtime.ports
@@ -129,6 +140,27 @@ async def _serve(
         consumer.stop()
         await work
         log.info("consumer of %s %s has stopped", name, channel)
+
+
+def _end(loop: asyncio.AbstractEventLoop) -> None:
+    """End a process that does not end by itself, and log what it waits for.
+
+    Nothing is lost: what is not settled is delivered again.
+    """
+    for task in asyncio.all_tasks(loop):
+        log.error("it does not end: %s, at %s", task.get_name(), _where(task))
+    logging.shutdown()
+    os._exit(1)
+
+
+def _where(task: asyncio.Task[Any]) -> str:
+    """Return the functions in which a task waits, from the outermost on."""
+    names = []
+    at: Any = task.get_coro()
+    while (frame := getattr(at, "cr_frame", None)) is not None:
+        names.append(f"{frame.f_code.co_qualname}:{frame.f_lineno}")
+        at = getattr(at, "cr_await", None)
+    return " > ".join(names)
 
 
 async def _opened(ports: Ports, name: str, stopping: asyncio.Event) -> Broker | None:

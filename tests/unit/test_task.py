@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from atom.task import Backlog, Tasks
+from atom.task import Backlog, Tasks, ended
 
 
 class Clock:
@@ -107,3 +107,37 @@ async def test_what_cannot_be_done_before_the_end_is_logged(clock, caplog):
 
     assert 3 == await tasks.drain(seconds=0.05)
     assert 2 == caplog.text.count("background POST /x dropped")
+
+
+async def test_lost_cancellation_is_repeated():
+    """As of a task that had its answer in the same moment: it goes on, and waits."""
+
+    async def work():
+        try:
+            await asyncio.Event().wait()
+        except asyncio.CancelledError:
+            await asyncio.Event().wait()
+
+    tasks = [asyncio.create_task(work()) for _ in range(2)]
+    await asyncio.sleep(0)
+    await ended(tasks)
+    assert all(task.cancelled() for task in tasks)
+
+
+async def test_task_that_does_not_end_is_logged(caplog):
+    """And no one waits for it."""
+    may_end = asyncio.Event()
+
+    async def work():
+        while not may_end.is_set():
+            try:
+                await may_end.wait()
+            except asyncio.CancelledError:
+                continue
+
+    task = asyncio.create_task(work(), name="stubborn")
+    await asyncio.sleep(0)
+    await ended([task], seconds=0.01)
+    assert "stubborn does not end" in caplog.text
+    may_end.set()
+    await task

@@ -383,7 +383,7 @@ def test_sigterm_finishes_what_is_in_hand(shop, streams):
         until(lambda: streams.xpending(channel, "atom")["pending"])
         time.sleep(0.3)
         own.send_signal(signal.SIGTERM)
-        assert 0 == own.wait(10)
+        assert 0 == own.wait(60)
     assert 1 == count(shop, channel)
     assert 0 == streams.xlen(channel)
 

@@ -63,6 +63,11 @@ async def function_step(
     values = {"a": run, "b": lane, "c": place, "d": os.getpid()}
     await connection.execute(INSERT, values)
     await asyncio.sleep(seconds)
+    while seconds < 0:  # it does not end, however it is asked to
+        try:
+            await asyncio.sleep(1)
+        except asyncio.CancelledError:
+            continue
     if place % %d == 1:
         raise RuntimeError("poison")
 """.replace("%d", str(POISONED))
@@ -125,6 +130,12 @@ class World:
         """The rows of the channel as they were written."""
         query = "select key, place from step where channel = $1 order by id"
         return self.rows(query, self.channel)
+
+    def is_at_work(self):
+        """Whether a handler waits in its transaction."""
+        query = """select from pg_stat_activity where state = 'idle in transaction'
+                   and query like 'insert into step%'"""
+        return self.rows(query)
 
     def state(self):
         """The state of the channel, and its dead letters."""
@@ -323,10 +334,9 @@ def test_frozen_consumer_does_no_second_effect(world):
             world.consume()
             await send(broker, world.channel, 0, seconds=1.5)
 
-    active = "select from pg_stat_activity where state = 'idle in transaction'"
     locked = "select from pg_stat_activity where wait_event_type = 'Lock'"
     asyncio.run(begin())
-    until(lambda: world.rows(active))
+    until(world.is_at_work)
     signal_tree(world.consumers[0], signal.SIGSTOP)
     world.consume()
     until(lambda: world.rows(locked), 90)  # the other one has it
@@ -336,3 +346,25 @@ def test_frozen_consumer_does_no_second_effect(world):
     until(lambda: world.state()[0].waiting == 0)
     assert [0] == [row["place"] for row in world.done()]
     assert [] == world.state()[1]
+
+
+@pytest.mark.soak
+@pytest.mark.parametrize("around", ["redis"], indirect=True)
+def test_consumer_that_cannot_end_is_ended(world):
+    """With 1, and in its log what it waits for; the message comes again."""
+    world.config |= {"config_queue_drain_sec": "0.5"}
+
+    async def begin():
+        async with world.place.broker() as broker:
+            await broker.setup(world.channel)
+            world.consume()
+            await send(broker, world.channel, 0, seconds=-1)
+
+    asyncio.run(begin())
+    until(world.is_at_work)
+    world.consumers[0].send_signal(signal.SIGTERM)
+    assert 1 == world.consumers[0].wait(60)
+    assert "it does not end" in world.logs()
+    assert "function_step" in world.logs()
+    assert [] == world.done()
+    assert 1 == world.state()[0].in_hand
