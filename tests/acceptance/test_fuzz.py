@@ -20,7 +20,7 @@ from tests.acceptance.fuzz_wire import Line
 from tests.rules import config_file
 from tests.soak import size
 
-REQUESTS = size(20_000, 200_000)
+REQUESTS = size(10_000, 200_000)
 SEED = int(os.environ.get("ATOM_FUZZ_SEED") or size(1, secrets.randbelow(10**6)))
 LINES = 24
 READ_MS = 700
