@@ -475,13 +475,24 @@ class TestItsEnd:
         assert b'event: end\ndata: {"code":"stream.slow"}' in got
         assert len(got) < 15_000_000
 
+    def bounded(self, api):
+        """Check that one address has no more streams than config gives it."""
+        path, over = "/public/rows/booking/stream", None
+        with Reader(api.url, path), Reader(api.url, path):
+            over = api.http.get(api.url + path)
+        assert (429, "rate.exceeded") == (over.status_code, over.json()["code"])
+        assert int(over.headers["retry-after"]) > 0
+        eventually(lambda: 200 == api.http.head(api.url + path).status_code)
+
     def test_changes_are_removed_without_readers_and_a_stop_ends_streams(
         self, tmp_path
     ):
         """What is kept does not grow for ever; a stop comes with its reason."""
         code = copied(tmp_path, config_live=CONFIG, router_live=ROUTER)
-        with serve({"config_stream_keep_sec": "1"}, code=code) as served:
+        keys = {"config_stream_keep_sec": "1", "config_stream_caller_max": "2"}
+        with serve(keys, code=code) as served:
             api = opened(served)
+            self.bounded(api)
             sql(api, "insert into test (title) values ('x')")
             number = "pg_get_serial_sequence('atom.change', 'id')"
             assert sql(api, f"select nextval({number})") == 2

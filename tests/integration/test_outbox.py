@@ -127,16 +127,29 @@ async def test_events_are_delivered_once_each_and_in_order(database):
     assert {e.event_id for e in kafka.got} == {e.event_id for e in redis.got}
 
 
+async def test_the_order_is_not_that_of_the_rows_on_disk(database):
+    """Where an update has moved the first events behind the others."""
+    target, events = Noting(), events_of("one")
+    await publish_many(database, events, 10, aggregates=1)
+    await database.run("update atom.outbox set metadata = metadata where id < 5")
+    async with running(database, events, {"one": target}):
+        await until(settled(database))
+
+    assert list(range(10)) == target.numbers
+
+
 async def test_a_failing_event_holds_up_its_aggregate_alone(database):
     """The others go on; it is tried as often as `retry` has it, then it is dead, with
     the reason; and its aggregate goes on behind it."""
     events = events_of("kafka", retry=(0.1, 0.1))
-    tries = []
+    tries, before = [], []
 
     def fails(event):
         if event.payload["number"] == 3:
             tries.append(event.event_id)
             return ValueError("the third")
+        if event.payload["number"] == 8:
+            before.append(len(tries))
         return None
 
     kafka = Noting(fails)
@@ -147,6 +160,7 @@ async def test_a_failing_event_holds_up_its_aggregate_alone(database):
 
     assert 3 == len(tries)
     assert 1 == len(set(tries))
+    assert [3] == before
     assert sorted(kafka.numbers) == [n for n in range(20) if n != 3]
     assert per_aggregate(kafka.got)["3"] == [8, 13, 18]
     place = kafka.numbers.index(8)
