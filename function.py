@@ -30,6 +30,8 @@ from atom.event.declaration import models_of, unhandled
 from atom.event.publish import publish
 from atom.http import parameter
 from atom.http.step import background
+from atom.mail.publish import mailer
+from atom.mail.publish import publish as publish_mail
 from atom.mongodb.write import bulk_upsert as function_mongodb_bulk_upsert
 from atom.observe import journal
 from atom.postgres import catalog
@@ -206,6 +208,29 @@ async def function_event(source, event_type, **about):
     config_event names, once the transaction is committed, and never if it is not.
     """
     return await publish(source, _events(source), event_type, **about)
+
+
+async def function_email(source, template, to, values=None):
+    """Send a mail by a template, on the caller's transaction. Return its id.
+
+    `source` is an app, a request, a hook or a connection, `template` the name of a file
+    in `email/`, `values` what is put into it; `to` is an address, or a list of them
+    that do not see each other. It is sent once the transaction is committed, and never
+    if it is not; a provider that fails is tried again later.
+
+    Raises:
+        ApiError: `identity.unreadable` for what is not an address.
+        ValueError: for an unknown template, and a value it lacks.
+    """
+    ports = _ports(source)
+    by = ports.mailer if hasattr(ports, "mailer") else _declared_mailer()
+    return await publish_mail(source, by, template, to, values or {})
+
+
+@cache
+def _declared_mailer():
+    """Return what writes mails on a bare connection: the templates of the project."""
+    return mailer(ROOT, function_config_read())
 
 
 def _events(source):

@@ -6,7 +6,7 @@ from contextlib import asynccontextmanager
 
 from fastapi import FastAPI
 
-from atom import command, openapi
+from atom import command, mail, openapi
 from atom.command import serve, welcome
 from atom.config import door
 from atom.config.check import validate
@@ -70,6 +70,8 @@ app.include_router(router_of(rpc.routes))
 events = events_of(config, config.problems, models=models, handled=handlers.events)
 config.problems += unhandled(events)
 config.remarks += waiting(events, config)
+config.problems += mail.faults(config)
+config.remarks += mail.remarks(ROOT)
 starts = door.starts(ROOT, config)
 commands = door.commands(ROOT, config)
 served = routes(app)

@@ -19,6 +19,7 @@ Read in this order; each line needs only the lines above it:
     sandbox/    SQL that a caller wrote
     queue/      messages through a broker, each with one effect
     event/      events: written with the work, delivered by a relay
+    mail/       mails: events that a provider of mail takes
     openapi/    typed schemas of the row routes
     http/       what happens to any request; http/step/ is the pipeline
     client/     the optional services, one to a file

@@ -22,6 +22,7 @@ from atom.errors import ConfigError
 from atom.event.declaration import Events
 from atom.http.config import HttpConfig
 from atom.http.socket import OpenSockets
+from atom.mail.publish import Mailer
 from atom.observe import usage
 from atom.observe.journal import COLUMNS, PostgresJournal
 from atom.port import Counter, Ports, Store
@@ -101,6 +102,7 @@ async def connected(
     late: Late,
     rpcs: tuple[Rpc, ...],
     events: Events,
+    mailer: Mailer,
 ) -> AsyncIterator[Ports]:
     """Build the ports; at the end finish work that has begun and write the log."""
     given = view(PortConfig, config)
@@ -158,6 +160,7 @@ async def connected(
         bus=bus,
         batches=batches,
         events=events,
+        mailer=mailer,
         sandbox=sandbox,
         rpc=Statements(rpcs, primary, primary, rules),
         brokers=Brokers(clients, config),

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from atom.event.declaration import Events
     from atom.http.config import HttpConfig
     from atom.http.socket import OpenSockets
+    from atom.mail.publish import Mailer
     from atom.postgres.catalog import Catalog
     from atom.postgres.database import Database
     from atom.postgres.notify import Bus
@@ -156,6 +157,7 @@ class Ports:
     bus: "Bus"
     batches: "Batches"
     events: "Events"
+    mailer: "Mailer"  # writes mails
     sandbox: "Sandbox"  # runs SQL of callers
     rpc: "Statements"  # runs those of config_rpc
     brokers: "Brokers"  # send messages

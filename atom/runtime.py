@@ -32,6 +32,7 @@ from atom.errors import ApiError, ConfigError
 from atom.event.declaration import Events, declared
 from atom.event.row_event import without_triggers
 from atom.hook import NO_HOOKS, Hooks
+from atom.mail.publish import mailer
 from atom.port import Ports
 from atom.postgres import catalog
 from atom.postgres.database import Database
@@ -128,7 +129,13 @@ class Runtime:
             async with (
                 opened(self.clients, self.config, on_open=late.adopt) as clients,
                 connected(
-                    self.config, clients, self.state, late, self.rpcs, self.events
+                    self.config,
+                    clients,
+                    self.state,
+                    late,
+                    self.rpcs,
+                    self.events,
+                    mailer(self.root, self.config),
                 ) as ports,
             ):
                 ports.rules.hooks = hooked(self.hooks, self)

@@ -22,6 +22,7 @@ from atom.config.keys import KEYS
 from atom.config.resolve import Key
 from atom.error_code import SECTIONS
 from atom.http.pipeline import STEPS, keys_of
+from atom.mail import build
 
 ROOT = Path(__file__).parents[1]
 WIDTH = 79
@@ -264,7 +265,7 @@ def _wrapped(text: str) -> list[str]:
 
 def optional() -> str:
     """Write `requirements-optional.txt`: the package of each optional client."""
-    purposes: dict[str, list[str]] = {}
+    purposes: dict[str, list[str]] = {build.PACKAGE: ["python main.py email build"]}
     for client in CLIENTS:
         if "==" in client.package:
             purposes.setdefault(client.package, []).extend(client.switched_by)

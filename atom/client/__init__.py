@@ -7,7 +7,7 @@ Here the recipe, `Client`, and the functions that open and close all of them. Th
     redis       one for each purpose
     http        one pool, and Fast2SMS and Resend on it
     mongodb, aws, openai, posthog, celery, kafka, rabbitmq,
-    prometheus, sentry: the rest, one to a file
+    prometheus, sentry, smtp: the rest, one to a file
     all         CLIENTS: all of the above
     doctor      each one asked: configured, reachable, permitted, and the cure
 """

@@ -38,6 +38,12 @@ async def connect(config: Config, live: Live) -> Any:
     )
 
 
+class ServiceRefused(ApiError):
+    """A request that a service refuses; `answered` is the status, if it was not 200."""
+
+    answered = 0
+
+
 @dataclass(frozen=True, slots=True, repr=False)
 class Service:
     """A service on the shared client: where it is, and the key that opens it."""
@@ -99,13 +105,16 @@ class Service:
                 f"{self.name} is busy ({status}).", code=SILENT, seconds=5
             )
         if status in DENIED:
-            raise self.refused(f"it does not accept the key ({status})", self.keys[1])
-        raise self.refused(f"{status} {worded(read(answer))}", "what was sent")
+            error = self.refused(f"it does not accept the key ({status})", self.keys[1])
+        else:
+            error = self.refused(f"{status} {worded(read(answer))}", "what was sent")
+        error.answered = status
+        raise error
 
-    def refused(self, why: str, check: str) -> ApiError:
+    def refused(self, why: str, check: str) -> ServiceRefused:
         """Return the error of a service that refuses; the key is not in it."""
         shown = why.replace(self.key, "***")[:SHOWN_MAX]
-        return ApiError(
+        return ServiceRefused(
             f"{self.name} refuses: {shown}.",
             code=REFUSED,
             status=502,

@@ -13,6 +13,7 @@ In reading order:
     progress  the progress bar
     data      `data import`, `data export`
     event     `event list`, `event dead`, `event replay`
+    email     `email build`, `preview`, `list`, `dead`, `replay`
     user      `user clash`
     queue     `queue setup`, `list`, `dead`, `replay`, `purge`
     program   all commands

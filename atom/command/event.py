@@ -22,7 +22,12 @@ Limit = Annotated[int, typer.Option(min=1, max=10_000, help="Most lines.")]
 OfType = Annotated[str | None, typer.Option("--type", help="Only this type.")]
 
 
-def _one_of(value: str | None) -> str | None:
+def state_word(value: str | None) -> str | None:
+    """Check the state that is asked for.
+
+    Raises:
+        BadParameter: when there is no such state.
+    """
     if value is not None and value not in STATES:
         raise typer.BadParameter(f"Use {', '.join(STATES)}.")
     return value
@@ -32,7 +37,7 @@ def _one_of(value: str | None) -> str | None:
 def list_command(
     context: typer.Context,
     state: Annotated[
-        str | None, typer.Option(callback=_one_of, help="pending, done or dead.")
+        str | None, typer.Option(callback=state_word, help="pending, done or dead.")
     ] = None,
     event_type: OfType = None,
     limit: Limit = 50,
@@ -45,7 +50,7 @@ def list_command(
             database, state=state, event_type=event_type, limit=limit
         )
 
-    _print(_asked(context, found), as_json)
+    print_rows(asked(context, found), as_json)
 
 
 @EVENT.command("dead")
@@ -62,8 +67,8 @@ def dead_command(
 @EVENT.command("state")
 def state_command(context: typer.Context, as_json: Json = False) -> None:
     """Count by target what waits and what is dead; the age of the oldest in seconds."""
-    found = _asked(context, outbox.state)
-    _print(({"target": name, **counts} for name, counts in found.items()), as_json)
+    found = asked(context, outbox.state)
+    print_rows(({"target": name, **counts} for name, counts in found.items()), as_json)
 
 
 @EVENT.command("replay")
@@ -86,13 +91,15 @@ def replay_command(
     async def replay(database: Database) -> int:
         return await outbox.replay(database, None if everything else chosen, target)
 
-    count = _asked(context, replay)
+    count = asked(context, replay)
     sys.stdout.write(f"{count} to be delivered again.\n")
     if not count:
         raise typer.Exit(1)
 
 
-def _asked(context: typer.Context, work: Any) -> Any:
+def asked(context: typer.Context, work: Any) -> Any:
+    """Return what a coroutine function makes of the database of the project."""
+
     async def run(config: Config, url: str) -> Any:
         async with command_database(config, url) as database:
             return await work(database)
@@ -102,13 +109,16 @@ def _asked(context: typer.Context, work: Any) -> Any:
     raise AssertionError("unreachable")
 
 
-def _print(found: Iterable[Mapping[str, Any]], as_json: bool) -> None:
+def print_rows(
+    found: Iterable[Mapping[str, Any]], as_json: bool, *, nothing: str = NOTHING
+) -> None:
+    """Write rows as a table, or as one JSON object a line."""
     rows = list(found)
     if as_json:
         for row in rows:
             sys.stdout.write(dump(row).decode() + "\n")
         return
-    sys.stdout.write(_table(rows) if rows else NOTHING)
+    sys.stdout.write(_table(rows) if rows else nothing)
 
 
 def _table(rows: Sequence[Mapping[str, Any]]) -> str:

@@ -14,6 +14,7 @@ import atom
 from atom.command import serve
 from atom.command.data import DATA
 from atom.command.doctor import doctor_command
+from atom.command.email import EMAIL
 from atom.command.event import EVENT
 from atom.command.policy import policy_command
 from atom.command.project import Project
@@ -34,6 +35,7 @@ PLAIN: dict[str, Any] = {
 GROUPS = {
     "schema": SCHEMA,
     "data": DATA,
+    "email": EMAIL,
     "event": EVENT,
     "queue": QUEUE,
     "user": USER,

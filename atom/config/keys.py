@@ -10,6 +10,7 @@ from dataclasses import replace
 
 from atom.client.all import CLIENTS
 from atom.config.key_event import EVENT
+from atom.config.key_mail import MAIL
 from atom.config.key_otp import OTP
 from atom.config.key_queue import QUEUE
 from atom.config.key_stream import STREAM
@@ -432,6 +433,7 @@ KEYS = (
         Key("config_db_runner_limit", whole(1), 1000, "Most rows of /admin/db-runner."),
     ),
     *section("Events", *EVENT),
+    *section("Mail", *MAIL),
     *section("Queues", *QUEUE),
     *section("Streams", *STREAM),
     *section("Optional services", *OF_CLIENTS.values()),

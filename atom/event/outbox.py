@@ -49,6 +49,11 @@ where o.target = $1 and o.id = g.id and o.state = 'pending'
 DONE = f"""
 update atom.outbox o set state = 'done', settled_at = now(), error = null {HELD}
 """
+# Of a mail that was sent the address alone is kept: its words may hold a secret.
+SENT = f"""
+update atom.outbox o set state = 'done', settled_at = now(), error = null,
+  payload = jsonb_build_object('to', o.payload -> 'to') {HELD}
+"""
 EXTEND = f"""
 update atom.outbox o set due_at = now() + make_interval(secs => $4) {HELD}
 """
@@ -93,6 +98,7 @@ DEAD_COUNT = """
 select target, count(*) as dead from atom.outbox where state = 'dead' group by target
 """
 PURGE_AT_ONCE = 5000
+MAIL = "mail"  # the target, and the type, of the events that are mails
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,7 +160,8 @@ def _given(claimed: Sequence[Claimed]) -> tuple[str, list[int], list[int]]:
 
 async def settle(database: Database, claimed: Sequence[Claimed]) -> int:
     """Mark events as delivered. Return how many were still in hand."""
-    return await database.run(DONE, *_given(claimed))
+    done = SENT if claimed[0].target == MAIL else DONE
+    return await database.run(done, *_given(claimed))
 
 
 async def extend(database: Database, claimed: Sequence[Claimed], lease: float) -> None:

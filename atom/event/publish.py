@@ -61,7 +61,7 @@ async def publish(
         dump(_checked(events, found, payload)).decode(),
         list(found.targets),
     )
-    await _insert(source, values, wakes=found.targets != (NOWHERE,))
+    await write(source, INSERT, *values, wakes=found.targets != (NOWHERE,))
     return event_id
 
 
@@ -82,15 +82,20 @@ def _checked(events: Events, found: EventType, payload: Any) -> Any:
         raise EventError(f"event {found.name}: {place}: {first['msg']}") from None
 
 
-async def _insert(source: Any, values: tuple[Any, ...], *, wakes: bool) -> None:
+async def write(source: Any, insert: str, *values: Any, wakes: bool = True) -> None:
+    """Write rows of `atom.outbox` on the caller's transaction; wake the relay after it.
+
+    Raises:
+        TypeError: when the source has neither a database nor a connection.
+    """
     database, bus = _place(source)
     if database is None:
         execute = _own(source)
-        await execute(INSERT, *values)
+        await execute(insert, *values)
         if wakes:
             await execute(WAKE)
         return
-    await database.run(INSERT, *values)
+    await database.run(insert, *values)
     if wakes and bus is not None:
         database.after_commit(lambda: bus.publish_soon(TOPIC))
 

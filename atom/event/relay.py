@@ -35,7 +35,7 @@ ERROR_MAX = 1000  # characters of an error that are kept
 
 
 class Target(Protocol):
-    """Where events go."""
+    """Where events go. One with a `retry` has pauses of its own before each try."""
 
     async def deliver(self, claimed: Claimed) -> None:
         """Deliver one event; return once it is surely there.
@@ -72,6 +72,7 @@ class Lane:
         most: int = MOST,
         away: tuple[float, float] = AWAY,
     ) -> None:
+        self._retry: tuple[float, ...] | None = getattr(target, "retry", None)
         self.name = name
         self.delivered = self.dead = 0  # since the start, for metrics
         self._target = target
@@ -240,6 +241,8 @@ class Lane:
         await self._settled([one], outbox.retry(self._database, one, seconds, words))
 
     def _pauses(self, one: Claimed) -> tuple[float, ...]:
+        if self._retry is not None:
+            return self._retry
         name = one.event.event_type
         try:
             return self._find(name).pauses(self.name)

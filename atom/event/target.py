@@ -6,7 +6,7 @@ from typing import Any
 from atom.aws import publish
 from atom.errors import Unavailable
 from atom.event.declaration import BROKERS, Events
-from atom.event.outbox import Claimed
+from atom.event.outbox import MAIL, Claimed
 from atom.event.relay import Away, Refused, Target
 from atom.observe.request_context import REQUEST_ID, TRACEPARENT
 from atom.port import Ports
@@ -99,9 +99,11 @@ class SnsTarget:
 
 
 def targets(app: Any, events: Events, ending: AsyncExitStack) -> dict[str, Target]:
-    """Return every target that events of config have, by name."""
+    """Return every target that events of config have, and that of mails, by name."""
+    from atom.mail.target import MailTarget
+
     ports: Ports = app.state.ports
-    found: dict[str, Target] = {}
+    found: dict[str, Target] = {MAIL: MailTarget(ports)}
     for name in events.targets:
         if name == "handler":
             found[name] = HandlerTarget(app)

@@ -19,6 +19,7 @@ from tests import web
 from tests.integration.near import valkey
 from tests.served import ROOT, environment, free_port
 from tests.service.fixture import own
+from tests.service.post_office import post_office
 from tests.web import KEY
 
 SECRET = "s3cret-0123456789abcdef"
@@ -72,6 +73,19 @@ def everything(port):
         "config_google_certs_url": f"http://{host}/certs",
         "config_sentry_dsn": f"http://{SECRET}@{host}/1",
         "config_is_prometheus": "1",
+        **smtp(port, SECRET),
+    }
+
+
+def smtp(port, password):
+    """Return config of a mail server at a port."""
+    return {
+        "config_smtp_host": "127.0.0.1",
+        "config_smtp_port": f"{port}",
+        "config_smtp_tls": "0",
+        "config_smtp_user": "me",
+        "config_smtp_password": password,
+        "config_email_from": "me@example.com",
     }
 
 
@@ -165,6 +179,8 @@ def locked(request, database_url, folder):
             "config_redis_url_ratelimiter": redis_url,
             "config_redis_pubsub_url": redis_url,
         }
+        office = stack.enter_context(post_office(account=("me", KEY)))
+        found |= smtp(office.port, KEY)
         try:
             found["config_mongodb_url"] = stack.enter_context(locked_mongodb(folder))
             found["config_mongodb_database_list"] = "shop,other"

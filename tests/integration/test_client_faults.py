@@ -71,6 +71,7 @@ WRONG = {  # by client: the key that is named, the state, and words that are the
     "client_sns": (AWS, "refused", TOKEN),
     "client_ses": (AWS, "refused", TOKEN),
     "client_sqs": (AWS, "refused", TOKEN),
+    "client_smtp": ("config_smtp_password", "refused", "login"),
     **{name: (key, "refused", "refuses") for name, (_, key) in WEB.items()},
 }
 POSTGRES, REDIS, RABBITMQ = r"PostgreSQL \d+", r"Valkey \d+\.\d+", r"RabbitMQ \d+\.\d+"
@@ -95,6 +96,7 @@ VERSIONS = {
     "client_google": "",
     "client_resend": "",
     "client_sentry": "",
+    "client_smtp": "",
 }
 # The primary has tests of its own: without it nothing starts.
 OPTIONAL = [client for client in CLIENTS if not client.required]

@@ -21,7 +21,17 @@ from atom.task import Tasks
 # Ports that a step alone never reaches.
 WITH_DATABASE = (
     *("database", "database_read", "rules", "roles", "bus", "batches", "sandbox"),
-    *("schema_read", "brokers", "handlers", "rpc", "events", "feed", "topics", "aws"),
+    *(
+        "schema_read",
+        "brokers",
+        "handlers",
+        "rpc",
+        "events",
+        "feed",
+        "topics",
+        "mailer",
+    ),
+    "aws",
 )
 
 

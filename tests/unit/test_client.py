@@ -33,6 +33,7 @@ CONTRACT = [
     "client_s3_resource",
     "client_sentry",
     "client_ses",
+    "client_smtp",
     "client_sns",
     "client_sqs",
 ]

@@ -45,6 +45,7 @@ LISTED = [
     "atom/event",
     "atom/http",
     "atom/http/step",
+    "atom/mail",
     "atom/message",
     "atom/mongodb",
     "atom/observe",
@@ -71,8 +72,8 @@ LAYERS = (
         *("postgres", "schema"),
     },
     {
-        *("account", "adapter", "event", "http", "message", "mongodb", "openapi"),
-        *("queue", "realtime", "row", "rpc", "sandbox", "transfer"),
+        *("account", "adapter", "event", "http", "mail", "message", "mongodb"),
+        *("openapi", "queue", "realtime", "row", "rpc", "sandbox", "transfer"),
     },
     {"assembly", "coherence", "command", "operation", "runtime"},
 )
