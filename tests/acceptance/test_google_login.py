@@ -11,6 +11,7 @@ import httpx2
 import jwt
 import pytest
 
+from atom.account.otp import hash_code
 from tests.acceptance.conftest import serving
 from tests.service import fixture
 from tests.service.web import Space
@@ -257,3 +258,31 @@ def test_google_that_is_away_is_reported(tmp_path, google):
             assert time.monotonic() < deadline
             time.sleep(0.5)
         assert 200 == answer.status_code
+
+
+def test_where_addresses_are_not_proven_and_columns_are_demanded(tmp_path, google):
+    """No account is bound by its address; no one becomes a user without the column."""
+    config = {
+        "config_google_login_client_id": CLIENT,
+        "config_google_certs_url": google.url + "/google/oauth2/v3/certs",
+        "config_is_otp_verify": "0",
+    }
+    own = "config_signup = {'column': ['country'], 'mandatory': ['country']}\n"
+    with serving(tmp_path, config=config, config_own=own) as api:
+        person = Person()
+        api.sql("insert into users (type, email) values (1, $1)", person.email)
+        for one in (person, Person()):
+            answer = log_in(api, one.token(google))
+            assert (400, "country is mandatory") == (
+                answer.status_code,
+                answer.json()["message"],
+            )
+        stored = hash_code("123456", "o@gmail.com", api.config["config_key_jwt"])
+        sent = (
+            "insert into otp (created_at, email, otp) values (now(), 'o@gmail.com', $1)"
+        )
+        api.sql(sent, stored)
+        body = {"otp": "123456", "email": "o@gmail.com"}
+        answer = api.call("POST", "/auth/login-otp-email", json=body)
+        assert "country is mandatory" == answer.json()["message"]
+        assert [] == api.sql("select id from users where google_id is not null")
