@@ -18,6 +18,7 @@ from atom.event.declaration import Events, EventType
 from atom.event.outbox import Claimed
 from atom.event.publish import TOPIC
 from atom.observe import metrics
+from atom.observe.request_context import caused_by
 from atom.postgres.database import Database
 from atom.postgres.notify import Bus
 
@@ -183,16 +184,17 @@ class Lane:
         async with self._turn:
             while rest and not self._is_ending:
                 one = rest[0]
-                try:
-                    await self._target.deliver(one)
-                except Away as error:
-                    log.warning("outbox: %s is away: %s", self.name, error)
-                    self._backoff.failed()
-                    break
-                except Exception as error:
-                    await self._fail(one, error)
-                    del rest[0]
-                    break
+                with caused_by(one.event.metadata):
+                    try:
+                        await self._target.deliver(one)
+                    except Away as error:
+                        log.warning("outbox: %s is away: %s", self.name, error)
+                        self._backoff.failed()
+                        break
+                    except Exception as error:
+                        await self._fail(one, error)
+                        del rest[0]
+                        break
                 self._backoff.succeeded()
                 self.delivered += 1
                 metrics.EVENT_PUBLISHED.add(self.name)

@@ -22,6 +22,7 @@ from atom.event.declaration import EventConfig
 from atom.event.relay import Relay
 from atom.event.target import targets
 from atom.observe import log as logs
+from atom.observe import metrics
 from atom.port import Ports
 
 if TYPE_CHECKING:
@@ -80,9 +81,12 @@ def run_outbox(runtime: "Runtime", words: Sequence[str] | None = None) -> NoRetu
     parser.add_argument(
         "--health-file", type=Path, help="touched every 5 s while the process works"
     )
+    metrics.add_arguments(parser)
     asked = parser.parse_args(words)
     logs.configure(view(RunConfig, runtime.config).log_level)
     try:
+        if asked.metrics_port is not None:
+            metrics.serve(asked.metrics_host, asked.metrics_port)
         asyncio.run(_serve(runtime, asked.health_file))
     except ConfigError as error:
         sys.stderr.write(f"{error}\n")

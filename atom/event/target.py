@@ -8,7 +8,6 @@ from atom.errors import Unavailable
 from atom.event.declaration import BROKERS, Events
 from atom.event.outbox import MAIL, Claimed
 from atom.event.relay import Away, Refused, Target
-from atom.observe.request_context import REQUEST_ID, TRACEPARENT
 from atom.port import Ports
 from atom.queue.effect import apply, is_away, is_final, worded
 from atom.queue.message import Message, Rejected
@@ -29,8 +28,6 @@ class HandlerTarget:
             Refused: when no other try would help.
         """
         event = claimed.event
-        REQUEST_ID.set(str(event.metadata.get("request_id") or ""))
-        TRACEPARENT.set(str(event.metadata.get("traceparent") or ""))
         message = Message(
             event.event_type, event.as_dict(), event.event_id, event.key, is_event=True
         )

@@ -89,6 +89,13 @@ def configure(level: str) -> None:
     logging.getLogger("asyncpg.pool").setLevel(logging.ERROR)
 
 
+def complete(logger: logging.Logger) -> None:
+    """Add the id of the request to what handlers of another program print."""
+    for handler in logger.handlers:
+        for each in (add_request_id, mask_secrets):
+            handler.addFilter(each)
+
+
 def remark(remarks: Iterable[str]) -> None:
     """Log what is odd in the config, and not wrong."""
     for each in remarks:

@@ -4,6 +4,7 @@ Until `start` a metric costs one look at an attribute, and needs no package. Sev
 server processes write to files of one folder, which any of them reads as a whole.
 """
 
+import argparse
 import asyncio
 import os
 import time
@@ -13,6 +14,8 @@ from pathlib import Path
 from shutil import rmtree
 from tempfile import mkdtemp
 from typing import Any
+
+from atom.errors import ConfigError
 
 FOLDER = "PROMETHEUS_MULTIPROC_DIR"  # read by prometheus_client when it is imported
 SAMPLE_SECONDS = 2.0  # between two looks at what is in use now
@@ -178,6 +181,33 @@ def start() -> None:
     _is_on = True
     for metric in METRICS:
         metric.turn(on=True)
+
+
+def serve(host: str, port: int) -> None:
+    """Count from now on, and serve it from a thread: for a process without routes.
+
+    Raises:
+        ConfigError: without the package, or when the port is taken.
+    """
+    try:
+        start()
+        from prometheus_client import start_http_server
+
+        start_http_server(port, host)
+    except ImportError as error:
+        raise ConfigError(["--metrics-port needs prometheus-client"]) from error
+    except OSError as error:
+        raise ConfigError([f"--metrics-port {port}: {error.strerror}"]) from error
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the options by which such a process is asked to serve it."""
+    parser.add_argument(
+        "--metrics-port", type=int, help="serve /metrics for Prometheus on this port"
+    )
+    parser.add_argument(
+        "--metrics-host", default="127.0.0.1", help="its address, 127.0.0.1 if unset"
+    )
 
 
 def stop() -> None:

@@ -1,6 +1,8 @@
 """What surrounds the work of one request, wherever in the program it is done."""
 
-from collections.abc import Mapping
+import re
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from contextvars import ContextVar
 from types import MappingProxyType
 from typing import Any
@@ -24,6 +26,24 @@ HANDSHAKE_REFUSED: ContextVar[bool] = ContextVar("handshake_refused", default=Fa
 
 # Tables with rows in an answer that will be kept; None while none is kept.
 TABLES_READ: ContextVar[set[str] | None] = ContextVar("tables_read", default=None)
+
+# What the metadata of an event may set: it can come from another program.
+IDENTIFIED = re.compile(r"[A-Za-z0-9._-]{1,64}").fullmatch
+TRACED = re.compile(r"[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}").fullmatch
+
+
+@contextmanager
+def caused_by(metadata: object) -> Iterator[None]:
+    """Work as part of the request that caused an event, by the event's metadata."""
+    found = metadata if isinstance(metadata, Mapping) else {}
+    request_id, trace = (str(found.get(n, "")) for n in ("request_id", "traceparent"))
+    known = REQUEST_ID.set(request_id if IDENTIFIED(request_id) else "")
+    traced = TRACEPARENT.set(trace if TRACED(trace) else "")
+    try:
+        yield
+    finally:
+        TRACEPARENT.reset(traced)
+        REQUEST_ID.reset(known)
 
 
 def note_read(*tables: str) -> None:

@@ -16,6 +16,7 @@ from atom.backoff import Backoff
 from atom.client.celery import application, heartbeat, is_redis
 from atom.config.view import view
 from atom.errors import ConfigError
+from atom.observe import log as logs
 from atom.queue.broker import Delivery, dead_of
 from atom.queue.celery import TASK, CeleryConfig, Token, bury, main_queue, queue, raw
 from atom.queue.celery_wire import Wire
@@ -29,6 +30,9 @@ log = logging.getLogger(__name__)
 
 AGAIN = (0.5, 5.0)  # seconds until a runtime is opened again: first, longest
 LOOK_SECONDS = 0.2  # between two looks whether the worker stops
+LOG_FORMAT = (
+    "[%(asctime)s: %(levelname)s/%(processName)s] %(name)s %(request_id)s%(message)s"
+)
 REST_SECONDS = 1.0  # before a message that was given back is delivered again
 
 
@@ -132,6 +136,7 @@ def worker(runtime: "Runtime") -> Any:
         task_reject_on_worker_lost=True,
         task_acks_on_failure_or_timeout=False,
         worker_prefetch_multiplier=1,
+        worker_log_format=LOG_FORMAT,
         worker_consumer=_consumer(celery, queue(dead_of(main.name))),
         worker_cancel_long_running_tasks_on_connection_loss=False,
         broker_connection_retry_on_startup=True,
@@ -162,6 +167,11 @@ def worker(runtime: "Runtime") -> Any:
         if not host.handle(delivery):
             time.sleep(REST_SECONDS)
             raise Reject("it is given back", requeue=True)
+
+    def complete(logger: logging.Logger, **_: Any) -> None:
+        logs.complete(logger)
+
+    signals.after_setup_logger.connect(complete, weak=False)
 
     def stop(**_: Any) -> None:
         stopping.set()

@@ -15,6 +15,7 @@ from typing import Any
 from atom.backoff import Backoff
 from atom.errors import ApiError
 from atom.observe import metrics
+from atom.observe.request_context import caused_by
 from atom.queue import effect, message
 from atom.queue.broker import Broker, Delivery, Subscription
 from atom.queue.effect import Attempts
@@ -185,7 +186,8 @@ class Consumer:
             if len(entries) > 1 and await self._handle_together(entries):
                 continue
             for entry in entries:
-                await self._handle(entry)
+                with caused_by(entry.cause):
+                    await self._handle(entry)
 
     async def _handle_together(self, entries: Sequence[Entry]) -> bool:
         """Handle entries of one group in one transaction. Return False if one fails."""

@@ -26,6 +26,12 @@ class Entry:
         """What orders it."""
         return self.delivery.key if self.message is None else self.message.key
 
+    @property
+    def cause(self) -> object:
+        """The metadata of an event: which request it is of."""
+        found = self.message
+        return found.arguments.get("metadata") if found and found.is_event else None
+
 
 class Lanes:
     """Entries that are ready, and those that wait behind another one of their key.

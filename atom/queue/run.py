@@ -56,29 +56,12 @@ def run_consumer(
     config = replace(config, queue_concurrency=asked.concurrency)
     try:
         if asked.metrics_port is not None:
-            _serve_metrics(asked.metrics_host, asked.metrics_port)
+            metrics.serve(asked.metrics_host, asked.metrics_port)
         asyncio.run(_serve(name, runtime, config, asked))
     except ConfigError as error:
         sys.stderr.write(f"{error}\n")
         raise SystemExit(1) from None
     raise SystemExit(0)
-
-
-def _serve_metrics(host: str, port: int) -> None:
-    """Serve metrics from a thread.
-
-    Raises:
-        ConfigError: without the package, or when the port is taken.
-    """
-    try:
-        metrics.start()
-        from prometheus_client import start_http_server
-
-        start_http_server(port, host)
-    except ImportError as error:
-        raise ConfigError(["--metrics-port needs prometheus-client"]) from error
-    except OSError as error:
-        raise ConfigError([f"--metrics-port {port}: {error.strerror}"]) from error
 
 
 def _parser(name: str, given: RunConfig) -> argparse.ArgumentParser:
@@ -95,12 +78,7 @@ def _parser(name: str, given: RunConfig) -> argparse.ArgumentParser:
         default=given.queue_concurrency,
         help="messages handled at once",
     )
-    parser.add_argument(
-        "--metrics-port", type=int, help="serve /metrics for Prometheus on this port"
-    )
-    parser.add_argument(
-        "--metrics-host", default="127.0.0.1", help="its address, 127.0.0.1 if unset"
-    )
+    metrics.add_arguments(parser)
     parser.add_argument(
         "--health-file", type=Path, help="touched every 5 s while the process works"
     )

@@ -1,6 +1,5 @@
 """Events through brokers: from a row to the handler of a consumer, each effect once."""
 
-import json
 import time
 
 from tests.acceptance.conftest import serving
@@ -99,46 +98,3 @@ def test_through_rabbitmq(tmp_path):
 
             consumer = consumer_of(shop, code, "rabbitmq")
             check(shop, shop.person(), consumer, Started)
-
-
-TOPIC_CONFIG = """
-config_postgres_schema = {"table": {
-    "booking": ["created_by_id-bigint-0-btree", "code-text-0-0"],
-}}
-config_table = {"booking": {"my": "owner"}}
-config_event = {"row.booking.created": {"target": "sns", "topic": "%s"}}
-"""
-
-
-def test_through_sns(tmp_path, aws_url):
-    """To a queue that is subscribed to the topic, with the type as an attribute."""
-    import boto3
-
-    keys = {"aws_access_key_id": "test", "aws_secret_access_key": "test"}
-    given = {"endpoint_url": aws_url, "region_name": "eu-west-1", **keys}
-    sns, sqs = boto3.client("sns", **given), boto3.client("sqs", **given)
-    topic = sns.create_topic(Name="events-of-test")["TopicArn"]
-    queue = sqs.create_queue(QueueName="events-of-test")["QueueUrl"]
-    arn = sqs.get_queue_attributes(QueueUrl=queue, AttributeNames=["QueueArn"])
-    sns.subscribe(
-        TopicArn=topic, Protocol="sqs", Endpoint=arn["Attributes"]["QueueArn"]
-    )
-    config = {
-        "config_sns_region_name": "eu-west-1",
-        "config_aws_access_key_id": "test",
-        "config_aws_secret_access_key": "test",
-        "config_aws_endpoint_url": aws_url,
-    }
-    files = {"config_events": TOPIC_CONFIG % topic}
-    with serving(tmp_path, config=config, **files) as shop:
-        create(shop, shop.person(), "a")
-        until(lambda: {"done"} == {row["state"] for row in outbox(shop)})
-
-    (message,) = sqs.receive_message(QueueUrl=queue, WaitTimeSeconds=5)["Messages"]
-    wrapped = json.loads(message["Body"])
-    event = json.loads(wrapped["Message"])
-    assert ("row.booking.created", "a") == (
-        event["event_type"],
-        event["payload"]["row"]["code"],
-    )
-    assert "row.booking.created" == wrapped["MessageAttributes"]["event_type"]["Value"]

@@ -12,7 +12,7 @@ from tests.acceptance.checkout import copied
 from tests.acceptance.conftest import serving
 from tests.acceptance.test_events_webhook import until
 from tests.integration.near import database_url  # noqa: F401
-from tests.served import environment, serve
+from tests.served import environment, free_port, serve
 
 CONFIG = """
 config_postgres_schema = {"table": {
@@ -77,7 +77,17 @@ async def greet(request: Request):
     payload = await request.json()
     made = await function_event(request, "user.greeted", payload=payload)
     return {"status": 1, "message": made}
+
+
+@router.post("/wait")
+async def wait(request: Request):
+    return {"status": 1, "message": await function_event(request, "order.sent")}
 """
+PUBLISHED = "atom_event_published_total"
+WAITING = (  # an event of a broker that is not configured
+    '"row.booking.created": {},',
+    '"row.booking.created": {}, "order.sent": {"target": "redis"},',
+)
 FILES = {
     "config_events": CONFIG,
     "handler_events": HANDLER,
@@ -183,15 +193,24 @@ def test_an_event_that_is_delivered_again_has_no_second_effect(shop, eve):
 
 
 def test_consumer_outbox_delivers_what_a_server_leaves(tmp_path):
-    """In production the server only writes; SIGTERM ends the process with 0."""
-    with serving(tmp_path, config={"config_is_outbox": "0"}, **FILES) as shop:
-        eve = shop.person()
+    """In production the server only writes; SIGTERM ends the process with 0.
+
+    Its metrics are on a port of its own, where the server's are not.
+    """
+    files = {**FILES, "config_events": CONFIG.replace(*WAITING)}
+    with serving(tmp_path, config={"config_is_outbox": "0"}, **files) as shop:
+        eve, port = shop.person(), free_port()
         create(shop, eve, "apart")
+        create(shop, eve, "bad")
+        shop.message("POST", "/wait")
         time.sleep(1.5)
         assert [] == effects(shop, code='"apart"')
         healthy = tmp_path / "healthy"
         process = subprocess.Popen(
-            [sys.executable, "consumer_outbox.py", "--health-file", str(healthy)],
+            [
+                *(sys.executable, "consumer_outbox.py"),
+                *("--health-file", str(healthy), "--metrics-port", str(port)),
+            ],
             cwd=tmp_path,
             env=environment({**shop.config, "config_postgres_url": shop.database}),
             stderr=subprocess.PIPE,
@@ -199,6 +218,17 @@ def test_consumer_outbox_delivers_what_a_server_leaves(tmp_path):
         try:
             until(lambda: len(effects(shop, code='"apart"')) == 2)
             assert healthy.exists()
+
+            def counted():
+                page = shop.http.get(f"http://127.0.0.1:{port}/metrics").text
+                found = dict(line.rsplit(" ", 1) for line in page.splitlines())
+                return (
+                    "1.0" == found.get('atom_event_dead_total{target="handler"}')
+                    and 3 == float(found[f'{PUBLISHED}{{target="handler"}}'])
+                    and 1 < float(found["atom_event_lag_seconds"])
+                )
+
+            until(counted)
             process.send_signal(signal.SIGTERM)
             _, log = process.communicate(timeout=30)
         finally:

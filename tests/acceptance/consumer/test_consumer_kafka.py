@@ -11,7 +11,7 @@ import pytest
 
 from tests.acceptance.conftest import serving
 from tests.acceptance.consumer.consuming import consuming, until
-from tests.served import environment
+from tests.served import environment, free_port
 
 CONFIG = """
 config_postgres_schema = {"table": {"note": ["created_by_id-bigint-0-btree",
@@ -20,11 +20,17 @@ config_table = {"note": {"my": {"read": "created_by_id = :me", "create": True}}}
 """
 HANDLER = """
 import asyncio
+import os
 from extend import *
 
 async def function_note(connection, text: str, place: int):
     query = "insert into note (text, place) values (:text, :place)"
     await connection.execute(query, {"text": text, "place": place})
+
+async def function_wait(connection, text: str, path: str):
+    while not os.path.exists(path):
+        await asyncio.sleep(0.05)
+    await connection.execute("insert into note (text) values (:text)", {"text": text})
 
 async def function_slow(connection, text: str, seconds: float):
     await asyncio.sleep(seconds)
@@ -187,3 +193,43 @@ def test_commands(shop, producer, channel):
     assert ["2 sent again"] == command(shop, "replay", "kafka", "--all", *own)
     assert ["3 deleted"] == command(shop, "purge", "kafka", *own, "--yes")
     assert (0, 0) == state(shop, channel)
+
+
+def test_lag_is_what_the_group_has_not_settled(shop, producer, channel):
+    """At the metrics of a consumer, and as another library counts it."""
+    port, stop = free_port(), shop.folder / f"go_{channel}"
+    labels = f'broker="kafka",channel="{channel}"'
+    for _ in range(4):
+        ask(producer, channel, "function_wait", key="a", text=channel, path=str(stop))
+    producer.flush()
+
+    def lag():
+        page = shop.http.get(f"http://127.0.0.1:{port}/metrics").text
+        found = dict(line.rsplit(" ", 1) for line in page.splitlines())
+        return float(found.get(f"atom_queue_lag{{{labels}}}", -1))
+
+    words = ("--channel", channel, "--metrics-port", str(port))
+    with consuming("kafka", shop.folder, shop.config, *words):
+        until(lambda: 4 == lag())
+        assert 4 == behind(shop, channel)
+        stop.touch()
+        until(lambda: 0 == lag())
+        assert 0 == behind(shop, channel)
+    assert 4 == len(texts(shop, channel))
+
+
+def behind(shop, channel):
+    """Return by how much the group lags, as librdkafka knows it."""
+    reader = confluent_kafka.Consumer(
+        {"bootstrap.servers": shop.config["config_kafka_url"], "group.id": "atom"}
+    )
+    try:
+        numbers = reader.list_topics(channel, timeout=10).topics[channel].partitions
+        places = [confluent_kafka.TopicPartition(channel, each) for each in numbers]
+        total = 0
+        for place in reader.committed(places, timeout=10):
+            low, high = reader.get_watermark_offsets(place, timeout=10)
+            total += high - max(low, place.offset)
+        return total
+    finally:
+        reader.close()
