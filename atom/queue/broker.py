@@ -121,6 +121,10 @@ class Broker(Protocol):
         """Count the messages of a channel."""
         ...
 
+    async def waiting(self, channel: str) -> int | None:
+        """Count the messages that wait: cheap enough to ask every few seconds."""
+        ...
+
     async def dead(self, channel: str, limit: int) -> list[DeadLetter]:
         """Return the oldest dead letters; they stay."""
         ...

@@ -203,6 +203,10 @@ class CeleryBroker:
         waiting, dead = await self.wire.run(work)
         return ChannelState(channel, waiting, None, dead)
 
+    async def waiting(self, channel: str) -> int | None:
+        """Count the messages that wait."""
+        return (await self.state(channel)).waiting
+
     async def dead(self, channel: str, limit: int) -> list[DeadLetter]:
         """Return the oldest dead letters; they stay."""
 

@@ -169,11 +169,11 @@ class Consumer:
         """Report how many messages wait, where anyone reads it."""
         while metrics.is_on():
             try:
-                state = await self._broker.state(self._channel)
+                waiting = await self._broker.waiting(self._channel)
             except ApiError as error:
                 log.debug("%s cannot be measured: %s", self._channel, error)
             else:
-                metrics.LAG.set(state.waiting or 0, *self._labels)
+                metrics.LAG.set(waiting or 0, *self._labels)
             await asyncio.sleep(MEASURE_SECONDS)
         await self._stopping.wait()
 

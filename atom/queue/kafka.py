@@ -177,11 +177,14 @@ class KafkaBroker:
 
     async def state(self, channel: str) -> ChannelState:
         """Count what the group has not settled; Kafka knows of no message in hand."""
+        dead = len(await self._letters(channel))
+        return ChannelState(channel, await self.waiting(channel), None, dead)
+
+    async def waiting(self, channel: str) -> int:
+        """Count what the group has not settled; no dead letter is read for it."""
         async with self._reader() as reader:
             starts, ends = await self._ends(reader, channel, is_grouped=True)
-            waiting = sum(ends[one] - starts[one] for one in ends)
-        dead = len(await self._letters(channel))
-        return ChannelState(channel, waiting, None, dead)
+        return sum(ends[one] - starts[one] for one in ends)
 
     async def dead(self, channel: str, limit: int) -> list[DeadLetter]:
         """Return the oldest dead letters."""

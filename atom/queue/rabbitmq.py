@@ -209,6 +209,10 @@ class RabbitBroker:
             dead = await count(connection, dead_of(channel))
         return ChannelState(channel, waiting, None, dead)
 
+    async def waiting(self, channel: str) -> int | None:
+        """Count the messages that wait."""
+        return (await self.state(channel)).waiting
+
     async def dead(self, channel: str, limit: int) -> list[DeadLetter]:
         """Return the oldest dead letters; they stay."""
         letters: list[DeadLetter] = []

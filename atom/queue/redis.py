@@ -83,6 +83,10 @@ class RedisBroker:
         in_hand = sum(int(each["pending"]) for each in groups)
         return ChannelState(channel, max(0, total - in_hand), in_hand, dead)
 
+    async def waiting(self, channel: str) -> int | None:
+        """Count the messages that wait."""
+        return (await self.state(channel)).waiting
+
     async def dead(self, channel: str, limit: int) -> list[DeadLetter]:
         """Return the oldest dead letters."""
         with _available():

@@ -148,6 +148,10 @@ class SqsBroker:
         total = None if dead is None else dead + (looked_at or 0)
         return ChannelState(channel, waiting, in_hand, total)
 
+    async def waiting(self, channel: str) -> int | None:
+        """Count the messages that wait."""
+        return (await self.state(channel)).waiting
+
     async def _counted(self, channel: str) -> tuple[int | None, int | None]:
         names = ("", "Delayed", "NotVisible")
         attributes = [f"ApproximateNumberOfMessages{name}" for name in names]
