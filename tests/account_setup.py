@@ -23,6 +23,7 @@ from atom.config.view import view
 from atom.event.declaration import declared
 from atom.http.config import HttpConfig
 from atom.http.socket import OpenSockets
+from atom.mail.publish import mailer
 from atom.observe.journal import COLUMNS, PostgresJournal
 from atom.own.declaration import SCHEMA
 from atom.port import Ports
@@ -123,6 +124,7 @@ async def ports(database_url: str):
         sandbox=Sandbox(database, database_url, RowConfig(config).secret),
         rpc=Statements((), database, database, RowConfig(config)),
         events=declared(config, []),
+        mailer=mailer(ROOT, config),
         brokers=Brokers({}, config),
         handlers=Handlers(),
         feed=None,
