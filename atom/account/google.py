@@ -98,7 +98,7 @@ async def verify(keys: GoogleKeys, given: str, nonce: str | None) -> dict[str, A
             options={"require": ["exp", "iat", "aud", "iss", "sub"]},
             leeway=10,
         )
-    except (jwt.PyJWTError, ValueError, RecursionError):
+    except (jwt.PyJWTError, TypeError, ValueError, RecursionError):
         raise invalid() from None
     audience = claims["aud"]
     is_shared = isinstance(audience, list) and len(audience) > 1
