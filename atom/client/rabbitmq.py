@@ -98,18 +98,22 @@ async def connect(config: Config, live: Live) -> Any:
     Raises:
         ConfigError: when the URL cannot be right.
     """
-    from aio_pika import connect_robust
+    from aio_pika import RobustConnection
 
     for name in ("aiormq", "aio_pika"):  # each try would be a warning, with its trace
         logging.getLogger(name).setLevel(logging.CRITICAL)
     try:
-        return await connect_robust(
-            address(config), timeout=SECONDS, reconnect_interval=AGAIN
-        )
-    except Exception as error:
-        if problem := refusal(error):
+        connection = RobustConnection(address(config), reconnect_interval=AGAIN)
+    except ValueError as error:
+        raise ConfigError([refusal(error)]) from None
+    try:
+        await connection.connect(timeout=SECONDS)
+    except BaseException as error:
+        await connection.close()  # or it would close itself in whichever loop is next
+        if isinstance(error, Exception) and (problem := refusal(error)):
             raise ConfigError([problem]) from None
         raise
+    return connection
 
 
 async def open_channel(config: Config, live: Live) -> Any:

@@ -66,7 +66,7 @@ async def test_a_key_of_another_kind(public):
         {"sub": "1" * 256},
         {"exp": "soon"},
         {"iat": "now"},
-        {"nbf": int(time.time()) + 3600},
+        {"nbf": 4_000_000_000},
         {"iss": ["https://accounts.google.com"]},
         {"iss": None},
     ],
