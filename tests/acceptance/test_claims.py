@@ -166,8 +166,10 @@ def followed(office, stream):
     for number in (3, 1):
         office.sql("update paper set title = $1 where id = $2", word, number)
     stream.until(
-        lambda: {"id": 1, "title": word} in stream.data()
-        or resets < stream.names.count("reset")  # and what changed before is not sent
+        lambda: (
+            {"id": 1, "title": word} in stream.data()
+            or resets < stream.names.count("reset")
+        )  # and what changed before is not sent
     )
     return sorted(row["id"] for row in stream.data() if row["title"] == word)
 
