@@ -323,6 +323,12 @@ OPERATOR = (
         "The database login that runs callers' SQL is missing, or is not safe.",
         "The hint and the log contain the SQL for an administrator.",
     ),
+    Code(
+        "page.login",
+        303,
+        "A browser asks for the documentation of production without its cookie.",
+        "Log in at `/docs/login` with `config_key_root`.",
+    ),
     Code("page.missing", 404, "`static/` has no such page."),
 )
 

@@ -45,10 +45,12 @@ from atom.account.profile import read_profile
 from atom.account.rights import update_rights
 from atom.account.session import TokenPair, logout, renew, rotate
 from atom.account.signup import sign_up, sign_up_bigint
+from atom.account.throttle import LoginThrottle
 from atom.account.update import update_account
 
 __all__ = [
     "Code",
+    "LoginThrottle",
     "TokenPair",
     "Wanted",
     "by_fast2sms",

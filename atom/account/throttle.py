@@ -41,6 +41,11 @@ class LoginThrottle:
             ),
         )
 
+    @classmethod
+    def for_page(cls, counter: Counter, name: str, address: str) -> "LoginThrottle":
+        """Return the throttle of a page without users, for a caller's address."""
+        return cls(counter, ((f"login:{name}:{_mark(network(address))}", PAIR_TIMES),))
+
     async def check(self) -> None:
         """Refuse a caller with too many failures.
 

@@ -5,8 +5,9 @@ import sys
 from dataclasses import dataclass
 
 from atom.account.root import RootLogin
-from atom.config.resolve import Config, is_production
+from atom.config.resolve import Config
 from atom.config.view import view
+from atom.http.docs_pass import is_docs_closed
 from atom.runtime import Runtime
 
 CURLS = """\
@@ -40,15 +41,17 @@ def address(given: WelcomeConfig) -> str:
 
 
 def docs(given: WelcomeConfig, url: str) -> str:
-    """Return where to find the documentation; in production it takes the root key.
+    """Return where to find the documentation; in production it asks for the root key.
 
     >>> production = WelcomeConfig("production", "h", 80, "Atom", ".atom", False, None)
     >>> docs(production, "http://h")
-    "docs  curl -H 'authorization: Bearer <config_key_root>' http://h/openapi.json"
+    'docs  http://h/docs  (log in with config_key_root)'
+    >>> opened = WelcomeConfig("production", "h", 80, "Atom", ".atom", True, None)
+    >>> docs(opened, "http://h")
+    'docs  http://h/docs'
     """
-    if is_production(given.env) and not given.is_docs:
-        key = "curl -H 'authorization: Bearer <config_key_root>'"
-        return f"docs  {key} {url}/openapi.json"
+    if is_docs_closed(given.env, given.is_docs):
+        return f"docs  {url}/docs  (log in with config_key_root)"
     return f"docs  {url}/docs"
 
 

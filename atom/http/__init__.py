@@ -4,6 +4,7 @@ Each line needs only the lines above it:
 
     config        the keys of the steps, typed
     address       the address of the client; what trusted proxies report
+    docs_pass     the cookie that opens the documentation in production
     tier          what the first segment of a path requires
     route         the routes of the application, as a table
     policy        one `config_api` entry, parsed
@@ -26,18 +27,28 @@ Each line needs only the lines above it:
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from atom.http.docs_pass import DocsPass, is_docs_closed
     from atom.http.explain import explain as explain_route
     from atom.http.parameter import caller_address, raw_query
     from atom.http.route import also_at
 
-__all__ = ["also_at", "caller_address", "explain_route", "raw_query"]
+__all__ = [
+    "DocsPass",
+    "also_at",
+    "caller_address",
+    "explain_route",
+    "is_docs_closed",
+    "raw_query",
+]
 
 
 def __getattr__(name: str) -> Any:
     """Import what needs FastAPI once it is used: a script does without."""
     if name not in __all__:
         raise AttributeError(name)
-    from atom.http import explain, parameter, route
+    from atom.http import docs_pass, explain, parameter, route
 
-    place = route if name == "also_at" else parameter
-    return explain.explain if name == "explain_route" else getattr(place, name)
+    if name == "explain_route":
+        return explain.explain
+    places = (docs_pass, route, parameter)
+    return next(getattr(each, name) for each in places if hasattr(each, name))

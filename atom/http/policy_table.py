@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from atom.config.resolve import is_production
 from atom.config.view import view
 from atom.errors import nearest
+from atom.http.docs_pass import DOCS
 from atom.http.policy import SHARED, RoutePolicy, describe, parse
 from atom.http.route import ROLE, Route, RouteTable
 from atom.http.tier import WITH_TOKEN, tier
@@ -21,7 +22,6 @@ if TYPE_CHECKING:
     from atom.http.step import Step
 
 METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS")
-DOCS = frozenset({"/docs", "/docs/{file}", "/redoc", "/openapi.json"})
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-import os
 import shutil
 import subprocess
 import sys
@@ -14,7 +13,6 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from tests import machine
 from tests.acceptance.checkout import copied
 from tests.integration.near import Wire, connected, database_url
 from tests.served import ROOT, environment, free_port, serve
@@ -251,42 +249,6 @@ def test_the_start_waits_for_a_database_in_parts(database_url, late, command):
     with serve(parts, port=port, command=command) as served:
         assert 2.5 < time.monotonic() - began
         assert served.process.poll() is None
-
-
-def test_the_welcome_in_production_names_what_can_be_opened(database_url):
-    """/docs wants a header there, which no browser sends: a curl that works instead."""
-    machine.need("curl")
-    values = {"config_postgres_url": database_url, "config_is_postgres_init": "1"}
-    with serve({**values, "config_env": "production"}) as served:
-        (line,) = [
-            line
-            for line in served.log.read_text().splitlines()
-            if line.startswith("  docs  ")
-        ]
-        key = served.config["config_key_root"]
-        command = line.removeprefix("  docs  ").replace("<config_key_root>", key)
-        done = subprocess.run(
-            ["sh", "-c", command], capture_output=True, text=True, check=True
-        )
-        refused = subprocess.run(
-            [
-                "curl",
-                "-s",
-                "-o",
-                os.devnull,
-                "-w",
-                "%{http_code}",
-                f"{served.url}/docs",
-            ],
-            capture_output=True,
-            text=True,
-            check=True,
-        )
-    assert "openapi" in json.loads(done.stdout)
-    assert "401" == refused.stdout
-
-    with serve({**values, "config_env": "production", "config_is_docs": "1"}) as served:
-        assert f"  docs  {served.url}/docs" in served.log.read_text()
 
 
 def test_without_a_wait_the_start_fails_at_once(late):

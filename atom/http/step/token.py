@@ -8,7 +8,8 @@ from urllib.parse import parse_qs
 
 from atom.account import session
 from atom.account.token import Claims
-from atom.errors import Forbidden, Unauthenticated, Unavailable
+from atom.errors import ApiError, Forbidden, Unauthenticated, Unavailable
+from atom.http.docs_pass import DOCS, LOGIN, PAGES, DocsPass, sent
 from atom.http.exchange import Exchange
 from atom.http.policy import Key, RoutePolicy, flag
 from atom.http.step import Caller, Check, Proceed, Step
@@ -64,7 +65,8 @@ async def _verify(exchange: Exchange, proceed: Proceed) -> None:
         return await proceed(exchange)
     token = bearer(exchange.authorization) if exchange.authorization else ""
     if policy.tier == "root":
-        _require_root(token, ports.key_root)
+        if not _has_docs_pass(exchange):
+            _require_root(token, ports.key_root)
         return await proceed(exchange)
     token = token or handshake_token(exchange)
     if not token:
@@ -89,6 +91,29 @@ async def _verify(exchange: Exchange, proceed: Proceed) -> None:
     exchange.claims = claims
     exchange.scope["state"]["session"] = claims.session
     await proceed(exchange)
+
+
+def _has_docs_pass(exchange: Exchange) -> bool:
+    """Return whether a browser may read the documentation.
+
+    Raises:
+        ApiError: with the page on which a person types the root key.
+    """
+    route, key = exchange.matched.route, exchange.ports.key_root
+    if exchange.authorization or route is None or route.path not in DOCS:
+        return False
+    headers = exchange.scope["headers"]
+    if DocsPass(key).is_valid(sent(headers), int(time.time())):
+        return True
+    accepted = b",".join(value for name, value in headers if name == b"accept")
+    if route.path in PAGES and b"text/html" in accepted:
+        raise ApiError(
+            "Log in to read the documentation.",
+            code="page.login",
+            status=303,
+            headers={"location": exchange.scope.get("root_path", "") + LOGIN},
+        )
+    return False
 
 
 def _require_root(token: str, key: str) -> None:
