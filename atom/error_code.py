@@ -111,6 +111,12 @@ CALLER = (
         "Send `config_key_root`; in development it is in `.atom/keys.json`.",
     ),
     Code(
+        "origin.refused",
+        403,
+        "A page of another site opened a WebSocket.",
+        "Add its origin to `config_cors_origin_list`.",
+    ),
+    Code(
         "access.denied",
         403,
         "The user's `api_access` does not list the id of this `/admin` route; or the "

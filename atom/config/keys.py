@@ -314,7 +314,10 @@ KEYS = (
             "Milliseconds a row of queue=batch waits for others at most.",
         ),
         Key(
-            "config_cors_origin_list", names, ("*",), "Origins a browser may call from."
+            "config_cors_origin_list",
+            names,
+            ("*",),
+            "Origins a browser may call from, and open WebSockets from.",
         ),
         Key("config_cors_method_list", names, ("*",), "Methods a browser may use."),
         Key("config_cors_headers_list", names, ("*",), "Headers a browser may send."),

@@ -9,4 +9,5 @@ class HttpConfig:
 
     mode_check_is_active: str
     is_gzip: bool
+    cors_origin_list: tuple[str, ...]
     trusted_proxy_list: tuple[str, ...]

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 # What holds for the shipped routes. The api ids 1 to 8 are Atom's.
+LOGIN: Mapping[str, Any] = {"ratelimiter_times_sec": (300, 60)}  # right ones count too
 LATER = {"is_background": 1}  # an answer that its caller can do without
 API: Mapping[str, Mapping[str, Any]] = {
     "/admin/object-create": {"id": 1, **LATER},
@@ -19,6 +20,19 @@ API: Mapping[str, Mapping[str, Any]] = {
     "/auth/logout": {"is_token": 1},
     "/auth/signup": {"ratelimiter_times_sec": [120, 60]},
     "/auth/signup-bigint": {"ratelimiter_times_sec": [120, 60]},
+    **dict.fromkeys(
+        (
+            "/auth/login-google",
+            "/auth/login-otp-email",
+            "/auth/login-otp-mobile",
+            "/auth/login-password",
+            "/auth/login-password-bigint",
+            "/auth/login-password-email",
+            "/auth/login-password-mobile",
+            "/auth/token-refresh",
+        ),
+        LOGIN,
+    ),
     **dict.fromkeys(
         (
             "/my/object-create",
