@@ -277,6 +277,13 @@ KEYS = (
             "-Prefix are believed.",
         ),
         Key(
+            "config_hsts_sec",
+            whole(0),
+            31_536_000,
+            "Seconds that a browser stays with https once a trusted proxy has reported"
+            " it, in production. 0: it is free to leave it.",
+        ),
+        Key(
             "config_root_path",
             prefix,
             "",

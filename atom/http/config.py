@@ -7,7 +7,9 @@ from dataclasses import dataclass
 class HttpConfig:
     """What config sets for every request."""
 
+    env: str
     mode_check_is_active: str
     is_gzip: bool
     cors_origin_list: tuple[str, ...]
     trusted_proxy_list: tuple[str, ...]
+    hsts_sec: int

@@ -1,4 +1,4 @@
-"""What nobody needs a token for: how often, from where, and what its answers tell."""
+"""What anyone may send: how often, from where, and what the answers tell."""
 
 import json
 import re
@@ -169,3 +169,29 @@ def test_a_body_that_is_nested_without_end_is_refused(shop, char):
     for path in ("/auth/signup", "/public/object-create?table=test"):
         answer = shop.call("POST", path, content=body, headers=headers)
         assert answer.status_code in (400, 422), answer.text
+
+
+def test_a_machine_of_development_is_not_bound_to_https(shop):
+    answer = shop.call("GET", "/", headers={"x-forwarded-proto": "https"})
+    assert "strict-transport-security" not in answer.headers
+
+
+@pytest.mark.parametrize("method", ["TRACE", "CONNECT", "PROPFIND"])
+@pytest.mark.parametrize("path", ["/", "/public/object-read?table=test", "/nowhere"])
+def test_a_method_that_no_route_has_is_refused(shop, method, path):
+    answer = shop.call(method, path)
+    assert (404 if path == "/nowhere" else 405) == answer.status_code
+
+
+def test_an_answer_does_not_name_the_server(shop):
+    """Neither what it is made with nor its version."""
+    for path in ("/", "/nowhere", "/my/profile"):
+        names = {*shop.call("GET", path).headers}
+        assert not {"server", "x-powered-by", "via"} & names
+
+
+@pytest.mark.parametrize(
+    "query", ["table=test&table=users", "table=test&limit=1&limit=2"]
+)
+def test_a_parameter_that_is_given_twice_is_refused(shop, query):
+    assert 400 == shop.call("GET", f"/public/object-read?{query}").status_code

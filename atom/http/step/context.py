@@ -7,6 +7,7 @@ from collections.abc import Coroutine
 from random import getrandbits
 from typing import TYPE_CHECKING, Any
 
+from atom.config.resolve import is_production
 from atom.http.address import FORWARDED, reported_client
 from atom.http.exchange import Exchange
 from atom.http.step import Proceed, Step
@@ -15,7 +16,8 @@ from atom.observe.request_context import CALLER, REQUEST_ID, TRACEPARENT
 if TYPE_CHECKING:
     from starlette.types import Scope
 
-    from atom.http.address import Client
+    from atom.config.resolve import is_production
+from atom.http.address import Client
 
 TRACED = re.compile(rb"[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}").fullmatch
 ACCEPTED = re.compile(rb"[A-Za-z0-9._-]{1,64}").fullmatch
@@ -69,6 +71,8 @@ def open_context(exchange: Exchange, proceed: Proceed) -> Coroutine[Any, Any, No
         found = reported_client(address, forwarded, proxies)
         _adopt(scope, found, address)
         address = found.address
+        if found.scheme == "https":
+            _keep_secure(exchange)
     exchange.address = address
     scope["state"] = state = scope.get("state") or {}
     state["user"] = exchange.user
@@ -77,6 +81,14 @@ def open_context(exchange: Exchange, proceed: Proceed) -> Coroutine[Any, Any, No
     REQUEST_ID.set(exchange.request_id)
     CALLER.set(exchange.user)
     return proceed(exchange)
+
+
+def _keep_secure(exchange: Exchange) -> None:
+    """Have the browser stay with https. Source: RFC 6797 section 6.1."""
+    http = exchange.ports.http
+    if http.hsts_sec and is_production(http.env):
+        value = f"max-age={http.hsts_sec}".encode()
+        exchange.extra_headers.append((b"strict-transport-security", value))
 
 
 def _adopt(scope: Scope, client: Client, direct: str) -> None:

@@ -1,4 +1,7 @@
-"""In production a browser opens /docs by a page that asks for the root key."""
+"""In production a browser stays with https, and opens /docs with the root key.
+
+A page asks for it, since a browser cannot send the header.
+"""
 
 import re
 import time
@@ -40,6 +43,16 @@ def browser(production):
 
 def log_in(browser, key, **more):
     return browser.post("/docs/login", data={"key": key}, **more)
+
+
+@pytest.mark.parametrize(
+    ("proto", "sent"), [("https", "max-age=31536000"), ("http", None), ("x", None)]
+)
+def test_a_browser_stays_with_https(production, proto, sent):
+    for path in ("/", "/my/profile", "/nowhere"):
+        with httpx2.Client(base_url=production.url) as client:
+            answer = client.get(path, headers={"x-forwarded-proto": proto})
+        assert sent == answer.headers.get("strict-transport-security"), path
 
 
 def test_the_banner_names_the_page_and_the_key(production):
