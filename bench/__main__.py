@@ -20,7 +20,7 @@ from bench import bulk, consume, crowd, growth, report, row, scope, table
 from bench.before import against
 from bench.load import BenchError, wrk
 from bench.measure import Line, Row, compared, measure
-from bench.scene import Scene, database, keep_on, memory_mb, own_cores, staged
+from bench.scene import Scene, database, free, keep_on, memory_mb, own_cores, staged
 from tests.served import serve
 
 HERE = Path(__file__).parent
@@ -103,8 +103,11 @@ def rest(scene: Scene) -> Line:
     )
 
 
-def on_one_database(run: Bench, scene: Scene) -> None:
-    """Measure what both servers are asked; count in the end what the log kept."""
+def on_one_database(run: Bench, scene: Scene, cores: set[int]) -> None:
+    """Measure what both servers are asked; count in the end what the log kept.
+
+    `cores` are those that everything shares where a scheduler is part of the question.
+    """
     if run.chosen.before is not None:
         with against(run.chosen.before, scene) as rows:
             run.measure(0, iter(rows))
@@ -131,8 +134,11 @@ def on_one_database(run: Bench, scene: Scene) -> None:
     run.kept = asyncio.run(table.count(url, "log_api")) - before
     if run.wants(*CROWD):
         sent = run.sent  # the crowd's own requests are not counted, nor in the log
+        before_it = own_cores()
+        asyncio.run(free(scene, cores))
         run.measure(1, crowd.rows(scene, asyncio.run(crowd.fill(scene))))
         run.sent = sent
+        keep_on(before_it)
 
 
 def bench(chosen: argparse.Namespace) -> bool:
@@ -159,9 +165,8 @@ def bench(chosen: argparse.Namespace) -> bool:
                 url = chosen.postgres_url or stack.enter_context(
                     database(folder / "database")
                 )
-                on_one_database(
-                    run, stack.enter_context(staged(folder, url, served_on))
-                )
+                scene = stack.enter_context(staged(folder, url, served_on))
+                on_one_database(run, scene, set(cores))
         if run.wants(*GROWTH) and chosen.before is None:
             with growth.rows(folder, served_on) as rows:
                 run.measure(1, iter(rows))

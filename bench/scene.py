@@ -99,6 +99,19 @@ def keep_on(cores: set[int]) -> None:
         os.sched_setaffinity(0, cores)
 
 
+async def free(scene: Scene, cores: set[int]) -> None:
+    """Let Atom, PostgreSQL and the load use all of these cores, as outside a bench."""
+    keep_on(cores)
+    pin(scene.atom.process.pid, cores)
+    connection = await asyncpg.connect(scene.postgres_url)
+    try:
+        backend = await connection.fetchval("select pg_backend_pid()")
+    finally:
+        await connection.close()
+    if psutil.pid_exists(backend):  # not of a database on another machine
+        pin(psutil.Process(backend).ppid(), cores)
+
+
 def run_pinned(scene: Scene, command: Sequence[str], seconds: int = 600) -> bytes:
     """Run a program on the cores of the servers. Return what it wrote.
 
