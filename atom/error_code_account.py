@@ -88,6 +88,24 @@ ACCOUNT = (
         "Add `?otp=…`, or `config_is_otp_verify=0`.",
     ),
     Code(
+        "account_token.invalid",
+        401,
+        "The token of a mail is wrong, used, too old, or for something else.",
+        "Ask for a new mail.",
+    ),
+    Code(
+        "account.too_often",
+        429,
+        "Too many mails to one address, or for one caller.",
+        "Try again after `Retry-After`.",
+    ),
+    Code(
+        "account.no_mail",
+        503,
+        "A mail with a link cannot be sent: there is no provider, or no page to link.",
+        "`config_email_from` with a provider, and `config_account_link`.",
+    ),
+    Code(
         "google.invalid",
         401,
         "The ID token of Google is wrong, too old, or for another client id.",

@@ -7,6 +7,7 @@ In reading order:
     password      password hashes
     name          usernames and addresses in their normal form
     allow         which columns of users their user writes, at sign-up and later
+    limit         how many messages an address is sent
     otp           one-time codes
     otp_send      the same, sent to their address
     otp_provider  what carries them
@@ -23,6 +24,9 @@ In reading order:
     root          the root user
     upgrade       rows that an older version wrote
     update        changes of one's own row
+    mailed_token  tokens that are mailed, good once
+    letter        links and notices by mail
+    reset         a new password by a mailed link
     rights        rights and status of other users
     deletion      the end of an account
 """
@@ -42,6 +46,7 @@ from atom.account.otp_provider import (
 )
 from atom.account.otp_send import Wanted, send_otp
 from atom.account.profile import read_profile
+from atom.account.reset import ask_reset, reset_password
 from atom.account.rights import update_rights
 from atom.account.session import TokenPair, logout, renew, rotate
 from atom.account.signup import sign_up, sign_up_bigint
@@ -53,6 +58,7 @@ __all__ = [
     "LoginThrottle",
     "TokenPair",
     "Wanted",
+    "ask_reset",
     "by_fast2sms",
     "by_resend",
     "by_ses",
@@ -67,6 +73,7 @@ __all__ = [
     "read_profile",
     "renew",
     "require_too",
+    "reset_password",
     "rotate",
     "send_otp",
     "sign_up",

@@ -9,6 +9,10 @@ from typing import Any
 class AccountConfig:
     """What config sets for sign-up, logins, tokens and the root user."""
 
+    env: str
+    port: int
+    account_link: str | None
+    password_reset_expire_sec: int
     is_signup: bool
     table: Mapping[str, Mapping[str, Any]]
     signup: Mapping[str, tuple[str, ...]]  # column, mandatory

@@ -1,22 +1,14 @@
 """Sending one-time codes, within bounds for an address and for a caller."""
 
-import hashlib
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
 from atom.account import otp
+from atom.account.limit import count_message
 from atom.account.name import validate
 from atom.account.token import signing_keys
 from atom.errors import RateLimited
-from atom.http.address import network
 from atom.port import Ports
-
-# Codes in so many seconds. The first is for one caller and one address, so that no one
-# keeps another from a code; the second for an address that many write to.
-SECONDS = 600
-PAIR_TIMES = 5
-ADDRESS_TIMES = 15
-CALLER_TIMES = 60
 
 Send = Callable[[str, str], Awaitable[object]]  # a code to an address
 
@@ -40,7 +32,9 @@ async def send_otp(ports: Ports, wanted: Wanted, send: Send) -> None:
         Unavailable: when the provider does not answer.
     """
     address = validate(wanted.kind, wanted.address)
-    await _count(ports, f"{wanted.kind} {address}", wanted.caller)
+    who = f"{wanted.kind} {address}"
+    if seconds := await count_message(ports.counter, "otp", who, wanted.caller):
+        raise RateLimited("too many codes", seconds=seconds, code="otp.too_often")
     code = otp.new_code()
     await send(address, code)
     await otp.store(
@@ -51,21 +45,3 @@ async def send_otp(ports: Ports, wanted: Wanted, send: Send) -> None:
         key=signing_keys(ports.account.key_jwt)[0],
         purpose=wanted.purpose,
     )
-
-
-async def _count(ports: Ports, who: str, caller: str) -> None:
-    address, place = _mark(who), _mark(network(caller))
-    for key, times in (
-        (f"otp:pair:{address}:{place}", PAIR_TIMES),
-        (f"otp:caller:{place}", CALLER_TIMES),
-        (f"otp:address:{address}", ADDRESS_TIMES),
-    ):
-        hits, seconds = await ports.counter.hit(key, SECONDS, times=times)
-        if hits > times:
-            raise RateLimited(
-                "too many codes", seconds=max(1, seconds), code="otp.too_often"
-            )
-
-
-def _mark(text: str) -> str:
-    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:32]

@@ -5,6 +5,7 @@ In reading order:
     parse    parsers of single values
     merge    the dicts that several files add to, over layer 0
     resolve  a key as data; the layers merged into one read-only config
+    key_account  the keys of accounts
     key_otp  the keys of one-time codes
     key_event  the keys of events
     key_stream  the keys of streams

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from atom.client.all import CLIENTS
+from atom.config.key_account import ACCOUNT
 from atom.config.key_event import EVENT
 from atom.config.key_mail import MAIL
 from atom.config.key_otp import OTP
@@ -16,14 +17,12 @@ from atom.config.key_queue import QUEUE
 from atom.config.key_stream import STREAM
 from atom.config.parse import (
     flag,
-    integers,
     mapping,
     names,
     one_of,
     prefix,
     seconds,
     seconds_or_none,
-    taken,
     text,
     whole,
     word,
@@ -147,35 +146,7 @@ KEYS = (
     ),
     *section(
         "Accounts",
-        Key("config_is_signup", flag, True, "Whether unknown people may sign up."),
-        Key(
-            "config_signup_type_list", integers, (1,), "User types a client may choose."
-        ),
-        Key(
-            "config_signup",
-            taken,
-            {"column": (), "mandatory": ()},
-            "Columns of users that sign-up takes as well, and those it demands.",
-        ),
-        Key(
-            "config_type_default",
-            whole(-32768, 32767),
-            1,
-            "User type where a caller leaves `type` out at signup or login.",
-        ),
-        Key("config_password_min_length", whole(1, 1000), 8, "Shortest password."),
-        Key(
-            "config_is_password_old_check",
-            flag,
-            True,
-            "Whether a change of password needs password_old.",
-        ),
-        Key(
-            "config_is_otp_verify",
-            flag,
-            True,
-            "Whether a change of e-mail or mobile needs an OTP.",
-        ),
+        *ACCOUNT,
         *OTP,
         Key("config_root_username", text, "root", "Name of the root user made once."),
         Key(

@@ -34,6 +34,12 @@ class Mailer:
     root: Path
     templates: Templates
 
+    async def write(
+        self, source: Any, template: str, to: str, values: Mapping[str, Any]
+    ) -> None:
+        """Write a mail to one address, as `publish`."""
+        await publish(source, self, template, to, values)
+
 
 def mailer(root: Path, config: Mapping[str, Any]) -> Mailer:
     """Return what writes the mails of a project."""

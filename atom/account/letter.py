@@ -1,0 +1,67 @@
+"""Mails of accounts: links that carry a token, and notices of what has happened."""
+
+import logging
+from typing import Any
+
+from atom.account.config import AccountConfig
+from atom.config.resolve import is_production
+from atom.errors import ApiError, Unavailable
+from atom.port import Ports
+
+log = logging.getLogger(__name__)
+
+PAGE = "http://127.0.0.1:{port}/auth/page/{{purpose}}#token={{token}}"
+
+
+def link(config: AccountConfig, purpose: str, token: str) -> str:
+    """Return the page that a mail links. It never comes from the request."""
+    page = config.account_link or PAGE.format(port=config.port)
+    return page.replace("{purpose}", purpose).replace("{token}", token)
+
+
+def require_mail(ports: Ports) -> None:
+    """Check that links can be mailed.
+
+    Raises:
+        Unavailable: `account.no_mail`.
+    """
+    config = ports.account
+    if not ports.mailer.config.provider:
+        hint = "Set config_email_from and a provider: docs/mail.md."
+    elif config.account_link is None and is_production(config.env):
+        hint = "Set config_account_link."
+    else:
+        return
+    raise Unavailable("Mails cannot be sent.", code="account.no_mail", hint=hint)
+
+
+async def send_link(
+    ports: Ports,
+    template: str,
+    to: str,
+    purpose: str,
+    token: str,
+    seconds: int,
+    **values: Any,
+) -> None:
+    """Write a mail with a link, on the transaction of its token."""
+    hours = max(1, round(seconds / 3600))
+    page = link(ports.account, purpose, token)
+    await ports.mailer.write(
+        ports, template, to, values | {"link": page, "hours": hours}
+    )
+
+
+async def notify(ports: Ports, to: str | None, subject: str, message: str) -> None:
+    """Notify a user by mail of what has happened, on the caller's transaction.
+
+    Nothing is sent to a user without an address, or where no mail is set up.
+    """
+    if not to or not ports.mailer.config.provider:
+        return
+    values = {"subject": subject, "message": message}
+    try:
+        await ports.mailer.write(ports, "notice", to, values)
+    except ApiError as error:
+        # An address that an older version stored; it holds up nothing else.
+        log.warning("a notice was not written: %s", error.message)

@@ -1,0 +1,72 @@
+"""The keys of accounts: sign-up, passwords, and links that are mailed."""
+
+from typing import Any
+
+from atom.config.parse import flag, integers, taken, text, whole
+from atom.config.resolve import Key
+
+DAY = 86_400
+
+
+def link(value: Any) -> str | None:
+    """Parse the address of a page with `{purpose}` and `{token}` in it.
+
+    >>> link("https://shop.example/{purpose}#token={token}")
+    'https://shop.example/{purpose}#token={token}'
+    """
+    given = text(value)
+    if given and not (
+        given.startswith(("https://", "http://"))
+        and "{purpose}" in given
+        and "{token}" in given
+    ):
+        raise ValueError(
+            "expected a link such as https://shop.example/{purpose}#token={token}"
+        )
+    return given
+
+
+ACCOUNT = (
+    Key("config_is_signup", flag, True, "Whether unknown people may sign up."),
+    Key("config_signup_type_list", integers, (1,), "User types a client may choose."),
+    Key(
+        "config_signup",
+        taken,
+        {"column": (), "mandatory": ()},
+        "Columns of users that sign-up takes as well, and those it demands.",
+    ),
+    Key(
+        "config_type_default",
+        whole(-32768, 32767),
+        1,
+        "User type where a caller leaves `type` out at signup or login.",
+    ),
+    Key("config_password_min_length", whole(1, 1000), 8, "Shortest password."),
+    Key(
+        "config_is_password_old_check",
+        flag,
+        True,
+        "Whether a change of password needs password_old.",
+    ),
+    Key(
+        "config_is_otp_verify",
+        flag,
+        True,
+        "Whether a change of e-mail or mobile needs an OTP.",
+    ),
+    Key(
+        "config_account_link",
+        link,
+        None,
+        "Page that links in mails open; {purpose} is email-verify, password-reset or "
+        "invitation-accept. Unset: in development the page of Atom at config_port; "
+        "elsewhere such mails are off.",
+        example="https://api.shop.example/auth/page/{purpose}#token={token}",
+    ),
+    Key(
+        "config_password_reset_expire_sec",
+        whole(60, 30 * DAY),
+        DAY,
+        "Seconds that a link to set a new password is good for.",
+    ),
+)
