@@ -12,6 +12,7 @@ import sys
 import textwrap
 import urllib.error
 import urllib.request
+from collections import defaultdict
 from pathlib import Path
 
 import asyncpg
@@ -203,6 +204,22 @@ def test_commands_name_files_that_exist(path):
 
 
 # what is shown, run on a copy into which the documents' own files are dropped
+
+
+def test_tests_that_are_named_exist():
+    """`test_x.py`, and `test_x.py::test_y`, which may be in a class."""
+    files = defaultdict(str)
+    for path in ROOT.glob("tests/**/test_*.py"):
+        files[path.name] += path.read_text()
+    text = (ROOT / "docs" / "asvs.md").read_text()
+    named = re.findall(r"(test_\w+\.py)(?:::(\w+))?", text)
+    gone = [
+        (name, test)
+        for name, test in named
+        if not re.search(rf"def {test or 'test_'}", files[name])
+    ]
+    assert not gone
+    assert len(named) > 50
 
 
 def shown_files():
