@@ -18,6 +18,18 @@ ACCOUNT = (
         "`password_old`.",
     ),
     Code(
+        "account.unconfirmed",
+        403,
+        "The e-mail of the sign-up is not confirmed yet.",
+        "Open the link of the mail; `/auth/email-verify-resend` sends another.",
+    ),
+    Code(
+        "account.unapproved",
+        403,
+        "An admin has not approved the sign-up yet.",
+        "Wait for the mail that the account is open.",
+    ),
+    Code(
         "account.missing",
         (401, 404),
         "The user, of the token or of the request, was deleted.",

@@ -11,6 +11,8 @@ from atom.errors import Unauthenticated
 router = APIRouter(tags=["Auth"])
 
 DEFAULT = config["config_type_default"]
+FLOW = config["config_user_approval_flow"]
+CONFIRMED = "email_verification"
 Type = Annotated[int, Field(ge=-32768, le=32767, description="Kind of user.")]
 Username = Annotated[str, Field(min_length=1, max_length=200, examples=["ada"])]
 Password = Annotated[
@@ -37,24 +39,6 @@ class ByNumber(Body):
     password_bigint: Number = Field(examples=[1234567890])
 
 
-def with_columns(name: str, body: type[BaseModel]) -> Any:
-    """Return a body with the columns that config_signup lists."""
-    wanted = config["config_signup"]
-    fields: dict[str, Any] = {
-        column: (Any, Field(None, description=f"Column {column} of users."))
-        for column in (*wanted["column"], *wanted["mandatory"])
-    }
-    for column in wanted["mandatory"]:
-        fields[column] = (Any, Field(description=f"Column {column} of users."))
-    if {"email", "mobile"} & fields.keys():
-        fields["otp"] = (str | None, Field(None, description="Sent to the address."))
-    return create_model(name, __base__=body, **fields)
-
-
-SignUp = with_columns("SignUp", ByUsername)
-SignUpBigint = with_columns("SignUpBigint", ByNumber)
-
-
 class ByEmail(Body):
     type: Type = Field(DEFAULT, examples=[1])
     email: str = Field(min_length=1, max_length=320, examples=["ada@example.com"])
@@ -65,6 +49,31 @@ class ByMobile(Body):
     type: Type = Field(DEFAULT, examples=[1])
     mobile: str = Field(min_length=1, max_length=40, examples=["+919876543210"])
     password: Password
+
+
+def with_columns(name: str, body: type[BaseModel]) -> Any:
+    """Return a body with the columns that sign-up takes, and those it demands."""
+    wanted = config["config_signup"]
+    demanded = {*wanted["mandatory"], *(("email",) if FLOW == CONFIRMED else ())}
+    fields: dict[str, Any] = {
+        column: (
+            Any,
+            Field(
+                ... if column in demanded else None,
+                description=f"Column {column} of users.",
+            ),
+        )
+        for column in sorted({*wanted["column"], *demanded} - body.model_fields.keys())
+    }
+    if {"email", "mobile"} & (fields.keys() | body.model_fields.keys()):
+        fields["otp"] = (str | None, Field(None, description="Sent to the address."))
+    return create_model(name, __base__=body, **fields)
+
+
+SignUp = with_columns("SignUp", ByUsername)
+SignUpBigint = with_columns("SignUpBigint", ByNumber)
+SignUpEmail = with_columns("SignUpEmail", ByEmail)
+SignUpMobile = with_columns("SignUpMobile", ByMobile)
 
 
 class OtpByEmail(Body):
@@ -100,6 +109,17 @@ class Tokens(BaseModel):
     expires_in: int = Field(description="Seconds.", examples=[86400])
 
 
+class Waits(BaseModel):
+    """A new user who cannot log in yet."""
+
+    status: int = Field(1, examples=[1])
+    message: str = Field(examples=["pending"])
+    pending: str = Field(description="The flow of config.", examples=[CONFIRMED])
+
+
+Made = Tokens if FLOW == "none" else Tokens | Waits
+
+
 class Done(BaseModel):
     status: int = Field(1, examples=[1])
     message: str = Field(examples=["done"])
@@ -117,27 +137,50 @@ def refused(*statuses: int) -> dict[int | str, dict[str, Any]]:
     return {status: {"description": words[status]} for status in statuses}
 
 
-def tokens(pair: account.TokenPair):
+def tokens(pair: account.TokenPair | account.Waiting):
+    if isinstance(pair, account.Waiting):
+        return reply.success("pending", pending=pair.reason)
     return reply.success(
         pair.access, refresh_token=pair.refresh, expires_in=pair.expires_in
     )
 
 
-@router.post("/auth/signup", response_model=Tokens, responses=refused(400, 403, 409))
+async def signed_up(request: Request, body: BaseModel, kind: str):
+    values = body.model_dump(exclude_unset=True) | {"type": body.type}
+    values |= {"kind": kind, "name": values.pop(kind)}
+    caller = http.caller_address(request)
+    ports = request.app.state.ports
+    return tokens(await account.sign_up(ports, caller=caller, **values))
+
+
+SIGNED_UP = {"response_model": Made, "responses": refused(400, 403, 409)}
+PROVEN = {"response_model": Made, "responses": refused(400, 401, 403, 409)}
+
+
+@router.post("/auth/signup", **SIGNED_UP)
 async def route_auth_signup(request: Request, body: SignUp):
     """Make a user with a name and a password."""
-    values = body.model_dump(exclude_unset=True) | {"type": body.type}
-    return tokens(await account.sign_up(request.app.state.ports, **values))
+    return await signed_up(request, body, "username")
 
 
-@router.post(
-    "/auth/signup-bigint", response_model=Tokens, responses=refused(400, 403, 409)
-)
+@router.post("/auth/signup-bigint", **SIGNED_UP)
 async def route_auth_signup_bigint(request: Request, body: SignUpBigint):
     """Make a user with numbers as name and password."""
-    ports = request.app.state.ports
+    ports, caller = request.app.state.ports, http.caller_address(request)
     values = body.model_dump(exclude_unset=True) | {"type": body.type}
-    return tokens(await account.sign_up_bigint(ports, **values))
+    return tokens(await account.sign_up_bigint(ports, caller=caller, **values))
+
+
+@router.post("/auth/signup-email", **PROVEN)
+async def route_auth_signup_email(request: Request, body: SignUpEmail):
+    """Make a user with an e-mail address and a password."""
+    return await signed_up(request, body, "email")
+
+
+@router.post("/auth/signup-mobile", **PROVEN)
+async def route_auth_signup_mobile(request: Request, body: SignUpMobile):
+    """Make a user with a mobile and a password."""
+    return await signed_up(request, body, "mobile")
 
 
 async def logged_in(

@@ -17,6 +17,7 @@ router = APIRouter(include_in_schema=False)
 NAME = escape(config["config_app_name"])
 # The title, the words of the button, and whether a password is asked for.
 PAGES = {
+    "email-verify": ("Confirm your e-mail address", "Confirm", False),
     "password-reset": ("Set a new password", "Set it", True),
 }
 SCRIPT = """

@@ -17,15 +17,16 @@ In reading order:
     session       refresh tokens, renewal, revocation
     throttle      how often a password may be guessed
     login         the logins by password
+    update        changes of one's own row
+    mailed_token  tokens that are mailed, good once
+    letter        links and notices by mail
+    pending       users who wait to be let in
     signup        new users
     otp_login     the login by a code
     google        the login by an ID token of Google
     profile       one's own row, and the time of the visit
     root          the root user
     upgrade       rows that an older version wrote
-    update        changes of one's own row
-    mailed_token  tokens that are mailed, good once
-    letter        links and notices by mail
     reset         a new password by a mailed link
     rights        rights and status of other users
     deletion      the end of an account
@@ -45,6 +46,7 @@ from atom.account.otp_provider import (
     by_sns_template,
 )
 from atom.account.otp_send import Wanted, send_otp
+from atom.account.pending import Waiting, confirm, resend
 from atom.account.profile import read_profile
 from atom.account.reset import ask_reset, reset_password
 from atom.account.rights import update_rights
@@ -57,6 +59,7 @@ __all__ = [
     "Code",
     "LoginThrottle",
     "TokenPair",
+    "Waiting",
     "Wanted",
     "ask_reset",
     "by_fast2sms",
@@ -64,6 +67,7 @@ __all__ = [
     "by_ses",
     "by_sns",
     "by_sns_template",
+    "confirm",
     "delete_account",
     "log_in",
     "log_in_with_google",
@@ -73,6 +77,7 @@ __all__ = [
     "read_profile",
     "renew",
     "require_too",
+    "resend",
     "reset_password",
     "rotate",
     "send_otp",

@@ -11,7 +11,9 @@ class AccountConfig:
 
     env: str
     port: int
+    user_approval_flow: str
     account_link: str | None
+    email_verify_expire_sec: int
     password_reset_expire_sec: int
     is_signup: bool
     table: Mapping[str, Mapping[str, Any]]
@@ -34,3 +36,10 @@ class AccountConfig:
     column_secret_list: tuple[str, ...]
     root_username: str
     root_password: str | None
+
+    @property
+    def mandatory(self) -> tuple[str, ...]:
+        """The columns that sign-up demands."""
+        given = self.signup["mandatory"]
+        needs = self.user_approval_flow == "email_verification"
+        return (*given, "email") if needs and "email" not in given else given

@@ -16,7 +16,7 @@ from atom.account.login import FOUND
 from atom.account.name import validate
 from atom.account.otp_login import require_nothing_else
 from atom.account.session import Person, TokenPair
-from atom.account.signup import create_user, require_open
+from atom.account.signup import create_user, let_in, require_open
 from atom.client import needed
 from atom.client.identity import GOOGLE, GoogleKeys
 from atom.errors import ApiError, Conflict, Unauthenticated
@@ -169,7 +169,7 @@ async def _new(
         pair = await _known(ports, type, claims["sub"])
     if pair is None:
         raise _exists()
-    return pair
+    return let_in(pair)
 
 
 def _kept(claims: Mapping[str, Any]) -> str:

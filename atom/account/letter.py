@@ -52,10 +52,13 @@ async def send_link(
     )
 
 
-async def notify(ports: Ports, to: str | None, subject: str, message: str) -> None:
-    """Notify a user by mail of what has happened, on the caller's transaction.
+async def notify(
+    ports: Ports, user_id: int | None, to: str | None, subject: str, message: str
+) -> None:
+    """Notify a user of what has happened, on the caller's transaction.
 
-    Nothing is sent to a user without an address, or where no mail is set up.
+    The one place that does. Without an address, or where no mail is set up, nothing is
+    sent; `user_id` is None for an address that is not in `users`.
     """
     if not to or not ports.mailer.config.provider:
         return
@@ -64,4 +67,4 @@ async def notify(ports: Ports, to: str | None, subject: str, message: str) -> No
         await ports.mailer.write(ports, "notice", to, values)
     except ApiError as error:
         # An address that an older version stored; it holds up nothing else.
-        log.warning("a notice was not written: %s", error.message)
+        log.warning("no notice for user %s: %s", user_id, error.message)

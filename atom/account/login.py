@@ -8,14 +8,15 @@ from typing import Any
 
 from atom.account.name import is_storable, normalize
 from atom.account.password import hash_password, verify_password
-from atom.account.session import Person, TokenPair, open_session
+from atom.account.session import Person, TokenPair, inactive, open_session
 from atom.account.throttle import LoginThrottle
-from atom.errors import ApiError, Forbidden, Unauthenticated
+from atom.errors import ApiError, Unauthenticated
 from atom.port import Ports
 
 FOUND = """
 select u.id, u.is_active, u.is_deleted, u.password, u.password_bigint,
        coalesce(v.version, 0) as version,
+       (select reason from atom.pending_user p where p.user_id = u.id) as waits_for,
        (select jsonb_object_agg(column_name, value)::text
         from jsonb_each(to_jsonb(u)) as each (column_name, value)
         where column_name = any ($3::text[])) as claims
@@ -38,6 +39,14 @@ BY_NAME = {
     + """where u.type = $1 and u.mobile = any ($2::text[])
          order by array_position($2::text[], u.mobile) limit 1""",
 }
+
+# Or the newest who waits to have the address confirmed.
+OR_WAITING = """where u.id in (
+  select id from users where type = $1 and email = any ($2::text[])
+  union all
+  select user_id from atom.pending_user where type = $1 and email = any ($2::text[]))
+order by array_position($2::text[], u.email), u.id desc limit 1"""
+WITH_WAITING = {"email": FOUND + OR_WAITING}
 
 # A new hash of the same password is not a change of password: the triggers on users
 # know it by this setting, and open sessions stay open.
@@ -89,7 +98,8 @@ async def log_in(
 
     Raises:
         Unauthenticated: `account.wrong_password`, whatever is wrong.
-        Forbidden: `active.inactive`, to a user who knows the password.
+        Forbidden: `active.inactive`, `account.unconfirmed`, `account.unapproved`, to a
+            user who knows the password.
         RateLimited: after too many failures.
     """
     column = "password_bigint" if kind == "username_bigint" else "password"
@@ -98,7 +108,7 @@ async def log_in(
     row = None
     if is_storable(str(name)):
         row = await ports.database.row(
-            BY_NAME[kind],
+            WITH_WAITING.get(kind, BY_NAME[kind]),
             type,
             [one] if isinstance(name, int) else [name.strip(), one],
             list(ports.account.token_key_list),
@@ -111,7 +121,7 @@ async def log_in(
         raise wrong()
     person = Person.of(row, ports.account)
     if not person.is_active:
-        raise Forbidden("user not active", code="active.inactive")
+        raise inactive(person.waits_for)
     if rehash:
         await replace_hash(ports.database, person.id, column, stored, password)
     return await open_session(ports.database, person, ports.account)

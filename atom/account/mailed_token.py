@@ -13,6 +13,7 @@ import orjson
 from atom.errors import Unauthenticated
 
 PASSWORD_RESET = "password-reset"
+EMAIL_VERIFY = "email-verify"
 
 PRUNE = "delete from atom.account_token where expires_at < now()"
 ISSUE = """

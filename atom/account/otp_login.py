@@ -7,7 +7,7 @@ from atom.account.config import AccountConfig
 from atom.account.login import BY_NAME
 from atom.account.name import normalize, validate
 from atom.account.session import Person, TokenPair
-from atom.account.signup import create_user, require_open
+from atom.account.signup import create_user, let_in, require_open
 from atom.account.throttle import LoginThrottle
 from atom.account.token import signing_keys
 from atom.errors import ApiError, Conflict, Unauthenticated
@@ -24,7 +24,8 @@ async def log_in_with_otp(
     Raises:
         Unauthenticated: `otp.invalid`.
         RateLimited: after too many wrong codes.
-        Forbidden: `active.inactive`; `account.closed` to an unknown person.
+        Forbidden: `active.inactive`; to an unknown person `account.closed`, or
+            `account.unapproved`.
         ApiError: `account.unknown_type`; a column that sign-up demands.
         Conflict: `account.exists`, when the address is a deleted user's.
     """
@@ -41,7 +42,7 @@ async def log_in_with_otp(
         made = await _known(ports, kind, type, address)
     if made is None:
         raise Conflict(f"{kind} already exists", code="account.exists")
-    return made
+    return let_in(made)
 
 
 def require_nothing_else(config: AccountConfig, given: Container[str]) -> None:
@@ -50,7 +51,7 @@ def require_nothing_else(config: AccountConfig, given: Container[str]) -> None:
     Raises:
         ApiError: naming the column.
     """
-    for column in config.signup["mandatory"]:
+    for column in config.mandatory:
         if column not in given:
             raise ApiError(
                 f"{column} is mandatory",

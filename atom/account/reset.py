@@ -81,6 +81,6 @@ async def reset_password(ports: Ports, *, token: str, password: str) -> None:
             raise tokens.invalid()
         await connection.run(tokens.VOID, user_id, tokens.PASSWORD_RESET)
         await session.revoke_all(connection, user_id)
-        await notify(ports, found.email, CHANGED, CHANGED_TEXT)
+        await notify(ports, user_id, found.email, CHANGED, CHANGED_TEXT)
     ports.database.written("users")
     forget(ports, user_id)

@@ -11,6 +11,7 @@ import orjson
 
 from atom.account.access import listed
 from atom.account.config import AccountConfig
+from atom.account.pending import settle
 from atom.account.update import forget
 from atom.datatype.value import from_json
 from atom.errors import ApiError, Forbidden, NotFound, nearest
@@ -83,6 +84,8 @@ async def update_rights(
         changed = {name for name in after if before[name] != after[name]}
         if changed & claimed(ports.account):
             await connection.run(END_TOKENS, user_id)
+        if "is_active" in changes:
+            await settle(ports, connection, user_id, changes["is_active"])
         await connection.run(NOTIFY, str(user_id))
     ports.database.written("users")
     forget(ports, user_id)

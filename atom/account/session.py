@@ -27,6 +27,7 @@ log = logging.getLogger(__name__)
 # The columns a token carries come as JSON, by name and never as text of a statement.
 PERSON = """
 select u.id, u.is_active, u.is_deleted, coalesce(v.version, 0) as version,
+       (select reason from atom.pending_user p where p.user_id = u.id) as waits_for,
        (select jsonb_object_agg(column_name, value)::text
         from jsonb_each(to_jsonb(u)) as each (column_name, value)
         where column_name = any ($2::text[])) as claims
@@ -93,6 +94,7 @@ class Person:
     claims: dict[str, Any]
     is_active: bool
     is_deleted: bool
+    waits_for: str | None
 
     @classmethod
     def of(cls, row: Mapping[str, Any], config: AccountConfig) -> "Person":
@@ -105,6 +107,7 @@ class Person:
             claims={name: columns.get(name) for name in names},
             is_active=row["is_active"] != 0,
             is_deleted=row["is_deleted"] == 1,
+            waits_for=row["waits_for"],
         )
 
 
@@ -113,13 +116,26 @@ def require_usable(person: Person | None) -> Person:
 
     Raises:
         Unauthenticated: `account.missing` when deleted, softly or not.
-        Forbidden: `active.inactive`.
+        Forbidden: `active.inactive`, `account.unconfirmed`, `account.unapproved`.
     """
     if person is None or person.is_deleted:
         raise Unauthenticated("user not found", code="account.missing")
     if not person.is_active:
-        raise Forbidden("user not active", code="active.inactive")
+        raise inactive(person.waits_for)
     return person
+
+
+def inactive(waits_for: str | None) -> Forbidden:
+    """Return the error of a user who may not log in."""
+    if waits_for == "email_verification":
+        return Forbidden(
+            "email not confirmed",
+            code="account.unconfirmed",
+            hint="Open the link of the mail, or ask /auth/email-verify-resend for one.",
+        )
+    if waits_for == "admin_approval":
+        return Forbidden("waiting for approval", code="account.unapproved")
+    return Forbidden("user not active", code="active.inactive")
 
 
 async def person_now(

@@ -1,15 +1,26 @@
 """Signing up: a user with a name and a password, and their first session."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from atom.account import session
 from atom.account.allow import ADDRESSES, NAMES, taken_at_signup
 from atom.account.config import AccountConfig
+from atom.account.letter import require_mail
+from atom.account.limit import require_room
 from atom.account.name import validate
 from atom.account.otp import require_proof
 from atom.account.password import hash_password, require_length
+from atom.account.pending import (
+    ADMIN,
+    EMAIL,
+    WAIT,
+    Waiting,
+    mail_confirmation,
+    notify_admins,
+)
 from atom.account.session import TokenPair
 from atom.errors import ApiError, Conflict, Forbidden, nearest
 from atom.port import Ports
@@ -28,31 +39,49 @@ TAKEN = {
 HELD = """ or exists (select from atom.held_name
 where type = $1 and normal = $2 and kind = '%s')"""
 TAKEN |= {name: TAKEN[name] + HELD % name for name in ("username", *ADDRESSES)}
-PASSWORD_OF = {"username": "password", "username_bigint": "password_bigint"}
+PASSWORD_OF = {"username_bigint": "password_bigint"}
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """A sign-up as it is asked for."""
+
+    type: int
+    kind: str  # username, username_bigint, email, mobile
+    name: str | int
+    password: str
+    otp: str | None
+    caller: str  # network address
 
 
 async def sign_up(
     ports: Ports,
     *,
     type: int,
-    username: str,
+    kind: str = "username",
+    name: str = "",
     password: str,
+    caller: str = "",
     otp: str | None = None,
     **more: Any,
-) -> TokenPair:
+) -> TokenPair | Waiting:
     """Create a user with a name and a password, and begin a session.
 
-    `more` are columns that `config_signup` lists.
+    `kind` is username, email or mobile, and `name` is one; so is `more[kind]`, next to
+    columns that `config_signup` lists. A user may have to wait instead.
 
     Raises:
         Forbidden: `account.closed` when config_is_signup is 0.
         ApiError: a type, name, password or column against the rules.
         Conflict: `account.exists`.
+        RateLimited: `account.too_often`, for an e-mail that is to be confirmed.
+        Unavailable: `account.no_mail`.
     """
     require_open(ports.account, type)
-    name = validate("username", username)
+    name = validate(kind, name)
     require_length(password, ports.account)
-    return await _create(ports, type, "username", name, password, more, otp)
+    wish = Wish(type, kind, name, password, otp, caller)
+    return await _create(ports, wish, more)
 
 
 async def sign_up_bigint(
@@ -61,16 +90,16 @@ async def sign_up_bigint(
     type: int,
     username_bigint: int,
     password_bigint: int,
+    caller: str = "",
     otp: str | None = None,
     **more: Any,
-) -> TokenPair:
+) -> TokenPair | Waiting:
     """Create a user with numbers as name and password. Raises as `sign_up` does."""
     require_open(ports.account, type)
     password = str(password_bigint)
     require_length(password, ports.account, "password_bigint")
-    return await _create(
-        ports, type, "username_bigint", username_bigint, password, more, otp
-    )
+    wish = Wish(type, "username_bigint", username_bigint, password, otp, caller)
+    return await _create(ports, wish, more)
 
 
 def require_open(config: AccountConfig, type: int) -> None:
@@ -91,57 +120,101 @@ def require_open(config: AccountConfig, type: int) -> None:
 
 
 async def _create(
-    ports: Ports,
-    type: int,
-    kind: str,
-    name: str | int,
-    password: str,
-    more: Mapping[str, Any],
-    otp: str | None,
-) -> TokenPair:
-    columns = await _read(ports, more)
+    ports: Ports, wish: Wish, more: Mapping[str, Any]
+) -> TokenPair | Waiting:
+    kind, type = wish.kind, wish.type
+    columns = await _read(ports, more, kind)
+    if kind not in ADDRESSES:
+        # Checked before as well: a name that is taken does not cost a hash.
+        await _require_free(ports, type, {kind: wish.name})
+    columns[kind] = wish.name
+    unconfirmed = await _unconfirmed(ports, wish, columns)
     addresses = {one: columns[one] for one in ADDRESSES if one in columns}
-    unique = {kind: name, **addresses}
-    # Checked before as well: a name that is taken does not cost a hash.
-    await _require_free(ports, type, {kind: name})
     # First: only who receives mail at an address learns whether it is taken.
-    await _prove(ports, columns, otp)
+    await _prove(ports, columns, wish.otp)
     await _require_free(ports, type, addresses)
-    stored = await hash_password(password)
-    row = {"type": type, kind: name, PASSWORD_OF[kind]: stored, **columns}
-    pair = await create_user(ports, row, unique)
-    if pair is None:  # by another sign-up, a moment ago
+    stored = await hash_password(wish.password)
+    row = {"type": type, PASSWORD_OF.get(kind, "password"): stored, **columns}
+    unique = {one: columns[one] for one in (kind, *ADDRESSES) if one in columns}
+    made = await create_user(ports, row, unique, unconfirmed=unconfirmed)
+    if made is None:  # by another sign-up, a moment ago
         await _require_free(ports, type, unique)
         raise _exists(kind)
-    return pair
+    return made
+
+
+async def _unconfirmed(ports: Ports, wish: Wish, columns: dict[str, Any]) -> str | None:
+    """Take the address that a mail has to confirm from the columns, and return it.
+
+    Raises:
+        RateLimited: `account.too_often`.
+        Unavailable: `account.no_mail`.
+    """
+    if ports.account.user_approval_flow != EMAIL:
+        return None
+    require_mail(ports)
+    email: str = columns.pop("email")
+    who = f"{wish.type} {email}"
+    await require_room(ports.counter, "signup", who, wish.caller)
+    return email
 
 
 async def create_user(
-    ports: Ports, row: dict[str, Any], unique: Mapping[str, Any]
-) -> TokenPair | None:
+    ports: Ports,
+    row: dict[str, Any],
+    unique: Mapping[str, Any],
+    *,
+    unconfirmed: str | None = None,
+    is_approved: bool = False,
+) -> TokenPair | Waiting | None:
     """Add a user, and begin a session. Return None when a unique rule is against it.
 
-    `unique` are the columns of the row that no other user of the type may have.
+    `unique` are the columns of the row that no other user of the type may have. A user
+    with an `unconfirmed` e-mail, or not approved where that is demanded, waits.
 
     Raises:
         Conflict: `account.exists`, when the table has hooks.
     """
     users = ports.database.catalog.table("users")
     hooked = ports.rules.hooks.get(("users", "create"))
+    flow = ports.account.user_approval_flow
+    is_admins = flow == ADMIN and not is_approved
+    reason = EMAIL if unconfirmed else ADMIN if is_admins else None
+    row = {**row, "is_active": 0} if reason else row
+    made: TokenPair | Waiting
     async with ports.database.transaction() as connection:
         if hooked is None:
             text = _insert(users, tuple(row))
             created = await connection.value(text, *row.values())
         else:
             created = await _create_with_hooks(ports, hooked, row, unique)
-        if created is not None:
+        if created is None:
+            return None
+        if reason:
+            await connection.run(WAIT, created, reason, row["type"], unconfirmed)
+            made = Waiting(created, reason)
+        else:
             found = await session.person_now(connection, created, ports.account)
             person = session.require_usable(found)
-            pair = await session.open_session(connection, person, ports.account)
-    if created is None:
-        return None
+            made = await session.open_session(connection, person, ports.account)
     ports.database.written("users")
-    return pair
+    if unconfirmed:
+        work = mail_confirmation(ports, row["type"], unconfirmed)
+        ports.tasks.spawn(work, name="email-verify")
+    elif reason:
+        ports.tasks.spawn(notify_admins(ports, created), name="admin-approval")
+    return made
+
+
+def let_in(made: TokenPair | Waiting) -> TokenPair:
+    """Return the tokens of a new user.
+
+    Raises:
+        Forbidden: `account.unapproved`.
+    """
+    if isinstance(made, Waiting):
+        raise session.inactive(made.reason)
+    return made
 
 
 async def _create_with_hooks(
@@ -165,14 +238,14 @@ async def _create_with_hooks(
     return ids[0]
 
 
-async def _read(ports: Ports, more: Mapping[str, Any]) -> dict[str, Any]:
-    """Parse the columns that `config_signup` lists.
+async def _read(ports: Ports, more: Mapping[str, Any], kind: str) -> dict[str, Any]:
+    """Parse the columns that `config_signup` lists; the name itself is one of another.
 
     Raises:
         ApiError: naming one that is unknown, lacking or cannot be read.
     """
-    signup = ports.account.signup
-    known = taken_at_signup(signup)
+    config = ports.account
+    known = {*taken_at_signup(config.signup), *config.mandatory} - {kind}
     for name in more:
         if name not in known:
             raise ApiError(
@@ -180,8 +253,8 @@ async def _read(ports: Ports, more: Mapping[str, Any]) -> dict[str, Any]:
                 code="account.managed_column",
                 hint=nearest(name[:60], known),
             )
-    for name in signup["mandatory"]:
-        if more.get(name) in (None, ""):
+    for name in config.mandatory:
+        if name != kind and more.get(name) in (None, ""):
             raise ApiError(f"{name} is mandatory", code="request.invalid")
     if not more:
         return {}

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from atom.config.parse import flag, integers, taken, text, whole
+from atom.config.parse import flag, integers, one_of, taken, text, whole
 from atom.config.resolve import Key
 
 DAY = 86_400
@@ -53,6 +53,19 @@ ACCOUNT = (
         flag,
         True,
         "Whether a change of e-mail or mobile needs an OTP.",
+    ),
+    Key(
+        "config_user_approval_flow",
+        one_of("none", "email_verification", "admin_approval"),
+        "none",
+        "What lets a new user in: nothing more, the link of a mail to their address, "
+        "or an admin by /admin/user-rights-update.",
+    ),
+    Key(
+        "config_email_verify_expire_sec",
+        whole(60, 30 * DAY),
+        DAY,
+        "Seconds that a link to confirm an e-mail is good for.",
     ),
     Key(
         "config_account_link",

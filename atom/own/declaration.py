@@ -20,6 +20,8 @@ API: Mapping[str, Mapping[str, Any]] = {
     "/auth/logout": {"is_token": 1},
     "/auth/signup": {"ratelimiter_times_sec": [120, 60]},
     "/auth/signup-bigint": {"ratelimiter_times_sec": [120, 60]},
+    "/auth/signup-email": {"ratelimiter_times_sec": [120, 60]},
+    "/auth/signup-mobile": {"ratelimiter_times_sec": [120, 60]},
     **dict.fromkeys(
         (
             "/auth/login-google",

@@ -13,7 +13,10 @@ FILE = {"file": ("rows.csv", b"title\r\nfrom an example\r\n", "text/csv")}
 # A token and codes that are not good; senders and templates that are not listed.
 EXPECTED = {
     "/auth/token-refresh": 401,
+    "/auth/email-verify": 401,
     "/auth/password-reset": 401,
+    "/auth/signup-email": 400,  # its code was not sent
+    "/auth/signup-mobile": 400,
     "/auth/login-otp-email": 401,
     "/auth/login-otp-mobile": 401,
     "/public/otp-verify-email": 401,

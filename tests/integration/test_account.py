@@ -26,7 +26,7 @@ PASSWORD = "correct horse"
 async def user_id(ports):
     """A user with a name, an e-mail, a mobile and numbers, not the first one."""
     await ports.database.run("insert into users (type, username) values (1, 'first')")
-    pair = await signup.sign_up(ports, type=1, username="ada", password=PASSWORD)
+    pair = await signup.sign_up(ports, type=1, name="ada", password=PASSWORD)
     numbers = await signup.sign_up_bigint(
         ports, type=1, username_bigint=555, password_bigint=12345678
     )
@@ -61,7 +61,7 @@ def closed(ports, **changes):
 class TestSignup:
     async def test_gives_tokens_of_a_user_without_rights(self, ports):
         """Who signs up has no api_access, whatever type they choose."""
-        pair = await signup.sign_up(ports, type=1, username="ada", password=PASSWORD)
+        pair = await signup.sign_up(ports, type=1, name="ada", password=PASSWORD)
         claims = ports.tokens.decode(pair.access, int(time.time()))
 
         assert claims.user == {
@@ -73,7 +73,7 @@ class TestSignup:
 
     async def test_stores_a_slow_hash(self, ports):
         """The stored password is Argon2id, for names and for numbers."""
-        await signup.sign_up(ports, type=1, username="ada", password=PASSWORD)
+        await signup.sign_up(ports, type=1, name="ada", password=PASSWORD)
         await signup.sign_up_bigint(
             ports, type=1, username_bigint=1, password_bigint=12345678
         )
@@ -86,9 +86,9 @@ class TestSignup:
 
     async def test_name_is_taken_once(self, ports):
         """The same name of the same type is a conflict that says so."""
-        await signup.sign_up(ports, type=1, username="ada", password=PASSWORD)
+        await signup.sign_up(ports, type=1, name="ada", password=PASSWORD)
         with pytest.raises(Conflict) as caught:
-            await signup.sign_up(ports, type=1, username=" ada ", password=PASSWORD)
+            await signup.sign_up(ports, type=1, name=" ada ", password=PASSWORD)
 
         assert caught.value.message == "username already exists"
 
@@ -96,7 +96,7 @@ class TestSignup:
         """Signups that race for a name: one user, and conflicts for the others."""
         results = await asyncio.gather(
             *(
-                signup.sign_up(ports, type=1, username="ada", password=PASSWORD)
+                signup.sign_up(ports, type=1, name="ada", password=PASSWORD)
                 for _ in range(5)
             ),
             return_exceptions=True,
@@ -115,14 +115,14 @@ class TestSignup:
     @pytest.mark.parametrize("name", ["", "  ", "x" * 101, "a\nb", "a\0b", "a\u202eb"])
     async def test_name_keeps_the_rules(self, ports, name):
         """Empty, long and invisible names are refused."""
-        work = signup.sign_up(ports, type=1, username=name, password=PASSWORD)
+        work = signup.sign_up(ports, type=1, name=name, password=PASSWORD)
 
         assert await code(work) == "identity.unreadable"
 
     async def test_password_keeps_the_rules(self, ports):
         """A short password and a huge one are refused, also as numbers."""
-        short = signup.sign_up(ports, type=1, username="a", password="x" * 7)
-        huge = signup.sign_up(ports, type=1, username="a", password="x" * 1001)
+        short = signup.sign_up(ports, type=1, name="a", password="x" * 7)
+        huge = signup.sign_up(ports, type=1, name="a", password="x" * 1001)
         number = signup.sign_up_bigint(
             ports, type=1, username_bigint=1, password_bigint=1234567
         )
@@ -134,7 +134,7 @@ class TestSignup:
     async def test_type_must_be_listed(self, ports):
         """A type outside config_signup_type_list is refused, naming the list."""
         with pytest.raises(ApiError) as caught:
-            await signup.sign_up(ports, type=2, username="a", password=PASSWORD)
+            await signup.sign_up(ports, type=2, name="a", password=PASSWORD)
 
         assert caught.value.message == "type must be one of 1"
 
@@ -142,7 +142,7 @@ class TestSignup:
         """With config_is_signup 0 nobody signs up."""
         closed(ports, is_signup=False)
         with pytest.raises(Forbidden) as caught:
-            await signup.sign_up(ports, type=1, username="a", password=PASSWORD)
+            await signup.sign_up(ports, type=1, name="a", password=PASSWORD)
 
         assert caught.value.message == "signup disabled"
 
@@ -520,7 +520,7 @@ class TestRoot:
 
     async def test_leaves_a_first_user_alone(self, ports):
         """Where somebody is user 1 already, nobody is given rights."""
-        await signup.sign_up(ports, type=1, username="ada", password=PASSWORD)
+        await signup.sign_up(ports, type=1, name="ada", password=PASSWORD)
 
         assert await root.ensure_root(ports.database, ports.account, [1]) is None
         assert await ports.database.value("select count(api_access) from users") == 0
@@ -528,6 +528,6 @@ class TestRoot:
     async def test_lets_the_next_user_be_two(self, ports):
         """Signing up works right after root was made."""
         await root.ensure_root(ports.database, ports.account, [1])
-        pair = await signup.sign_up(ports, type=1, username="ada", password=PASSWORD)
+        pair = await signup.sign_up(ports, type=1, name="ada", password=PASSWORD)
 
         assert ports.tokens.decode(pair.access, int(time.time())).subject == 2

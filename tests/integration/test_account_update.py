@@ -23,7 +23,7 @@ NEW = "battery staple"
 @pytest.fixture
 async def user(ports):
     """The claims of a user who signed up with a password."""
-    await signup(ports, type=1, username="ada", password=PASSWORD)
+    await signup(ports, type=1, name="ada", password=PASSWORD)
     found = await ports.database.value("select id from users")
     return {"id": found, "is_active": None, "api_access": None}
 
@@ -166,7 +166,7 @@ class TestOwnRow:
 
     async def test_name_of_another_is_a_conflict(self, ports, user):
         """Two users of a type never have the same name."""
-        await signup(ports, type=1, username="bob", password=PASSWORD)
+        await signup(ports, type=1, name="bob", password=PASSWORD)
         with pytest.raises(Conflict) as caught:
             await update(ports, user, {"id": user["id"], "username": "bob"}, "")
 
@@ -410,7 +410,7 @@ class TestOtp:
 async def test_guesses_of_others_lock_nobody_out(ports, user, change, monkeypatch):
     """Failures of one user are not counted as those of the next."""
     monkeypatch.setattr("atom.account.throttle.ADDRESS_TIMES", 2)
-    await signup(ports, type=1, username="eve", password=PASSWORD)
+    await signup(ports, type=1, name="eve", password=PASSWORD)
     eve = {"id": await ports.database.value("select max(id) from users")}
     wrong = {"id": eve["id"], "password": NEW, "password_old": "no such thing"}
     for _ in range(2):

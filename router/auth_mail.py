@@ -1,4 +1,4 @@
-"""A forgotten password: /auth/password-forgot, /auth/password-reset."""
+"""Links that are mailed: /auth/password-forgot and -reset, /auth/email-verify…"""
 
 from typing import Annotated
 
@@ -19,7 +19,7 @@ class Body(BaseModel):
     model_config = ConfigDict(strict=True, extra="forbid")
 
 
-class Forgotten(Body):
+class OfAddress(Body):
     type: int = Field(DEFAULT, ge=-32768, le=32767, description="Kind of user.")
     email: str = Field(min_length=1, max_length=320, examples=["ada@example.com"])
 
@@ -34,7 +34,7 @@ class Reset(Body):
 @router.post(
     "/auth/password-forgot", responses=openapi.answers(openapi.DONE, 400, 429, 503)
 )
-async def route_auth_password_forgot(request: Request, body: Forgotten):
+async def route_auth_password_forgot(request: Request, body: OfAddress):
     """Mail a link to set a new password. The answer is the same for any address."""
     ports, caller = request.app.state.ports, http.caller_address(request)
     await account.ask_reset(ports, caller=caller, **body.model_dump())
@@ -47,4 +47,26 @@ async def route_auth_password_forgot(request: Request, body: Forgotten):
 async def route_auth_password_reset(request: Request, body: Reset):
     """Set a new password by the token of the mail. Every session of the user ends."""
     await account.reset_password(request.app.state.ports, **body.model_dump())
+    return reply.success("done")
+
+
+class Confirmed(Body):
+    token: Token
+
+
+@router.post("/auth/email-verify", responses=openapi.answers(openapi.DONE, 401, 409))
+async def route_auth_email_verify(request: Request, body: Confirmed):
+    """Confirm an address by the token of the mail; the user may log in from then on."""
+    await account.confirm(request.app.state.ports, body.token)
+    return reply.success("done")
+
+
+@router.post(
+    "/auth/email-verify-resend",
+    responses=openapi.answers(openapi.DONE, 400, 429, 503),
+)
+async def route_auth_email_verify_resend(request: Request, body: OfAddress):
+    """Mail the link to confirm an address again. The answer is the same for any."""
+    ports, caller = request.app.state.ports, http.caller_address(request)
+    await account.resend(ports, caller=caller, **body.model_dump())
     return reply.success("done")
