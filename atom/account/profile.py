@@ -35,7 +35,8 @@ async def read_profile(
     row = await ports.database.value(read(view), user_id)
     if row is None:
         raise NotFound("user not found", code="account.missing")
-    touches = _touches.setdefault(ports.database, Touches())
+    if (touches := _touches.get(ports.database)) is None:
+        touches = _touches[ports.database] = Touches()
     if touches.due(user_id, time.monotonic()):
         ports.tasks.spawn(_touch(ports, user_id), name="touch")
     return bytes(row, "utf-8")

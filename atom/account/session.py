@@ -146,13 +146,12 @@ async def person_now(
     return None if row is None else Person.of(row, config)
 
 
-async def current(ports: Ports, claims: token.Claims) -> UserState:
+def require_current(state: UserState | None, claims: token.Claims) -> UserState:
     """Return the state of the user of a token, unless it has ended since it was signed.
 
     Raises:
         Unauthenticated: `account.missing`, `token.revoked`.
     """
-    state = await ports.users.state(claims.subject)
     if state is None:
         raise Unauthenticated("user not found", code="account.missing")
     if state.token_version != claims.version or claims.session in state.revoked:
@@ -168,7 +167,7 @@ async def check(ports: Ports, text: str) -> dict[str, Any]:
         Forbidden: `active.inactive`.
     """
     claims = ports.tokens.decode(text, int(time.time()))
-    state = await current(ports, claims)
+    state = require_current(await ports.users.state(claims.subject), claims)
     if not state.is_active:
         raise Forbidden("user not active", code="active.inactive")
     return {**claims.user, **state.claims, "id": claims.subject}

@@ -288,6 +288,7 @@ class Relay:
     ) -> None:
         self._database = database
         self._events = events
+        self._tables = events.tables
         self.lanes = {
             name: Lane(name, target, database, events.find, **options)  # type: ignore[arg-type]
             for name, target in targets.items()
@@ -303,7 +304,7 @@ class Relay:
             lane.wake()
 
     def _written(self, table: str) -> None:
-        if table in self._events.tables:
+        if table in self._tables:
             self.wake()
 
     def start(self) -> None:

@@ -28,6 +28,7 @@ ALWAYS = (
     (b"referrer-policy", b"no-referrer"),
     (b"vary", b"Origin, Accept-Encoding"),
 )
+NO_STORE = b"cache-control", b"no-store"
 CAPTURE_MAX_BYTES = 1_048_576
 WHOLE = Response.__call__  # how a response is sent that is not a stream or a file
 
@@ -141,8 +142,8 @@ class Exchange:
             self.on_start()
         request_id = REQUEST_ID, self.request_id.encode()
         headers = [*given, *ALWAYS, request_id, *self.extra_headers]
-        if self.user and not any(name == b"cache-control" for name, _ in given):
-            headers.append((b"cache-control", b"no-store"))
+        if self.user and b"cache-control" not in [name for name, _ in given]:
+            headers.append(NO_STORE)
         return headers
 
     def _capture(self, body: bytes) -> None:

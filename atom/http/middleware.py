@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from typing import TYPE_CHECKING
+from weakref import ref
 
 from starlette.requests import Request
 
@@ -136,7 +137,7 @@ def _claim(exchange: Exchange) -> None:
     tier = exchange.policy.tier
     if tier not in UNLIMITED:
         caller = exchange.caller
-        CALLER.set(Caller(tier, caller, asyncio.current_task()))
+        CALLER.set(Caller(tier, caller, ref(asyncio.current_task())))
         if exchange.method != "GET":
             exchange.ports.wrote(caller)
 

@@ -75,6 +75,7 @@ class Leases:
     def __init__(self, pool: RawPool, seconds: float, long_max: int) -> None:
         self._pool = pool
         self._seconds = seconds
+        self._kept_max = pool.get_max_size() // 2
         self._shares = Shares(pool.get_max_size(), long_max)
         self._lent_to: dict[int, Caller] = {}  # by the id of the connection
         self._kept: list[Raw] = []
@@ -93,10 +94,10 @@ class Leases:
                 when the caller has too many.
         """
         caller = CALLER.get() if self._shares.is_divided else None
-        if caller is None or caller.task is not asyncio.current_task():
+        if caller is None or caller.task() is not (task := asyncio.current_task()):
             return self._at_hand() or await self._acquire()
         if not caller.held and not self._shares.enter(caller, pace):
-            unhurried = UNHURRIED.get() is caller.task
+            unhurried = UNHURRIED.get() is task
             await self._shares.wait(caller, None if unhurried else self._seconds)
         caller.held += 1
         try:
@@ -119,7 +120,8 @@ class Leases:
     def _at_hand(self) -> Raw | None:
         while self._kept:
             raw = self._kept.pop()
-            self._unused = min(self._unused, len(self._kept))
+            if len(self._kept) < self._unused:
+                self._unused = len(self._kept)
             if is_open(raw):
                 return raw
             self._give_back_soon(raw)
@@ -157,7 +159,7 @@ class Leases:
 
     def keep(self, raw: Raw) -> bool:
         """Keep a connection for the next statement, if there is room."""
-        if self._waiting or len(self._kept) >= self._pool.get_max_size() // 2:
+        if self._waiting or len(self._kept) >= self._kept_max:
             return False
         self._returned(raw)
         self._kept.append(raw)

@@ -9,6 +9,7 @@ has used least is served first.
 
 import asyncio
 from collections import OrderedDict, deque
+from collections.abc import Callable
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from itertools import islice
@@ -68,12 +69,13 @@ class Use:
 class Caller:
     """One request, for what its own task does; `held` is how many connections it has.
 
-    What it needs after its first is not waited for: that would wait for itself.
+    What it needs after its first is not waited for: that would wait for itself. The
+    task holds its caller, which returns it by a weak reference: no cycle to collect.
     """
 
     tier: str
     name: str
-    task: object
+    task: Callable[[], object]
     held: int = 0
     use: Use | None = None  # in which it is counted, or waits to be
     is_long: bool = False
@@ -118,7 +120,9 @@ class Shares:
             self._before, self._last = self._last, use
         if pace is None or not pace.spent:
             pace = use.pace
-        caller.is_long = pace.is_long and use.spent(now) > MUCH
+        # What was spent is less by now; of most callers it never was much.
+        is_much = use.pace.spent > MUCH and use.spent(now) > MUCH
+        caller.is_long = is_much and pace.is_long
         if self._waiting and _line(caller) in self._waiting:
             return False
         if not self._has_room(caller, now):

@@ -7,14 +7,13 @@ refuses nothing at all. Both are looked up once something was refused, never bef
 # ruff: noqa: S608 - SQL is written here, of quoted names and parameters alone.
 
 from collections.abc import (
-    AsyncIterator,
     Callable,
     Iterable,
     Iterator,
     Mapping,
     Sequence,
 )
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import contextmanager
 from functools import lru_cache
 from itertools import islice
 from typing import Any
@@ -73,24 +72,31 @@ WORDS_MAX = 50  # of an enum, in a message
 Trial = tuple[Table, LiveColumn, Any, str, tuple[Any, ...]]
 
 
-@asynccontextmanager
-async def naming_columns(database: Database) -> AsyncIterator[None]:
-    """Name the columns of what is refused inside."""
-    try:
-        yield
-    except BrokenRule as error:
-        columns = await database.value(COLUMNS, error.table, error.rule)
-        if columns:
-            where, _, _ = error.message.rpartition("A value breaks")
-            rule = f"the rule '{error.rule}' of table '{error.table}'."
-            error.message = f"{where}Column '{columns}' breaks {rule}"
-            error.args = (error.message,)
-        raise
-    except UnlocatedValue as error:
-        if error.about is not None:
+class naming_columns:
+    """A block in which what is refused is named by its columns."""
+
+    __slots__ = ("_database",)
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def __aenter__(self) -> None:
+        """Begin."""
+
+    async def __aexit__(
+        self, kind: object, error: BaseException | None, trace: object
+    ) -> None:
+        """Name the columns of the error, if it is one of those."""
+        if isinstance(error, BrokenRule):
+            columns = await self._database.value(COLUMNS, error.table, error.rule)
+            if columns:
+                where, _, _ = error.message.rpartition("A value breaks")
+                rule = f"the rule '{error.rule}' of table '{error.table}'."
+                error.message = f"{where}Column '{columns}' breaks {rule}"
+                error.args = (error.message,)
+        elif isinstance(error, UnlocatedValue) and error.about is not None:
             table, row = error.about
-            await _find_column(database, table, row, error)
-        raise
+            await _find_column(self._database, table, row, error)
 
 
 @contextmanager

@@ -2,15 +2,16 @@
 
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
+from functools import lru_cache
 from typing import Any
 
 from atom.datatype import exact, limit, value
 from atom.errors import ApiError
 from atom.postgres.catalog import LiveColumn, Table, shown, unknown_column
-from atom.row.scope import RowScope
+from atom.row.scope import RowConfig, RowScope
 from atom.row.sql.statement import RowSet
 
-Read = Callable[[Any], Any]
+Parse = Callable[[Any], Any]
 PASSWORDS = frozenset({"password", "password_bigint"})
 NAMES = frozenset({"username", "email", "mobile"})  # of users: in a normal form
 # Any whole number may be asked for, whatever the size of those that are there.
@@ -18,12 +19,23 @@ WHOLE = "bigint"
 ROWS_AT_ONCE = 50  # parsed before other requests have a turn: half a millisecond
 
 
+@lru_cache(1024)
+def _parsers(
+    rules: RowConfig, tier: str, table: Table, create: bool
+) -> dict[str, Parse]:
+    """Return where the parsers of a table's columns are kept, once they are needed."""
+    return {}
+
+
 class Reader:
-    """Parses rows for one caller and one table; looks each column up once."""
+    """Parses rows for one caller and one table; looks each column up once.
+
+    What it finds is kept for all callers of the tier.
+    """
 
     def __init__(self, scope: RowScope, table: Table, *, create: bool) -> None:
         self._scope, self._table, self._create = scope, table, create
-        self._columns: dict[str, Read] = {}
+        self._columns = _parsers(scope.rules, scope.tier, table, create)
 
     def column(self, name: str) -> LiveColumn:
         """Return a column this caller may write.
@@ -45,7 +57,7 @@ class Reader:
             raise computed(name)
         return found
 
-    def _read(self, name: str) -> Read:
+    def _read(self, name: str) -> Parse:
         """Return the parser of a column's values; remember it."""
         found = self.column(name)
         plain, checked = value.reader(found), limit.limit(found.datatype) is not None
@@ -103,7 +115,7 @@ class Reader:
         return found
 
 
-def _normalizer(name: str, plain: Read) -> Read:
+def _normalizer(name: str, plain: Parse) -> Parse:
     """Return the parser of a username or address, into its normal form."""
     from atom.account.name import validate
 

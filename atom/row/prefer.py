@@ -24,8 +24,11 @@ def words(preferred: str) -> list[str]:
 
 def preferred(request: Request) -> str:
     """Return what a caller prefers, of all headers that have it."""
-    found = [value for name, value in request.scope["headers"] if name == b"prefer"]
-    return b",".join(found).decode("latin-1") if found else ""
+    found = b""
+    for name, value in request.scope["headers"]:
+        if name == b"prefer":
+            found = found + b"," + value if found else value
+    return found.decode("latin-1")
 
 
 def prefers_text(request: Request) -> bool:

@@ -1,6 +1,6 @@
 """Reading rows: a query string in, JSON as PostgreSQL wrote it out."""
 
-from collections.abc import Mapping
+from collections.abc import Coroutine, Mapping
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any, Self
@@ -56,7 +56,9 @@ class Rows(bytes):
         return made
 
 
-async def read(database: Database, scope: RowScope, raw: bytes) -> Answer:
+def read(
+    database: Database, scope: RowScope, raw: bytes
+) -> Coroutine[Any, Any, Answer]:
     """Read rows; `raw` is the query string, as it came.
 
     Raises:
@@ -68,7 +70,7 @@ async def read(database: Database, scope: RowScope, raw: bytes) -> Answer:
     asked = understand(
         database.catalog, scope.rules, scope.tier, raw, None, scope.bigint_text
     )
-    return await _run(database, scope, asked)
+    return _run(database, scope, asked)
 
 
 async def read_key(database: Database, scope: RowScope, raw: bytes, key: str) -> Answer:

@@ -62,6 +62,7 @@ class RowConfig:
         self.evented: frozenset[str] = frozenset()  # tables with row events
         self.hooks: Mapping[tuple[str, str], HookedWrite] = {}  # by table and verb
         self.sends = lru_cache(4096)(self._sends)
+        self._public = RowScope(self, "public", None)
 
     def my(self, user: "Caller") -> "RowScope":
         """Return the scope of a user: what `my` of `config_table` opens."""
@@ -69,7 +70,7 @@ class RowConfig:
 
     def public(self) -> "RowScope":
         """Return the public scope: what `public` of `config_table` opens."""
-        return RowScope(self, "public", None)
+        return self._public
 
     def admin(self, user: "Caller") -> "RowScope":
         """Return the scope of an admin: every table that no entry closes."""
@@ -115,9 +116,9 @@ Caller = int | Mapping[str, Any]  # the id of a user, or the claims of their tok
 
 
 def _known(rules: RowConfig, tier: str, user: Caller) -> "RowScope":
-    if isinstance(user, Mapping):
-        return RowScope(rules, tier, int(user["id"]), claims=user)
-    return RowScope(rules, tier, int(user))
+    if isinstance(user, int):
+        return RowScope(rules, tier, user)
+    return RowScope(rules, tier, int(user["id"]), claims=user)
 
 
 def _folded(names: Any) -> frozenset[str]:
@@ -135,9 +136,12 @@ class RowScope:
     claims: Mapping[str, Any] = field(default_factory=dict, compare=False)
 
     def __post_init__(self) -> None:
-        if self.tier not in {*TIERS, "trusted"}:
-            raise ValueError(f"there is no tier {self.tier}")
-        if self.tier in TIERS and (self.user_id is None) is not (self.tier == "public"):
+        tier = self.tier
+        if tier == "trusted":
+            return
+        if tier not in TIERS:
+            raise ValueError(f"there is no tier {tier}")
+        if (self.user_id is None) is not (tier == "public"):
             raise ValueError("a caller of /my and /admin is known, of /public is not")
 
     def value(self, name: str) -> Any:

@@ -18,7 +18,7 @@ KEPT = "select statement from pg_prepared_statements"
 @contextlib.contextmanager
 def asking(name, tier="my"):
     """Ask as a caller of a request."""
-    token = CALLER.set(Caller(tier, name, None))
+    token = CALLER.set(Caller(tier, name, lambda: None))
     try:
         yield
     finally:

@@ -11,7 +11,7 @@ from tests.unit.conftest import Clock
 
 
 def caller(name, tier="my"):
-    return Caller(tier, name, None)
+    return Caller(tier, name, lambda: None)
 
 
 async def late(shares, name, seconds=None):

@@ -1,6 +1,6 @@
 """`is_active_check`: whether the user was switched off since the token was made."""
 
-from collections.abc import Mapping
+from collections.abc import Coroutine, Mapping
 from typing import Any
 
 from atom.errors import Forbidden
@@ -28,21 +28,32 @@ async def require(
     Raises:
         Forbidden: `active.inactive`.
     """
-    mode = ports.http.mode_check_is_active
-    if mode == "token":
+    if ports.http.mode_check_is_active == "database":
+        state = await ports.users.fresh(user["id"])
+    _require(ports, user, state)
+
+
+def _require(ports: Ports, user: Mapping[str, Any], state: UserState | None) -> None:
+    if ports.http.mode_check_is_active == "token":
         active = user.get("is_active") != 0
     else:
-        if mode == "database":
-            state = await ports.users.fresh(user["id"])
         active = state is not None and state.is_active
     if not active:
         raise Forbidden("user not active", code="active.inactive")
 
 
-async def require_active(exchange: Exchange, proceed: Proceed) -> None:
+def require_active(exchange: Exchange, proceed: Proceed) -> Coroutine[Any, Any, None]:
     """Refuse users who are known and inactive."""
-    if exchange.user:
-        await require(exchange.ports, exchange.user, exchange.state)
+    user, ports = exchange.user, exchange.ports
+    if user and ports.http.mode_check_is_active == "database":
+        return _require_now(exchange, proceed)
+    if user:
+        _require(ports, user, exchange.state)
+    return proceed(exchange)
+
+
+async def _require_now(exchange: Exchange, proceed: Proceed) -> None:
+    await require(exchange.ports, exchange.user, exchange.state)
     await proceed(exchange)
 
 

@@ -7,7 +7,6 @@ from typing import Any
 from urllib.parse import parse_qs
 
 from atom.account import session
-from atom.account.token import Claims
 from atom.errors import ApiError, Forbidden, Unauthenticated, Unavailable
 from atom.http.docs_pass import DOCS, LOGIN, PAGES, DocsPass, sent
 from atom.http.exchange import Exchange
@@ -59,8 +58,9 @@ def authenticate(exchange: Exchange, proceed: Proceed) -> Coroutine[Any, Any, No
 
 async def _verify(exchange: Exchange, proceed: Proceed) -> None:
     policy, ports = exchange.policy, exchange.ports
-    if exchange.claims is not None:  # of a WebSocket that is open
-        await _current(exchange, exchange.claims)
+    if (claims := exchange.claims) is not None:  # of a WebSocket that is open
+        state = await ports.users.state(claims.subject)
+        exchange.state = session.require_current(state, claims)
         _follow(exchange)
         return await proceed(exchange)
     token = bearer(exchange.authorization) if exchange.authorization else ""
@@ -78,16 +78,16 @@ async def _verify(exchange: Exchange, proceed: Proceed) -> None:
             )
         return await proceed(exchange)
     try:
-        claims: Claims = ports.tokens.decode(token, int(time.time()))
-        await _current(exchange, claims)
+        claims = ports.tokens.decode(token, int(time.time()))
+        state = await ports.users.state(claims.subject)
+        exchange.state = state = session.require_current(state, claims)
     except (Unauthenticated, Forbidden, Unavailable):
         if policy.token_required:
             raise
         return await proceed(exchange)
-    assert exchange.state is not None
     exchange.user.update(claims.user, id=claims.subject)
-    if exchange.state.claims:
-        exchange.user.update(exchange.state.claims)
+    if state.claims:
+        exchange.user.update(state.claims)
     exchange.claims = claims
     exchange.scope["state"]["session"] = claims.session
     await proceed(exchange)
@@ -123,11 +123,6 @@ def _require_root(token: str, key: str) -> None:
             code="token.root_mismatch",
             hint="Send config_key_root as the header Authorization: Bearer <key>.",
         )
-
-
-async def _current(exchange: Exchange, claims: Claims) -> None:
-    """Refuse a token that was revoked, or that belongs to a deleted user."""
-    exchange.state = await session.current(exchange.ports, claims)
 
 
 def _follow(exchange: Exchange) -> None:

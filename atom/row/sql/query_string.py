@@ -133,6 +133,9 @@ def pairs(raw: str) -> list[tuple[str, str]]:
     Raises:
         ApiError: `request.invalid` when it is not UTF-8 or has too many parts.
     """
+    if "%" not in raw and "+" not in raw and raw.count("&") < PARAMETERS_MAX:
+        parts = [part.partition("=") for part in raw.split("&") if part]
+        return [(name, text) for name, _, text in parts]
     try:
         return parse_qsl(
             raw, keep_blank_values=True, errors="strict", max_num_fields=PARAMETERS_MAX

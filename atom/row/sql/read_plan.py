@@ -7,7 +7,7 @@ is hashable and holds no value, so the text of each shape is written once.
 # ruff: noqa: S608 - SQL is written here, of quoted names and parameters alone.
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from typing import Any
 
@@ -154,22 +154,20 @@ class Read:
     tables: frozenset[str]
     plan: Select
     estimate: Statement | None = None  # asks the planner, if rows are too many to count
+    # Whether it has a regular expression, which may take long for each row.
+    is_regular: bool = field(init=False)
+    # Whether its rule has a scope, which can be asked for in several forms.
+    has_forms: bool = field(init=False)
+    wants_more: bool = field(init=False)  # fields next to the rows
 
-    @property
-    def is_regular(self) -> bool:
-        """Whether it has a regular expression, which may take long for each row."""
-        return any(is_regular(each) for each in self.plan.conditions)
-
-    @property
-    def has_forms(self) -> bool:
-        """Whether its rule has a scope, which can be asked for in several forms."""
-        where = self.plan.row_set.rule.where
-        return where is not None and where.has_sets and self.plan.groups is None
-
-    @property
-    def wants_more(self) -> bool:
-        """Whether fields next to the rows are asked for."""
-        return self.query.is_count or self.query.cursor is not None
+    def __post_init__(self) -> None:
+        plan, where = self.plan, self.plan.row_set.rule.where
+        for name, found in (
+            ("is_regular", any(is_regular(each) for each in plan.conditions)),
+            ("has_forms", where is not None and where.has_sets and plan.groups is None),
+            ("wants_more", self.query.is_count or self.query.cursor is not None),
+        ):
+            object.__setattr__(self, name, found)
 
 
 def read(
