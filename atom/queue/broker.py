@@ -1,6 +1,7 @@
 """A broker, as the rest of this shelf sees it: messages go out, deliveries come in."""
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+import hashlib
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -49,6 +50,22 @@ class DeadLetter:
     reason: str
     attempts: int
     died_at: datetime
+
+
+def identity(message_id: str, body: bytes) -> str:
+    """Return what the copies of one message have in common.
+
+    A kill between two steps can leave two copies of a dead letter.
+    """
+    return hashlib.sha256(message_id.encode() + b"\0" + body).hexdigest()
+
+
+def distinct(letters: Iterable[DeadLetter]) -> list[DeadLetter]:
+    """Return the first copy of each dead letter; their ids are those of messages."""
+    found: dict[str, DeadLetter] = {}
+    for letter in letters:
+        found.setdefault(identity(letter.id, letter.body), letter)
+    return list(found.values())
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,11 +143,14 @@ class Broker(Protocol):
         ...
 
     async def dead(self, channel: str, limit: int) -> list[DeadLetter]:
-        """Return the oldest dead letters; they stay."""
+        """Return the oldest dead letters, one copy of each; they stay."""
         ...
 
     async def replay(self, channel: str, ids: Sequence[str] | None) -> int:
-        """Send dead letters to the channel again, all for None; return how many."""
+        """Send dead letters to the channel again, all for None; return how many.
+
+        Further copies of what is sent are deleted.
+        """
         ...
 
     async def purge(self, channel: str, *, dead: bool) -> int:

@@ -29,6 +29,8 @@ from atom.queue.broker import (
     DeadLetter,
     Delivery,
     dead_of,
+    distinct,
+    identity,
 )
 from atom.queue.celery_wire import Wire
 
@@ -214,7 +216,7 @@ class CeleryBroker:
             held = list(_taken(link, self._dead(channel), limit))
             for message in reversed(held):  # so that each takes its old place
                 message.requeue()
-            return [_letter(message) for message in held]
+            return distinct(_letter(message) for message in held)
 
         return await self.wire.run(work)
 
@@ -223,19 +225,20 @@ class CeleryBroker:
         dead = self._dead(channel)
 
         def work(link: Any) -> int:
-            kept, moved = [], 0
+            kept, moved = [], set[str]()
             for message in _taken(link, dead, _count(link, dead)):
                 letter, had = _letter(message), message.headers
                 if ids is not None and letter.id not in ids:
                     kept.append(message)
                     continue
                 values = {"key": had.get("key"), "headers": had.get("headers") or {}}
-                self._send(link, channel, letter.body, letter.id, values)
+                if (what := identity(letter.id, letter.body)) not in moved:
+                    self._send(link, channel, letter.body, letter.id, values)
                 message.ack()
-                moved += 1
+                moved.add(what)
             for message in reversed(kept):
                 message.requeue()
-            return moved
+            return len(moved)
 
         return await self.wire.run(work)
 

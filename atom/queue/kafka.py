@@ -3,7 +3,9 @@
 The key of a message decides its partition, so those of one key stay in order. A dead
 letter is a copy in the topic `<channel>_dead`, of one partition: its headers have the
 reason, the attempts and the time. One that is replayed by its id leaves a mark, a
-record without a body, until all before it are gone.
+record without a body, until all before it are gone. Kafka delivers again what was
+settled behind a message that was not, so a consumer that is killed leaves copies of
+dead letters: they are read as one.
 """
 
 import asyncio
@@ -25,6 +27,7 @@ from atom.queue.broker import (
     DeadLetter,
     Delivery,
     dead_of,
+    identity,
 )
 from atom.queue.kafka_subscription import (
     MESSAGE_ID,
@@ -40,6 +43,7 @@ COPIES = 3  # of each message, on as many nodes
 DIED = ("reason", "attempts", "died_at")
 EXISTS = 36  # the error code
 FOR_EVER = {"retention.ms": "-1"}
+GONE = "letter"  # the header of a mark: what was replayed
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,12 +53,19 @@ class TopicConfig:
     kafka_partitions: int
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Letter:
-    """A record of the dead letters, and where it is."""
+    """A dead letter: its first copy, and where its last one is."""
 
     place: Any  # TopicPartition
     record: Any
+    last: int  # offset
+
+    @property
+    def identity(self) -> str:
+        """What all copies of it have in common."""
+        headers = dict(self.record.headers)
+        return identity(text(headers.get(MESSAGE_ID)), self.record.value)
 
     @property
     def id(self) -> str:
@@ -199,10 +210,11 @@ class KafkaBroker:
             headers = list(one.record.headers[: -len(DIED)])
             await self._append(channel, one.record.value, one.record.key, headers)
             if stay:
-                await self._append(dead_of(channel), None, one.id.encode(), [])
+                mark = [(GONE, one.identity.encode())]
+                await self._append(dead_of(channel), None, one.id.encode(), mark)
         before: dict[Any, int] = {}
         for one in asked:
-            before[one.place] = max(one.record.offset + 1, before.get(one.place, 0))
+            before[one.place] = max(one.last + 1, before.get(one.place, 0))
         for one in stay:
             if one.place in before:
                 before[one.place] = min(one.record.offset, before[one.place])
@@ -233,7 +245,7 @@ class KafkaBroker:
 
     async def _letters(self, channel: str) -> list[Letter]:
         """Read the dead letters that were not replayed, the oldest first."""
-        found: list[Letter] = []
+        found: list[tuple[Any, Any]] = []
         async with self._reader() as reader:
             starts, ends = await self._ends(reader, dead_of(channel))
             places = [one for one in ends if ends[one] > starts[one]]
@@ -242,10 +254,8 @@ class KafkaBroker:
                 reader.seek(one, starts[one])
             while any([await reader.position(one) < ends[one] for one in places]):
                 for place, records in (await reader.getmany(timeout_ms=1000)).items():
-                    found += [Letter(place, record) for record in records]
-        gone = {text(one.record.key) for one in found if one.record.value is None}
-        kept = [one for one in found if one.record.value is not None]
-        kept = [one for one in kept if one.id not in gone]
+                    found += [(place, record) for record in records]
+        kept = _kept(found)
         return sorted(kept, key=lambda one: (one.record.timestamp, one.record.offset))
 
     async def _ends(
@@ -353,6 +363,22 @@ def _key(key: str | None) -> bytes | None:
 
 def _encoded(pairs: Sequence[tuple[str, str]]) -> list[tuple[str, bytes]]:
     return [(name, value.encode()) for name, value in pairs]
+
+
+def _kept(found: Sequence[tuple[Any, Any]]) -> list[Letter]:
+    """Return the letters of records; a mark ends those before it."""
+    gone = {text(record.key) for _, record in found if record.value is None}
+    kept: dict[str, Letter] = {}
+    for place, record in found:
+        if record.value is None:
+            kept.pop(text(dict(record.headers).get(GONE)), None)
+            continue
+        one = Letter(place, record, record.offset)
+        if one.id not in gone:
+            first = kept.setdefault(one.identity, one)
+            if first.place == place:
+                first.last = record.offset
+    return list(kept.values())
 
 
 def _dead_letter(one: Letter) -> DeadLetter:

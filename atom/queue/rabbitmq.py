@@ -22,6 +22,8 @@ from atom.queue.broker import (
     DeadLetter,
     Delivery,
     dead_of,
+    distinct,
+    identity,
 )
 from atom.queue.rabbitmq_message import (
     DIED,
@@ -224,24 +226,27 @@ class RabbitBroker:
                         break
                     letters.append(read_letter(message))
                 await opened.basic_nack(0, multiple=True, requeue=True, wait=True)
-        return letters
+        return distinct(letters)
 
     async def replay(self, channel: str, ids: Sequence[str] | None) -> int:
         """Send dead letters to the channel again, all for None; return how many."""
-        wanted, moved = None if ids is None else set(ids), 0
+        wanted, moved = None if ids is None else set(ids), set[str]()
         dead = dead_of(channel)
         async with self._channel_of(dead) as opened:
             if opened is None:
                 return 0
             left = (await opened.queue_declare(dead, passive=True)).message_count or 0
             while left and (message := await get(opened, dead)) is not None:
-                left -= 1
-                if wanted is not None and read_letter(message).id not in wanted:
+                left, letter = left - 1, read_letter(message)
+                if wanted is not None and letter.id not in wanted:
+                    continue
+                if (what := identity(letter.id, letter.body)) in moved:
+                    await opened.basic_ack(Token(opened, message).tag, wait=True)
                     continue
                 await move(opened, message, channel, {})
-                moved += 1
+                moved.add(what)
             await opened.basic_nack(0, multiple=True, requeue=True, wait=True)
-        return moved
+        return len(moved)
 
     async def purge(self, channel: str, *, dead: bool) -> int:
         """Delete the messages that wait, or the dead letters; return how many."""

@@ -233,20 +233,27 @@ class SqsBroker:
                 found += some
         finally:
             await self._return(dead_queue(channel), found)
-        found.sort(key=lambda each: each.sent_at)
-        return [each.shown for each in found[:limit]]
+        first: dict[str, Letter] = {}
+        for each in sorted(found, key=lambda each: each.sent_at):
+            first.setdefault(each.identity, each)
+        return [each.shown for each in first.values()][:limit]
 
     async def replay(self, channel: str, ids: Sequence[str] | None) -> int:
         """Send dead letters again, each under an id for five minutes of its own."""
-        name, kept = dead_queue(channel), []
+        name, kept = dead_queue(channel), list[Letter]()
         wanted = None if ids is None else set(ids)
-        done = 0
+        done = set[str]()
         found: list[Letter] = []
         try:
             async for some in self._letters(channel):
-                chosen = [w for w in some if wanted is None or w.shown.id in wanted]
-                kept += [each for each in some if each not in chosen]
-                found += chosen
+                found += some
+            chosen = {
+                each.identity
+                for each in found
+                if wanted is None or each.shown.id in wanted
+            }
+            kept = [each for each in found if each.identity not in chosen]
+            found = [each for each in found if each.identity in chosen]
             found.sort(key=lambda each: each.sent_at)
             while found:
                 each = found[0]
@@ -254,13 +261,14 @@ class SqsBroker:
                 if channel.endswith(FIFO):
                     order["MessageGroupId"] = identifier(each.group)
                     order["MessageDeduplicationId"] = identifier(each.shown.id)
-                await self.call("send_message", channel, **each.original, **order)
+                if each.identity not in done:
+                    await self.call("send_message", channel, **each.original, **order)
                 await self.settle("delete_message_batch", name, [each.receipt])
                 found.pop(0)
-                done += 1
+                done.add(each.identity)
         finally:
             await self._return(name, [*kept, *found])
-        return done
+        return len(done)
 
     async def purge(self, channel: str, *, dead: bool) -> int:
         """Receive and delete: SQS would delete what is in hand as well, uncounted."""

@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from hashlib import sha256
 from typing import Any
 
-from atom.queue.broker import DeadLetter, Delivery, dead_of
+from atom.queue.broker import DeadLetter, Delivery, dead_of, identity
 
 FIFO = ".fifo"
 ATTRIBUTE = "atom"  # JSON in ASCII: SQS takes ten attributes, and not every character
@@ -36,6 +36,7 @@ class Letter:
     group: str
     receipt: str
     sent_at: int
+    identity: str
 
 
 def dead_queue(channel: str) -> str:
@@ -142,4 +143,5 @@ def letter(message: Mapping[str, Any]) -> Letter:
     )
     original = entry(found.body, found.message_id, found.key, found.headers)
     group = found.key or found.message_id or found.token.sqs_id
-    return Letter(shown, original, group, found.token.receipt, sent_at)
+    same = identity(found.message_id or "", found.body)
+    return Letter(shown, original, group, found.token.receipt, sent_at, same)

@@ -129,7 +129,13 @@ def topics_of(aws_url, queue):
             TopicArn=made[name],
             Protocol="sqs",
             Endpoint=found["Attributes"]["QueueArn"],
-            Attributes={"RawMessageDelivery": is_raw},
+            Attributes={
+                "RawMessageDelivery": is_raw,
+                # An attribute of each message, without which none would come.
+                "FilterPolicy": json.dumps(
+                    {"event_type": [{"prefix": f"row.by_{name}."}]}
+                ),
+            },
         )
     return made
 

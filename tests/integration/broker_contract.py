@@ -97,6 +97,10 @@ class BrokerContract:
     """The promises of `Broker`."""
 
     counts = True  # deliveries of a message are counted
+    others = (
+        ("n", b"same"),
+        ("m", b"another"),
+    )  # messages that are not `("m", b"same")`
 
     @pytest.fixture
     async def broker(self, place):
@@ -232,6 +236,39 @@ class BrokerContract:
         assert 3 == await broker.replay(channel, None)
         assert [] == await broker.dead(channel, 10)
         assert 0 == await broker.replay(channel, None)
+
+    async def twice_dead(self, broker, channel):
+        """Make two dead letters of one message, as a kill in between does."""
+        for _ in range(2):
+            await broker.send(channel, b"same", message_id="m", key="k")
+        async with broker.subscribe(channel, prefetch=2) as one:
+            for delivery in await take(aiter(one), 2):
+                await one.reject(delivery, "broken", 1)
+
+    async def test_copies_of_a_dead_letter_are_one(self, broker, channel):
+        """One is listed, one is sent again, and both are gone then."""
+        await self.twice_dead(broker, channel)
+        async with broker.subscribe(channel, prefetch=2) as one:
+            for message_id, body in self.others:
+                await broker.send(channel, body, message_id=message_id, key="k")
+                (held,) = await take(aiter(one), 1)
+                await one.reject(held, "broken", 1)
+
+        letters = await broker.dead(channel, 10)
+        bodies = [b"same", *(body for _, body in self.others)]
+        assert bodies == [letter.body for letter in letters]
+        assert 1 == await broker.replay(channel, [letters[1].id])
+        del bodies[1]
+        assert bodies == [letter.body for letter in await broker.dead(channel, 10)]
+        assert len(bodies) == await broker.replay(channel, None)
+        assert [] == await broker.dead(channel, 10)
+        ids = ["n", *("m" for _ in bodies)]
+        async with broker.subscribe(channel, prefetch=9) as one:
+            deliveries = aiter(one)
+            again = await take(deliveries, len(ids))
+            assert ids == [delivery.message_id for delivery in again]
+            await one.accept(again)
+            await nothing(deliveries)
 
     async def test_purge_deletes_what_waits_or_the_dead(self, broker, channel):
         """One of the two, never both."""

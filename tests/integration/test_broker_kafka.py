@@ -73,6 +73,31 @@ class TestKafka(BrokerContract):
             again = await take(aiter(other), 3)
             assert ids[1:] == [delivery.message_id for delivery in again]
 
+    async def test_all_copies_of_a_dead_letter_are_deleted(self, broker, channel):
+        """Also those that are behind the last letter that is listed."""
+        await self.twice_dead(broker, channel)
+        assert 1 == (await broker.state(channel)).dead
+        assert 1 == await broker.replay(channel, None)
+        assert [] == await broker.dead(channel, 10)
+
+    async def test_all_copies_of_a_dead_letter_are_marked(self, broker, channel):
+        """Where others stay; a message that comes to be dead again is listed again."""
+        async with broker.subscribe(channel, prefetch=1) as one:
+            await broker.send(channel, b"first", message_id="n", key="k")
+            (held,) = await take(aiter(one), 1)
+            await one.reject(held, "broken", 1)
+        await self.twice_dead(broker, channel)
+        first, same = await broker.dead(channel, 10)
+        assert 1 == await broker.replay(channel, [same.id])
+        assert [first] == await broker.dead(channel, 10)
+
+        async with broker.subscribe(channel, prefetch=1) as one:
+            (held,) = await take(aiter(one), 1)
+            await one.reject(held, "broken again", 1)
+        found = await broker.dead(channel, 10)
+        assert ["broken", "broken again"] == [letter.reason for letter in found]
+        assert b"same" == found[1].body
+
     async def test_partitions_move_to_a_consumer_that_joins(self, broker, channel):
         """Each message comes to one of the two, once the first has settled its own."""
         await sent(broker, channel, 1)

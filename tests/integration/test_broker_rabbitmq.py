@@ -1,12 +1,21 @@
 """RabbitMQ keeps what a broker promises."""
 
+from dataclasses import replace
+from uuid import uuid4
+
 import pytest
 from aio_pika import DeliveryMode, connect
 
 from atom.client.rabbitmq import CHANNEL, RABBITMQ
 from atom.queue.broker import dead_of
 from atom.queue.rabbitmq import broker
-from tests.integration.broker_contract import BrokerContract, Place, sent, take
+from tests.integration.broker_contract import (
+    BrokerContract,
+    Place,
+    all_taken,
+    sent,
+    take,
+)
 from tests.service.fixture import own
 
 
@@ -36,6 +45,22 @@ class TestRabbitmq(BrokerContract):
 
         assert await marks(place, dead_of(channel)) == DeliveryMode.PERSISTENT
         assert await marks(place, channel) == DeliveryMode.PERSISTENT
+
+    @pytest.mark.parametrize("before", [0, 1])
+    async def test_queue_stays_as_it_was_made(self, place, caplog, before):
+        """After a change of the key it goes on, and a warning names both."""
+        key, own = "config_rabbitmq_is_single_active", f"c_{uuid4().hex[:12]}"
+        mine = {**place.config, key: before}
+        async with replace(place, config=mine).broker() as older:
+            await older.setup(own)
+            ids = await sent(older, own, 2, key="a")
+
+        async with replace(place, config={**mine, key: 1 - before}).broker() as newer:
+            assert [] == await newer.setup(own)
+            assert f"{own} " in caplog.text
+            assert key in caplog.text
+            ids += await sent(newer, own, 2, key="a")
+            assert ids == await all_taken(newer, own, ids)
 
 
 async def marks(place, name):

@@ -48,6 +48,16 @@ class TestStandard(BrokerContract):
 class TestFifo(BrokerContract):
     """A queue that keeps the order of each key."""
 
+    others = (("n", b"same"),)  # it takes an id once
+
+    async def twice_dead(self, broker, channel):
+        """Reject one message twice."""
+        await broker.send(channel, b"same", message_id="m", key="k")
+        async with broker.subscribe(channel, prefetch=1) as one:
+            (held,) = await take(aiter(one), 1)
+            await one.reject(held, "broken", 1)
+            await one.reject(held, "broken", 1)
+
     @pytest.fixture
     async def channel(self, broker):
         """A FIFO queue of this test's own."""

@@ -190,6 +190,23 @@ def test_message_has_one_effect(shop, worker):
     assert 1 == count(shop, "einmal \u00e9 \U0001f600")
 
 
+def test_copies_of_a_dead_letter_are_one(shop, worker):
+    """As a kill leaves them: one is listed, one is sent again."""
+
+    def number():
+        return with_broker(shop, lambda found, at: found.state(at)).dead
+
+    before = number()
+    for _ in range(2):
+        raw(shop, b"not json twin", "twin")
+    until(lambda: number() == before + 2)
+    assert ["twin"] == [letter.id for letter in dead(shop, "twin")]
+
+    assert 1 == with_broker(shop, lambda found, at: found.replay(at, ["twin"]))
+    until(lambda: number() == before + 1)
+    assert ["twin"] == [letter.id for letter in dead(shop, "twin")]
+
+
 @pytest.mark.parametrize(
     ("body", "reason"),
     [
@@ -222,6 +239,24 @@ def test_failure_is_tried_again_then_dead_and_replayed(shop, worker):
     assert 0 == count(shop, "no ink")
     assert with_broker(shop, lambda found, at: found.purge(at, dead=True))
     assert [] == dead(shop, "")
+
+
+def test_order_needs_rabbitmq(shop):
+    """Redis would not keep it: the worker ends, and names the key."""
+    config = shop.config | {
+        "config_celery_broker_url": "redis://127.0.0.1:1/0",
+        "config_celery_is_ordered": "1",
+    }
+    ended = subprocess.run(
+        [sys.executable, "-m", "celery", "-A", "consumer_celery", "worker"],
+        cwd=shop.folder,
+        env=environment(config),
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert ended.returncode
+    assert "config_celery_is_ordered needs RabbitMQ" in ended.stderr
 
 
 def test_sigterm_finishes_what_is_in_hand(shop):
