@@ -51,7 +51,9 @@ class ByMobile(Body):
     password: Password
 
 
-def with_columns(name: str, body: type[BaseModel]) -> Any:
+def with_columns(
+    name: str, body: type[BaseModel], given: frozenset[str] = frozenset()
+) -> Any:
     """Return a body with the columns that sign-up takes, and those it demands."""
     wanted = config["config_signup"]
     demanded = {*wanted["mandatory"], *(("email",) if FLOW == CONFIRMED else ())}
@@ -63,7 +65,9 @@ def with_columns(name: str, body: type[BaseModel]) -> Any:
                 description=f"Column {column} of users.",
             ),
         )
-        for column in sorted({*wanted["column"], *demanded} - body.model_fields.keys())
+        for column in sorted(
+            {*wanted["column"], *demanded} - body.model_fields.keys() - given
+        )
     }
     if {"email", "mobile"} & (fields.keys() | body.model_fields.keys()):
         fields["otp"] = (str | None, Field(None, description="Sent to the address."))
@@ -74,6 +78,15 @@ SignUp = with_columns("SignUp", ByUsername)
 SignUpBigint = with_columns("SignUpBigint", ByNumber)
 SignUpEmail = with_columns("SignUpEmail", ByEmail)
 SignUpMobile = with_columns("SignUpMobile", ByMobile)
+
+
+class Invited(Body):
+    token: str = Field(min_length=1, max_length=200, examples=["kz3v…"])
+    password: Password
+    username: Username | None = None
+
+
+Accepted = with_columns("Accepted", Invited, given=frozenset({"email"}))
 
 
 class OtpByEmail(Body):
@@ -181,6 +194,13 @@ async def route_auth_signup_email(request: Request, body: SignUpEmail):
 async def route_auth_signup_mobile(request: Request, body: SignUpMobile):
     """Make a user with a mobile and a password."""
     return await signed_up(request, body, "mobile")
+
+
+@router.post("/auth/invitation-accept", **PROVEN)
+async def route_auth_invitation_accept(request: Request, body: Accepted):
+    """Make the user who was invited, by the token of the mail and a new password."""
+    values = body.model_dump(exclude_unset=True)
+    return tokens(await account.accept(request.app.state.ports, **values))
 
 
 async def logged_in(

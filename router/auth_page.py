@@ -18,6 +18,7 @@ NAME = escape(config["config_app_name"])
 # The title, the words of the button, and whether a password is asked for.
 PAGES = {
     "email-verify": ("Confirm your e-mail address", "Confirm", False),
+    "invitation-accept": ("Choose a password", "Accept", True),
     "password-reset": ("Set a new password", "Set it", True),
 }
 SCRIPT = """

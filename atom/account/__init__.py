@@ -29,12 +29,14 @@ In reading order:
     upgrade       rows that an older version wrote
     reset         a new password by a mailed link
     rights        rights and status of other users
+    invitation    users whom an admin invites
     deletion      the end of an account
 """
 
 from atom.account.access import require_too
 from atom.account.deletion import delete_account
 from atom.account.google import log_in_with_google
+from atom.account.invitation import accept, invitations, invite, withdraw
 from atom.account.login import log_in
 from atom.account.otp import Code, read_code
 from atom.account.otp_login import log_in_with_otp, verify_throttled
@@ -61,6 +63,7 @@ __all__ = [
     "TokenPair",
     "Waiting",
     "Wanted",
+    "accept",
     "ask_reset",
     "by_fast2sms",
     "by_resend",
@@ -69,6 +72,8 @@ __all__ = [
     "by_sns_template",
     "confirm",
     "delete_account",
+    "invitations",
+    "invite",
     "log_in",
     "log_in_with_google",
     "log_in_with_otp",
@@ -86,4 +91,5 @@ __all__ = [
     "update_account",
     "update_rights",
     "verify_throttled",
+    "withdraw",
 ]

@@ -13,6 +13,7 @@ class AccountConfig:
     port: int
     user_approval_flow: str
     account_link: str | None
+    invitation_expire_sec: int
     email_verify_expire_sec: int
     password_reset_expire_sec: int
     is_signup: bool

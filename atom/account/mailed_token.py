@@ -14,6 +14,7 @@ from atom.errors import Unauthenticated
 
 PASSWORD_RESET = "password-reset"
 EMAIL_VERIFY = "email-verify"
+INVITATION = "invitation-accept"
 
 PRUNE = "delete from atom.account_token where expires_at < now()"
 ISSUE = """

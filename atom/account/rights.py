@@ -36,9 +36,10 @@ on conflict (user_id) do update set version = v.version + 1
 NOTIFY = """
 select pg_notify('atom', json_build_object('topic', 'user', 'value', $1::text)::text)
 """
+UPDATE = "user-rights-update"  # an action of the audit
 AUDIT = """
 insert into atom.audit (created_by_id, action, user_id, before, after)
-values ($1, 'user-rights-update', $2, $3::text::jsonb, $4::text::jsonb)
+values ($1, $5, $2, $3::text::jsonb, $4::text::jsonb)
 """
 
 
@@ -64,7 +65,7 @@ async def update_rights(
         raise Forbidden("No one changes their own rights.", code="rights.own")
     if user_id == FIRST:
         raise Forbidden("No one changes the rights of user 1.", code="rights.own")
-    wanted = {name: _value(table, name, changes[name]) for name in changes}
+    wanted = parse(table, changes)
     async with ports.database.transaction() as connection:
         found = await connection.rows(HELD, me, user_id)
         rows = {row["id"]: orjson.loads(row["row"]) for row in found}
@@ -72,7 +73,7 @@ async def update_rights(
             raise NotFound("There is no such row.", code="row.missing")
         was = rows[user_id]
         if me != FIRST:
-            _require_held(rows.get(me, {}), was, changes)
+            require_held(rows.get(me, {}), was, changes)
         stamps = {"updated_by_id": me} if "updated_by_id" in table.columns else {}
         written = {**wanted, **stamps}
         text = _update(tuple(written), tuple(wanted))
@@ -80,7 +81,7 @@ async def update_rights(
         before = {name: was[name] for name in after}
         if before != after:
             shown_values = (orjson.dumps(each).decode() for each in (before, after))
-            await connection.run(AUDIT, me, user_id, *shown_values)
+            await connection.run(AUDIT, me, user_id, *shown_values, UPDATE)
         changed = {name for name in after if before[name] != after[name]}
         if changed & claimed(ports.account):
             await connection.run(END_TOKENS, user_id)
@@ -105,6 +106,15 @@ def claimed(config: AccountConfig) -> set[str]:
     if config.mode_check_is_active != "token":
         kept.discard("is_active")
     return kept
+
+
+def parse(table: Table, changes: Mapping[str, Any]) -> dict[str, Any]:
+    """Parse rights and status, by column.
+
+    Raises:
+        ApiError: naming a column or value that cannot be read.
+    """
+    return {name: _value(table, name, changes[name]) for name in changes}
 
 
 def _value(table: Table, name: str, raw: Any) -> Any:
@@ -143,10 +153,14 @@ def _words(raw: Any) -> frozenset[str]:
     return frozenset(str(part).strip() for part in parts) - {""}
 
 
-def _require_held(
+def require_held(
     mine: Mapping[str, Any], was: Mapping[str, Any], changes: Mapping[str, Any]
 ) -> None:
-    """Refuse to grant, take away or stand above what the caller does not hold."""
+    """Refuse to grant, take away or stand above what the caller does not hold.
+
+    Raises:
+        Forbidden: `rights.exceeded`.
+    """
     ids = listed(was.get("api_access"))
     if "api_access" in changes:
         ids |= listed(_access(changes["api_access"]))

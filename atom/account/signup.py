@@ -123,7 +123,7 @@ async def _create(
     ports: Ports, wish: Wish, more: Mapping[str, Any]
 ) -> TokenPair | Waiting:
     kind, type = wish.kind, wish.type
-    columns = await _read(ports, more, kind)
+    columns = await read_columns(ports, more, kind)
     if kind not in ADDRESSES:
         # Checked before as well: a name that is taken does not cost a hash.
         await _require_free(ports, type, {kind: wish.name})
@@ -131,7 +131,7 @@ async def _create(
     unconfirmed = await _unconfirmed(ports, wish, columns)
     addresses = {one: columns[one] for one in ADDRESSES if one in columns}
     # First: only who receives mail at an address learns whether it is taken.
-    await _prove(ports, columns, wish.otp)
+    await prove(ports, columns, wish.otp)
     await _require_free(ports, type, addresses)
     stored = await hash_password(wish.password)
     row = {"type": type, PASSWORD_OF.get(kind, "password"): stored, **columns}
@@ -238,7 +238,9 @@ async def _create_with_hooks(
     return ids[0]
 
 
-async def _read(ports: Ports, more: Mapping[str, Any], kind: str) -> dict[str, Any]:
+async def read_columns(
+    ports: Ports, more: Mapping[str, Any], kind: str
+) -> dict[str, Any]:
     """Parse the columns that `config_signup` lists; the name itself is one of another.
 
     Raises:
@@ -263,7 +265,7 @@ async def _read(ports: Ports, more: Mapping[str, Any], kind: str) -> dict[str, A
     return await reader.read(more)
 
 
-async def _prove(ports: Ports, columns: Mapping[str, Any], otp: str | None) -> None:
+async def prove(ports: Ports, columns: Mapping[str, Any], otp: str | None) -> None:
     """Check the OTP of an address.
 
     Raises:

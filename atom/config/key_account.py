@@ -82,4 +82,10 @@ ACCOUNT = (
         DAY,
         "Seconds that a link to set a new password is good for.",
     ),
+    Key(
+        "config_invitation_expire_sec",
+        whole(60, 30 * DAY),
+        3 * DAY,
+        "Seconds that an invitation is good for.",
+    ),
 )

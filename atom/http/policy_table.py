@@ -265,6 +265,14 @@ class PolicyTable:
         """Return what holds for a path that cannot be matched."""
         return Matched(None, self._nowhere, {}, frozenset(), path, (kind, -1))
 
+    def shared(self, method: str, path: str) -> RoutePolicy | None:
+        """Return the policy of a route that has that of another path."""
+        for (index, verb), policy in self._policies.items():
+            route = self.table.routes[index]
+            if route.same_as and route.path == path and verb == method:
+                return policy
+        return None
+
     def policies(self) -> list[RoutePolicy]:
         """Return every policy, in the order of the routes, each once."""
         return [

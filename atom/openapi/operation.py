@@ -91,7 +91,10 @@ def complete(document: dict[str, Any], policies: "PolicyTable") -> None:
     components.setdefault("securitySchemes", {}).update(SCHEMES)
     known = {CONVERTOR.sub("", policy.name): policy for policy in policies.policies()}
     for path, method, operation in operations(document):
-        if (policy := known.get(f"{method.upper()} {path}")) is not None:
+        policy = known.get(f"{method.upper()} {path}")
+        if policy is None:  # that of another route, or of the rows of a table
+            policy = policies.shared(method.upper(), path)
+        if policy is not None:
             _gate(operation, policy)
             _refusals(operation, policy, policies.steps)
     _name(document)

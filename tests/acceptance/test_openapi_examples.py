@@ -15,6 +15,8 @@ EXPECTED = {
     "/auth/token-refresh": 401,
     "/auth/email-verify": 401,
     "/auth/password-reset": 401,
+    "/auth/invitation-accept": 401,
+    "/admin/invitation-delete": 404,
     "/auth/signup-email": 400,  # its code was not sent
     "/auth/signup-mobile": 400,
     "/auth/login-otp-email": 401,
