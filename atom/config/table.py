@@ -269,19 +269,23 @@ def _tenant(
     return Tenant(str(column), str(scope), frozenset(exempt))
 
 
-def _unknown_claims(rules: TableRules, known: Iterable[str]) -> list[str]:
-    """Return a problem for each `:claim_x` that no token carries."""
+def claims(rules: TableRules) -> frozenset[str]:
+    """Return the columns of users that rules read of their caller, as `:claim_x`."""
     texts = [*rules.scopes.values(), *rules.roles.values()]
     for tiers in rules.tables.values():
         for verbs in tiers.values():
             texts += (text for rule in verbs.values() for text in rule.texts)
-    named = {
+    return frozenset(
         token.text[1:].removeprefix(CLAIM)
         for text in texts
         for token in tokens(text)
         if token.kind == "bind" and token.text.startswith(f":{CLAIM}")
-    }
+    )
+
+
+def _unknown_claims(rules: TableRules, known: Iterable[str]) -> list[str]:
+    """Return a problem for each `:claim_x` that no token carries."""
     return [
         f"config_table: :{CLAIM}{name} is in no token; config_token_key_list lacks it"
-        for name in sorted(named.difference(known))
+        for name in sorted(claims(rules).difference(known))
     ]

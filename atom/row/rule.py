@@ -2,7 +2,7 @@
 
 # ruff: noqa: S608 - conditions are text of the operator, values of callers are bound.
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from functools import lru_cache
 from typing import Any
@@ -14,13 +14,14 @@ from atom.config.table import (
     OWNER,
     Declared,
     TableRules,
+    claims,
     parse,
 )
 from atom.errors import nearest
 from atom.own.declaration import NO_MORE_ROLES
 from atom.postgres.catalog import Table
 from atom.postgres.condition import Bind, Condition, Reader, UnreadableCondition, both
-from atom.row.sql.statement import EVERY_ROW, Rule
+from atom.row.sql.statement import EVERY_ROW, RowSet, Rule
 
 # How a row is marked as deleted, and how one is recognised that is not, by datatype.
 SOFT = {
@@ -29,6 +30,9 @@ SOFT = {
     "moment": ("now()", "{0} is null"),
 }
 
+
+# Of users, what an admin may write of a column that rules read of their caller.
+OTHERS_ALONE = "(:me = 1 or id <> :me)"
 
 # Set until the transaction ends, for the trigger function `atom.row_event`.
 CONTEXT = "event"
@@ -48,6 +52,10 @@ class Policy:
         self.reader = Reader(self.declared.scopes, self.declared.roles)
         self.compile = lru_cache(4096)(self._compile)
         self.every = lru_cache(1024)(self._every)
+        self.claims = claims(self.declared)
+        self._others_alone = lru_cache(16)(
+            lambda table: Rule(where=self._read(OTHERS_ALONE, table))
+        )
 
     def verb(self, table: str, tier: str, verb: str) -> Declared | None:
         """Return a verb as declared, None where it is closed.
@@ -152,6 +160,18 @@ class Policy:
         if soft is not None and verb != "create":
             found["soft_delete"] = (soft[1], self._read(soft[1], table))
         return found
+
+    def without_own_claims(
+        self, tier: str, row_set: RowSet, columns: Iterable[str]
+    ) -> RowSet:
+        """Return the rows of which these columns may be changed.
+
+        Of users, not an admin's own: a claim would be a right they give themselves.
+        """
+        table = row_set.table
+        if tier != "admin" or table.name != "users" or self.claims.isdisjoint(columns):
+            return row_set
+        return RowSet(table, narrowed(row_set.rule, self._others_alone(table)))
 
     def undeleted(self, table: Table, tier: str) -> Rule:
         """Return the rule of reading that leaves out no row marked as deleted."""

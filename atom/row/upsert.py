@@ -71,8 +71,10 @@ async def create(
     keys = await _keys(database, scope, into.table, on_conflict.keys)
     raw, many = payload.rows(body, payload.most(scope, into))
     if on_conflict.mode == "merge":
-        for name in {name for row in raw for name in row}.difference(keys):
+        names = {name for row in raw for name in row}
+        for name in names.difference(keys):
             scope.require_writable(table, name, create=False)
+        over = scope.rules.policy.without_own_claims(scope.tier, over, names)
     rows = await Reader(scope, into.table, create=True).rows(raw, many=many)
     for row in rows:
         row.update(scope.stamps(into.table, create=True))

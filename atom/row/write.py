@@ -108,6 +108,9 @@ async def update(
     changes = [{name: row[name] for name in row if name != key} for row in raw]
     reader = payload.Reader(scope, row_set.table, create=False)
     rows = await reader.rows(changes, many=many)
+    row_set = scope.rules.policy.without_own_claims(
+        scope.tier, row_set, {name for row in rows for name in row}
+    )
     hooked = scope.rules.hooks.get((table, "update"))
     change = update_rows if hooked is None else hooked.update
     async with naming_columns(database):
@@ -214,6 +217,7 @@ async def update_ids(
     which = payload.identities(row_set.table, ids, payload.most(scope, row_set))
     reader = payload.Reader(scope, row_set.table, create=False)
     read = await reader.read({column: raw})
+    row_set = scope.rules.policy.without_own_claims(scope.tier, row_set, read)
     hooked = scope.rules.hooks.get((table, "update"))
     change = _update_ids if hooked is None else hooked.update_ids
     async with naming_columns(database):

@@ -178,3 +178,33 @@ def level(socket):
     """Return the claim as a socket's route sees it now."""
     socket.send("")
     return socket.recv(5)
+
+
+def test_an_admin_writes_no_claim_of_their_own(office):
+    """By no way of the row routes; another column, and those of others, they do."""
+    admin = newcomer(office, api_access="1,2,3,4,5,6", level=1)
+    other = newcomer(office, level=1)
+    merge = "/admin/object-create?table=users&on_conflict=type,username&mode=merge"
+    ids = {"table": "users", "column": "level"}
+    for who, level in ((admin, 1), (other, 3)):
+        for at, (method, path, body) in enumerate(
+            (
+                ("PUT", "/admin/object-update?table=users", {"id": who.id}),
+                ("PUT", "/admin/object-update?table=users", [{"id": who.id}]),
+                ("PATCH", f"/admin/rows/users/{who.id}", {}),
+                ("POST", merge, {"type": 1, "username": who.username}),
+            )
+        ):
+            rows = body if isinstance(body, list) else [body]
+            for row in rows:
+                row["level"] = 3
+            answer = office.call(method, path, admin, json=body)
+            expected = 200 if who is other else 409 if method == "POST" else 404
+            assert expected == answer.status_code, (at, answer.text)
+        body = {**ids, "ids": str(who.id), "value": 3}
+        count = office.message("PUT", "/admin/ids-update", admin, json=body)
+        assert (who is other) == bool(count)
+        (found,) = office.sql("select level from users where id = $1", who.id)
+        assert level == found["level"]
+    body = {"id": admin.id, "points": 4}
+    office.message("PUT", "/admin/object-update?table=users", admin, json=body)

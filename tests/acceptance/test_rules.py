@@ -288,6 +288,9 @@ def test_columns_that_are_not_listed_do_not_exist(api):
     for query in ("salary=>,1", "order=salary", "column=salary", "group_by=salary"):
         answer = status(api, "GET", f"/public/object-read?table=doctor&{query}", None)
         assert (400, "sql.unknown_column") == answer, query
+    answer = api.call("GET", "/public/object-read?table=clinic&relation=doctor")
+    assert "sql.unknown_relation" == answer.json()["code"]
+    assert "are not shown" in answer.json()["hint"]
 
 
 def test_anyone_is_told_only_what_is_public(api):

@@ -383,11 +383,15 @@ class Fitting:
             name for name, to in refers.items() if self.relatives.parent(to.table)
         ]
         open_to += [name for name in by if self.relatives.child(name)]
+        hint = nearest(query.name[:60], open_to)
+        if query.name in open_to:
+            hint = "The columns that lead from one table to the other are not shown."
+        elif open_to and not hint:
+            hint = "It has " + ", ".join(open_to)
         return ApiError(
             f"Table '{view.name}' has no relation '{shown(query.name)}'.",
             code="sql.unknown_relation",
-            hint=nearest(query.name[:60], open_to)
-            or ("It has " + ", ".join(open_to) if open_to else ""),
+            hint=hint,
         )
 
 
