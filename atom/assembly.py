@@ -9,6 +9,7 @@ from typing import Any
 from atom import coherence, operation
 from atom.account.claim import followed
 from atom.account.config import AccountConfig
+from atom.account.password import set_cost
 from atom.account.role import Roles
 from atom.account.token import Decoder
 from atom.adapter.memory import MemoryCounter, MemoryStore
@@ -106,6 +107,8 @@ async def connected(
 ) -> AsyncIterator[Ports]:
     """Build the ports; at the end finish work that has begun and write the log."""
     given = view(PortConfig, config)
+    accounts = view(AccountConfig, config)
+    set_cost(accounts)
     primary: Database = clients["client_postgres"].database
     replica = clients.get("client_postgres_read")
     memory = MemoryStore(bytes_max=given.cache_memory_max_mb * 1024 * 1024)
@@ -144,7 +147,7 @@ async def connected(
     ports = Ports(
         config=config,
         http=view(HttpConfig, config),
-        account=view(AccountConfig, config),
+        account=accounts,
         clients=clients,
         tasks=Tasks(),
         counter=counter,

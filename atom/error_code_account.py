@@ -86,6 +86,18 @@ ACCOUNT = (
         "See the message.",
     ),
     Code("password.too_short", 400, "Shorter than `config_password_min_length`."),
+    Code(
+        "password.common",
+        400,
+        "One of the most common passwords.",
+        "Choose another; `config_is_password_check=0` allows it.",
+    ),
+    Code(
+        "password.own_name",
+        400,
+        "The username, or the name of the e-mail, is in the password.",
+        "Choose another; `config_is_password_check=0` allows it.",
+    ),
     Code("password.too_long", 400, "Longer than 1,000 characters."),
     Code(
         "password.busy",

@@ -5,6 +5,7 @@ In reading order:
     config        AccountConfig: what config sets for all of these
     token         access tokens, encoded and decoded
     password      password hashes
+    password_rule  which passwords are refused
     name          usernames and addresses in their normal form
     allow         which columns of users their user writes, at sign-up and later
     limit         how many messages an address is sent
@@ -17,9 +18,9 @@ In reading order:
     session       refresh tokens, renewal, revocation
     throttle      how often a password may be guessed
     login         the logins by password
+    letter        links and notices by mail
     update        changes of one's own row
     mailed_token  tokens that are mailed, good once
-    letter        links and notices by mail
     pending       users who wait to be let in
     signup        new users
     otp_login     the login by a code

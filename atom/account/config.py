@@ -21,7 +21,11 @@ class AccountConfig:
     signup: Mapping[str, tuple[str, ...]]  # column, mandatory
     signup_type_list: tuple[int, ...]
     password_min_length: int
+    is_password_check: bool
     is_password_old_check: bool
+    password_memory_kib: int
+    password_rounds: int
+    password_lanes: int
     is_otp_verify: bool
     otp_text: str
     otp_subject: str

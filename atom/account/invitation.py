@@ -12,7 +12,8 @@ import orjson
 from atom.account import mailed_token as tokens
 from atom.account.letter import require_mail, send_link
 from atom.account.name import validate
-from atom.account.password import hash_password, require_length
+from atom.account.password import hash_password
+from atom.account.password_rule import require_fit
 from atom.account.rights import AUDIT, FIRST, parse, require_held
 from atom.account.session import TokenPair
 from atom.account.signup import create_user, let_in, prove, read_columns
@@ -128,7 +129,7 @@ async def accept(
     """
     found = await tokens.find(ports.database, tokens.INVITATION, token)
     names = {} if username is None else {"username": validate("username", username)}
-    require_length(password, ports.account)
+    require_fit(password, ports.account, [found.email, *names.values()])
     columns = await read_columns(ports, more, "email")
     await prove(ports, columns, otp)
     stored = await hash_password(password)

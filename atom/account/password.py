@@ -22,9 +22,11 @@ from atom.task import cores
 
 # Twice the rounds OWASP asks for at this memory: about 40 ms on a core of its own, 60
 # to 90 ms on a busy one. Source: OWASP Password Storage Cheat Sheet, Argon2id.
+# The keys config_password_… set others for a process.
 MEMORY_KIB = 19_456
 ROUNDS = 4
 LANES = 1
+COST = {"memory_cost": MEMORY_KIB, "time_cost": ROUNDS, "parallelism": LANES}
 
 IDLE_SECONDS = 1.0  # without a hash, until its memory is given back
 MAX_LENGTH = 1000  # characters; more is never typed, and hashing reads all of it
@@ -90,7 +92,22 @@ def _threads() -> _Threads:
 def _hasher() -> Any:
     from argon2 import PasswordHasher
 
-    return PasswordHasher(time_cost=ROUNDS, memory_cost=MEMORY_KIB, parallelism=LANES)
+    return PasswordHasher(
+        memory_cost=COST["memory_cost"],
+        time_cost=COST["time_cost"],
+        parallelism=COST["parallelism"],
+    )
+
+
+def set_cost(config: AccountConfig) -> None:
+    """Hash with the parameters of config; a hash with others is replaced at login."""
+    COST.update(
+        memory_cost=config.password_memory_kib,
+        time_cost=config.password_rounds,
+        parallelism=config.password_lanes,
+    )
+    _hasher.cache_clear()
+    _placeholder.cache_clear()
 
 
 @cache

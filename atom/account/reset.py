@@ -5,7 +5,8 @@ from atom.account import session
 from atom.account.letter import notify, require_mail, send_link
 from atom.account.limit import require_room
 from atom.account.name import validate
-from atom.account.password import hash_password, require_length
+from atom.account.password import hash_password
+from atom.account.password_rule import require_fit
 from atom.account.update import forget
 from atom.port import Ports
 
@@ -22,6 +23,7 @@ where id = $1 and email = $3
   and is_deleted is distinct from 1 and is_active is distinct from 0
 returning id
 """
+USERNAME = "select username from users where id = $1"
 CHANGED = "Your password was changed"
 CHANGED_TEXT = (
     "A new password was set by a link that was mailed to you, and every session has"
@@ -72,7 +74,8 @@ async def reset_password(ports: Ports, *, token: str, password: str) -> None:
         ApiError: a password against the rules; the token stays good.
     """
     found = await tokens.find(ports.database, tokens.PASSWORD_RESET, token)
-    require_length(password, ports.account)
+    username = await ports.database.value(USERNAME, found.user_id)
+    require_fit(password, ports.account, [found.email, username])
     stored = await hash_password(password)
     async with ports.database.transaction() as connection:
         taken = await tokens.take(connection, tokens.PASSWORD_RESET, token)

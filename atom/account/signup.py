@@ -13,6 +13,7 @@ from atom.account.limit import require_room
 from atom.account.name import validate
 from atom.account.otp import require_proof
 from atom.account.password import hash_password, require_length
+from atom.account.password_rule import require_fit
 from atom.account.pending import (
     ADMIN,
     EMAIL,
@@ -79,7 +80,7 @@ async def sign_up(
     """
     require_open(ports.account, type)
     name = validate(kind, name)
-    require_length(password, ports.account)
+    require_fit(password, ports.account, [name, _text(more.get("email"))])
     wish = Wish(type, kind, name, password, otp, caller)
     return await _create(ports, wish, more)
 
@@ -100,6 +101,10 @@ async def sign_up_bigint(
     require_length(password, ports.account, "password_bigint")
     wish = Wish(type, "username_bigint", username_bigint, password, otp, caller)
     return await _create(ports, wish, more)
+
+
+def _text(given: Any) -> str | None:
+    return given if isinstance(given, str) else None
 
 
 def require_open(config: AccountConfig, type: int) -> None:

@@ -7,10 +7,12 @@ from typing import Any
 from atom.account.allow import ADDRESSES, MANAGED, PASSWORDS, is_own
 from atom.account.allow import OWN as OWN_KEY
 from atom.account.config import AccountConfig
+from atom.account.letter import notify
 from atom.account.login import check_password
 from atom.account.name import validate
 from atom.account.otp import require_proof
 from atom.account.password import hash_password, require_length
+from atom.account.password_rule import require_fit
 from atom.account.session import revoke_all
 from atom.account.throttle import LoginThrottle
 from atom.datatype.value import from_json
@@ -23,7 +25,15 @@ from atom.row.sql.statement import RowSet
 
 OLD = "password_old"
 
-OWN = "select id, password, password_bigint, email, mobile from users where id = $1"
+OWN = """
+select id, username, password, password_bigint, email, mobile from users where id = $1
+"""
+CHANGED = {
+    "email": "The e-mail address of your account was changed",
+    "mobile": "The mobile number of your account was changed",
+    "password": "The password of your account was changed",
+}
+CHANGED_TEXT = "If it was not you, set a new password at once, and ask for help."
 # Nothing is written when the password that was verified is no longer the stored one.
 SET_PASSWORD = {
     "password": """
@@ -76,10 +86,17 @@ async def update_account(
     if wanted.password is not None:
         await _change_password(ports, row, wanted)
         return me
-    for kind in ADDRESSES:
-        if kind in wanted.columns and wanted.columns[kind] != row[kind]:
-            await _prove(ports, kind, wanted.columns[kind] or row[kind], otp)
-    await _write(ports, table, me, wanted.columns)
+    columns = wanted.columns
+    changed = [one for one in ADDRESSES if one in columns and columns[one] != row[one]]
+    for kind in changed:
+        await _prove(ports, kind, columns[kind] or row[kind], otp)
+    if not changed:
+        await _write(ports, table, me, columns)
+        return me
+    async with ports.database.transaction():
+        await _write(ports, table, me, columns)
+        for kind in changed:
+            await notify(ports, me, row["email"], CHANGED[kind], CHANGED_TEXT)
     return me
 
 
@@ -185,6 +202,8 @@ async def _change_password(
 ) -> None:
     """Verify the old password, store the new one, end every session."""
     column, password = changes.password or ("", "")
+    if column == "password":
+        require_fit(password, ports.account, [row["username"], row["email"]])
     other = PASSWORDS[column == "password"]
     # A user who signed up by OTP or Google has no password to verify.
     stored = row[column] or row[other]
@@ -201,6 +220,8 @@ async def _change_password(
         if not await connection.run(SET_PASSWORD[column], row["id"], made, *proven):
             raise wrong_old()
         await revoke_all(connection, row["id"])
+        subject = CHANGED["password"]
+        await notify(ports, row["id"], row["email"], subject, CHANGED_TEXT)
     ports.database.written("users")
     forget(ports, row["id"])
 

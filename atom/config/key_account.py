@@ -43,6 +43,21 @@ ACCOUNT = (
     ),
     Key("config_password_min_length", whole(1, 1000), 8, "Shortest password."),
     Key(
+        "config_is_password_check",
+        flag,
+        True,
+        "Whether common passwords, and those with the user's own name, are refused.",
+    ),
+    Key(
+        "config_password_memory_kib",
+        whole(1024, 4_194_304),
+        19_456,
+        "KiB of memory of a password hash (Argon2id). A hash that was made with other "
+        "parameters is replaced at the next login.",
+    ),
+    Key("config_password_rounds", whole(1, 1000), 4, "Rounds of a password hash."),
+    Key("config_password_lanes", whole(1, 64), 1, "Lanes of a password hash."),
+    Key(
         "config_is_password_old_check",
         flag,
         True,

@@ -5,14 +5,18 @@ import asyncio
 import httpx2
 import pytest
 
+from atom.account.otp import hash_code
 from tests.acceptance.mailing import address, far, mailing
+from tests.acceptance.people import PASSWORD, newcomer
 
 NEW = "a new one, and long"
 
 
 @pytest.fixture(scope="module")
 def shop(tmp_path_factory):
-    with mailing(tmp_path_factory.mktemp("password")) as made:
+    cheap = {"config_password_rounds": "2", "config_password_memory_kib": "8192"}
+    own = "config_signup = {'column': ['email']}\n"
+    with mailing(tmp_path_factory.mktemp("password"), own, **cheap) as made:
         yield made
 
 
@@ -185,3 +189,91 @@ def test_the_page_shows_a_form_and_changes_nothing(shop):
     assert "default-src 'none'" in page.headers["content-security-policy"]
     assert "page.missing" == code(shop.api.call("GET", "/auth/page/other"), 404)
     shop.done("/auth/password-reset", token=token, password=NEW)
+
+
+COMMON = ("password", "Password1", "qwertyuiop", "iloveyou")
+
+
+@pytest.mark.parametrize("password", COMMON)
+def test_a_common_password_is_refused(shop, password):
+    """Whatever its case: at sign-up, at a change and at a reset."""
+    ada = shop.user()
+    body = {"username": address(), "password": password}
+    change = {"id": ada.id, "password": password, "password_old": ada.password}
+    table = {"table": "users"}
+    answers = [
+        shop.post("/auth/signup", **body),
+        shop.api.call("PUT", "/my/object-update", ada, params=table, json=change),
+        shop.post("/auth/password-reset", token=forgot(shop, ada), password=password),
+    ]
+
+    assert ["password.common"] * 3 == [code(answer, 400) for answer in answers]
+
+
+def test_a_password_with_ones_own_name_is_refused(shop):
+    """The username, or the name of the e-mail, in any case."""
+    ada = shop.user()
+    name, mailbox = ada.username, ada.email.partition("@")[0]
+    token = forgot(shop, ada)
+    table = {"table": "users"}
+    for own in (name, mailbox):
+        password = f"I am {own.upper()} !"
+        change = {"id": ada.id, "password": password, "password_old": ada.password}
+        for answer in (
+            shop.api.call("PUT", "/my/object-update", ada, params=table, json=change),
+            shop.post("/auth/password-reset", token=token, password=password),
+        ):
+            assert "password.own_name" == code(answer, 400)
+    body = {"username": "babbage", "password": "analytical Babbage"}
+    assert "password.own_name" == code(shop.post("/auth/signup", **body), 400)
+    by_mail = {"username": address(), "email": "babbage@x.com"}
+    answer = shop.post("/auth/signup", **by_mail, password="analytical babbage")
+    assert "password.own_name" == code(answer, 400)
+    ok = {"username": "li", "password": "a list of lilies"}  # too short to matter
+    shop.done("/auth/signup", **ok)
+
+
+def test_a_hash_with_other_parameters_is_replaced_at_login(shop):
+    """By one with those of config; sessions stay open."""
+    ada = newcomer(shop.api)  # whose hash was made with the usual ones
+    (row,) = shop.api.sql("select password from users where id = $1", ada.id)
+
+    assert "$m=8192,t=2,p=1$" in row["password"]
+    assert 200 == shop.login(username=ada.username, password=PASSWORD).status_code
+    shop.api.message("GET", "/my/profile", ada)
+
+
+@pytest.mark.parametrize("kind", ["email", "mobile"])
+def test_the_old_address_learns_of_a_change(shop, kind):
+    """With the code that was sent to the new one; without it, nothing is sent."""
+    ada = shop.user()
+    new = {"email": address(), "mobile": "+919811122233"}[kind]
+    key = shop.api.config["config_key_jwt"]
+    shop.api.sql(
+        f"insert into otp (created_at, {kind}, otp, purpose)"
+        " values (now(), $1, $2, 'change')",
+        new,
+        hash_code("123456", new, key),
+    )
+    table, body = {"table": "users"}, {"id": ada.id, kind: new}
+
+    def change(otp):
+        query = {**table, "otp": otp}
+        return shop.api.call("PUT", "/my/object-update", ada, params=query, json=body)
+
+    assert "otp.invalid" == code(change("654321"), 401)
+    assert 200 == change("123456").status_code
+
+    (mail,) = shop.office.wait(ada.email)
+    assert "was changed" in mail["subject"]
+
+
+def test_the_owner_of_the_address_learns_of_a_new_password(shop):
+    """When it was changed with the old one."""
+    ada = shop.user()
+    change = {"id": ada.id, "password": NEW, "password_old": ada.password}
+    table = {"table": "users"}
+    shop.api.message("PUT", "/my/object-update", ada, params=table, json=change)
+
+    (mail,) = shop.office.wait(ada.email)
+    assert "The password of your account was changed" == mail["subject"]
