@@ -98,10 +98,24 @@ def failed() -> list[str]:
     return sorted(json.loads(FAILED.read_text())) if FAILED.exists() else []
 
 
+def is_accident(names: list[str]) -> bool:
+    """Whether so few tests failed that they are worth a second run.
+
+    A name without `::` is a process that collected other tests than the rest. Pytest
+    does not know it, and would run every test in search of it.
+
+    >>> is_accident(["unit/test_a.py::test_b"]), is_accident(["gw1", "gw2"])
+    (True, False)
+    >>> is_accident([]), is_accident(["unit/test_a.py::test_b"] * 21)
+    (False, False)
+    """
+    return 0 < len(names) <= AGAIN_MAX and all("::" in name for name in names)
+
+
 def run_again(env: dict[str, str]) -> tuple[str, int, float] | None:
-    """Run the tests that failed once more, alone; None when they are too many."""
+    """Run the tests that failed once more, alone; None when they are no accident."""
     names = failed()
-    if not 0 < len(names) <= AGAIN_MAX:
+    if not is_accident(names):
         return None
     report = run("pytest, again", AGAIN, env)
     for name in sorted(set(names) - set(failed())):
