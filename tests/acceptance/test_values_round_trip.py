@@ -4,11 +4,13 @@ Every datatype by every way in: filters, writes, cursors and files. The text of 
 answer is sent again as it came, digit by digit, so nothing of this test reads it.
 """
 
+import asyncio
 import csv
 import io
 import itertools
 import json
 
+import asyncpg
 import pytest
 
 from tests.acceptance.conftest import opened
@@ -204,11 +206,22 @@ every = pytest.mark.parametrize("kind", KINDS)
 
 @pytest.fixture(scope="module")
 def kinds():
-    """A server with a table for each datatype, each with a row for each hard value."""
-    with postgres() as url, serve({"config_postgres_url": url}) as served:
+    """A server with a table for each datatype, each with a row for each hard value.
+
+    Statements past the server share one connection: there are thousands of them.
+    """
+    with (
+        postgres() as url,
+        serve({"config_postgres_url": url}) as served,
+        asyncio.Runner() as runner,
+    ):
         running = opened(served)
         running.message("POST", "/root/postgres-init", "root")
-        running.script = _script(running)
+        connection = runner.run(asyncpg.connect(url, statement_cache_size=0))
+        running.script = lambda text: runner.run(connection.execute(text))
+        running.sql = lambda text, *values: [
+            dict(row) for row in runner.run(connection.fetch(text, *values))
+        ]
         running.script(TYPES)
         for kind, values in KINDS.items():
             name = NAMES[kind]
@@ -225,22 +238,7 @@ def kinds():
         running.admin = running.person(api_access="1,2,3,4,5,6")
         yield running
         running.http.close()
-
-
-def _script(running):
-    """Return what runs several statements past the server."""
-    import asyncio
-
-    import asyncpg
-
-    async def run(text):
-        connection = await asyncpg.connect(running.database)
-        try:
-            await connection.execute(text)
-        finally:
-            await connection.close()
-
-    return lambda text: asyncio.run(run(text))
+        runner.run(connection.close())
 
 
 def sources(kinds, kind):
