@@ -89,8 +89,9 @@ async def test_kafka_keeps_what_it_acknowledged(real_kafka_url, tmp_path):
             await consumer.commit()
             await consumer.stop()
             assert body == message.value
-            await asyncio.to_thread(server.kill)
-            await asyncio.to_thread(server.start)
+            if body == b"1":
+                await asyncio.to_thread(server.kill)
+                await asyncio.to_thread(server.start)
 
 
 def test_aws_keeps_buckets_topics_and_queues(aws_url):
