@@ -22,10 +22,13 @@ from bench.load import BenchError, Counted
 from bench.measure import Row
 from bench.scene import copy, database, keep_on, own_cores
 from tests.served import ROOT, environment, serve
+from tests.service.aws import keys
 from tests.service.server import AbsentError
 from tests.service.shared import begin, end, opened
 
 MESSAGES = 3000
+FEW = 300  # of slow brokers
+AT_ONCE = 10  # sent at once
 CONFIG = """
 config_postgres_schema = {"table": {"bench_note": ["text-text-0-0",
                                                    "at-timestamptz-0-0"]}}
@@ -39,11 +42,16 @@ async def function_bench_note(connection, text: str):
 """
 STAMP = "alter table bench_note alter column at set default clock_timestamp()"
 SPAN = "select count(*), extract(epoch from max(at) - min(at)) from bench_note"
-URLS = {
-    "redis": "config_redis_pubsub_url",
-    "rabbitmq": "config_rabbitmq_url",
-    "kafka": "config_kafka_url",
+BROKERS: dict[str, tuple[str, Callable[[str], dict[str, str]]]] = {  # server, config
+    "redis": ("redis", lambda url: {"config_redis_pubsub_url": url}),
+    "rabbitmq": ("rabbitmq", lambda url: {"config_rabbitmq_url": url}),
+    "kafka": ("kafka", lambda url: {"config_kafka_url": url}),
+    "sqs": ("aws", keys),
+    "celery": ("rabbitmq", lambda url: {"config_celery_broker_url": url}),
 }
+ROW_BY_ROW = {"celery"}  # it hands over one message at a time
+CELERY = ["-m", "celery", "-A"]
+WORKER = ["worker", "-c", "1", "--loglevel=WARNING"]
 SECONDS = 300
 
 
@@ -56,6 +64,13 @@ class Stage:
     database: str
     code: Path
     config: dict[str, str]
+    own: dict[str, str]  # of the broker
+
+    @property
+    def messages(self) -> int:
+        """How many are sent."""
+        return FEW if self.name in ("sqs", "celery") else MESSAGES
+
     cores: set[int]
 
     def run(self, words: list[str], config: dict[str, str]) -> subprocess.Popen[bytes]:
@@ -84,13 +99,13 @@ def row(number: int) -> dict[str, Any]:
 
 async def fill(stage: Stage, channel: str, message: Callable[[int], Any]) -> None:
     """Send the messages, and empty the table."""
-    config = {key.name: key.default for key in KEYS} | {URLS[stage.name]: stage.url}
+    config = {key.name: key.default for key in KEYS} | stage.own
     async with opened_clients(CLIENTS, config) as live:
         broker = import_module(f"atom.queue.{stage.name}").broker(live, config)
         await broker.setup(channel)
-        for start in range(0, MESSAGES, 100):
+        for start in range(0, stage.messages, AT_ONCE):
             async with asyncio.TaskGroup() as group:
-                for number in range(start, start + 100):
+                for number in range(start, start + AT_ONCE):
                     message_id = secrets.token_hex(8)
                     body = json.dumps({**message(number), "message_id": message_id})
                     group.create_task(
@@ -111,10 +126,10 @@ async def counted(stage: Stage, process: subprocess.Popen[bytes]) -> Counted:
         stack.push_async_callback(connection.close)
         while True:
             found, seconds = await connection.fetchrow(SPAN)
-            if found == MESSAGES:
-                return Counted(MESSAGES, float(seconds))
+            if found == stage.messages:
+                return Counted(stage.messages, float(seconds))
             if process.poll() is not None or time.monotonic() > until:
-                raise BenchError(f"{stage.name}: {found} of {MESSAGES} rows")
+                raise BenchError(f"{stage.name}: {found} of {stage.messages} rows")
             await asyncio.sleep(0.1)
 
 
@@ -126,11 +141,16 @@ def side(
     def run(_: int) -> Counted:
         channel = f"bench_{secrets.token_hex(4)}"
         asyncio.run(fill(stage, channel, message))
+        config = stage.config | {"config_channel": channel}
         words = [f"consumer_{stage.name}.py", "--channel", channel]
         if is_by_hand:
             loop = str(ROOT / "bench" / "consume_byhand.py")
             words = [loop, stage.name, stage.url, stage.database, channel]
-        process = stage.run(words, stage.config)
+        if stage.name == "celery":
+            app = "bench.consume_celery" if is_by_hand else "consumer_celery"
+            words = [*CELERY, app, *WORKER]
+            config |= {"PYTHONPATH": str(ROOT), "BENCH_DATABASE": stage.database}
+        process = stage.run(words, config)
         try:
             return asyncio.run(counted(stage, process))
         finally:
@@ -147,6 +167,8 @@ def lines(stage: Stage) -> Iterator[Row]:
         ("consume", f"{stage.name}: a message handled", note, 0.7),
         ("consume-rows", f"{stage.name}: a row written, waiting together", row, 3.0),
     ):
+        if name == "consume-rows" and stage.name in ROW_BY_ROW:
+            continue
         mine = side(stage, message)
         other = "one insert a message"
         yield Row(
@@ -177,12 +199,13 @@ def stages(folder: Path, cores: set[int]) -> Iterator[list[Stage]]:
         with serve(config, folder=folder / "atom", code=code) as server:
             config = {**server.config, "config_log_level": "warning"}
         found = []
-        for name in URLS:
+        for name, (service, own_of) in BROKERS.items():
             try:
-                server = stack.enter_context(opened(name, folder / name))
+                server = stack.enter_context(opened(service, folder / name))
             except AbsentError as error:
                 sys.stdout.write(f"{name}: absent: {error}\n")
                 continue
-            own = {**config, URLS[name]: server.url}
-            found.append(Stage(name, server.url, url, code, own, cores))
+            own = own_of(server.url)
+            given = (code, {**config, **own}, own, cores)
+            found.append(Stage(name, server.url, url, *given))
         yield found

@@ -64,12 +64,41 @@ async def kafka(url, connection, channel):
             await consumer.commit()
 
 
+async def sqs(url, connection, channel):
+    """A poll of ten messages, in a thread; they are deleted together."""
+    import boto3
+
+    client = boto3.client(
+        "sqs",
+        endpoint_url=url,
+        region_name="eu-west-1",
+        aws_access_key_id="test-key-id",
+        aws_secret_access_key="test-secret",
+    )
+    queue = client.get_queue_url(QueueName=channel)["QueueUrl"]
+    while True:
+        found = await asyncio.to_thread(
+            client.receive_message,
+            QueueUrl=queue,
+            MaxNumberOfMessages=10,
+            WaitTimeSeconds=5,
+        )
+        done = []
+        for place, message in enumerate(found.get("Messages", ())):
+            await connection.execute(INSERT, json.loads(message["Body"])["text"])
+            receipt = message["ReceiptHandle"]
+            done.append({"Id": str(place), "ReceiptHandle": receipt})
+        if done:
+            await asyncio.to_thread(
+                client.delete_message_batch, QueueUrl=queue, Entries=done
+            )
+
+
 async def main(name, url, database, channel):
     """Handle messages until the process is ended."""
     connection = await asyncpg.connect(database)
-    await {"redis": redis, "rabbitmq": rabbitmq, "kafka": kafka}[name](
-        url, connection, channel
-    )
+    loops = {"redis": redis, "rabbitmq": rabbitmq, "kafka": kafka, "sqs": sqs}
+    await loops[name](url, connection, channel)
 
 
 if __name__ == "__main__":

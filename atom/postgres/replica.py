@@ -23,6 +23,7 @@ from atom.observe.request_context import TABLES_READ
 from atom.postgres.database import Database
 from atom.postgres.driver import Raw
 from atom.postgres.share import CALLER
+from atom.task import ended
 
 log = logging.getLogger(__name__)
 
@@ -189,8 +190,7 @@ class Replicas(Database):
 
     async def close(self) -> None:
         """Look after the replicas no longer, and close their pools."""
-        self._watching.cancel()
-        await asyncio.wait({self._watching})
+        await ended([self._watching])
         for replica in self.replicas:
             if replica.database is not None:
                 await replica.database.pool.close()

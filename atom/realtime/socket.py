@@ -13,6 +13,7 @@ from atom.errors import ApiError
 from atom.port import Ports
 from atom.realtime.subscriber import GONE, Subscriber
 from atom.row.scope import RowScope
+from atom.task import ended
 
 TRY_AGAIN = 1013  # a close code of the registry of IANA
 SUBSCRIBED_MAX = 20  # by one WebSocket
@@ -92,8 +93,7 @@ class SocketStreams:
         self._subscriber.end(GONE)
         for table in list(self._opened):
             await self._end(table)
-        self._sending.cancel()
-        await asyncio.wait({self._sending})
+        await ended([self._sending])
 
 
 def _text(asked: dict[str, Any], name: str) -> str:
