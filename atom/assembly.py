@@ -124,7 +124,6 @@ async def connected(
             given.limit_cache_users_api_access,
             given.limit_cache_users_is_active,
         ),
-        seconds=given.token_expire_sec,
         claims=followed(given.token_key_list),
     )
     journal = PostgresJournal(

@@ -101,7 +101,7 @@ CALLER = (
     Code(
         "token.revoked",
         401,
-        "Logged out, or the password was changed since.",
+        "Logged out, or the password was changed since; or the session is gone.",
         "Log in again.",
     ),
     Code(

@@ -18,6 +18,13 @@ ACCOUNT = (
         "`password_old`.",
     ),
     Code(
+        "token.used",
+        409,
+        "The refresh token was used a moment ago, by another tab perhaps.",
+        "Go on with the pair that its first use got.",
+    ),
+    Code("session.missing", 404, "You have no open session with this id."),
+    Code(
         "account.unconfirmed",
         403,
         "The e-mail of the sign-up is not confirmed yet.",

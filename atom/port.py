@@ -91,8 +91,11 @@ class UserState:
     is_active: bool
     api_access: frozenset[int]
     token_version: int
-    revoked: frozenset[str] = frozenset()  # sessions logged out recently
+    # Sessions that are alive, and when each ends in Unix seconds; None: not kept here.
+    sessions: Mapping[str, float] | None = field(default=None, hash=False)
     claims: Mapping[str, Any] = field(default_factory=dict, hash=False)  # of the row
+    # Sessions of tokens that were sent, and were not alive when this was read.
+    ended: set[str] = field(default_factory=set, compare=False)
 
 
 class Users(Protocol):

@@ -3,12 +3,22 @@
 from typing import Annotated, Any
 
 from extend import *
+from fastapi import Depends
 from pydantic import BaseModel, ConfigDict, Field, create_model
 
 from atom import account, http, reply
 from atom.errors import Unauthenticated
 
-router = APIRouter(tags=["Auth"])
+AGENT_MAX = 300
+
+
+async def device(request: Request) -> None:
+    """Note who gets tokens, for the list of their sessions."""
+    agent = request.headers.get("user-agent", "")[:AGENT_MAX]
+    account.DEVICE.set((http.caller_address(request), agent or None))
+
+
+router = APIRouter(tags=["Auth"], dependencies=[Depends(device)])
 
 DEFAULT = config["config_type_default"]
 FLOW = config["config_user_approval_flow"]
@@ -144,7 +154,7 @@ def refused(*statuses: int) -> dict[int | str, dict[str, Any]]:
         400: "A value is against a rule: type, username or password.",
         401: "wrong login or password; or the token is missing, invalid or expired.",
         403: "signup disabled; or user not active.",
-        409: "username already exists.",
+        409: "username already exists; or the refresh token was used a moment ago.",
         429: "Too many failed logins; `Retry-After` is when to try again.",
     }
     return {status: {"description": words[status]} for status in statuses}
@@ -297,12 +307,14 @@ async def route_auth_login_google(request: Request, body: ByGoogle):
     return tokens(pair)
 
 
-@router.post("/auth/token-refresh", response_model=Tokens, responses=refused(401, 403))
+@router.post(
+    "/auth/token-refresh", response_model=Tokens, responses=refused(401, 403, 409)
+)
 async def route_auth_token_refresh(request: Request, body: Refresh):
     """Exchange a refresh token for the next pair; it is good once.
 
-    A refresh token that comes back after its use ends the session for everybody who
-    holds a token of it.
+    Within `config_token_refresh_grace_sec` its second use is 409 `token.used`: another
+    tab was faster. After that it ends the session for all who hold a token of it.
     """
     ports = request.app.state.ports
     pair = await account.rotate(ports, body.refresh_token)

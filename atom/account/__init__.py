@@ -16,6 +16,7 @@ In reading order:
     claim         columns of users that rules take, as they are now
     role          `config_role`: questions to the database
     session       refresh tokens, renewal, revocation
+    session_list  the open ones, listed and ended
     throttle      how often a password may be guessed
     login         the logins by password
     letter        links and notices by mail
@@ -53,12 +54,14 @@ from atom.account.pending import Waiting, confirm, resend
 from atom.account.profile import read_profile
 from atom.account.reset import ask_reset, reset_password
 from atom.account.rights import update_rights
-from atom.account.session import TokenPair, logout, renew, rotate
+from atom.account.session import DEVICE, TokenPair, logout, renew, rotate
+from atom.account.session_list import end_sessions, read_sessions
 from atom.account.signup import sign_up, sign_up_bigint
 from atom.account.throttle import LoginThrottle
 from atom.account.update import update_account
 
 __all__ = [
+    "DEVICE",
     "Code",
     "LoginThrottle",
     "TokenPair",
@@ -73,6 +76,7 @@ __all__ = [
     "by_sns_template",
     "confirm",
     "delete_account",
+    "end_sessions",
     "invitations",
     "invite",
     "log_in",
@@ -81,6 +85,7 @@ __all__ = [
     "logout",
     "read_code",
     "read_profile",
+    "read_sessions",
     "renew",
     "require_too",
     "resend",

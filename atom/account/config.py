@@ -34,6 +34,7 @@ class AccountConfig:
     key_jwt: str
     token_expire_sec: int
     token_refresh_expire_sec: int
+    token_refresh_grace_sec: int
     token_key_list: tuple[str, ...]
     mode_check_api_access: str
     mode_check_is_active: str

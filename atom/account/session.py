@@ -12,6 +12,7 @@ import secrets
 import time
 import uuid
 from collections.abc import Mapping
+from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,10 +20,15 @@ import orjson
 
 from atom.account import token
 from atom.account.config import AccountConfig
-from atom.errors import Forbidden, Unauthenticated
+from atom.errors import Conflict, Forbidden, Unauthenticated
 from atom.port import Ports, UserState
 
 log = logging.getLogger(__name__)
+
+# Address and user agent of the caller who gets tokens; the routes of /auth set it.
+DEVICE: ContextVar[tuple[str | None, str | None]] = ContextVar(
+    "device", default=(None, None)
+)
 
 # The columns a token carries come as JSON, by name and never as text of a statement.
 PERSON = """
@@ -36,8 +42,9 @@ where u.id = $1
 """
 
 OPEN = """
-insert into atom.session (id, user_id, family, token_hash, expires_at)
-values ($1, $2, $3, $4, now() + make_interval(secs => $5))
+insert into atom.session
+  (id, user_id, family, token_hash, expires_at, address, user_agent)
+values ($1, $2, $3, $4, now() + make_interval(secs => $5), $6, $7)
 """
 
 TAKE = """
@@ -50,8 +57,12 @@ returning s.user_id, s.family
 """
 
 FIND = """
-select user_id, family, used_at is not null as used, expires_at <= now() as late
-from atom.session where token_hash = $1
+select s.user_id, s.family, s.used_at is not null as used,
+  s.expires_at <= now() as late,
+  s.used_at > now() - make_interval(secs => $2)
+    and not exists (select from atom.session o
+                    where o.family = s.family and o.revoked_at is not null) as lately
+from atom.session s where s.token_hash = $1
 """
 
 REVOKE_FAMILY = """
@@ -65,8 +76,7 @@ update atom.session set revoked_at = now() where user_id = $1 and revoked_at is 
 
 REMOVE_USER = "delete from atom.session where user_id = $1"
 
-# A revoked session is kept for as long as its last access token may live, and the first
-# token of a family, which has the session's id, for as long as any of the family.
+# The first token of a family is when the session began: it is kept as long as any.
 PRUNE = """
 delete from atom.session s
 where s.user_id = $1 and s.expires_at < now() - make_interval(secs => $2)
@@ -146,17 +156,44 @@ async def person_now(
     return None if row is None else Person.of(row, config)
 
 
-def require_current(state: UserState | None, claims: token.Claims) -> UserState:
-    """Return the state of the user of a token, unless it has ended since it was signed.
+def is_alive(state: UserState, claims: token.Claims) -> bool:
+    """Whether the session of a token is alive, and has the user's version.
 
     Raises:
-        Unauthenticated: `account.missing`, `token.revoked`.
+        Unauthenticated: `token.expired` when the time of the session is over.
     """
+    if state.token_version != claims.version:
+        return False
+    if state.sessions is None:
+        return True
+    ends = state.sessions.get(claims.session)
+    if ends is None:
+        return False
+    if ends <= time.time():
+        raise token.expired()
+    return True
+
+
+async def look_again(
+    ports: Ports, state: UserState | None, claims: token.Claims
+) -> UserState:
+    """Return the state of a user as remembered without the session of a token.
+
+    It may be older than the session: before one is refused, the database is asked,
+    once.
+
+    Raises:
+        Unauthenticated: `account.missing`, `token.revoked`, `token.expired`.
+    """
+    if state is not None and claims.session not in state.ended:
+        state = await ports.users.fresh(claims.subject)
+        if state is not None:
+            if is_alive(state, claims):
+                return state
+            state.ended.add(claims.session)
     if state is None:
         raise Unauthenticated("user not found", code="account.missing")
-    if state.token_version != claims.version or claims.session in state.revoked:
-        raise Unauthenticated("token invalid", code="token.revoked")
-    return state
+    raise Unauthenticated("token invalid", code="token.revoked")
 
 
 async def check(ports: Ports, text: str) -> dict[str, Any]:
@@ -167,7 +204,9 @@ async def check(ports: Ports, text: str) -> dict[str, Any]:
         Forbidden: `active.inactive`.
     """
     claims = ports.tokens.decode(text, int(time.time()))
-    state = require_current(await ports.users.state(claims.subject), claims)
+    state = await ports.users.state(claims.subject)
+    if state is None or not is_alive(state, claims):
+        state = await look_again(ports, state, claims)
     if not state.is_active:
         raise Forbidden("user not active", code="active.inactive")
     return {**claims.user, **state.claims, "id": claims.subject}
@@ -209,6 +248,7 @@ async def _issue(
         family,
         _digest(refresh),
         float(config.token_refresh_expire_sec),
+        *DEVICE.get(),
     )
     return TokenPair(
         access=access_token(person, str(family), config),
@@ -220,11 +260,13 @@ async def _issue(
 async def rotate(ports: Ports, refresh: str) -> TokenPair:
     """Exchange a refresh token for the next pair.
 
-    Of two callers with the same token one wins; the other proves that it was copied,
+    Of two callers with the same token one wins. The other may be a second tab of the
+    same browser, and is refused; after the grace it proves that the token was copied,
     and the session ends for both. So does a change of the password.
 
     Raises:
         Unauthenticated: `token.invalid`, `token.expired`, `account.missing`.
+        Conflict: `token.used` within the grace.
         Forbidden: `active.inactive`; the token is not used up.
     """
     digest, config = _digest(refresh), ports.account
@@ -240,9 +282,16 @@ async def rotate(ports: Ports, refresh: str) -> TokenPair:
 
 
 async def _refuse(ports: Ports, digest: bytes) -> None:
-    known = await ports.database.row(FIND, digest)
+    grace = float(ports.account.token_refresh_grace_sec)
+    known = await ports.database.row(FIND, digest, grace)
     if known is None:
         return
+    if known["lately"]:
+        raise Conflict(
+            "refresh token was used a moment ago",
+            code="token.used",
+            hint="Go on with the pair that its first use got.",
+        )
     if known["used"]:
         log.warning("a used refresh token of user %s came back", known["user_id"])
         await revoke(ports.database, known["family"], known["user_id"])

@@ -31,9 +31,12 @@ select u.* from
 USER_AND_SESSIONS = f"""
 select u.*,
   (select version from atom.token_version where user_id = $1) as version,
-  array(select id::text from atom.session
-        where user_id = $1 and revoked_at > now() - make_interval(secs => $3))
-    as revoked
+  (select jsonb_object_agg(s.family, s.ends)::text
+   from (select family, extract(epoch from max(expires_at)) as ends
+         from atom.session where user_id = $1
+         group by family
+         having bool_and(revoked_at is null) and max(expires_at) > now()
+         order by max(created_at) desc limit $3) as s) as sessions
 from
   (select null::text as is_active, null::text as is_deleted, null::text as api_access)
     as absent,
@@ -50,6 +53,7 @@ select to_regclass('atom.token_version') is not null
              and tgenabled in ('O', 'A') and tgargs = $2::bytea) as claims
 """
 
+SESSIONS_MAX = 1000  # of a user; beyond it the ones that were refreshed last are good
 FALSE = {"0", "false"}
 TRUE = {"1", "true"}
 
@@ -69,16 +73,10 @@ def api_ids(text: str | None) -> frozenset[int]:
 
 
 class UserSource:
-    """Reads the state of a user with one query.
+    """Reads the state of a user with one query."""
 
-    `seconds` is the lifetime of a token: a session revoked longer ago has none left.
-    """
-
-    def __init__(
-        self, database: Database, *, seconds: float, claims: Sequence[str] = ()
-    ) -> None:
+    def __init__(self, database: Database, *, claims: Sequence[str] = ()) -> None:
         self._database = database
-        self._seconds = float(seconds)
         self._claims = list(claims)
         self._catalog: Catalog | None = None
         self._sessions = False  # whether schema atom was seen with this catalog
@@ -100,10 +98,10 @@ class UserSource:
             (has,) = await self._database.rows(HAS, TRIGGER, arguments)
             self._followed = self._claims if has["claims"] else []
             self._sessions = has["sessions"]
-        followed, seconds = self._followed, self._seconds
+        followed = self._followed
         if self._sessions:
             row = await self._database.row(
-                USER_AND_SESSIONS, user_id, followed, seconds
+                USER_AND_SESSIONS, user_id, followed, SESSIONS_MAX
             )
         else:
             row = await self._database.row(USER, user_id, followed)
@@ -114,7 +112,7 @@ class UserSource:
             is_active=row["is_active"] not in FALSE,
             api_access=api_ids(row["api_access"]),
             token_version=(row["version"] or 0) if self._sessions else 0,
-            revoked=frozenset(row["revoked"]) if self._sessions else frozenset(),
+            sessions=orjson.loads(row["sessions"] or "{}") if self._sessions else None,
             claims={name: columns.get(name) for name in followed},
         )
 
@@ -156,10 +154,9 @@ class CachedUsers:
         database: Database,
         limit: int,
         *,
-        seconds: float = 86_400,
         claims: Sequence[str] = (),
     ) -> None:
-        self._source = UserSource(database, seconds=seconds, claims=claims)
+        self._source = UserSource(database, claims=claims)
         self._limit = max(1, limit)
         self._known: OrderedDict[int, UserState | None] = OrderedDict()
         self._reading: dict[int, asyncio.Task[UserState | None]] = {}

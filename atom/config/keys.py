@@ -15,6 +15,7 @@ from atom.config.key_mail import MAIL
 from atom.config.key_otp import OTP
 from atom.config.key_queue import QUEUE
 from atom.config.key_stream import STREAM
+from atom.config.key_token import TOKEN
 from atom.config.parse import (
     flag,
     mapping,
@@ -113,6 +114,7 @@ KEYS = (
             2_592_000,
             "Lifetime of a refresh token, in seconds.",
         ),
+        *TOKEN,
         Key(
             "config_token_key_list",
             names,

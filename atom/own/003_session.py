@@ -21,6 +21,8 @@ TABLES = {
         "expires_at": "timestamp with time zone not null",
         "used_at": "timestamp with time zone",
         "revoked_at": "timestamp with time zone",
+        "address": "text",
+        "user_agent": "text",
     },
 }
 INDEXES = {
@@ -58,6 +60,10 @@ begin
   if ended then
     insert into atom.token_version as v (user_id, version) values (old.id, 1)
     on conflict (user_id) do update set version = v.version + 1;
+    if tg_op = 'UPDATE' and now_is ->> 'is_deleted' is distinct from '1' then
+      update atom.session set revoked_at = now()
+      where user_id = old.id and revoked_at is null;
+    end if;
   end if;
   perform pg_notify('atom', format('{"topic":"user","value":"%s"}', old.id));
   return null;
@@ -68,7 +74,7 @@ end""",
 NOTIFY_SESSION = Function(
     "tell_session",
     """begin
-  perform pg_notify('atom', format('{"topic":"user","value":"%s"}', new.user_id));
+  perform pg_notify('atom', format('{"topic":"user","value":"%s"}', old.user_id));
   return null;
 end""",
 )
@@ -118,8 +124,17 @@ def triggers(tables: Mapping[str, Mapping[str, str]]) -> Iterator[Trigger]:
         "atom",
         "session",
         "atom_tell_session",
-        "after update of revoked_at on {table} for each row"
-        " when (old.revoked_at is distinct from new.revoked_at)"
+        "after update of revoked_at, expires_at on {table} for each row"
+        " when (old.revoked_at is distinct from new.revoked_at"
+        " or old.expires_at is distinct from new.expires_at)"
+        " execute function atom.tell_session()",
+    )
+    yield Trigger(
+        "atom",
+        "session",
+        "atom_tell_session_gone",
+        "after delete on {table} for each row"
+        " when (old.revoked_at is null and old.expires_at > now())"
         " execute function atom.tell_session()",
     )
     if "users" not in tables:

@@ -331,6 +331,14 @@ def test_refresh_token_is_good_once(api):
         == api.call("GET", "/my/profile", headers=token(pair["message"])).status_code
     )
 
+    told = refused(api.call("POST", "/auth/token-refresh", json=refresh), 409)
+    assert "token.used" == told["code"]  # another tab
+    assert 200 == api.call("GET", "/my/profile", person).status_code
+    api.sql(
+        "update atom.session set used_at = used_at - interval '1 minute'"
+        " where user_id = $1",
+        person.id,
+    )
     refused(api.call("POST", "/auth/token-refresh", json=refresh), 401)
 
     for text in (person.token, pair["message"]):

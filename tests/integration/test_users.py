@@ -1,6 +1,7 @@
 """What is known of users, on a real PostgreSQL: true, quick, and soon forgotten."""
 
 import asyncio
+import time
 import uuid
 from datetime import timedelta
 
@@ -31,7 +32,8 @@ create table atom.token_version (
   user_id bigint primary key, version integer not null);
 create table atom.session (
   id uuid primary key default gen_random_uuid(), user_id bigint not null,
-  revoked_at timestamptz);
+  revoked_at timestamptz, family uuid not null,
+  created_at timestamptz not null default now(), expires_at timestamptz not null);
 """
 
 
@@ -71,7 +73,7 @@ async def database(url):
 @pytest.fixture
 def users(database):
     """A cache that may be relied on, as when the bus is up."""
-    users = CachedUsers(database, 1000, seconds=3600)
+    users = CachedUsers(database, 1000)
     users.coherent = True
     return users
 
@@ -81,9 +83,7 @@ class TestState:
 
     async def test_new_user(self, users):
         """Null means active; no row in token_version means version 0."""
-        assert UserState(True, frozenset({1, 2}), 0, frozenset()) == (
-            await users.state(7)
-        )
+        assert UserState(True, frozenset({1, 2}), 0, {}) == (await users.state(7))
 
     async def test_nobody(self, users):
         """An id that does not exist is None."""
@@ -122,21 +122,28 @@ class TestState:
 
         assert ids == (await users.state(7)).api_access
 
-    async def test_version_and_revoked_sessions(self, users, database):
-        """Sessions revoked longer ago than a token lives are of no interest."""
-        lately, long_ago, alive = (uuid.uuid4() for _ in range(3))
+    async def test_version_and_sessions_that_are_alive(self, users, database):
+        """Neither revoked, in any of their tokens, nor past their time."""
+        alive, revoked, late, other = (uuid.uuid4() for _ in range(4))
         await database.run("insert into atom.token_version values (7, 3)")
-        text = "insert into atom.session values ($1, $2, now() - $3::interval)"
-        for session, user, minutes in (
-            (lately, 7, timedelta(minutes=59)),
-            (long_ago, 7, timedelta(minutes=61)),
-            (alive, 7, None),
-            (uuid.uuid4(), 8, timedelta(minutes=1)),
+        text = (
+            "insert into atom.session (user_id, family, revoked_at, expires_at)"
+            " values ($1, $2, now() - $3::interval, now() + $4::interval)"
+        )
+        hour = timedelta(hours=1)
+        for user, family, ago, left in (
+            (7, alive, None, -hour),
+            (7, alive, None, hour),
+            (7, revoked, hour, hour),
+            (7, revoked, None, hour),
+            (7, late, None, -hour),
+            (8, other, None, hour),
         ):
-            await database.run(text, session, user, minutes)
+            await database.run(text, user, family, ago, left)
 
         state = await users.state(7)
-        assert (3, {str(lately)}) == (state.token_version, state.revoked)
+        assert (3, {str(alive)}) == (state.token_version, {*state.sessions})
+        assert state.sessions[str(alive)] > time.time()
 
 
 class TestOddSchemas:
@@ -169,7 +176,7 @@ class TestOddSchemas:
         )
         await self.read(database)
 
-        assert UserState(True, frozenset(), 0) == await users.state(7)
+        assert UserState(True, frozenset(), 0, {}) == await users.state(7)
 
     async def test_flags_as_booleans(self, users, database):
         """false means what 0 means."""

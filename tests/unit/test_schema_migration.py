@@ -41,7 +41,9 @@ BARE = Live(
     own_indexes=frozenset(INDEXES),
     functions={f.name: FunctionState(f.mark, f.source) for f in FUNCTIONS},
     triggers={
-        ("atom", "session", SESSION_TRIGGER.name): TriggerState(SESSION_TRIGGER.mark)
+        ("atom", "session", each.name): TriggerState(each.mark)
+        for each in triggers({}).values()
+        if each.table == "session"
     },
     extensions={"pg_trgm": INSTALLED},
     has_own_schema=True,
@@ -566,9 +568,8 @@ class TestTrigger:
     def test_trigger_that_is_off_is_drift(self):
         """Somebody has switched it off; nobody should forget it."""
         state = TriggerState(SESSION_TRIGGER.mark, enabled=False)
-        live = replace(
-            BARE, triggers={("atom", "session", SESSION_TRIGGER.name): state}
-        )
+        place = ("atom", "session", SESSION_TRIGGER.name)
+        live = replace(BARE, triggers={**BARE.triggers, place: state})
 
         assert ("Trigger atom_tell_session on session is off.",) == (
             plan(Declaration(), live).drift

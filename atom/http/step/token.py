@@ -60,7 +60,9 @@ async def _verify(exchange: Exchange, proceed: Proceed) -> None:
     policy, ports = exchange.policy, exchange.ports
     if (claims := exchange.claims) is not None:  # of a WebSocket that is open
         state = await ports.users.state(claims.subject)
-        exchange.state = session.require_current(state, claims)
+        if state is None or not session.is_alive(state, claims):
+            state = await session.look_again(ports, state, claims)
+        exchange.state = state
         _follow(exchange)
         return await proceed(exchange)
     token = bearer(exchange.authorization) if exchange.authorization else ""
@@ -80,7 +82,9 @@ async def _verify(exchange: Exchange, proceed: Proceed) -> None:
     try:
         claims = ports.tokens.decode(token, int(time.time()))
         state = await ports.users.state(claims.subject)
-        exchange.state = state = session.require_current(state, claims)
+        if state is None or not session.is_alive(state, claims):
+            state = await session.look_again(ports, state, claims)
+        exchange.state = state
     except (Unauthenticated, Forbidden, Unavailable):
         if policy.token_required:
             raise

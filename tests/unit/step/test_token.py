@@ -27,9 +27,10 @@ async def test_verified_user_is_put_on_the_exchange(exchange):
         (token(), UserState(True, frozenset(), 1), "token.revoked"),
         (
             token(),
-            UserState(True, frozenset(), 0, frozenset({"s"})),
+            UserState(True, frozenset(), 0, {"another": 2.0**40}),
             "token.revoked",
         ),
+        (token(), UserState(True, frozenset(), 0, {"s": 1.0}), "token.expired"),
         (token(subject=8), ACTIVE, "account.missing"),
         (token(), None, "account.missing"),
     ],
