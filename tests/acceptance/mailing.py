@@ -2,6 +2,7 @@
 
 import itertools
 import re
+import time
 from contextlib import contextmanager
 from types import SimpleNamespace
 
@@ -25,12 +26,22 @@ class Mailing(SimpleNamespace):
         assert 200 == answer.status_code, answer.text
         return answer.json()
 
-    def link(self, address, purpose, count=1):
-        """Return the token of the newest link that was mailed to an address."""
-        *_, mail = self.office.wait(address, count)
-        found = LINK.search(mail.get_body(("plain",)).get_content())
-        assert found and purpose == found[1], mail.as_string()
-        return found[2]
+    def link(self, address, purpose, count=1, seconds=30):
+        """Wait for so many links of a purpose; return the token of the newest."""
+        deadline = time.monotonic() + seconds
+        while len(found := self.links(address, purpose)) < count:
+            assert time.monotonic() < deadline, f"no {purpose} for {address}"
+            time.sleep(0.02)
+        return found[-1]
+
+    def links(self, address, purpose):
+        """Return the tokens of a purpose that were mailed to an address."""
+        texts = (
+            mail.get_body(("plain",)).get_content()
+            for mail in self.office.read(address)
+        )
+        found = (match for text in texts for match in LINK.findall(text))
+        return [token for kind, token in found if kind == purpose]
 
     def user(self, **columns):
         """Make a user with an address and a password."""
