@@ -137,6 +137,25 @@ ACCOUNT = (
         "`config_email_from` with a provider, and `config_account_link`.",
     ),
     Code(
+        "oidc.unknown",
+        400,
+        "`config_oidc` has no sign-in service of that name.",
+        "Send one of its names.",
+    ),
+    Code(
+        "oidc.redirect",
+        400,
+        "The service of `config_oidc` does not list that `redirect_uri`.",
+        "Add it there, and at the service.",
+    ),
+    Code(
+        "oidc.invalid",
+        401,
+        "A sign-in that was begun elsewhere, more than 10 minutes ago, or is finished; "
+        "or an ID token that is not valid.",
+        "Begin again with `/auth/oidc-begin`.",
+    ),
+    Code(
         "google.invalid",
         401,
         "The ID token of Google is wrong, too old, or for another client id.",

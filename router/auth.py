@@ -119,6 +119,45 @@ class ByGoogle(Body):
     )
 
 
+class Begin(Body):
+    provider: str = Field(max_length=100, examples=["google"])
+    redirect_uri: str | None = Field(
+        None,
+        max_length=2000,
+        description="A page that config_oidc lists; else the first.",
+    )
+
+
+class Begun(BaseModel):
+    url: str = Field(description="Where the browser goes.")
+    flow: str = Field(description="What the page keeps until it is back.")
+
+
+class BegunAnswer(BaseModel):
+    status: int = Field(1, examples=[1])
+    message: Begun
+
+
+class ByOidc(Body):
+    type: Type = Field(DEFAULT, examples=[1])
+    flow: str = Field(
+        max_length=8192,
+        description="As /auth/oidc-begin answered.",
+        examples=["eyJhbGciOi…"],
+    )
+    code: str = Field(
+        max_length=4096,
+        description="As the service sent it back.",
+        examples=["4/0AX4…"],
+    )
+    state: str = Field(
+        max_length=200,
+        description="As the service sent it back.",
+        examples=["5y2Q…"],
+    )
+    iss: str | None = Field(None, max_length=2000, description="If it sent one.")
+
+
 class Refresh(Body):
     refresh_token: str = Field(min_length=1, max_length=200, examples=["0.Zx3…"])
 
@@ -305,6 +344,24 @@ async def route_auth_login_google(request: Request, body: ByGoogle):
         request.app.state.ports, **body.model_dump()
     )
     return tokens(pair)
+
+
+@router.post(
+    "/auth/oidc-begin",
+    response_model=BegunAnswer,
+    responses=refused(400, 429),
+)
+async def route_auth_oidc_begin(request: Request, body: Begin):
+    """Begin to sign in by a service of config_oidc."""
+    ports = request.app.state.ports
+    return reply.success(await account.begin_oidc(ports, **body.model_dump()))
+
+
+@router.post("/auth/login-oidc", response_model=Tokens, responses=OTP)
+async def route_auth_login_oidc(request: Request, body: ByOidc):
+    """Log in with what the service sent back; who is unknown becomes a user."""
+    ports = request.app.state.ports
+    return tokens(await account.log_in_with_oidc(ports, **body.model_dump()))
 
 
 @router.post(

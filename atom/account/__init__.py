@@ -25,7 +25,9 @@ In reading order:
     pending       users who wait to be let in
     signup        new users
     otp_login     the login by a code
+    id_token      ID tokens of a sign-in service
     google        the login by an ID token of Google
+    oidc          the login by any service that speaks OpenID Connect
     profile       one's own row, and the time of the visit
     root          the root user
     upgrade       rows that an older version wrote
@@ -40,6 +42,8 @@ from atom.account.deletion import delete_account
 from atom.account.google import log_in_with_google
 from atom.account.invitation import accept, invitations, invite, withdraw
 from atom.account.login import log_in
+from atom.account.oidc import begin as begin_oidc
+from atom.account.oidc import log_in_with_oidc
 from atom.account.otp import Code, read_code
 from atom.account.otp_login import log_in_with_otp, verify_throttled
 from atom.account.otp_provider import (
@@ -69,6 +73,7 @@ __all__ = [
     "Wanted",
     "accept",
     "ask_reset",
+    "begin_oidc",
     "by_fast2sms",
     "by_resend",
     "by_ses",
@@ -81,6 +86,7 @@ __all__ = [
     "invite",
     "log_in",
     "log_in_with_google",
+    "log_in_with_oidc",
     "log_in_with_otp",
     "logout",
     "read_code",

@@ -1,6 +1,6 @@
 """Signing up: a user with a name and a password, and their first session."""
 
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
@@ -171,8 +171,11 @@ async def create_user(
     *,
     unconfirmed: str | None = None,
     is_approved: bool = False,
+    also: Callable[[Any, int], Awaitable[None]] | None = None,
 ) -> TokenPair | Waiting | None:
     """Add a user, and begin a session. Return None when a unique rule is against it.
+
+    `also` is done with the new user on the same connection; what it raises undoes both.
 
     `unique` are the columns of the row that no other user of the type may have. A user
     with an `unconfirmed` e-mail, or not approved where that is demanded, waits.
@@ -195,6 +198,8 @@ async def create_user(
             created = await _create_with_hooks(ports, hooked, row, unique)
         if created is None:
             return None
+        if also is not None:
+            await also(connection, created)
         if reason:
             await connection.run(WAIT, created, reason, row["type"], unconfirmed)
             made = Waiting(created, reason)

@@ -6,6 +6,8 @@ Here the recipe, `Client`, and the functions that open and close all of them. Th
     postgres    pools on the primary and the replica, and calls on top of them
     redis       one for each purpose
     http        one pool, and Fast2SMS and Resend on it
+    signing_key  the public keys of a sign-in service
+    identity, oidc: Google, and any service that speaks OpenID Connect
     mongodb, aws, openai, posthog, celery, kafka, rabbitmq,
     prometheus, sentry, smtp: the rest, one to a file
     all         CLIENTS: all of the above

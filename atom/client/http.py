@@ -24,6 +24,7 @@ SHOWN_MAX = 200  # of what a service answers
 FAST2SMS_KEYS = ("config_fast2sms_url", "config_fast2sms_key")
 RESEND_KEYS = ("config_resend_url", "config_resend_key")
 GOOGLE_KEY = "config_google_login_client_id"
+OIDC_KEY = "config_oidc"
 
 
 async def connect(config: Config, live: Live) -> Any:
@@ -224,7 +225,7 @@ HTTP = Client(
     package="httpx2==2.16.2",
     open=connect,
     close=lambda http: http.aclose(),
-    switch=(*FAST2SMS_KEYS, *RESEND_KEYS, GOOGLE_KEY),
+    switch=(*FAST2SMS_KEYS, *RESEND_KEYS, GOOGLE_KEY, OIDC_KEY),
 )
 
 

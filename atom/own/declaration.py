@@ -24,13 +24,18 @@ API: Mapping[str, Mapping[str, Any]] = {
     "/auth/signup-mobile": {"ratelimiter_times_sec": [120, 60]},
     **dict.fromkeys(
         (
+            "/auth/email-verify",
+            "/auth/invitation-accept",
             "/auth/login-google",
+            "/auth/login-oidc",
             "/auth/login-otp-email",
             "/auth/login-otp-mobile",
             "/auth/login-password",
             "/auth/login-password-bigint",
             "/auth/login-password-email",
             "/auth/login-password-mobile",
+            "/auth/oidc-begin",
+            "/auth/password-reset",
             "/auth/token-refresh",
         ),
         LOGIN,

@@ -13,6 +13,7 @@ FILE = {"file": ("rows.csv", b"title\r\nfrom an example\r\n", "text/csv")}
 # A token and codes that are not good; senders and templates that are not listed.
 EXPECTED = {
     "/auth/token-refresh": 401,
+    "/auth/login-oidc": 401,
     "/auth/email-verify": 401,
     "/auth/password-reset": 401,
     "/auth/invitation-accept": 401,

@@ -19,6 +19,7 @@ from tests import web
 from tests.integration.near import valkey
 from tests.served import ROOT, environment, free_port
 from tests.service.fixture import own
+from tests.service.oidc_provider import oidc_provider
 from tests.service.post_office import post_office
 from tests.web import KEY
 
@@ -71,10 +72,18 @@ def everything(port):
         "config_resend_key": SECRET,
         "config_google_login_client_id": "client",
         "config_google_certs_url": f"http://{host}/certs",
+        "config_oidc": json.dumps({"work": oidc(f"http://{host}")}),
         "config_sentry_dsn": f"http://{SECRET}@{host}/1",
         "config_is_prometheus": "1",
         **smtp(port, SECRET),
     }
+
+
+def oidc(issuer):
+    """Return config of a sign-in service."""
+    page = "https://shop.example/back"
+    client = {"client_id": "me", "client_secret": SECRET, "redirect_uri": page}
+    return {"issuer": issuer, **client}
 
 
 def smtp(port, password):
@@ -119,6 +128,8 @@ def services():
             part = key.split("_")[1]
             every = everything(port)
             values |= {k: v for k, v in every.items() if k.split("_")[1] == part}
+        service = stack.enter_context(oidc_provider())
+        values["config_oidc"] = json.dumps({"work": oidc(service.url)})
         yield {k: v.replace(SECRET, KEY) for k, v in values.items()}
 
 

@@ -94,6 +94,7 @@ VERSIONS = {
     "client_posthog": "",
     "client_fast2sms": "",
     "client_google": "",
+    "client_oidc": "",
     "client_resend": "",
     "client_sentry": "",
     "client_smtp": "",

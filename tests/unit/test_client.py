@@ -16,6 +16,7 @@ CONTRACT = [
     "client_http",
     "client_kafka_producer",
     "client_mongodb",
+    "client_oidc",
     "client_openai",
     "client_postgres",
     "client_postgres_asyncpg",
