@@ -36,6 +36,7 @@ from atom.queue.handler import NO_HANDLERS
 from atom.realtime.config import StreamConfig
 from atom.realtime.feed import Feed
 from atom.realtime.topic import Topics
+from atom.row.audit import kept_short
 from atom.row.batch import Batches
 from atom.row.scope import RowConfig
 from atom.rpc.declaration import Rpc
@@ -142,7 +143,7 @@ async def connected(
     bus = Bus(pooler.direct_url(config), speak=primary.run)
     sandbox = open_sandbox(primary, config, given.postgres_url)
     rules = RowConfig(config)
-    rules.evented = events.tables
+    rules.evented = events.tables | rules.policy.declared.audited
     ports = Ports(
         config=config,
         http=view(HttpConfig, config),
@@ -188,6 +189,7 @@ async def connected(
         ending.push_async_callback(batches.close, DRAIN_SECONDS)
         ending.push_async_callback(ports.tasks.drain, seconds=DRAIN_SECONDS)
         await ending.enter_async_context(usage.watched(ports))
+        await ending.enter_async_context(kept_short(primary, config))
         journal.start()
         await bus.start()
         if not bus.is_receiving:

@@ -16,6 +16,7 @@ from atom.port import Ports, UserState
 from atom.postgres import catalog
 from atom.postgres.catalog import Catalog, LiveColumn
 from atom.realtime.config import triggers as stream_triggers
+from atom.row.audit import triggers as audit_triggers
 from atom.row.rule_check import close_broken
 from atom.row.scope import visible
 from atom.schema import apply as schema
@@ -43,6 +44,7 @@ def declaration(ports: Ports) -> Declaration:
             *triggers(ports.events),
             *stream_triggers(ports.config),
             *claim_triggers(ports.config),
+            *audit_triggers(ports.config),
         ),
     )
 

@@ -3,6 +3,7 @@
 from atom.account import session
 from atom.account.update import forget
 from atom.errors import ApiError, Forbidden, Unauthenticated
+from atom.event.envelope import note_caller
 from atom.port import Ports
 from atom.row.sql.statement import EVERY_ROW, RowSet, Rule
 
@@ -26,6 +27,7 @@ async def delete_account(ports: Ports, user_id: int, mode: str) -> None:
             f"mode must be {' or '.join(MODES)}", code="account.unknown_mode"
         )
     async with ports.database.transaction() as connection:
+        await note_caller(connection)
         row = await connection.row(HELD, user_id)
         if row is None or row["is_deleted"] == 1:
             raise Unauthenticated("user not found", code="account.missing")

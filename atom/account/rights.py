@@ -15,6 +15,7 @@ from atom.account.pending import settle
 from atom.account.update import forget
 from atom.datatype.value import from_json
 from atom.errors import ApiError, Forbidden, NotFound, nearest
+from atom.event.envelope import note_caller
 from atom.port import Ports
 from atom.postgres.catalog import Table, shown, unknown_column
 from atom.postgres.identifier import quote
@@ -67,6 +68,7 @@ async def update_rights(
         raise Forbidden("No one changes the rights of user 1.", code="rights.own")
     wanted = parse(table, changes)
     async with ports.database.transaction() as connection:
+        await note_caller(connection)
         found = await connection.rows(HELD, me, user_id)
         rows = {row["id"]: orjson.loads(row["row"]) for row in found}
         if user_id not in rows:

@@ -17,11 +17,11 @@ from atom.account.session import revoke_all
 from atom.account.throttle import LoginThrottle
 from atom.datatype.value import from_json
 from atom.errors import ApiError, Forbidden, Unauthenticated, Unprocessable, nearest
+from atom.event.envelope import note_caller
 from atom.port import Ports
 from atom.postgres.catalog import Table, shown
 from atom.row.managed import MANAGED_PREFIX
 from atom.row.sql import write
-from atom.row.sql.statement import RowSet
 
 OLD = "password_old"
 
@@ -217,6 +217,7 @@ async def _change_password(
     made = await hash_password(password)
     async with ports.database.transaction() as connection:
         proven = (row["password"], row["password_bigint"])
+        await note_caller(connection)
         if not await connection.run(SET_PASSWORD[column], row["id"], made, *proven):
             raise wrong_old()
         await revoke_all(connection, row["id"])
@@ -236,16 +237,18 @@ async def _prove(ports: Ports, kind: str, address: str | None, otp: str | None) 
 async def _write(
     ports: Ports, table: Table, me: int, columns: Mapping[str, Any]
 ) -> None:
+    scope, database = ports.rules.trusted(me), ports.database
+    row_set = scope.changeable(database.catalog, table.name)
     if (hooked := ports.rules.hooks.get(("users", "update"))) is not None:
-        scope, database = ports.rules.trusted(me), ports.database
-        row_set = scope.changeable(database.catalog, table.name)
         rows = [{**columns}]
         await hooked.update(database, scope, row_set, [me], rows, many=False)
         return ports.database.written("users")
     changed = {**columns, "updated_by_id": me}
     if "updated_by_id" not in table.columns:
         del changed["updated_by_id"]
-    text = write.update(RowSet(table), tuple(changed))
-    if await ports.database.value(text, me, *changed.values()) is None:
+    names = tuple(changed)
+    takes, text = row_set.rule.takes_to_write(names), write.update(row_set, names)
+    call = scope.bind(takes, text, me, *changed.values())
+    if await database.value(*call) is None:
         raise Unauthenticated("user not found", code="account.missing")
     ports.database.written("users")

@@ -20,6 +20,7 @@ from atom.event.row_event import triggers
 from atom.operation import admin_api_ids
 from atom.postgres import catalog
 from atom.realtime.config import triggers as stream_triggers
+from atom.row.audit import triggers as audit_triggers
 from atom.row.rule import Policy
 from atom.row.rule_check import without_index
 from atom.runtime import command_database
@@ -81,7 +82,11 @@ def _wanted(config: Config) -> Declaration:
     """Return what config declares, with the triggers of row events."""
     found = Declaration.parse(config["config_postgres_schema"])
     events = triggers(declared(config, []))
-    more = (*stream_triggers(config), *claim_triggers(config))
+    more = (
+        *stream_triggers(config),
+        *claim_triggers(config),
+        *audit_triggers(config),
+    )
     return replace(found, row_triggers=(*events, *more))
 
 

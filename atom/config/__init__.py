@@ -10,6 +10,7 @@ In reading order:
     key_event  the keys of events
     key_stream  the keys of streams
     key_token  the keys of sessions
+    key_audit  the keys of the audit
     key_mail   the keys of mail
     key_queue  the keys of queues
     keys     KEYS: every key

@@ -10,6 +10,7 @@ from dataclasses import replace
 
 from atom.client.all import CLIENTS
 from atom.config.key_account import ACCOUNT
+from atom.config.key_audit import AUDIT
 from atom.config.key_event import EVENT
 from atom.config.key_mail import MAIL
 from atom.config.key_otp import OTP
@@ -419,5 +420,6 @@ KEYS = (
     *section("Mail", *MAIL),
     *section("Queues", *QUEUE),
     *section("Streams", *STREAM),
+    *section("Audit", *AUDIT),
     *section("Optional services", *OF_CLIENTS.values()),
 )

@@ -21,6 +21,7 @@ OF_VERB = {
     "delete": ("where", "role", "most"),
 }
 SOFT_DELETE = "soft_delete"
+AUDIT = "audit"
 OF_TENANT = ("column", "of", "exempt")
 OWNER = "created_by_id"
 OWN_ROW = "id = :me"  # of users
@@ -65,6 +66,7 @@ class TableRules:
     tables: Mapping[str, Mapping[str, Mapping[str, Declared]]]  # table, tier, verb
     named: frozenset[tuple[str, str]]  # tables and tiers that an entry names
     soft_delete: Mapping[str, str]  # the column of a table
+    audited: frozenset[str]  # tables with changes that are kept
     scopes: Mapping[str, str]
     roles: Mapping[str, str]
     tenant: Tenant | None
@@ -76,13 +78,15 @@ def parse(config: Mapping[str, Any], problems: list[str]) -> TableRules:
     roles = queries("config_role", config["config_role"], problems)
     parser = _Parser(roles, problems)
     tables: dict[str, dict[str, dict[str, Declared]]] = {}
-    named, soft = set(), {}
+    named, soft, audited = set(), {}, set()
     for name, given in config["config_table"].items():
         tables[name] = parser.table(name, given)
         if isinstance(given, Mapping):
             named |= {(name, tier) for tier in TIERS if tier in given}
             if column := parser.soft_delete(name, given):
                 soft[name] = column
+            if parser.audit(name, given):
+                audited.add(name)
     _list_columns_of_users(tables.get("users", {}))
     for verb in ("create", "read"):  # the two short keys, where no entry is longer
         for name in config[f"config_table_allowed_public_{verb}_list"]:
@@ -93,6 +97,7 @@ def parse(config: Mapping[str, Any], problems: list[str]) -> TableRules:
         tables,
         frozenset(named),
         soft,
+        frozenset(audited),
         scopes,
         roles,
         _tenant(config["config_tenant"], scopes, problems),
@@ -113,7 +118,7 @@ class _Parser:
         if not isinstance(name, str) or not isinstance(given, Mapping):
             self.problems.append(f"{where}: expected the name of a table and a dict")
             return {}
-        self._require_known(where, given, (*TIERS, SOFT_DELETE))
+        self._require_known(where, given, (*TIERS, SOFT_DELETE, AUDIT))
         return {
             tier: self._tier(f"{where}[{tier!r}]", given[tier])
             for tier in TIERS
@@ -126,6 +131,13 @@ class _Parser:
             return column
         self.problems.append(f"config_table[{name!r}][{SOFT_DELETE!r}]: not a column")
         return None
+
+    def audit(self, name: str, given: Mapping[str, Any]) -> bool:
+        value = given.get(AUDIT, 0)
+        if not _is_flag(value):
+            self.problems.append(f"config_table[{name!r}][{AUDIT!r}]: expected 0 or 1")
+            return False
+        return bool(value)
 
     def _require_known(
         self, where: str, given: Mapping[Any, Any], known: tuple[str, ...]

@@ -8,8 +8,10 @@ from typing import Any
 import orjson
 
 from atom.observe.request_context import CALLER, REQUEST_ID, TRACEPARENT
+from atom.postgres.database import Connection
 from atom.reply import dump
 
+NOTE = "select set_config('atom.event', $1, true)"  # until the transaction ends
 FIELDS = (
     "event_id",
     "event_type",
@@ -81,6 +83,11 @@ def written_at(moment: datetime) -> str:
 def metadata_text() -> str:
     """Return the metadata of an event that is written now, as JSON."""
     return dump(metadata()).decode()
+
+
+async def note_caller(connection: Connection) -> None:
+    """Note who asked, for the triggers, until the end of a transaction."""
+    await connection.run(NOTE, metadata_text())
 
 
 def metadata() -> dict[str, Any]:

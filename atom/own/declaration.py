@@ -77,6 +77,7 @@ NO_MORE = f"""(:me = 1 or id <> 1
 TABLE: Mapping[str, Mapping[str, Any]] = {
     "test": {"my": "owner"},
     "users": {
+        "audit": 1,
         "my": {"read": "id = :me"},
         "admin": {
             "read": 1,

@@ -24,9 +24,11 @@ needs only those above it:
     many         rows of several tables, later ones referring to earlier ones
     upsert       rows that may be there already
     batch        who writes the rows of a request, and when; those of many together
+    audit        who changed which row, written by triggers
     heal         once more, after another tool has changed the tables
 """
 
+from atom.row import audit as auditing
 from atom.row import batch, many, one, write
 from atom.row import read as reading
 from atom.row.batch import PARAMETERS as CREATE_PARAMETERS
@@ -49,7 +51,7 @@ delete = healed(one.delete)
 create, update = healed(write.create), healed(write.update)
 update_ids, delete_ids = healed(write.update_ids), healed(write.delete_ids)
 delete_any, create_many = healed(write.delete_any), healed(many.create_many)
-submit = healed(batch.submit)
+submit, audit = healed(batch.submit), healed(auditing.read)
 
 __all__ = [
     "ADMIN_READ_PARAMETERS",
@@ -63,6 +65,7 @@ __all__ = [
     "answer",
     "answer_rows",
     "answered",
+    "audit",
     "change",
     "create",
     "create_many",

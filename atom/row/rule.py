@@ -34,7 +34,7 @@ SOFT = {
 # Of users, what an admin may write of a column that rules read of their caller.
 OTHERS_ALONE = "(:me = 1 or id <> :me)"
 
-# Set until the transaction ends, for the trigger function `atom.row_event`.
+# Set until the transaction ends, for `atom.row_event` and `atom.audit_row`.
 CONTEXT = "event"
 NOTED = Condition(
     ("set_config('atom.event', ", Bind(CONTEXT), ", true) is not null"),

@@ -59,7 +59,7 @@ class RowConfig:
         self.read_seconds: float = config["config_read_timeout_ms"] / 1000
         self.regular_seconds = self.read_seconds / 5  # with a regular expression
         self.write_max: int = config["config_write_rows_max"]
-        self.evented: frozenset[str] = frozenset()  # tables with row events
+        self.evented: frozenset[str] = frozenset()  # those that note who asked
         self.hooks: Mapping[tuple[str, str], HookedWrite] = {}  # by table and verb
         self.sends = lru_cache(4096)(self._sends)
         self._public = RowScope(self, "public", None)

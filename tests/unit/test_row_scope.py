@@ -249,7 +249,6 @@ def test_a_scope_alone_makes_row_sets():
 
     assert {
         "atom/account/deletion.py": 1,  # one's own row, by its id
-        "atom/account/update.py": 1,  # the same
         "atom/row/batch.py": 1,  # of a rule that says nothing
         "atom/row/hooked_upsert.py": 1,  # whether a row is there, whoever reaches it
         "atom/row/rule.py": 1,  # fewer of a row set, by the columns that are written

@@ -1,0 +1,13 @@
+"""The keys of the audit."""
+
+from atom.config.parse import whole
+from atom.config.resolve import Key
+
+AUDIT = (
+    Key(
+        "config_audit_retention_day",
+        whole(0, 36_500),
+        365,
+        "Days that changes of audited tables are kept. 0: for ever.",
+    ),
+)
