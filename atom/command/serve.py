@@ -35,6 +35,7 @@ log = logging.getLogger(__name__)
 
 PR_SET_PDEATHSIG = 1
 WORKER_SECONDS = 60  # a worker without an answer for so long is replaced
+CANCELLED_AGAIN = 0.5  # seconds
 FAILED = 3  # uvicorn's own: a worker that ends with it is not started again
 WORKER = "__mp_main__"  # what a spawned worker calls the main.py it was started with
 
@@ -96,7 +97,13 @@ class Shutdown:
         self._requested = True
         if self._task is None:
             raise SystemExit(0)
-        self._task.get_loop().call_soon_threadsafe(self._task.cancel)
+        self._task.get_loop().call_soon_threadsafe(self._cancel)
+
+    def _cancel(self) -> None:
+        """Cancel the work until it ends: `wait_for` of Python 3.11 may lose one."""
+        if self._task is not None:
+            self._task.cancel()
+            self._task.get_loop().call_later(CANCELLED_AGAIN, self._cancel)
 
     def run(self, work: Coroutine[Any, Any, None]) -> None:
         """Run a coroutine before serving; a signal cancels it."""
@@ -112,6 +119,8 @@ class Shutdown:
             asyncio.run(cancellable())
         except asyncio.CancelledError:
             raise SystemExit(0) from None
+        if self._requested:  # the work was done before the cancellation reached it
+            raise SystemExit(0)
 
 
 @contextmanager
