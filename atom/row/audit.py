@@ -49,6 +49,8 @@ select to_jsonb(page)::text as row from (
   order by id desc limit $7
 ) page
 """
+# Before `schema apply`, at the first start of all, there is no such table yet.
+IS_KEPT = "select to_regclass('atom.row_audit') is not null"
 PRUNE = """
 delete from atom.row_audit where ctid = any(array(
   select ctid from atom.row_audit where created_at < now() - make_interval(days => $1)
@@ -143,7 +145,8 @@ async def kept_short(
 async def _prune(database: Database, days: int) -> None:
     while True:
         try:
-            while await database.run(PRUNE, days) == PRUNE_AT_ONCE:
+            is_kept = await database.value(IS_KEPT)
+            while is_kept and await database.run(PRUNE, days) == PRUNE_AT_ONCE:
                 pass
         except ApiError as error:
             log.warning("audit: not pruned: %s", error.message)
