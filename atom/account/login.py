@@ -4,6 +4,7 @@ A user who does not exist, was deleted or has no password gets the same answer, 
 the same time, as one who mistypes the password.
 """
 
+from dataclasses import replace
 from typing import Any
 
 from atom.account.name import is_storable, normalize
@@ -11,6 +12,7 @@ from atom.account.password import hash_password, verify_password
 from atom.account.session import Person, TokenPair, inactive, open_session
 from atom.account.throttle import LoginThrottle
 from atom.errors import ApiError, Unauthenticated
+from atom.http.address import network
 from atom.port import Ports
 
 FOUND = """
@@ -47,6 +49,10 @@ OR_WAITING = """where u.id in (
   select user_id from atom.pending_user where type = $1 and email = any ($2::text[]))
 order by array_position($2::text[], u.email), u.id desc limit 1"""
 WITH_WAITING = {"email": FOUND + OR_WAITING}
+
+PLACES = """
+select distinct address from atom.session where user_id = $1 and address is not null
+"""
 
 # A new hash of the same password is not a change of password: the triggers on users
 # know it by this setting, and open sessions stay open.
@@ -116,6 +122,14 @@ async def log_in(
     if row is not None and row["is_deleted"] == 1:
         row = None
     stored = row[column] if row is not None else None
+    user_id = row["id"] if row is not None else 0
+
+    async def is_known() -> bool:
+        """Whether the user has a session from the caller's network."""
+        found = await ports.database.rows(PLACES, user_id)
+        return any(network(each["address"]) == network(address) for each in found)
+
+    throttle = replace(throttle, is_known=is_known)
     rehash = await check_password(throttle, password, stored, wrong())
     if row is None or stored is None:  # never: only a stored hash is verified
         raise wrong()

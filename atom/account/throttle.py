@@ -2,6 +2,7 @@
 
 import asyncio
 import hashlib
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 
 from atom.errors import RateLimited
@@ -15,6 +16,7 @@ SECONDS = 300
 PAIR_TIMES = 10
 USER_TIMES = 100
 ADDRESS_TIMES = 100
+OF_USER = "login:user:"
 
 
 @dataclass(frozen=True)
@@ -27,6 +29,7 @@ class LoginThrottle:
 
     counter: Counter
     keys: tuple[tuple[str, int], ...]
+    is_known: Callable[[], Awaitable[bool]] | None = None
 
     @classmethod
     def for_user(cls, counter: Counter, who: str, address: str) -> "LoginThrottle":
@@ -36,7 +39,7 @@ class LoginThrottle:
             counter,
             (
                 (f"login:pair:{user}:{place}", PAIR_TIMES),
-                (f"login:user:{user}", USER_TIMES),
+                (f"{OF_USER}{user}", USER_TIMES),
                 (f"login:address:{place}", ADDRESS_TIMES),
             ),
         )
@@ -53,9 +56,7 @@ class LoginThrottle:
             RateLimited: with the seconds until the window ends.
         """
         found = await asyncio.gather(*(self.counter.peek(key) for key, _ in self.keys))
-        for (_, times), (hits, seconds) in zip(self.keys, found, strict=True):
-            if hits >= times:
-                raise _too_often(seconds)
+        await self._refuse([(hits + 1, seconds) for hits, seconds in found])
 
     async def fail(self) -> None:
         """Count a failure.
@@ -66,8 +67,18 @@ class LoginThrottle:
         found = await asyncio.gather(
             *(self.counter.hit(key, SECONDS) for key, _ in self.keys)
         )
-        for (_, times), (hits, seconds) in zip(self.keys, found, strict=True):
-            if hits > times:
+        await self._refuse(found)
+
+    async def _refuse(self, found: Sequence[tuple[int, int]]) -> None:
+        """Raise when there are too many; the user's own networks go on at that limit.
+
+        Otherwise strangers from many networks could keep a user out.
+        """
+        for (key, times), (hits, seconds) in zip(self.keys, found, strict=True):
+            is_users = key.startswith(OF_USER)
+            if hits > times and not (
+                is_users and self.is_known is not None and await self.is_known()
+            ):
                 raise _too_often(seconds)
 
     async def reset(self) -> None:

@@ -30,6 +30,8 @@ async def echo(socket: WebSocket):
 MORE = {
     "config_trusted_proxy_list": "127.0.0.1",
     "config_cors_origin_list": PAGE,
+    "config_password_memory_kib": "1024",  # of what is not measured here
+    "config_password_rounds": "1",
     "config_google_login_client_id": "shop.apps.example",
 }
 SENT = {  # by the name of the field: what no one has, and no one can sign up with
@@ -89,6 +91,28 @@ def test_every_way_in_without_a_token_is_limited(shop):
         assert 0 < int(answer.headers["retry-after"]) <= 600
         elsewhere = shop.call("POST", path, json=body, headers=place())
         assert elsewhere.status_code != 429, path
+
+
+def test_strangers_keep_no_one_out(shop):
+    """Not from many networks either: those the user has a session from go on."""
+    home, body = place(), {"type": 1, "username": f"u{secrets.token_hex(4)}"}
+    right = body | {"password": f"of theirs {secrets.token_hex(4)}"}
+
+    def log_in(sent, where):
+        path = "/auth/login-password"
+        return shop.call("POST", path, json=sent, headers=where).status_code
+
+    made = shop.call("POST", "/auth/signup", json=right, headers=home)
+    assert 200 == made.status_code, made.text
+    wrong = body | {"password": "a guess of a stranger"}
+    for _ in range(10):
+        elsewhere = place()
+        assert {401} == {log_in(wrong, elsewhere) for _ in range(10)}
+
+    assert 429 == log_in(right, place())
+    assert 200 == log_in(right, home)
+    assert 401 == log_in(wrong, home)
+    assert 200 == log_in(right, home)
 
 
 def test_an_ipv6_caller_is_their_network(shop):
