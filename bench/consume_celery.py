@@ -11,9 +11,9 @@ import asyncpg
 import celery
 
 INSERT = "insert into bench_note (text) values ($1)"
-app = celery.Celery("byhand", broker=os.environ["config_celery_broker_url"])
+app = celery.Celery("byhand", broker=os.environ.get("config_celery_broker_url"))
 app.conf.update(
-    task_default_queue=os.environ["config_channel"],
+    task_default_queue=os.environ.get("config_channel"),
     task_acks_late=True,
     task_ignore_result=True,
 )

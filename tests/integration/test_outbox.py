@@ -291,11 +291,11 @@ async def test_two_relays_share_the_events(database):
     """Each is in one hand; the order of an aggregate holds over both."""
     events = events_of("kafka")
     one, two = Noting(seconds=0.005), Noting(seconds=0.005)
-    await publish_many(database, events, 300, aggregates=7)
     async with (
         running(database, events, {"kafka": one}, most=20),
         running(database, events, {"kafka": two}, most=20),
     ):
+        await publish_many(database, events, 300, aggregates=7)
         await until(settled(database))
 
     assert sorted(one.numbers + two.numbers) == list(range(300))
