@@ -9,7 +9,7 @@ import subprocess
 import sys
 import urllib.request
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -84,8 +84,9 @@ def pin(process: int, cores: set[int]) -> None:
         return
     parent = psutil.Process(process)
     for each in (parent, *parent.children(recursive=True)):
-        for thread in each.threads():
-            os.sched_setaffinity(thread.id, cores)
+        with suppress(psutil.NoSuchProcess, ProcessLookupError):  # it has just ended
+            for thread in each.threads():
+                os.sched_setaffinity(thread.id, cores)
 
 
 def own_cores() -> set[int]:
