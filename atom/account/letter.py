@@ -4,6 +4,8 @@ import logging
 from typing import Any
 
 from atom.account.config import AccountConfig
+from atom.account.limit import require_room
+from atom.account.name import validate
 from atom.config.resolve import is_production
 from atom.errors import ApiError, Unavailable
 from atom.port import Ports
@@ -33,6 +35,22 @@ def require_mail(ports: Ports) -> None:
     else:
         return
     raise Unavailable("Mails cannot be sent.", code="account.no_mail", hint=hint)
+
+
+async def asked_for(ports: Ports, what: str, type: int, email: str, caller: str) -> str:
+    """Return the normal form of an address that a link may be mailed to.
+
+    The mail is written after the answer, which so takes the same time for any address.
+
+    Raises:
+        ApiError: `identity.unreadable`.
+        RateLimited: `account.too_often`.
+        Unavailable: `account.no_mail`.
+    """
+    require_mail(ports)
+    address = validate("email", email)
+    await require_room(ports.counter, what, f"{type} {address}", caller)
+    return address
 
 
 async def send_link(

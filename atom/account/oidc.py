@@ -128,8 +128,10 @@ async def log_in_with_oidc(
     pair = await _known(ports, type, issuer, claims["sub"])
     if pair is not None:
         return pair
-    email = verified_address(claims)
-    if email is not None and found.config["is_email_trusted"]:
+    # Who else has an address in `users` has proven it: a service that is not trusted
+    # with addresses must not put one there.
+    email = verified_address(claims) if found.config["is_email_trusted"] else None
+    if email is not None:
         pair = await _bound(ports, type, email, issuer, claims["sub"])
     return pair or await _new(ports, type, email, issuer, claims["sub"])
 

@@ -10,9 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from atom.account import mailed_token as tokens
-from atom.account.letter import notify, require_mail, send_link
-from atom.account.limit import require_room
-from atom.account.name import validate
+from atom.account.letter import asked_for, notify, send_link
 from atom.account.update import forget
 from atom.config.view import view
 from atom.errors import Conflict
@@ -38,9 +36,9 @@ update users set email = $2, is_active = 1, is_verified = 1, updated_by_id = $1
 where id = $1 and is_deleted is distinct from 1
 returning id
 """
-ADDRESS = """
-update users set email = coalesce(email, $2) where id = $1
-returning coalesce(email, $2)
+APPROVE = """
+delete from atom.pending_user where user_id = $1 and reason = 'admin_approval'
+returning (select email from users where id = $1)
 """
 ADMINS = """
 select id, email from users
@@ -99,18 +97,8 @@ async def mail_confirmation(ports: Ports, type: int, email: str) -> None:
 
 
 async def resend(ports: Ports, *, type: int, email: str, caller: str) -> None:
-    """Mail the link again, if someone waits with the address.
-
-    The mail is written after the answer, which so takes the same time for any address.
-
-    Raises:
-        ApiError: `identity.unreadable`.
-        RateLimited: `account.too_often`.
-        Unavailable: `account.no_mail`.
-    """
-    require_mail(ports)
-    address = validate("email", email)
-    await require_room(ports.counter, "verify", f"{type} {address}", caller)
+    """Mail the link again, if someone waits with the address; raises as `asked_for`."""
+    address = await asked_for(ports, "verify", type, email, caller)
     work = mail_confirmation(ports, type, address)
     ports.tasks.spawn(work, name="email-verify-resend")
 
@@ -144,17 +132,19 @@ def _exists() -> Conflict:
 
 
 async def settle(ports: Ports, connection: Any, user_id: int, is_active: Any) -> None:
-    """End the wait of a user whom an admin let in, or refused, with a notice.
+    """End the wait of a user whom an admin let in, with a notice, or refused.
 
-    On the transaction of the admin's change.
+    On the transaction of the admin's change. An address still has to be confirmed: an
+    admin cannot know that it is theirs, and sign-in by others trusts those in `users`.
     """
-    row = await connection.row(SETTLE, user_id)
+    if is_active == 0:
+        if await connection.row(SETTLE, user_id) is not None:
+            await connection.run(tokens.VOID, user_id, tokens.EMAIL_VERIFY)
+        return
+    row = await connection.row(APPROVE, user_id)
     if row is None:
         return
-    await connection.run(tokens.VOID, user_id, tokens.EMAIL_VERIFY)
-    if is_active == 0:
-        return
-    email = await connection.value(ADDRESS, user_id, row["email"])
+    email = row["email"]
     subject = f"Your account at {ports.mailer.config.app_name} is open"
     text = "An administrator has approved your account. You can log in now."
     await notify(ports, user_id, email, subject, text)

@@ -2,9 +2,7 @@
 
 from atom.account import mailed_token as tokens
 from atom.account import session
-from atom.account.letter import notify, require_mail, send_link
-from atom.account.limit import require_room
-from atom.account.name import validate
+from atom.account.letter import asked_for, notify, send_link
 from atom.account.password import hash_password
 from atom.account.password_rule import require_fit
 from atom.account.update import forget
@@ -32,19 +30,8 @@ CHANGED_TEXT = (
 
 
 async def ask_reset(ports: Ports, *, type: int, email: str, caller: str) -> None:
-    """Mail a link to set a new password, if a user has the address.
-
-    The mail is written after the answer, which so takes the same time for any address.
-
-    Raises:
-        ApiError: `identity.unreadable`.
-        RateLimited: `account.too_often`.
-        Unavailable: `account.no_mail`.
-    """
-    require_mail(ports)
-    address = validate("email", email)
-    who = f"{type} {address}"
-    await require_room(ports.counter, "reset", who, caller)
+    """Mail a link to a user who has the address, if any; raises as `asked_for`."""
+    address = await asked_for(ports, "reset", type, email, caller)
     ports.tasks.spawn(_mail(ports, type, address), name="password-forgot")
 
 

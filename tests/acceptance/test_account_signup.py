@@ -186,6 +186,22 @@ class TestConfirmed:
         late = shop.post("/auth/email-verify", token=second)
         assert "account.exists" == code(late, 409)
 
+    def test_an_admin_does_not_confirm_an_address(self, confirmed):
+        """It could be a stranger's, whom a sign-in by Google would then bind to it."""
+        shop, email = confirmed, address()
+        signed_up(shop, email=email)
+        token = shop.link(email, "email-verify")
+        find = "select user_id from atom.pending_user where email = $1"
+        (row,) = shop.api.sql(find, email)
+        approver = newcomer(shop.api, api_access="8")
+        change = {"id": row["user_id"], "is_active": 1}
+        shop.api.message("PUT", "/admin/user-rights-update", approver, json=change)
+
+        held = "select email from users where id = $1"
+        assert [{"email": None}] == shop.api.sql(held, row["user_id"])
+        shop.done("/auth/email-verify", token=token)
+        assert [{"email": email}] == shop.api.sql(held, row["user_id"])
+
     def test_of_twenty_uses_at_once_one_wins(self, confirmed):
         shop, email = confirmed, address()
         signed_up(shop, email=email)
