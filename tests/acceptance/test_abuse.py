@@ -113,6 +113,7 @@ def test_strangers_keep_no_one_out(shop):
     assert 200 == log_in(right, home)
     assert 401 == log_in(wrong, home)
     assert 200 == log_in(right, home)
+    assert [401] * 10 + [429] == [log_in(wrong, home) for _ in range(11)]
 
 
 def test_an_ipv6_caller_is_their_network(shop):

@@ -272,27 +272,57 @@ def test_bad_configuration_stops_the_start(tmp_path):
         pass
 
 
-def test_a_service_that_is_away_or_another_is_reported(tmp_path, service):
-    """Without one at all the routes name the key."""
+@pytest.fixture(scope="module")
+def others(tmp_path_factory, service):
+    """A server that proves no addresses, with services that are not right."""
+    client = f'"client_id": "{CLIENT}", "redirect_uri": "{PAGE}"'
+    right = f'"issuer": "{service.url}", {client}'
+    trusted = f'"client_secret": "{SECRET}", "is_email_trusted": 1'
     own = f"""
-config_oidc = {{"work": {{"issuer": "{service.url}/realm", "client_id": "x",
-    "client_secret": "y", "redirect_uri": "{PAGE}"}},
-    "away": {{"issuer": "http://127.0.0.1:1", "client_id": "x",
-    "redirect_uri": "{PAGE}"}},
-    "wrong": {{"issuer": "{service.url}", "client_id": "x",
-    "client_secret": "y", "redirect_uri": "{PAGE}"}}}}
+config_oidc = {{
+    "missing": {{"issuer": "{service.url}/realm", {client}}},
+    "away": {{"issuer": "http://127.0.0.1:1", {client}}},
+    "wrong": {{{right}, "client_secret": "y"}},
+    "renamed": {{{right}}},
+    "named": {{{right}, {trusted}}},
+}}
 """
-    with serving(tmp_path, config_own=own) as shop:
-        for name in ("work", "away"):
-            answer = post(shop, "/auth/oidc-begin", provider=name)
-            assert (503, "client.silent") == code(answer), answer.text
-            assert "config_oidc" in answer.json()["hint"]
-        begun = begin(shop, "wrong")
-        kept = jwt.decode(begun["flow"], options={"verify_signature": False})
-        body = {"flow": begun["flow"], "code": "x", "state": kept["state"]}
-        answer = post(shop, "/auth/login-oidc", **body)
-        assert (502, "client.refused") == code(answer)
-        assert "client_secret" in answer.json()["hint"]
+    config = {"config_is_otp_verify": "0", "config_trusted_proxy_list": "127.0.0.1"}
+    folder = tmp_path_factory.mktemp("others")
+    with serving(folder, config=config, config_own=own) as running:
+        yield running
+
+
+@pytest.mark.parametrize("name", ["missing", "away", "renamed"])
+def test_a_service_that_is_away_or_another_is_reported(others, service, name):
+    if name == "renamed":
+        service.metadata = {"issuer": "https://else.example"}
+    answer = post(others, "/auth/oidc-begin", provider=name)
+    assert (503, "client.silent") == code(answer), answer.text
+    assert "config_oidc" in answer.json()["hint"]
+
+
+def test_a_client_that_is_refused_is_reported(others, service):
+    answer = log_in(others, signed_in(others, service, subject(), "wrong"))
+    assert (502, "client.refused") == code(answer)
+    assert "client_secret" in answer.json()["hint"]
+
+
+def test_a_service_that_names_itself_always_does(others, service):
+    """Where it announces that, an answer without a name is not its own (RFC 9207)."""
+    service.metadata = {"authorization_response_iss_parameter_supported": True}
+    asked = signed_in(others, service, subject(), "named")
+    assert INVALID == code(log_in(others, asked))
+    assert 200 == log_in(others, asked, iss=service.url).status_code
+
+
+def test_where_no_address_is_proven_none_links(others, service):
+    email = f"{subject()}@work.example"
+    others.person(email=email)
+    service.claims = {"email": email, "email_verified": True}
+    asked = signed_in(others, service, subject(), "named")
+    answer = log_in(others, asked, iss=service.url)
+    assert (409, "account.exists") == code(answer)
 
 
 def test_without_a_service(api):
