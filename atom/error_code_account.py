@@ -82,9 +82,11 @@ ACCOUNT = (
     Code(
         "rights.exceeded",
         403,
-        "The user holds, or would be granted, an api id or role that the caller lacks.",
+        "The user holds, or would be granted, an api id, a role or a group that the "
+        "caller lacks.",
         "Ask an admin who holds it, or user 1.",
     ),
+    Code("group.exists", 409, "There is a group of this name.", "Choose another."),
     Code("account.protected", 403, "The user is protected, or is user 1."),
     Code(
         "identity.unreadable",

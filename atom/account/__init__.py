@@ -33,6 +33,7 @@ In reading order:
     upgrade       rows that an older version wrote
     reset         a new password by a mailed link
     rights        rights and status of other users
+    group         groups of users, which rules read
     invitation    users whom an admin invites
     deletion      the end of an account
 """
@@ -40,6 +41,15 @@ In reading order:
 from atom.account.access import require_too
 from atom.account.deletion import delete_account
 from atom.account.google import log_in_with_google
+from atom.account.group import (
+    add_member,
+    create_group,
+    delete_group,
+    read_groups,
+    read_members,
+    remove_member,
+    update_group,
+)
 from atom.account.invitation import accept, invitations, invite, withdraw
 from atom.account.login import log_in
 from atom.account.oidc import begin as begin_oidc
@@ -72,6 +82,7 @@ __all__ = [
     "Waiting",
     "Wanted",
     "accept",
+    "add_member",
     "ask_reset",
     "begin_oidc",
     "by_fast2sms",
@@ -80,7 +91,9 @@ __all__ = [
     "by_sns",
     "by_sns_template",
     "confirm",
+    "create_group",
     "delete_account",
+    "delete_group",
     "end_sessions",
     "invitations",
     "invite",
@@ -90,8 +103,11 @@ __all__ = [
     "log_in_with_otp",
     "logout",
     "read_code",
+    "read_groups",
+    "read_members",
     "read_profile",
     "read_sessions",
+    "remove_member",
     "renew",
     "require_too",
     "resend",
@@ -101,6 +117,7 @@ __all__ = [
     "sign_up",
     "sign_up_bigint",
     "update_account",
+    "update_group",
     "update_rights",
     "verify_throttled",
     "withdraw",

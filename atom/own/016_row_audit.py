@@ -34,7 +34,7 @@ INDEXES = {
 
 INTO = """insert into atom.row_audit (created_by_id, request_id, table_name, row_key,
       action, before, after, secret_changed)
-    select (about ->> 'user_id')::bigint, about ->> 'request_id', tg_table_name,"""
+    select (about ->> 'user_id')::bigint, about ->> 'request_id', called,"""
 
 AUDIT_ROW = Function(
     "audit_row",
@@ -43,6 +43,8 @@ AUDIT_ROW = Function(
   passed constant text[] := string_to_array(tg_argv[1], ',');
   about constant jsonb :=
     coalesce(nullif(current_setting('atom.event', true), ''), '{{}}');
+  called constant text :=
+    case tg_table_schema when 'atom' then 'atom.' else '' end || tg_table_name;
   key constant text := coalesce((
     select a.attname from pg_index i
     join pg_attribute a on a.attrelid = i.indrelid and a.attnum = i.indkey[0]

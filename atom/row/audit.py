@@ -6,7 +6,7 @@ and kept short.
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Iterable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -26,6 +26,10 @@ log = logging.getLogger(__name__)
 
 PASSED = ("updated_at", "updated_by_id")  # an update of these alone is not kept
 PASSED_OF = {"users": ("last_active_at",)}
+OWN = {  # of Atom's own tables, with what is shown of each
+    "atom.user_group": ("id", "name", "description"),
+    "atom.group_member": ("id", "group_id", "user_id"),
+}
 TRIGGERS = (  # the operation, and the rows it shows
     ("insert", " referencing new table as made"),
     ("update", " referencing old table as gone new table as made"),
@@ -114,6 +118,9 @@ async def read(
         Forbidden: `row.table_not_allowed`, also where the caller reads some rows only:
             what a row was does not show who could read it.
     """
+    asked = (key, created_by_id, request_id, cursor, limit)
+    if table in OWN:
+        return await _read(database, table, OWN[table], asked)
     row_set = scope.readable(database.catalog, table, with_deleted=True)
     if row_set.rule.where is not None:
         raise Forbidden(
@@ -121,9 +128,14 @@ async def read(
             code="row.table_not_allowed",
             hint="It is for those who read every row of the table.",
         )
-    columns = list(scope.visible_columns(database.catalog, table).columns)
-    asked = (key, created_by_id, request_id, cursor, limit)
-    found = await database.rows(READ, row_set.table.name, columns, *asked)
+    columns = scope.visible_columns(database.catalog, table).columns
+    return await _read(database, row_set.table.name, columns, asked)
+
+
+async def _read(
+    database: Database, table: str, columns: Iterable[str], asked: tuple[Any, ...]
+) -> list[dict[str, Any]]:
+    found = await database.rows(READ, table, list(columns), *asked)
     return [orjson.loads(each["row"]) for each in found]
 
 

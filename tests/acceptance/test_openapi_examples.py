@@ -18,6 +18,10 @@ EXPECTED = {
     "/auth/password-reset": 401,
     "/auth/invitation-accept": 401,
     "/admin/invitation-delete": 404,
+    "/admin/group-update": 404,
+    "/admin/group-delete": 404,
+    "/admin/group-member-create": 404,
+    "/admin/group-member-delete": 404,
     "/auth/signup-email": 400,  # its code was not sent
     "/auth/signup-mobile": 400,
     "/auth/login-otp-email": 401,

@@ -172,6 +172,19 @@ def command(code, *words):
     return done.stdout
 
 
+def test_groups(api, ada, bob):
+    """Members of the group see the bookings, from the next request on."""
+    api.sql("insert into booking (title) values ('table for two')")
+    (group,) = api.sql(
+        "insert into atom.user_group (name) values ('staff') returning id"
+    )
+    assert [] == read(api, "booking", ada)
+    insert = "insert into atom.group_member (group_id, user_id) values ($1, $2)"
+    api.sql(insert, group["id"], ada.id)
+    assert ["table for two"] == [row["title"] for row in read(api, "booking", ada)]
+    assert [] == read(api, "booking", bob)
+
+
 def test_policy_prints_every_rule(code):
     """Each table, tier and verb; the same as JSON."""
     words = command(code, "policy")
