@@ -41,9 +41,10 @@ BARE = Live(
     own_indexes=frozenset(INDEXES),
     functions={f.name: FunctionState(f.mark, f.source) for f in FUNCTIONS},
     triggers={
-        ("atom", "session", each.name): TriggerState(each.mark)
-        for each in triggers({}).values()
-        if each.table == "session"
+        ("atom", each.table, each.name): TriggerState(each.mark)
+        for part in parts()
+        for each in part.triggers({})
+        if each.schema == "atom"
     },
     extensions={"pg_trgm": INSTALLED},
     has_own_schema=True,
