@@ -1,9 +1,12 @@
 """Atom's own tests: found by Atom's settings alone, with a list of what was absent."""
 
+import os
+import tempfile
 from pathlib import Path
 
 import pytest
 
+from tests import machine
 from tests.service import shared
 from tests.service.fixture import (  # noqa: F401
     aws_url,
@@ -33,6 +36,8 @@ def pytest_configure(config):
 
         settings.register_profile("atom", deadline=None)
         settings.load_profile("atom")
+        if "TMPDIR" not in os.environ and (place := machine.memory()):
+            os.environ["TMPDIR"] = tempfile.tempdir = str(place)
         config.stash[RUN] = shared.begin()
 
 

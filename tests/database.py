@@ -16,6 +16,7 @@ from embedded.run_as import choose
 from embedded.server import environment
 from tests.served import free_port
 from tests.service.shared import Note, record
+from tests.template import cluster
 
 __all__ = ["free_port"]
 
@@ -75,17 +76,8 @@ def postgres(
     env = {**environment(programs), **(variables or {})}
     try:
         way = choose(folder, (programs / "initdb", programs / "postgres"))
+        cluster(data, programs, way, env)
         way.own(data)
-        make = [programs / "initdb", "-D", data, "-U", "near", "--auth=trust", "-N"]
-        make += ["-E", "UTF8", "--no-locale"]
-        made = subprocess.run(
-            way.command(make, folder=data, signal=signal.SIGKILL),
-            capture_output=True,
-            text=True,
-            timeout=60,
-            env=env,
-        )
-        assert made.returncode == 0, made.stderr
         words = [programs / "postgres", "-D", data, "-p", str(port), "-k", ""]
         words += ["-h", "127.0.0.1"]
         for setting in ("fsync=off", *settings):

@@ -15,6 +15,9 @@ if TYPE_CHECKING:
 
 ABSENT = "absent: "
 PROC = Path("/proc/self/stat")
+MEMINFO = Path("/proc/meminfo")
+MEMORY = Path("/dev/shm")  # a folder in memory, where Linux has one
+MEMORY_BYTES = 4 << 30  # of it, and as much again for the programs
 
 
 def absent(what: str) -> None:
@@ -73,9 +76,26 @@ def old_server() -> None:
         absent("user namespaces")
 
 
+def memory() -> Path | None:
+    """Return a folder in memory with room for a run's databases, or None.
+
+    A run makes and removes files by the hundred thousand; where they go to a disk, the
+    system is busy with that for longer than with the tests.
+    """
+    try:
+        found = os.statvfs(MEMORY)
+        known = dict(line.split(":") for line in MEMINFO.read_text().splitlines())
+    except OSError:
+        return None
+    free = int(known["MemAvailable"].removesuffix("kB")) << 10
+    closed = found.f_flag & os.ST_NOEXEC or not os.access(MEMORY, os.W_OK | os.X_OK)
+    room = min(found.f_bavail * found.f_frsize, free - MEMORY_BYTES)
+    return None if closed or room < MEMORY_BYTES else MEMORY
+
+
 @functools.cache
 def private_mounts() -> bool:
-    """Whether a process may have mounts of its own; a chroot is no place for them."""
+    """Whether a process may have mounts of its own; which a chroot does not have."""
     tried = subprocess.run(["unshare", "-m", "true"], capture_output=True)
     return tried.returncode == 0
 

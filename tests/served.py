@@ -25,6 +25,7 @@ from atom.config.part import POSTGRES, REDIS
 ROOT = Path(__file__).parents[1]
 DEADLINE_SECONDS = 60.0
 STOP_SECONDS = 30.0
+OWN_DATA = {"config_postgres_url", "config_atom_folder"}
 
 
 @dataclass(frozen=True)
@@ -125,12 +126,16 @@ def serve(
     port: int | None = None,
     code: Path = ROOT,
     command: tuple[str, ...] = (sys.executable, "main.py"),
+    first: bool = False,
 ) -> Iterator[Served]:
     """Serve this checkout until the block ends, by default on a fresh database.
 
     `folder` keeps the data beyond the block; without it everything is thrown away.
-    `code` is where the command is run, for a copy of the checkout.
+    `code` is where the command is run, for a copy of the checkout. In a run of tests
+    the fresh database is a copy of an empty one; with `first` the server makes it.
     """
+    from tests.template import embed
+
     own = Path(tempfile.mkdtemp(prefix="atom-"))
     port = port or free_port()
     keys = {
@@ -143,6 +148,8 @@ def serve(
         "config_atom_folder": str(folder or own / "atom"),
         **(values or {}),
     }
+    if not (first or folder or OWN_DATA & {*(values or {})}):
+        embed(own / "atom")
     log = own / "server.log"
     url = f"http://127.0.0.1:{port}"
     started = time.monotonic()

@@ -288,7 +288,7 @@ def server(environ: Mapping[str, str], stack: ExitStack) -> dict[str, str]:
         port = urlsplit(baseurl).port or 80
         if is_open("127.0.0.1", port):
             port = free_port()
-        served = stack.enter_context(serve(port=port))
+        served = stack.enter_context(serve(port=port, first=True))
         baseurl, known = served.url, served.config
     if not known.get("config_key_root"):
         raise SmokeError(f"{baseurl} answers; set config_key_root to its root key")
