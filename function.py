@@ -12,6 +12,7 @@ from urllib.parse import urlencode
 import orjson
 
 from atom import client, errors, mongodb, realtime, reply, row, transfer
+from atom import message as notifications
 from atom import operation as operator
 from atom.account import access, otp, session, token
 from atom.account.password import hash_password as function_password_hash
@@ -225,6 +226,18 @@ async def function_email(source, template, to, values=None):
     ports = _ports(source)
     by = ports.mailer if hasattr(ports, "mailer") else _declared_mailer()
     return await publish_mail(source, by, template, to, values or {})
+
+
+async def function_notify(source, user_id, subject, message="", **about):
+    """Notify a user, or a list of users, on the caller's transaction.
+
+    They read it by /my/notification-read. `source` is an app, a request, a hook or a
+    connection; `about` is link (https, http, or a path of your site) and kind.
+
+    Raises:
+        ApiError: `notification.unreadable`.
+    """
+    await notifications.notify(_ports(source), user_id, subject, message, **about)
 
 
 @cache

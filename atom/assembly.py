@@ -36,7 +36,7 @@ from atom.queue.handler import NO_HANDLERS
 from atom.realtime.config import StreamConfig
 from atom.realtime.feed import Feed
 from atom.realtime.topic import Topics
-from atom.row.audit import kept_short
+from atom.retention import kept_short
 from atom.row.batch import Batches
 from atom.row.scope import RowConfig
 from atom.rpc.declaration import Rpc

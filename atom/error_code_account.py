@@ -87,6 +87,12 @@ ACCOUNT = (
         "Ask an admin who holds it, or user 1.",
     ),
     Code("group.exists", 409, "There is a group of this name.", "Choose another."),
+    Code(
+        "notification.unreadable",
+        400,
+        "The text of a notification is too long, or its link could be run.",
+        "See the hint: `function_notify` in your code gave it.",
+    ),
     Code("account.protected", 403, "The user is protected, or is user 1."),
     Code(
         "identity.unreadable",

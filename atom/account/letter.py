@@ -8,6 +8,7 @@ from atom.account.limit import require_room
 from atom.account.name import validate
 from atom.config.resolve import is_production
 from atom.errors import ApiError, Unavailable
+from atom.message import notification
 from atom.port import Ports
 
 log = logging.getLogger(__name__)
@@ -71,13 +72,21 @@ async def send_link(
 
 
 async def notify(
-    ports: Ports, user_id: int | None, to: str | None, subject: str, message: str
+    ports: Ports,
+    user_id: int | None,
+    to: str | None,
+    subject: str,
+    message: str,
+    *,
+    kind: str = "account",
 ) -> None:
     """Notify a user of what has happened, on the caller's transaction.
 
-    The one place that does. Without an address, or where no mail is set up, nothing is
-    sent; `user_id` is None for an address that is not in `users`.
+    The one place that does: by a notification, and by a mail where there is an address
+    and mails are set up. `user_id` is None for an address that is not in `users`.
     """
+    if user_id is not None:
+        await notification.notify(ports, user_id, subject, message, kind=kind)
     if not to or not ports.mailer.config.provider:
         return
     values = {"subject": subject, "message": message}

@@ -44,7 +44,6 @@ ADMINS = """
 select id, email from users
 where string_to_array(replace(api_access, ' ', ''), ',') @> array[$1::text]
   and is_active is distinct from 0 and is_deleted is distinct from 1
-  and email is not null
 order by id limit $2
 """
 WHO = "select username, email, mobile from users where id = $1"
@@ -147,7 +146,7 @@ async def settle(ports: Ports, connection: Any, user_id: int, is_active: Any) ->
     email = row["email"]
     subject = f"Your account at {ports.mailer.config.app_name} is open"
     text = "An administrator has approved your account. You can log in now."
-    await notify(ports, user_id, email, subject, text)
+    await notify(ports, user_id, email, subject, text, kind="approval")
 
 
 async def notify_admins(ports: Ports, user_id: int) -> None:
@@ -165,4 +164,5 @@ async def notify_admins(ports: Ports, user_id: int) -> None:
     async with ports.database.transaction() as connection:
         for row in await connection.rows(ADMINS, api_id, ADMINS_MAX):
             subject = f"A new user at {ports.mailer.config.app_name}"
-            await notify(ports, row["id"], row["email"], subject, text)
+            place = (row["id"], row["email"])
+            await notify(ports, *place, subject, text, kind="registration")

@@ -1,8 +1,9 @@
-"""Messages between users.
+"""Messages between users, and what users are notified of.
 
-Everything is in one module:
+In reading order:
 
-    inbox  received messages, threads, and deletion
+    inbox         received messages, threads, and deletion
+    notification  notifications, which code writes
 """
 
 from atom.message.inbox import (
@@ -12,11 +13,21 @@ from atom.message.inbox import (
     read_received,
     read_thread,
 )
+from atom.message.notification import (
+    delete_notifications,
+    mark_notifications,
+    notify,
+    read_notifications,
+)
 
 __all__ = [
     "delete_message",
     "delete_messages",
+    "delete_notifications",
+    "mark_notifications",
+    "notify",
     "read_inbox",
+    "read_notifications",
     "read_received",
     "read_thread",
 ]

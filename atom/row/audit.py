@@ -1,13 +1,9 @@
 """Who changed which rows of the tables with `"audit": 1` in `config_table`.
 
-Triggers write it into `atom.row_audit`; here they are declared, and the table is read
-and kept short.
+Triggers write it into `atom.row_audit`; here they are declared, and the table is read.
 """
 
-import asyncio
-import logging
-from collections.abc import AsyncIterator, Iterable, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,13 +12,10 @@ import orjson
 from atom.config.secret import secret_columns
 from atom.config.table import parse
 from atom.config.view import view
-from atom.errors import ApiError, Forbidden
+from atom.errors import Forbidden
 from atom.own.part import Trigger
 from atom.postgres.database import Database
 from atom.row.scope import RowScope
-from atom.task import ended
-
-log = logging.getLogger(__name__)
 
 PASSED = ("updated_at", "updated_by_id")  # an update of these alone is not kept
 PASSED_OF = {"users": ("last_active_at",)}
@@ -53,23 +46,12 @@ select to_jsonb(page)::text as row from (
   order by id desc limit $7
 ) page
 """
-# Before `schema apply`, at the first start of all, there is no such table yet.
-IS_KEPT = "select to_regclass('atom.row_audit') is not null"
-PRUNE = """
-delete from atom.row_audit where ctid = any(array(
-  select ctid from atom.row_audit where created_at < now() - make_interval(days => $1)
-  limit 5000
-))
-"""
-PRUNE_AT_ONCE = 5000
-PRUNE_SECONDS = 3600.0
 
 
 @dataclass(frozen=True, slots=True)
 class AuditConfig:
     """What config sets for the audit."""
 
-    audit_retention_day: int
     column_secret_list: tuple[str, ...]
     postgres_schema: Mapping[str, Any]
 
@@ -137,29 +119,3 @@ async def _read(
 ) -> list[dict[str, Any]]:
     found = await database.rows(READ, table, list(columns), *asked)
     return [orjson.loads(each["row"]) for each in found]
-
-
-@asynccontextmanager
-async def kept_short(
-    database: Database, config: Mapping[str, Any]
-) -> AsyncIterator[None]:
-    """Delete what is older than config has it, now and every hour; 0: nothing."""
-    if not (days := view(AuditConfig, config).audit_retention_day):
-        yield
-        return
-    task = asyncio.create_task(_prune(database, days), name="audit")
-    try:
-        yield
-    finally:
-        await ended([task])
-
-
-async def _prune(database: Database, days: int) -> None:
-    while True:
-        try:
-            is_kept = await database.value(IS_KEPT)
-            while is_kept and await database.run(PRUNE, days) == PRUNE_AT_ONCE:
-                pass
-        except ApiError as error:
-            log.warning("audit: not pruned: %s", error.message)
-        await asyncio.sleep(PRUNE_SECONDS)

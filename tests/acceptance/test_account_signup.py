@@ -7,6 +7,7 @@ import pytest
 
 from atom.account.otp import hash_code
 from tests.acceptance.mailing import address, far, mailing
+from tests.acceptance.operations import eventually
 from tests.acceptance.people import newcomer
 
 PASSWORD = "correct horse battery"
@@ -260,8 +261,9 @@ class TestApproved:
     """`admin_approval`."""
 
     def test_an_admin_lets_a_user_in(self, approved, admin):
-        """Both are notified by mail."""
+        """Both are notified, by mail and without."""
         shop, email = approved, address()
+        other = newcomer(shop.api, api_access="8")  # who has no address
         made = signed_up(shop, email=email)
         assert "admin_approval" == made["pending"]
         login = {"email": email, "password": PASSWORD}
@@ -271,6 +273,10 @@ class TestApproved:
         assert "account.wrong_password" == code(wrong, 401)
         mails = shop.office.wait("admin@example.com")
         assert email in mails[-1].get_body(("plain",)).get_content()
+        read = "/my/notification-read"
+        eventually(lambda: shop.api.message("GET", read, other))
+        (note,) = shop.api.message("GET", read, other)
+        assert "registration" == note["kind"] and email in note["message"]
         (row,) = shop.api.sql("select id from users where email = $1", email)
         change = {"id": row["id"], "is_active": 1}
         path = "/admin/user-rights-update"
@@ -279,6 +285,10 @@ class TestApproved:
         assert 200 == shop.login(**login).status_code
         (mail,) = shop.office.wait(email)
         assert mail["subject"].endswith(" is open")
+        token = shop.login(**login).json()["message"]
+        headers = {"Authorization": f"Bearer {token}"}
+        (note,) = shop.api.message("GET", read, headers=headers)
+        assert ("approval", mail["subject"]) == (note["kind"], note["subject"])
         shop.api.message("PUT", path, admin, json=change | {"is_active": 0})
         assert "active.inactive" == code(shop.login(**login), 403)
 

@@ -219,5 +219,13 @@ def test_what_is_older_than_the_days_of_config_is_deleted(shop, ada, clerk):
         " where table_name = 'shelf' and row_key = $1",
         str(made),
     )
+    notified = "select from atom.notification where user_id = $1"
+    shop.sql(
+        "insert into atom.notification (user_id, kind, subject, message, created_at)"
+        " values ($1, 'x', 'x', 'x', now() - interval '100 days')",
+        ada.id,
+    )
+    assert shop.sql(notified, ada.id)
     with serve({"config_postgres_url": shop.database}):  # deletes when it starts
         eventually(lambda: [] == changes(shop, clerk, "shelf", key=made))
+        eventually(lambda: [] == shop.sql(notified, ada.id))

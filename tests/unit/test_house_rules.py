@@ -75,7 +75,7 @@ LAYERS = (
         *("account", "adapter", "event", "http", "mail", "message", "mongodb"),
         *("openapi", "queue", "realtime", "row", "rpc", "sandbox", "transfer"),
     },
-    {"assembly", "coherence", "command", "operation", "runtime"},
+    {"assembly", "coherence", "command", "operation", "retention", "runtime"},
 )
 LEVEL = {name: level for level, names in enumerate(LAYERS) for name in names}
 
