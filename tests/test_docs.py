@@ -46,7 +46,14 @@ LINK = re.compile(r"\]\((?!https?://)([^)#]*)(?:#([^)]*))?\)")
 # Routes of the files that the docs show.
 SHOWN = {
     *("/shop/order", "/shop/order/{id}", "/my/note-count", "/fast"),
-    *("/my/file-list", "/score", "/score/all", "/public/free-rooms", "/my/check-out"),
+    *(
+        "/my/file-list",
+        "/my/order-pay",
+        "/score",
+        "/score/all",
+        "/public/free-rooms",
+        "/my/check-out",
+    ),
 }
 NO_KEYS = {
     *("config_api", "config_error", "config_postgres_schema", "config_role"),
