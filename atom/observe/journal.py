@@ -30,7 +30,7 @@ COLUMNS = (
     "response_time_ms",
     "description",
 )
-ROWS_PER_COPY = 250  # bounds how long one COPY holds the event loop
+ROWS_PER_COPY = 500  # bounds how long one COPY holds the event loop
 BREATH = 0.005  # seconds between two of them, for the requests that came meanwhile
 PAUSE = 0.25  # seconds between writes under load, so that batches grow
 PAUSES = (0.25, 5.0)  # seconds until the next try: the first, the longest

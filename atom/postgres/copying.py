@@ -4,7 +4,8 @@ import asyncio
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
-from operator import itemgetter
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
@@ -15,7 +16,11 @@ from atom.postgres.driver import Raw, RawPool
 log = logging.getLogger(__name__)
 
 TEXT_MAX = 10_000  # characters of one value
-FAILURES_MAX = 200  # COPY statements that may fail while looking for bad rows
+PLAIN = {int, float, Decimal}  # nothing in their text is escaped
+ESCAPED = str.maketrans(
+    {"\\": r"\\", "\t": r"\t", "\n": r"\n", "\r": r"\r", "\0": None}
+)
+FAILURES_MAX = 400  # COPY statements that may fail while looking for bad rows
 ACQUIRE, COPY = 5.0, 30.0  # seconds
 
 Row = tuple[Any, ...]
@@ -52,19 +57,41 @@ class Dropped:
     reason: str
 
 
-def clean(value: Any) -> Any:
-    """Make text fit for PostgreSQL: no NUL, no half of a character, not endless.
+def texts(values: Sequence[Any]) -> Sequence[str]:
+    r"""Return the values of one column as COPY reads them in its text form.
 
-    >>> clean("a" + chr(0) + "b"), clean(7)
-    ('ab', 7)
+    A column at a time, because that costs a third of what a value at a time does. Of
+    text a NUL and half of a character are left out, and what exceeds TEXT_MAX.
+
+    >>> texts(["a\tb" + chr(0), None]), texts([7, 8])
+    (['a\\tb', '\\N'], ['7', '8'])
     """
-    if type(value) is not str:
-        return value
-    if len(value) > TEXT_MAX:
-        value = value[:TEXT_MAX]
-    if value.isascii():
-        return value.replace("\0", "") if "\0" in value else value
-    return value.replace("\0", "").encode("utf-8", "replace").decode()
+    kinds = set(map(type, values))
+    if kinds <= PLAIN:
+        return list(map(str, values))
+    if kinds == {datetime} and {value.tzinfo for value in values} == {UTC}:
+        return _moments(values)
+    if kinds == {str}:
+        whole = "".join(values)
+        is_short = len(whole) <= TEXT_MAX or max(map(len, values)) <= TEXT_MAX
+        if is_short and whole.isprintable() and "\\" not in whole:
+            return values
+    return [r"\N" if value is None else _escaped(str(value)) for value in values]
+
+
+def _moments(values: Sequence[datetime]) -> list[str]:
+    """Return moments in UTC; what is before the fraction is made once for a second."""
+    first, known, found = values[0].replace(microsecond=0), None, []
+    for value in values:
+        past = value - first
+        if (second := (past.days, past.seconds)) != known:
+            known, whole = second, str(first + timedelta(*second))[:19]
+        found.append(f"{whole}.{past.microseconds:06d}Z")
+    return found
+
+
+def _escaped(value: str) -> str:
+    return value[:TEXT_MAX].translate(ESCAPED).encode("utf-8", "replace").decode()
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,15 +137,13 @@ async def copy_rows(
             tried again.
     """
     dropped: list[Dropped] = []
-    last = max(picked)
-    pick = itemgetter(*picked, last)  # one more, so that it is always a tuple
-    kept = [
-        tuple([clean(v) if type(v) is str else v for v in pick(row)[:-1]])
-        for row in rows
-        if len(row) > last
-    ]
-    if len(kept) < len(rows):
-        dropped.append(Dropped(len(rows) - len(kept), "too few values"))
+    whole = [row for row in rows if len(row) > max(picked)]
+    if len(whole) < len(rows):
+        dropped.append(Dropped(len(rows) - len(whole), "too few values"))
+    if not whole:
+        return dropped
+    given = list(zip(*whole, strict=False))  # by column; more than these is left out
+    lines = list(map("\t".join, zip(*(texts(given[at]) for at in picked), strict=True)))
     try:
         async with (
             pool.acquire(timeout=ACQUIRE) as connection,
@@ -126,21 +151,24 @@ async def copy_rows(
             connection.transaction(),
         ):
             if batch is None or await connection.fetchval(CLAIM, batch):
-                dropped += await _copy(connection, table, columns, kept)
+                dropped += await _copy(connection, table, columns, lines)
     except Exception as error:
         raise Unreachable(error) from error
     return dropped
 
 
 async def _copy(
-    connection: Raw, table: str, columns: Sequence[str], rows: Sequence[Row]
+    connection: Raw, table: str, columns: Sequence[str], lines: Sequence[str]
 ) -> list[Dropped]:
     """Write the rows but those that are bad."""
 
-    async def write(part: Sequence[Row]) -> None:
+    async def write(part: Sequence[str]) -> None:
         async with connection.transaction():
-            await connection.copy_records_to_table(
-                table, schema_name="public", columns=columns, records=part
+            await connection.copy_to_table(
+                table,
+                schema_name="public",
+                columns=columns,
+                source=memoryview("\n".join(part).encode()),  # bytes would be a path
             )
 
     def is_halved(error: Exception) -> bool:
@@ -148,7 +176,7 @@ async def _copy(
             raise error
         return True
 
-    refused = await in_halves(rows, write, is_halved, FAILURES_MAX)
+    refused = await in_halves(lines, write, is_halved, FAILURES_MAX)
     return [Dropped(len(part), reason(error)) for part, error in refused]
 
 

@@ -150,10 +150,10 @@ async def test_text_that_postgres_refuses_is_made_fit(journal, pool):
         row("bad", kind=None),
         row("bad", kind=70_000),
         row("bad", user="seven"),
-        row(["bad"]),
+        row("bad", kind={"a": 1}),
         (3,),
     ],
-    ids=["check", "null", "overflow", "text for number", "list for text", "short"],
+    ids=["check", "null", "overflow", "text for number", "object for number", "short"],
 )
 async def test_bad_row_takes_no_other_with_it(journal, pool, caplog, bad):
     """Only the bad ones of a batch are dropped, and the log says so once."""

@@ -16,8 +16,7 @@ from atom.observe.request_context import CALLER, REQUEST_ID, TRACEPARENT
 if TYPE_CHECKING:
     from starlette.types import Scope
 
-    from atom.config.resolve import is_production
-from atom.http.address import Client
+    from atom.http.address import Client
 
 TRACED = re.compile(rb"[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}").fullmatch
 ACCEPTED = re.compile(rb"[A-Za-z0-9._-]{1,64}").fullmatch
