@@ -24,5 +24,6 @@ their effect and the mark that it was done are committed together. Begin with
     celery    tasks of Celery
     all       the brokers by name
     run       a consumer process
+    celery_batch  messages that a process of its worker takes together
     celery_worker  a Celery worker
 """

@@ -8,9 +8,9 @@ Celery's own way to read Redis.
 
 import asyncio
 import hashlib
+import threading
 import time
 from collections.abc import AsyncIterator, Mapping, Sequence
-from concurrent.futures import Future
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -82,17 +82,32 @@ def _place(url: str) -> tuple[str, str, int, str]:
     return kind, host, port, path or DATABASE[kind]
 
 
+class Held:
+    """Messages that a process has at once; it waits until the last one is settled."""
+
+    def __init__(self, number: int) -> None:
+        self.done: dict[int, bool] = {}
+        self.settled = threading.Event()
+        self._number = number
+
+    def settle(self, place: int, is_done: bool) -> None:
+        """Settle one, once."""
+        self.done.setdefault(place, is_done)
+        if len(self.done) == self._number:
+            self.settled.set()
+
+
 @dataclass(frozen=True, slots=True)
 class Token:
     """What settles a task: True when it is done, False to give it back."""
 
-    settled: "Future[bool]"
+    held: Held
+    place: int
     tag: str | None
 
     def settle(self, is_done: bool) -> None:
         """End the task, once."""
-        if not self.settled.done():
-            self.settled.set_result(is_done)
+        self.held.settle(self.place, is_done)
 
 
 class CeleryBroker:

@@ -1,15 +1,17 @@
 """A Celery worker: `celery -A consumer_celery worker`.
 
 Each of its processes has one thread with an event loop, in which a runtime is open and
-the consumer of every other broker works; a task waits until its message is settled.
+the consumer of every other broker works; what the process was sent waits until its
+messages are settled.
 """
 
 import asyncio
+import json
 import logging
 import multiprocessing
 import threading
 import time
-from concurrent.futures import Future
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from atom.backoff import Backoff
@@ -18,7 +20,17 @@ from atom.config.view import view
 from atom.errors import ConfigError
 from atom.observe import log as logs
 from atom.queue.broker import Delivery, dead_of
-from atom.queue.celery import TASK, CeleryConfig, Token, bury, main_queue, queue, raw
+from atom.queue.celery import (
+    TASK,
+    CeleryConfig,
+    Held,
+    Token,
+    bury,
+    main_queue,
+    queue,
+    raw,
+)
+from atom.queue.celery_batch import Asked, Batches
 from atom.queue.celery_wire import Wire
 from atom.queue.consumer import Consumer, QueueConfig
 from atom.queue.run import RunConfig
@@ -33,6 +45,7 @@ LOOK_SECONDS = 0.2  # between two looks whether the worker stops
 LOG_FORMAT = (
     "[%(asctime)s: %(levelname)s/%(processName)s] %(name)s %(request_id)s%(message)s"
 )
+SENT = {"key", "headers"}  # with the body
 REST_SECONDS = 1.0  # before a message that was given back is delivered again
 
 
@@ -69,18 +82,23 @@ class Host:
         if self._thread is not None:
             self._thread.join(self._config.queue_drain_sec + 10)
 
-    def handle(self, delivery: Delivery) -> bool:
-        """Wait until a message is settled. Return False when it is given back."""
+    def handle(self, messages: Sequence[Asked]) -> list[bool]:
+        """Wait until messages are settled. Return which are done, not given back."""
         self.open()
-        self._loop.call_soon_threadsafe(self._take, delivery)
-        settled: Future[bool] = delivery.token.settled
-        return settled.result()
+        held = Held(len(messages))
+        deliveries = [_delivery(held, place, *of) for place, of in enumerate(messages)]
+        self._loop.call_soon_threadsafe(self._take, deliveries)
+        held.settled.wait()
+        if not all(held.done.values()):
+            time.sleep(REST_SECONDS)
+        return [held.done[place] for place in range(len(messages))]
 
-    def _take(self, delivery: Delivery) -> None:
-        if self._is_stopping:
-            delivery.token.settle(False)
-        else:
-            self._arrived.put_nowait(delivery)
+    def _take(self, deliveries: Sequence[Delivery]) -> None:
+        for each in deliveries:
+            if self._is_stopping:
+                each.token.settle(False)
+            else:
+                self._arrived.put_nowait(each)
 
     @property
     def _is_stopping(self) -> bool:
@@ -128,6 +146,12 @@ def worker(runtime: "Runtime") -> Any:
     config = runtime.config
     channel = view(RunConfig, config).channel
     main = main_queue(config, channel)
+    is_ordered = view(CeleryConfig, config).celery_is_ordered
+    given = view(QueueConfig, config)
+    at_once = 1 if is_ordered else given.queue_concurrency
+    prefetch = min(2 * at_once, max(given.queue_prefetch, at_once))
+    if at_once == 1:
+        prefetch = 1
     celery = application(config)
     celery.conf.update(
         task_queues=[main],
@@ -135,15 +159,14 @@ def worker(runtime: "Runtime") -> Any:
         task_acks_late=True,
         task_reject_on_worker_lost=True,
         task_acks_on_failure_or_timeout=False,
-        worker_prefetch_multiplier=1,
+        worker_prefetch_multiplier=prefetch,
         worker_log_format=LOG_FORMAT,
-        worker_consumer=_consumer(celery, queue(dead_of(main.name))),
+        worker_consumer=_consumer(celery, queue(dead_of(main.name)), at_once),
         worker_cancel_long_running_tasks_on_connection_loss=False,
         broker_connection_retry_on_startup=True,
         broker_connection_max_retries=None,
         broker_heartbeat=heartbeat(config),
     )
-    is_ordered = view(CeleryConfig, config).celery_is_ordered
     if is_redis(config):
         if is_ordered:
             raise ConfigError(["config_celery_is_ordered needs RabbitMQ as the broker"])
@@ -152,21 +175,13 @@ def worker(runtime: "Runtime") -> Any:
     host = Host(runtime, channel, stopping)
 
     @celery.task(name=TASK, bind=True, max_retries=None)  # type: ignore[untyped-decorator]
-    def handle(
-        task: Any, body: str, key: str | None = None, headers: Any = None
-    ) -> None:
+    def handle(task: Any, *arguments: Any, **named: Any) -> None:
         """Do what a message asks for."""
         tag = (task.request.properties or {}).get("delivery_tag")
-        delivery = Delivery(
-            body=body.encode("utf-8", "surrogateescape"),
-            token=Token(Future(), tag),
-            message_id=task.request.id,
-            key=key,
-            headers=headers or {},
-        )
-        if not host.handle(delivery):
-            time.sleep(REST_SECONDS)
+        if not all(host.handle([(task.request.id, arguments, named, tag)])):
             raise Reject("it is given back", requeue=True)
+
+    handle.host = host
 
     def complete(logger: logging.Logger, **_: Any) -> None:
         logs.complete(logger)
@@ -188,7 +203,37 @@ def worker(runtime: "Runtime") -> Any:
     return celery
 
 
-def _consumer(celery: Any, dead: Any) -> type:
+def _handle(messages: Sequence[Asked]) -> list[bool]:
+    """Handle messages in a process of the pool."""
+    from celery import current_app
+
+    host: Host = current_app.tasks[TASK].host
+    return host.handle(messages)
+
+
+def _delivery(
+    held: Held,
+    place: int,
+    message_id: str,
+    arguments: Sequence[Any],
+    named: dict[str, Any],
+    tag: str | None,
+) -> Delivery:
+    """Read the arguments of a task; those that we do not send are its body."""
+    body = arguments[0] if len(arguments) == 1 else None
+    if not isinstance(body, str) or not named.keys() <= SENT:
+        body = json.dumps({"arguments": arguments, **named})
+        named = {}
+    return Delivery(
+        body=body.encode("utf-8", "surrogateescape"),
+        token=Token(held, place, tag),
+        message_id=message_id,
+        key=named.get("key"),
+        headers=named.get("headers") or {},
+    )
+
+
+def _consumer(celery: Any, dead: Any, at_once: int) -> type:
     """Return Celery's consumer, which here loses nothing that it cannot read."""
     from celery.worker.consumer import Consumer as Base
 
@@ -206,7 +251,19 @@ def _consumer(celery: Any, dead: Any) -> type:
         message.ack()
 
     class Careful(Base):  # type: ignore[misc]
-        """Each of these would only log the message."""
+        """Celery's `on_…` would only log the message."""
+
+        def __init__(self, *given: Any, **named: Any) -> None:
+            super().__init__(*given, **named)
+            self.batches: Batches | None = None
+            if at_once > 1 and self.hub and self.pool.uses_semaphore:
+                self.batches = Batches(self.controller, at_once, _handle)
+                self.on_task_request = self.batches.add
+
+        def on_close(self) -> None:
+            super().on_close()
+            if self.batches is not None:
+                self.batches.clear()
 
         def on_decode_error(self, message: Any, exc: Exception) -> None:
             give_up(message, f"it cannot be decoded: {exc}")

@@ -17,7 +17,7 @@ import pytest
 from atom.client import opened
 from atom.client.celery import CELERY
 from atom.config.keys import KEYS
-from atom.queue.celery import broker, queue_name
+from atom.queue.celery import TASK, broker, queue_name
 from tests.acceptance.conftest import serving
 from tests.acceptance.consumer.consuming import until
 from tests.integration.near import free_port, valkey
@@ -279,6 +279,34 @@ def test_process_that_dies_loses_nothing(shop, worker):
     assert 1 == count(shop, text)
 
 
+def test_messages_in_hand_together_are_each_settled(shop):
+    """As one process has them: done, dead, tried again, and one that ends it."""
+    channel = f"many_{secrets.token_hex(4)}"
+    notes = [("function_note", f"{channel}_{number}") for number in range(60)]
+    others = [("function_fail", "together"), ("function_die", f"{channel}_die")]
+
+    async def send(found, at):
+        for function, text in [*notes[:30], *others, *notes[30:]]:
+            body = {"function": function, "text": text}
+            await found.send(at, json.dumps(body).encode(), message_id=text)
+        await found.send(at, b"not json many", message_id="many")
+
+    with_broker(shop, send, channel)
+    some = f"""select count(*), count(distinct text) as texts from note
+               where text like '{channel}%'"""
+
+    def state():
+        return with_broker(shop, lambda found, at: found.state(at), channel)
+
+    with working(shop, channel):
+        until(lambda: shop.sql(some)[0]["texts"] == 61)
+        until(lambda: state().dead == 2)
+        assert 0 == state().waiting
+    assert [{"count": 61, "texts": 61}] == shop.sql(some)
+    letters = with_broker(shop, lambda found, at: found.dead(at, 9), channel)
+    assert {"many", "together"} == {letter.id for letter in letters}
+
+
 def test_worker_that_is_killed_loses_nothing(shop):
     """With all of its processes; the next worker takes over, after the lease."""
     text = channel = f"kill_{secrets.token_hex(4)}"
@@ -298,7 +326,7 @@ def test_worker_that_is_killed_loses_nothing(shop):
 
 
 def test_message_of_another_program_is_a_dead_letter(shop, worker):
-    """What is not a task, and a task that does not exist, are not lost."""
+    """Nor is what is not a task, does not exist or has other arguments lost."""
 
     async def send(found, channel):
         name = queue_name(found._config, channel)
@@ -307,9 +335,8 @@ def test_message_of_another_program_is_a_dead_letter(shop, worker):
             with link.Producer() as producer:
                 producer.publish("plain text", routing_key=name, exchange="")
                 producer.publish({"a": "json"}, routing_key=name, exchange="")
-            found._celery.send_task(
-                "other.task", args=["theirs"], queue=name, connection=link
-            )
+            for task, words in {"other.task": ["theirs"], TASK: [1, "ours"]}.items():
+                found._celery.send_task(task, args=words, queue=name, connection=link)
 
         await found.wire.run(work)
 
@@ -320,3 +347,5 @@ def test_message_of_another_program_is_a_dead_letter(shop, worker):
     assert "not a Celery task" in letter.reason
     (letter,) = until(lambda: dead(shop, "theirs"))
     assert "other.task" in letter.reason
+    (letter,) = until(lambda: dead(shop, "ours"))
+    assert "neither 'function'" in letter.reason
