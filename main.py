@@ -6,7 +6,7 @@ from contextlib import asynccontextmanager
 
 from fastapi import FastAPI
 
-from atom import command, mail, openapi
+from atom import command, file, mail, openapi
 from atom.command import serve, welcome
 from atom.config import door
 from atom.config.check import validate
@@ -72,6 +72,7 @@ config.problems += unhandled(events)
 config.remarks += waiting(events, config)
 config.problems += mail.faults(config)
 config.remarks += mail.remarks(ROOT)
+file.check(config, ROOT)
 starts = door.starts(ROOT, config)
 commands = door.commands(ROOT, config)
 served = routes(app)

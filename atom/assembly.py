@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 from atom import coherence, operation
@@ -21,6 +22,7 @@ from atom.config.resolve import Config
 from atom.config.view import view
 from atom.errors import ConfigError
 from atom.event.declaration import Events
+from atom.file import FileConfig, Files
 from atom.http.config import HttpConfig
 from atom.http.socket import OpenSockets
 from atom.mail.publish import Mailer
@@ -105,6 +107,7 @@ async def connected(
     rpcs: tuple[Rpc, ...],
     events: Events,
     mailer: Mailer,
+    root: Path,
 ) -> AsyncIterator[Ports]:
     """Build the ports; at the end finish work that has begun and write the log."""
     given = view(PortConfig, config)
@@ -143,6 +146,8 @@ async def connected(
     bus = Bus(pooler.direct_url(config), speak=primary.run)
     sandbox = open_sandbox(primary, config, given.postgres_url)
     rules = RowConfig(config)
+    services = Aws(clients, view(AwsConfig, config))
+    files = Files(view(FileConfig, config), root, services, primary)
     rules.evented = events.tables | rules.policy.declared.audited
     ports = Ports(
         config=config,
@@ -171,7 +176,8 @@ async def connected(
         feed=Feed(primary, bus, view(StreamConfig, config)),
         handlers=NO_HANDLERS,
         key_root=given.key_root,
-        aws=Aws(clients, view(AwsConfig, config)),
+        aws=services,
+        files=files,
         schema_read=_shows_schema(state),
         wrote=coherence.ignore,
     )
@@ -190,6 +196,7 @@ async def connected(
         ending.push_async_callback(ports.tasks.drain, seconds=DRAIN_SECONDS)
         await ending.enter_async_context(usage.watched(ports))
         await ending.enter_async_context(kept_short(primary, config))
+        await ending.enter_async_context(files.swept())
         journal.start()
         await bus.start()
         if not bus.is_receiving:

@@ -60,6 +60,25 @@ FILE = (
     Code("file.unknown_bucket", 404, "S3 has no such bucket.", "Mode create makes it."),
     Code("file.bucket_exists", 409, "The name of the bucket is taken."),
     Code(
+        "file.link_invalid",
+        403,
+        "The link of a file is not one of this server, or has ended.",
+        "Ask for a new one.",
+    ),
+    Code("file.missing", 404, "There is no such file."),
+    Code(
+        "file.exists",
+        409,
+        "There is a file with this key. In a folder none is overwritten.",
+        "Choose another key, or none.",
+    ),
+    Code(
+        "file.quota_exceeded",
+        413,
+        "The files of this user would be larger than `config_file_quota_mb`.",
+        "Delete some.",
+    ),
+    Code(
         "file.bucket_not_empty",
         409,
         "A bucket with files in it cannot be deleted.",

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from atom.account.token import Decoder
     from atom.aws.call import Aws
     from atom.event.declaration import Events
+    from atom.file import Files
     from atom.http.config import HttpConfig
     from atom.http.socket import OpenSockets
     from atom.mail.publish import Mailer
@@ -169,5 +170,6 @@ class Ports:
     handlers: "Handlers"  # what messages may ask for
     key_root: str
     aws: "Aws"
+    files: "Files"  # of users, on S3 or in a folder
     schema_read: Callable[["Catalog"], None]  # called with each new catalog
     wrote: Callable[[str], None]  # called with the name of who has written

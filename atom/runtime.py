@@ -136,6 +136,7 @@ class Runtime:
                     self.rpcs,
                     self.events,
                     mailer(self.root, self.config),
+                    self.root,
                 ) as ports,
             ):
                 ports.rules.hooks = hooked(self.hooks, self)

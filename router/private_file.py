@@ -1,4 +1,4 @@
-"""Files of the caller on S3: /private/file-upload-s3-direct and -presigned."""
+"""Files of the caller, on S3 or in a folder: /private/file-…"""
 
 from extend import *
 from fastapi import Response
@@ -46,10 +46,25 @@ POSTED = {
     },
 }
 
+LINK = {
+    "type": "object",
+    "required": ["url", "expires_at"],
+    "properties": {
+        "url": openapi.TEXT,
+        "expires_at": {"type": "string", "format": "date-time"},
+    },
+    "examples": [{"url": URL, "expires_at": "2026-01-31T09:00:00+00:00"}],
+}
+
+
+def own_address(request):
+    """Return the address of this server as the caller knows it."""
+    return str(request.base_url).rstrip("/")
+
 
 @router.post(
     "/private/file-upload-s3-direct",
-    responses=openapi.answers(URLS, 400, 403, 404, 413, 422, 502, 503),
+    responses=openapi.answers(URLS, 400, 403, 404, 409, 413, 422, 502, 503),
     openapi_extra={
         "requestBody": {
             "required": True,
@@ -64,7 +79,9 @@ async def route_private_file_upload_s3_direct(request: Request) -> Response:
     """
     ports, me = request.app.state.ports, request.state.user["id"]
     async with aws.read_form(request, ports.aws.config) as form:
-        found = await aws.upload(ports.aws, me, form.bucket, form.files, form.keys)
+        base, bucket = own_address(request), form.fields["bucket"]
+        keys = form.fields["key"]
+        found = await ports.files.upload(base, me, bucket, form.files, keys)
     return reply.success(found)
 
 
@@ -86,11 +103,49 @@ class Wanted(BaseModel):
 async def route_private_file_upload_s3_presigned(
     request: Request, body: Wanted
 ) -> Response:
-    """Return a form by which a browser sends one file straight to S3.
+    """Return a form by which a browser sends one file straight to its store.
 
     POST it to `url` as multipart, all `fields` before the part `file`; it is then at
     `url_final`. S3 itself checks key, content type and size.
     """
-    ports, me = request.app.state.ports, request.state.user["id"]
-    form = await aws.presign(ports.aws, me, body.bucket, body.key)
+    files, me = request.app.state.ports.files, request.state.user["id"]
+    bucket = files.bucket(body.bucket)
+    if files.config.store == "s3":
+        form = await aws.presign(files.aws, me, bucket, body.key)
+    else:
+        form = files.presign(own_address(request), me, bucket, body.key)
     return reply.success(form)
+
+
+class Named(BaseModel):
+    """Body of file-link and file-delete."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    url: str = Field(
+        description="A URL of a file in your folder, as an upload answered it; a link "
+        "that has ended will do.",
+        max_length=8192,
+        examples=[URL],
+    )
+
+
+@router.post("/private/file-link", responses=openapi.answers(LINK, 400, 403, 422, 503))
+async def route_private_file_link(request: Request, body: Named) -> Response:
+    """Return a new link of a file in the caller's folder.
+
+    It opens the file to who has it, until `expires_at`.
+    """
+    files, me = request.app.state.ports.files, request.state.user["id"]
+    return reply.success(await files.own_link(own_address(request), me, body.url))
+
+
+@router.post(
+    "/private/file-delete",
+    responses=openapi.answers(openapi.DONE, 400, 403, 404, 422, 502, 503),
+)
+async def route_private_file_delete(request: Request, body: Named) -> Response:
+    """Delete a file in the caller's folder."""
+    files, me = request.app.state.ports.files, request.state.user["id"]
+    await files.delete_own(me, body.url)
+    return reply.success("done")

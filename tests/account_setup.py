@@ -131,6 +131,7 @@ async def ports(database_url: str):
         topics=None,
         key_root="r" * 16,
         aws=Aws({}, view(AwsConfig, config)),
+        files=None,
         schema_read=lambda catalog: None,
         wrote=lambda caller: None,
     )

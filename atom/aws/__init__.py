@@ -10,22 +10,33 @@ boto3 blocks, so every call runs in a thread. Read in this order:
     send    a text message, a mail, a message to a topic
 """
 
-from atom.aws.bucket import MODES, delete_urls, operate
+from atom.aws.address import named
+from atom.aws.bucket import MODES, delete_keys, delete_urls, operate
 from atom.aws.call import Aws, AwsConfig, AwsRefused
+from atom.aws.key import Place, made_place, place, shown
 from atom.aws.send import publish, send_email, send_sms
-from atom.aws.upload import presign, read_form, upload
+from atom.aws.upload import Form, placed, presign, read_form, store, upload
 
 __all__ = [
     "MODES",
     "Aws",
     "AwsConfig",
     "AwsRefused",
+    "Form",
+    "Place",
+    "delete_keys",
     "delete_urls",
+    "made_place",
+    "named",
     "operate",
+    "place",
+    "placed",
     "presign",
     "publish",
     "read_form",
     "send_email",
     "send_sms",
+    "shown",
+    "store",
     "upload",
 ]

@@ -175,7 +175,12 @@ async def delete_urls(aws: Aws, text: str) -> int:
     if not keys:
         raise ApiError("'url' names nothing to delete.", code="file.unreadable_url")
     for bucket, found in keys.items():
-        objects = [{"Key": key} for key in found]
-        for first in range(0, len(objects), AT_ONCE):
-            await _delete(aws, bucket, objects[first : first + AT_ONCE])
+        await delete_keys(aws, bucket, tuple(found))
     return sum(map(len, keys.values()))
+
+
+async def delete_keys(aws: Aws, bucket: str, keys: Sequence[str]) -> None:
+    """Delete objects of one bucket; those that are gone already are none the less."""
+    objects = [{"Key": key} for key in keys]
+    for first in range(0, len(objects), AT_ONCE):
+        await _delete(aws, bucket, objects[first : first + AT_ONCE])

@@ -1,13 +1,14 @@
 """Files of users: through this server, or straight to S3 by a presigned form."""
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, BinaryIO
 
-from starlette.datastructures import UploadFile
+from starlette.datastructures import FormData, UploadFile
 from starlette.exceptions import HTTPException
+from starlette.formparsers import MultiPartException, MultiPartParser
 from starlette.requests import Request
 
 from atom.aws.address import url
@@ -26,29 +27,85 @@ FIELDS = 16  # most parts of a form that are not files
 class Form:
     """The multipart form of an upload; large files of it are on disk."""
 
-    bucket: str
-    keys: str
+    fields: Mapping[str, str]
     files: Sequence[UploadFile]
 
 
+class Bounded(MultiPartParser):
+    """A parser that counts the bytes of each file as they arrive."""
+
+    def __init__(self, *given: Any, bytes_max: int, **named: Any) -> None:
+        super().__init__(*given, **named)
+        self._bytes_max = bytes_max
+        self._bytes = 0
+
+    def on_part_begin(self) -> None:
+        """Begin to count."""
+        super().on_part_begin()
+        self._bytes = 0
+
+    def on_part_data(self, data: bytes, start: int, end: int) -> None:
+        """Count what has arrived.
+
+        Raises:
+            TooLarge: `file.too_large`.
+        """
+        super().on_part_data(data, start, end)
+        self._bytes += end - start
+        file = self._current_part.file
+        if file is not None and self._bytes > self._bytes_max:
+            raise too_large(file.filename or "", self._bytes_max // 1024)
+
+
 @asynccontextmanager
-async def read_form(request: Request, config: AwsConfig) -> AsyncIterator[Form]:
+async def _form(
+    request: Request, parser: Callable[..., Bounded], most: int
+) -> AsyncIterator[FormData]:
+    """Read a multipart form by a parser; its files are closed at the end."""
+    kind = request.headers.get("content-type", "")
+    if not kind.lower().startswith("multipart/form-data"):
+        raise HTTPException(400, detail="not a form")
+    given = {"max_files": most, "max_fields": FIELDS}
+    try:
+        form = await parser(request.headers, request.stream(), **given).parse()
+    except MultiPartException as error:
+        raise HTTPException(400, detail=error.message) from error
+    try:
+        yield form
+    finally:
+        await form.close()
+
+
+@asynccontextmanager
+async def read_form(
+    request: Request, config: AwsConfig, *, only: tuple[str, ...] = ("bucket", "key")
+) -> AsyncIterator[Form]:
     """Read the form of an upload; its files are gone at the end of the block.
 
+    `only` are the fields it needs, those without a file; `key` may be left out.
+
     Raises:
-        ApiError: `request.invalid` when it cannot be read, `file.too_many`.
+        ApiError: `request.invalid` when it cannot be read, `file.too_many`,
+            `file.none`.
+        TooLarge: `file.too_large`, once more bytes have arrived than a file may have.
     """
     most = config.s3_upload_max_files
+    whole = partial(Bounded, bytes_max=config.s3_upload_max_kb * 1024)
     try:
-        async with request.form(max_files=most, max_fields=FIELDS) as form:
-            bucket, keys = form.get("bucket"), form.get("key") or ""
-            if not isinstance(bucket, str) or not bucket:
-                raise ApiError("The form needs 'bucket'.", status=422)
-            if not isinstance(keys, str):
-                raise ApiError("'key' takes text, not a file.", status=422)
+        async with _form(request, whole, most) as form:
+            fields = {}
+            for name in only:
+                given = form.get(name) or ""
+                if not isinstance(given, str):
+                    raise ApiError(f"'{name}' takes text, not a file.", status=422)
+                if not given and name != "key":
+                    raise ApiError(f"The form needs '{name}'.", status=422)
+                fields[name] = given
             parts = [each for _, each in form.multi_items()]
             files = [each for each in parts if isinstance(each, UploadFile)]
-            yield Form(bucket, keys, files)
+            if not files:
+                raise ApiError("There is no file in the form.", code="file.none")
+            yield Form(fields, files)
     except HTTPException as error:  # of the parser, which is at fault with the client
         if "Too many files" in error.detail:
             raise ApiError(
@@ -62,18 +119,33 @@ async def upload(
 ) -> dict[str, str]:
     """Store files in the folder of a user. Return the URL of each by its name.
 
+    Raises:
+        ApiError: as `placed`.
+        Forbidden: `file.bucket_not_allowed`, `file.key_not_allowed`.
+    """
+    allowed(aws, bucket)
+    places = placed(aws.config, user_id, files, keys)
+    for file, target in zip(files, places, strict=True):
+        await store(aws, bucket, file.file, target)
+    return {
+        file.filename or "": url(aws.config, bucket, target.key)
+        for file, target in zip(files, places, strict=True)
+    }
+
+
+def placed(
+    config: AwsConfig, user_id: int, files: Sequence[UploadFile], keys: str = ""
+) -> list[Place]:
+    """Return where each of the files of a user goes, once all are checked.
+
     `keys` are where they go, one for each, joined by `---`; without any, new keys are
-    made. All files are checked before the first is stored.
+    made.
 
     Raises:
-        ApiError: `file.none`, `file.twice`, `file.wrong_content`, or as `place`.
-        Forbidden: `file.bucket_not_allowed`, `file.key_not_allowed`.
+        ApiError: `file.twice`, `file.wrong_content`, or as `place`.
+        Forbidden: `file.key_not_allowed`.
         TooLarge: `file.too_large`.
     """
-    config = aws.config
-    allowed(aws, bucket)
-    if not files:
-        raise ApiError("There is no file in the form.", code="file.none")
     wanted = [key.strip() for key in keys.split(SEPARATOR)] if keys.strip() else []
     if wanted and len(wanted) != len(files):
         raise ApiError(
@@ -88,13 +160,8 @@ async def upload(
         places = [made_place(user_id, name, config.s3_extension_list) for name in names]
     _require_distinct(names, [each.key for each in places])
     for name, file, target in zip(names, files, places, strict=True):
-        _check(aws, name, file, target)
-    for file, target in zip(files, places, strict=True):
-        await _store(aws, bucket, file.file, target)
-    return {
-        name: url(config, bucket, target.key)
-        for name, target in zip(names, places, strict=True)
-    }
+        _check(config, name, file, target)
+    return places
 
 
 def _require_distinct(names: Sequence[str], keys: Sequence[str]) -> None:
@@ -109,20 +176,27 @@ def _require_distinct(names: Sequence[str], keys: Sequence[str]) -> None:
                 raise ApiError(f"'{shown(each)}' is there twice.", code="file.twice")
 
 
-def _check(aws: Aws, name: str, file: UploadFile, target: Place) -> None:
-    limit = aws.config.s3_upload_max_kb
+def too_large(name: str, limit: int) -> TooLarge:
+    """Return the error for a file of more than so many KiB."""
+    return TooLarge(
+        f"'{shown(name)}' is larger than {limit} KiB.",
+        code="file.too_large",
+        hint="config_s3_upload_max_kb is the limit.",
+    )
+
+
+def _check(config: AwsConfig, name: str, file: UploadFile, target: Place) -> None:
+    limit = config.s3_upload_max_kb
     if (file.size or 0) > limit * 1024:
-        raise TooLarge(
-            f"'{shown(name)}' is larger than {limit} KiB.",
-            code="file.too_large",
-            hint="config_s3_upload_max_kb is the limit.",
-        )
+        raise too_large(name, limit)
+    if not file.size:
+        raise ApiError(f"'{shown(name)}' is empty.", code="file.wrong_content")
     beginning = file.file.read(BEGINNING)
     file.file.seek(0)
     target.check(beginning)
 
 
-async def _store(aws: Aws, bucket: str, file: BinaryIO, target: Place) -> None:
+async def store(aws: Aws, bucket: str, file: BinaryIO, target: Place) -> None:
     """Send one file, in parts when it is large, by one thread."""
     from boto3.s3.transfer import TransferConfig
 

@@ -12,6 +12,7 @@ from atom.client.all import CLIENTS
 from atom.config.key_account import ACCOUNT
 from atom.config.key_audit import AUDIT
 from atom.config.key_event import EVENT
+from atom.config.key_file import FILE
 from atom.config.key_mail import MAIL
 from atom.config.key_otp import OTP
 from atom.config.key_queue import QUEUE
@@ -421,5 +422,6 @@ KEYS = (
     *section("Queues", *QUEUE),
     *section("Streams", *STREAM),
     *section("Audit", *AUDIT),
+    *section("Files", *FILE),
     *section("Optional services", *OF_CLIENTS.values()),
 )

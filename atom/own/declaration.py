@@ -57,6 +57,12 @@ API: Mapping[str, Mapping[str, Any]] = {
         "body_max_kb": 102_400,
         "concurrency_max": 16,
     },
+    "/public/file": {"ratelimiter_times_sec": (1200, 60)},
+    "/public/file-receive": {
+        "body_max_kb": 102_400,
+        "concurrency_max": 16,
+        "ratelimiter_times_sec": (120, 60),
+    },
     "/root/postgres-import": {"body_max_kb": 1_048_576, **LATER},
 }
 

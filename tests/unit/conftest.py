@@ -32,6 +32,7 @@ WITH_DATABASE = (
         "mailer",
     ),
     "aws",
+    "files",
 )
 
 

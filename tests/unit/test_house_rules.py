@@ -72,7 +72,7 @@ LAYERS = (
         *("postgres", "schema"),
     },
     {
-        *("account", "adapter", "event", "http", "mail", "message", "mongodb"),
+        *("account", "adapter", "event", "file", "http", "mail", "message", "mongodb"),
         *("openapi", "queue", "realtime", "row", "rpc", "sandbox", "transfer"),
     },
     {"assembly", "coherence", "command", "operation", "retention", "runtime"},
