@@ -12,6 +12,7 @@ In reading order:
     key_token  the keys of sessions
     key_audit  the keys of the audit
     key_mail   the keys of mail
+    key_file   the keys of files
     key_queue  the keys of queues
     keys     KEYS: every key
     part     PostgreSQL and Redis given in parts
