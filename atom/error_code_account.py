@@ -129,8 +129,46 @@ ACCOUNT = (
     Code(
         "account_token.invalid",
         401,
-        "The token of a mail is wrong, used, too old, or for something else.",
-        "Ask for a new mail.",
+        "The token of a mail, or of the second step of a login, is wrong, used, too "
+        "old, or for something else.",
+        "Ask for a new mail; log in again.",
+    ),
+    Code(
+        "mfa.off",
+        403,
+        "There are no second factors here.",
+        "`config_mfa=optional`.",
+    ),
+    Code(
+        "mfa.invalid",
+        401,
+        "The code of the app, or the recovery code, is wrong or was used.",
+        "Wait for the next code, or take another recovery code.",
+    ),
+    Code(
+        "mfa.unproven",
+        400,
+        "The request proves neither the password nor a second factor.",
+        "Send `password`, `code` or `recovery_code`.",
+    ),
+    Code(
+        "mfa.stale",
+        403,
+        "You have neither password nor second factor, and logged in more than 10 "
+        "minutes ago.",
+        "Log in again.",
+    ),
+    Code(
+        "mfa.missing",
+        404,
+        "You have no authenticator app, or none that waits for its first code.",
+        "`/my/totp-create`.",
+    ),
+    Code(
+        "mfa.unreadable",
+        503,
+        "The key that encrypted the secret of the app is not in config any more.",
+        "Give it back to `config_key_mfa`, as the second; a recovery code works.",
     ),
     Code(
         "account.too_often",

@@ -20,6 +20,7 @@ from typing import Any, Self, TypeVar
 
 import embedded
 from atom import malloc, operation
+from atom.account import mfa
 from atom.account.allow import faults
 from atom.account.root import RootLogin
 from atom.assembly import Late, connected
@@ -246,6 +247,7 @@ async def prepare(ports: Ports) -> RootLogin | None:
     schema = ports.config["config_postgres_schema"]
     tables = {**schema.get("table", {}), **schema.get("view", {})}
     problems = faults(users, ports.account) + await ports.roles.prepare()
+    problems += await mfa.prepare(ports)
     problems += await rule_check.problems(ports.database, ports.rules.policy, tables)
     if problems := problems + await ports.rpc.prepare():
         raise ConfigError(problems)

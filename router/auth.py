@@ -9,16 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, create_model
 from atom import account, http, reply
 from atom.errors import Unauthenticated
 
-AGENT_MAX = 300
-
-
-async def device(request: Request) -> None:
-    """Note who gets tokens, for the list of their sessions."""
-    agent = request.headers.get("user-agent", "")[:AGENT_MAX]
-    account.DEVICE.set((http.caller_address(request), agent or None))
-
-
-router = APIRouter(tags=["Auth"], dependencies=[Depends(device)])
+router = APIRouter(tags=["Auth"], dependencies=[Depends(account.device)])
 
 DEFAULT = config["config_type_default"]
 FLOW = config["config_user_approval_flow"]
@@ -162,24 +153,9 @@ class Refresh(Body):
     refresh_token: str = Field(min_length=1, max_length=200, examples=["0.Zx3…"])
 
 
-class Tokens(BaseModel):
-    """An access token, the refresh token of its session, and its seconds to live."""
-
-    status: int = Field(1, examples=[1])
-    message: str = Field(description="Access token.", examples=["eyJhbGciOi…"])
-    refresh_token: str = Field(examples=["0.Zx3…"])
-    expires_in: int = Field(description="Seconds.", examples=[86400])
-
-
-class Waits(BaseModel):
-    """A new user who cannot log in yet."""
-
-    status: int = Field(1, examples=[1])
-    message: str = Field(examples=["pending"])
-    pending: str = Field(description="The flow of config.", examples=[CONFIRMED])
-
-
-Made = Tokens if FLOW == "none" else Tokens | Waits
+IS_MFA = config["config_mfa"] != "off"
+In = account.Tokens | account.Challenged if IS_MFA else account.Tokens
+Made = In if FLOW == "none" else In | account.Waits
 
 
 class Done(BaseModel):
@@ -199,20 +175,12 @@ def refused(*statuses: int) -> dict[int | str, dict[str, Any]]:
     return {status: {"description": words[status]} for status in statuses}
 
 
-def tokens(pair: account.TokenPair | account.Waiting):
-    if isinstance(pair, account.Waiting):
-        return reply.success("pending", pending=pair.reason)
-    return reply.success(
-        pair.access, refresh_token=pair.refresh, expires_in=pair.expires_in
-    )
-
-
 async def signed_up(request: Request, body: BaseModel, kind: str):
     values = body.model_dump(exclude_unset=True) | {"type": body.type}
     values |= {"kind": kind, "name": values.pop(kind)}
     caller = http.caller_address(request)
     ports = request.app.state.ports
-    return tokens(await account.sign_up(ports, caller=caller, **values))
+    return account.entered(await account.sign_up(ports, caller=caller, **values))
 
 
 SIGNED_UP = {"response_model": Made, "responses": refused(400, 403, 409)}
@@ -230,7 +198,7 @@ async def route_auth_signup_bigint(request: Request, body: SignUpBigint):
     """Make a user with numbers as name and password."""
     ports, caller = request.app.state.ports, http.caller_address(request)
     values = body.model_dump(exclude_unset=True) | {"type": body.type}
-    return tokens(await account.sign_up_bigint(ports, caller=caller, **values))
+    return account.entered(await account.sign_up_bigint(ports, caller=caller, **values))
 
 
 @router.post("/auth/signup-email", **PROVEN)
@@ -249,7 +217,7 @@ async def route_auth_signup_mobile(request: Request, body: SignUpMobile):
 async def route_auth_invitation_accept(request: Request, body: Accepted):
     """Make the user who was invited, by the token of the mail and a new password."""
     values = body.model_dump(exclude_unset=True)
-    return tokens(await account.accept(request.app.state.ports, **values))
+    return account.entered(await account.accept(request.app.state.ports, **values))
 
 
 async def logged_in(
@@ -263,11 +231,11 @@ async def logged_in(
         password=password,
         address=http.caller_address(request),
     )
-    return tokens(pair)
+    return account.entered(pair)
 
 
 @router.post(
-    "/auth/login-password", response_model=Tokens, responses=refused(401, 403, 429)
+    "/auth/login-password", response_model=In, responses=refused(401, 403, 429)
 )
 async def route_auth_login_password(request: Request, body: ByUsername):
     """Log in with a username and a password."""
@@ -276,7 +244,7 @@ async def route_auth_login_password(request: Request, body: ByUsername):
 
 @router.post(
     "/auth/login-password-bigint",
-    response_model=Tokens,
+    response_model=In,
     responses=refused(401, 403, 429),
 )
 @router.post("/auth/login-bigint", include_in_schema=False)
@@ -290,7 +258,7 @@ async def route_auth_login_password_bigint(request: Request, body: ByNumber):
 
 @router.post(
     "/auth/login-password-email",
-    response_model=Tokens,
+    response_model=In,
     responses=refused(401, 403, 429),
 )
 @router.post("/auth/login-email", include_in_schema=False)
@@ -301,7 +269,7 @@ async def route_auth_login_password_email(request: Request, body: ByEmail):
 
 @router.post(
     "/auth/login-password-mobile",
-    response_model=Tokens,
+    response_model=In,
     responses=refused(401, 403, 429),
 )
 @router.post("/auth/login-mobile", include_in_schema=False)
@@ -319,31 +287,31 @@ async def logged_in_with_otp(request: Request, kind: str, body: Any):
         code=account.read_code(body.otp),
         caller=http.caller_address(request),
     )
-    return tokens(pair)
+    return account.entered(pair)
 
 
 OTP = refused(400, 401, 403, 409, 429)
 
 
-@router.post("/auth/login-otp-email", response_model=Tokens, responses=OTP)
+@router.post("/auth/login-otp-email", response_model=In, responses=OTP)
 async def route_auth_login_otp_email(request: Request, body: OtpByEmail):
     """Log in with a code that was mailed; who is unknown becomes a user."""
     return await logged_in_with_otp(request, "email", body)
 
 
-@router.post("/auth/login-otp-mobile", response_model=Tokens, responses=OTP)
+@router.post("/auth/login-otp-mobile", response_model=In, responses=OTP)
 async def route_auth_login_otp_mobile(request: Request, body: OtpByMobile):
     """Log in with a code that was sent to a mobile; who is unknown becomes a user."""
     return await logged_in_with_otp(request, "mobile", body)
 
 
-@router.post("/auth/login-google", response_model=Tokens, responses=OTP)
+@router.post("/auth/login-google", response_model=In, responses=OTP)
 async def route_auth_login_google(request: Request, body: ByGoogle):
     """Log in with an ID token of Google; who is unknown becomes a user."""
     pair = await account.log_in_with_google(
         request.app.state.ports, **body.model_dump()
     )
-    return tokens(pair)
+    return account.entered(pair)
 
 
 @router.post(
@@ -357,15 +325,17 @@ async def route_auth_oidc_begin(request: Request, body: Begin):
     return reply.success(await account.begin_oidc(ports, **body.model_dump()))
 
 
-@router.post("/auth/login-oidc", response_model=Tokens, responses=OTP)
+@router.post("/auth/login-oidc", response_model=In, responses=OTP)
 async def route_auth_login_oidc(request: Request, body: ByOidc):
     """Log in with what the service sent back; who is unknown becomes a user."""
     ports = request.app.state.ports
-    return tokens(await account.log_in_with_oidc(ports, **body.model_dump()))
+    return account.entered(await account.log_in_with_oidc(ports, **body.model_dump()))
 
 
 @router.post(
-    "/auth/token-refresh", response_model=Tokens, responses=refused(401, 403, 409)
+    "/auth/token-refresh",
+    response_model=account.Tokens,
+    responses=refused(401, 403, 409),
 )
 async def route_auth_token_refresh(request: Request, body: Refresh):
     """Exchange a refresh token for the next pair; it is good once.
@@ -375,7 +345,7 @@ async def route_auth_token_refresh(request: Request, body: Refresh):
     """
     ports = request.app.state.ports
     pair = await account.rotate(ports, body.refresh_token)
-    return tokens(pair)
+    return account.entered(pair)
 
 
 @router.post("/auth/logout", response_model=Done, responses=refused(401))

@@ -18,6 +18,7 @@ from typing import Any
 import atom
 from atom.client.all import CLIENTS
 from atom.command import welcome
+from atom.config import key_mfa
 from atom.config.keys import KEYS
 from atom.config.resolve import Key
 from atom.error_code import SECTIONS
@@ -265,7 +266,10 @@ def _wrapped(text: str) -> list[str]:
 
 def optional() -> str:
     """Write `requirements-optional.txt`: the package of each optional client."""
-    purposes: dict[str, list[str]] = {build.PACKAGE: ["python main.py email build"]}
+    purposes: dict[str, list[str]] = {
+        build.PACKAGE: ["python main.py email build"],
+        key_mfa.PACKAGE: ["config_mfa"],
+    }
     for client in CLIENTS:
         if "==" in client.package:
             purposes.setdefault(client.package, []).extend(client.switched_by)

@@ -17,11 +17,15 @@ In reading order:
     role          `config_role`: questions to the database
     session       refresh tokens, renewal, revocation
     session_list  the open ones, listed and ended
+    mailed_token  tokens that are mailed, good once
     throttle      how often a password may be guessed
+    totp          codes of an authenticator app
+    recovery      codes that let a user in who has lost the other factor
+    vault         secrets, encrypted while they are stored
+    mfa           the second step of a login
     login         the logins by password
     letter        links and notices by mail
     update        changes of one's own row
-    mailed_token  tokens that are mailed, good once
     pending       users who wait to be let in
     signup        new users
     otp_login     the login by a code
@@ -34,12 +38,23 @@ In reading order:
     reset         a new password by a mailed link
     rights        rights and status of other users
     group         groups of users, which rules read
+    factor        one's own second factors
     invitation    users whom an admin invites
     deletion      the end of an account
+    answer        what the routes of /auth answer
 """
 
 from atom.account.access import require_too
+from atom.account.answer import Challenged, Tokens, Waits, device, entered
 from atom.account.deletion import delete_account
+from atom.account.factor import (
+    Me,
+    confirm_totp,
+    create_totp,
+    delete_totp,
+    read_factors,
+    renew_codes,
+)
 from atom.account.google import log_in_with_google
 from atom.account.group import (
     add_member,
@@ -52,6 +67,7 @@ from atom.account.group import (
 )
 from atom.account.invitation import accept, invitations, invite, withdraw
 from atom.account.login import log_in
+from atom.account.mfa import Given, log_in_with_factor
 from atom.account.oidc import begin as begin_oidc
 from atom.account.oidc import log_in_with_oidc
 from atom.account.otp import Code, read_code
@@ -64,22 +80,24 @@ from atom.account.otp_provider import (
     by_sns_template,
 )
 from atom.account.otp_send import Wanted, send_otp
-from atom.account.pending import Waiting, confirm, resend
+from atom.account.pending import confirm, resend
 from atom.account.profile import read_profile
 from atom.account.reset import ask_reset, reset_password
 from atom.account.rights import update_rights
-from atom.account.session import DEVICE, TokenPair, logout, renew, rotate
+from atom.account.session import logout, renew, rotate
 from atom.account.session_list import end_sessions, read_sessions
 from atom.account.signup import sign_up, sign_up_bigint
 from atom.account.throttle import LoginThrottle
 from atom.account.update import update_account
 
 __all__ = [
-    "DEVICE",
+    "Challenged",
     "Code",
+    "Given",
     "LoginThrottle",
-    "TokenPair",
-    "Waiting",
+    "Me",
+    "Tokens",
+    "Waits",
     "Wanted",
     "accept",
     "add_member",
@@ -91,24 +109,32 @@ __all__ = [
     "by_sns",
     "by_sns_template",
     "confirm",
+    "confirm_totp",
     "create_group",
+    "create_totp",
     "delete_account",
     "delete_group",
+    "delete_totp",
+    "device",
     "end_sessions",
+    "entered",
     "invitations",
     "invite",
     "log_in",
+    "log_in_with_factor",
     "log_in_with_google",
     "log_in_with_oidc",
     "log_in_with_otp",
     "logout",
     "read_code",
+    "read_factors",
     "read_groups",
     "read_members",
     "read_profile",
     "read_sessions",
     "remove_member",
     "renew",
+    "renew_codes",
     "require_too",
     "resend",
     "reset_password",

@@ -32,6 +32,8 @@ class AccountConfig:
     otp_sender_list: tuple[str, ...]
     sns_template_list: tuple[Mapping[str, str], ...]
     key_jwt: str
+    mfa: str
+    key_mfa: str | None
     token_expire_sec: int
     token_refresh_expire_sec: int
     token_refresh_grace_sec: int

@@ -12,9 +12,10 @@ import orjson
 
 from atom.account import id_token, session
 from atom.account.login import FOUND
+from atom.account.mfa import Entry, enter
 from atom.account.name import validate
 from atom.account.otp_login import require_nothing_else
-from atom.account.session import Person, TokenPair
+from atom.account.session import Person
 from atom.account.signup import create_user, let_in, require_open
 from atom.client import needed
 from atom.client.identity import GOOGLE, GoogleKeys
@@ -46,8 +47,8 @@ def invalid() -> Unauthenticated:
 
 async def log_in_with_google(
     ports: Ports, *, type: int, google_token: str, nonce: str | None
-) -> TokenPair:
-    """Begin a session for the person of an ID token; who is unknown becomes a user.
+) -> Entry:
+    """Let in the person of an ID token; who is unknown becomes a user.
 
     `nonce` is what the login at Google was begun with, if it was.
 
@@ -106,7 +107,7 @@ def is_authoritative(email: str, claims: Mapping[str, Any]) -> bool:
     return email.endswith("@gmail.com") or bool(claims.get("hd"))
 
 
-async def _known(ports: Ports, type: int, subject: str) -> TokenPair | None:
+async def _known(ports: Ports, type: int, subject: str) -> Entry | None:
     names = list(ports.account.token_key_list)
     row = await ports.database.row(BY_SUBJECT, type, subject, names)
     if row is None:
@@ -114,7 +115,7 @@ async def _known(ports: Ports, type: int, subject: str) -> TokenPair | None:
     if row["is_deleted"] == 1:
         raise _exists()
     person = session.require_usable(Person.of(row, ports.account))
-    return await session.open_session(ports.database, person, ports.account)
+    return await enter(ports, ports.database, person)
 
 
 async def _bound(
@@ -132,7 +133,7 @@ async def _bound(
 
 async def _new(
     ports: Ports, type: int, email: str | None, claims: Mapping[str, Any]
-) -> TokenPair:
+) -> Entry:
     require_open(ports.account, type)
     require_nothing_else(ports.account, {"email"} if email else set())
     row = {"type": type, "google_id": claims["sub"], "google_data": _kept(claims)}

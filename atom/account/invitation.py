@@ -11,11 +11,11 @@ import orjson
 
 from atom.account import mailed_token as tokens
 from atom.account.letter import require_mail, send_link
+from atom.account.mfa import Entry
 from atom.account.name import validate
 from atom.account.password import hash_password
 from atom.account.password_rule import require_fit
 from atom.account.rights import AUDIT, FIRST, parse, require_held
-from atom.account.session import TokenPair
 from atom.account.signup import create_user, let_in, prove, read_columns
 from atom.errors import Conflict, Forbidden, NotFound
 from atom.port import Ports
@@ -116,7 +116,7 @@ async def accept(
     username: str | None = None,
     otp: str | None = None,
     **more: Any,
-) -> TokenPair:
+) -> Entry:
     """Make the user who was invited, and begin a session.
 
     `more` are columns that `config_signup` lists. Sign-up may be closed.

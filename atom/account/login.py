@@ -7,12 +7,13 @@ the same time, as one who mistypes the password.
 from dataclasses import replace
 from typing import Any
 
+from atom.account.mfa import Entry, enter
 from atom.account.name import is_storable, normalize
 from atom.account.password import hash_password, verify_password
-from atom.account.session import Person, TokenPair, inactive, open_session
+from atom.account.session import Person, inactive
+from atom.account.session_list import has_session_near
 from atom.account.throttle import LoginThrottle
 from atom.errors import ApiError, Unauthenticated
-from atom.http.address import network
 from atom.port import Ports
 
 FOUND = """
@@ -49,10 +50,6 @@ OR_WAITING = """where u.id in (
   select user_id from atom.pending_user where type = $1 and email = any ($2::text[]))
 order by array_position($2::text[], u.email), u.id desc limit 1"""
 WITH_WAITING = {"email": FOUND + OR_WAITING}
-
-PLACES = """
-select distinct address from atom.session where user_id = $1 and address is not null
-"""
 
 # A new hash of the same password is not a change of password: the triggers on users
 # know it by this setting, and open sessions stay open.
@@ -97,8 +94,8 @@ async def log_in(
     name: str | int,
     password: str,
     address: str,
-) -> TokenPair:
-    """Begin a session for a user who knows the password.
+) -> Entry:
+    """Begin a session for a user who knows the password, or ask for a second factor.
 
     `kind` is username, username_bigint, email or mobile.
 
@@ -125,9 +122,7 @@ async def log_in(
     user_id = row["id"] if row is not None else 0
 
     async def is_known() -> bool:
-        """Whether the user has a session from the caller's network."""
-        found = await ports.database.rows(PLACES, user_id)
-        return any(network(each["address"]) == network(address) for each in found)
+        return await has_session_near(ports, user_id, address)
 
     throttle = replace(throttle, is_known=is_known)
     rehash = await check_password(throttle, password, stored, wrong())
@@ -138,7 +133,7 @@ async def log_in(
         raise inactive(person.waits_for)
     if rehash:
         await replace_hash(ports.database, person.id, column, stored, password)
-    return await open_session(ports.database, person, ports.account)
+    return await enter(ports, ports.database, person)
 
 
 async def replace_hash(

@@ -1,4 +1,4 @@
-"""Tokens that are mailed: 256 bits, for one purpose, good once, kept as a hash.
+"""Tokens for one purpose: 256 bits, good once, kept as a hash. Most are mailed.
 
 A token is deleted when it is used, so of two callers with the same one wins.
 """
@@ -15,6 +15,7 @@ from atom.errors import Unauthenticated
 PASSWORD_RESET = "password-reset"
 EMAIL_VERIFY = "email-verify"
 INVITATION = "invitation-accept"
+SECOND_STEP = "login-mfa"  # of a login, answered and not mailed
 
 PRUNE = "delete from atom.account_token where expires_at < now()"
 ISSUE = """

@@ -17,8 +17,9 @@ import jwt
 from atom.account import id_token, session
 from atom.account.google import verified_address
 from atom.account.login import FOUND
+from atom.account.mfa import Entry, enter
 from atom.account.otp_login import require_nothing_else
-from atom.account.session import Person, TokenPair
+from atom.account.session import Person
 from atom.account.signup import create_user, let_in, require_open
 from atom.account.token import signing_keys
 from atom.client import needed
@@ -94,8 +95,8 @@ async def begin(ports: Ports, *, provider: str, redirect_uri: str | None) -> Any
 
 async def log_in_with_oidc(
     ports: Ports, *, type: int, flow: str, code: str, state: str, iss: str | None
-) -> TokenPair:
-    """Begin a session for the person a service sent back; the unknown become users.
+) -> Entry:
+    """Let in the person a service sent back; the unknown become users.
 
     Raises:
         Unauthenticated: `oidc.invalid`.
@@ -161,9 +162,7 @@ def _begun(ports: Ports, flow: str) -> dict[str, Any]:
     raise invalid()
 
 
-async def _known(
-    ports: Ports, type: int, issuer: str, subject: str
-) -> TokenPair | None:
+async def _known(ports: Ports, type: int, issuer: str, subject: str) -> Entry | None:
     names = list(ports.account.token_key_list)
     row = await ports.database.row(KNOWN, issuer, subject, names, type)
     if row is None:
@@ -171,12 +170,12 @@ async def _known(
     if row["is_deleted"] == 1:
         raise _exists()
     person = session.require_usable(Person.of(row, ports.account))
-    return await session.open_session(ports.database, person, ports.account)
+    return await enter(ports, ports.database, person)
 
 
 async def _bound(
     ports: Ports, type: int, email: str, issuer: str, subject: str
-) -> TokenPair | None:
+) -> Entry | None:
     """Bind the account that has proven the address, if there is one."""
     if not ports.account.is_otp_verify:
         return None
@@ -188,7 +187,7 @@ async def _bound(
 
 async def _new(
     ports: Ports, type: int, email: str | None, issuer: str, subject: str
-) -> TokenPair:
+) -> Entry:
     require_open(ports.account, type)
     require_nothing_else(ports.account, {"email"} if email else set())
     unique = {} if email is None else {"email": email}

@@ -5,8 +5,9 @@ from collections.abc import Container
 from atom.account import otp, session
 from atom.account.config import AccountConfig
 from atom.account.login import BY_NAME
+from atom.account.mfa import Entry, enter
 from atom.account.name import normalize, validate
-from atom.account.session import Person, TokenPair
+from atom.account.session import Person
 from atom.account.signup import create_user, let_in, require_open
 from atom.account.throttle import LoginThrottle
 from atom.account.token import signing_keys
@@ -16,8 +17,8 @@ from atom.port import Ports
 
 async def log_in_with_otp(
     ports: Ports, *, kind: str, type: int, address: str, code: str, caller: str
-) -> TokenPair:
-    """Begin a session for who receives messages at an address.
+) -> Entry:
+    """Let in who receives messages at an address.
 
     `kind` is email or mobile; `caller` is a network address.
 
@@ -59,13 +60,13 @@ def require_nothing_else(config: AccountConfig, given: Container[str]) -> None:
             )
 
 
-async def _known(ports: Ports, kind: str, type: int, address: str) -> TokenPair | None:
+async def _known(ports: Ports, kind: str, type: int, address: str) -> Entry | None:
     names = list(ports.account.token_key_list)
     row = await ports.database.row(BY_NAME[kind], type, [address], names)
     if row is None or row["is_deleted"] == 1:
         return None
     person = session.require_usable(Person.of(row, ports.account))
-    return await session.open_session(ports.database, person, ports.account)
+    return await enter(ports, ports.database, person)
 
 
 async def verify_throttled(

@@ -4,6 +4,7 @@ import uuid
 
 from atom.account.session import revoke
 from atom.errors import NotFound
+from atom.http.address import network
 from atom.port import Ports
 
 # The newest row of a family has who got its last tokens, and when.
@@ -22,6 +23,9 @@ from (select family as id, min(created_at) as created_at,
 IS_OPEN = """
 select bool_and(revoked_at is null) and max(expires_at) > now()
 from atom.session where family = $1 and user_id = $2
+"""
+PLACES = """
+select distinct address from atom.session where user_id = $1 and address is not null
 """
 END = """
 with ended as (
@@ -48,7 +52,7 @@ async def end_sessions(ports: Ports, user_id: int, session: str, which: str) -> 
         NotFound: `session.missing`.
     """
     if which in ("others", "all"):
-        count = await _end(ports, user_id, session if which == "others" else "")
+        count = await end_but(ports, user_id, session if which == "others" else "")
     else:
         family = _family(which)
         if not await ports.database.value(IS_OPEN, family, user_id):
@@ -57,6 +61,12 @@ async def end_sessions(ports: Ports, user_id: int, session: str, which: str) -> 
         count = 1
     ports.users.forget(user_id)  # here before the bus brings it
     return count
+
+
+async def has_session_near(ports: Ports, user_id: int, address: str) -> bool:
+    """Whether a user has a session from the network of an address."""
+    found = await ports.database.rows(PLACES, user_id)
+    return any(network(each["address"]) == network(address) for each in found)
 
 
 def missing() -> NotFound:
@@ -71,8 +81,11 @@ def _family(text: str) -> uuid.UUID:
         raise missing() from None
 
 
-async def _end(ports: Ports, user_id: int, but: str) -> int:
-    """End sessions until no rotation in progress has added a token to one."""
+async def end_but(ports: Ports, user_id: int, but: str) -> int:
+    """End the sessions of a user but one. Return how many.
+
+    It goes on until no rotation in progress has added a token to one.
+    """
     count = 0
     while True:
         (row,) = await ports.database.rows(END, user_id, but)

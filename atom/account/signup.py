@@ -10,6 +10,7 @@ from atom.account.allow import ADDRESSES, NAMES, taken_at_signup
 from atom.account.config import AccountConfig
 from atom.account.letter import require_mail
 from atom.account.limit import require_room
+from atom.account.mfa import Entry, enter
 from atom.account.name import validate
 from atom.account.otp import require_proof
 from atom.account.password import hash_password, require_length
@@ -22,7 +23,6 @@ from atom.account.pending import (
     mail_confirmation,
     notify_admins,
 )
-from atom.account.session import TokenPair
 from atom.errors import ApiError, Conflict, Forbidden, nearest
 from atom.port import Ports
 from atom.postgres.catalog import Table, shown
@@ -65,7 +65,7 @@ async def sign_up(
     caller: str = "",
     otp: str | None = None,
     **more: Any,
-) -> TokenPair | Waiting:
+) -> Entry | Waiting:
     """Create a user with a name and a password, and begin a session.
 
     `kind` is username, email or mobile, and `name` is one; so is `more[kind]`, next to
@@ -94,7 +94,7 @@ async def sign_up_bigint(
     caller: str = "",
     otp: str | None = None,
     **more: Any,
-) -> TokenPair | Waiting:
+) -> Entry | Waiting:
     """Create a user with numbers as name and password. Raises as `sign_up` does."""
     require_open(ports.account, type)
     password = str(password_bigint)
@@ -124,9 +124,7 @@ def require_open(config: AccountConfig, type: int) -> None:
         )
 
 
-async def _create(
-    ports: Ports, wish: Wish, more: Mapping[str, Any]
-) -> TokenPair | Waiting:
+async def _create(ports: Ports, wish: Wish, more: Mapping[str, Any]) -> Entry | Waiting:
     kind, type = wish.kind, wish.type
     columns = await read_columns(ports, more, kind)
     if kind not in ADDRESSES:
@@ -172,7 +170,7 @@ async def create_user(
     unconfirmed: str | None = None,
     is_approved: bool = False,
     also: Callable[[Any, int], Awaitable[None]] | None = None,
-) -> TokenPair | Waiting | None:
+) -> Entry | Waiting | None:
     """Add a user, and begin a session. Return None when a unique rule is against it.
 
     `also` is done with the new user on the same connection; what it raises undoes both.
@@ -189,7 +187,7 @@ async def create_user(
     is_admins = flow == ADMIN and not is_approved
     reason = EMAIL if unconfirmed else ADMIN if is_admins else None
     row = {**row, "is_active": 0} if reason else row
-    made: TokenPair | Waiting
+    made: Entry | Waiting
     async with ports.database.transaction() as connection:
         if hooked is None:
             text = _insert(users, tuple(row))
@@ -206,7 +204,7 @@ async def create_user(
         else:
             found = await session.person_now(connection, created, ports.account)
             person = session.require_usable(found)
-            made = await session.open_session(connection, person, ports.account)
+            made = await enter(ports, connection, person)
     ports.database.written("users")
     if unconfirmed:
         work = mail_confirmation(ports, row["type"], unconfirmed)
@@ -216,7 +214,7 @@ async def create_user(
     return made
 
 
-def let_in(made: TokenPair | Waiting) -> TokenPair:
+def let_in(made: Entry | Waiting) -> Entry:
     """Return the tokens of a new user.
 
     Raises:

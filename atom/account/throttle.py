@@ -17,6 +17,13 @@ PAIR_TIMES = 10
 USER_TIMES = 100
 ADDRESS_TIMES = 100
 OF_USER = "login:user:"
+# Tries of a second factor, by one caller and by all together; in a day as well, since
+# of a million codes three are good. Only who has passed the first step gets there, so
+# that no stranger uses them up.
+FACTOR_PAIR_TIMES = 5
+FACTOR_USER_TIMES = 30
+DAY = 86_400
+FACTOR_DAY_TIMES = 100
 
 
 @dataclass(frozen=True)
@@ -30,6 +37,7 @@ class LoginThrottle:
     counter: Counter
     keys: tuple[tuple[str, int], ...]
     is_known: Callable[[], Awaitable[bool]] | None = None
+    seconds: int = SECONDS
 
     @classmethod
     def for_user(cls, counter: Counter, who: str, address: str) -> "LoginThrottle":
@@ -43,6 +51,20 @@ class LoginThrottle:
                 (f"login:address:{place}", ADDRESS_TIMES),
             ),
         )
+
+    @classmethod
+    def for_factor(
+        cls, counter: Counter, user_id: int, address: str
+    ) -> tuple["LoginThrottle", "LoginThrottle"]:
+        """Return the throttles of a user's second factor: of 5 minutes, and of a day.
+
+        Each try is counted as a failure before it is answered.
+        """
+        pair = f"mfa:pair:{user_id}:{_mark(network(address))}"
+        user, day = f"{OF_USER}mfa:{user_id}", f"{OF_USER}mfa-day:{user_id}"
+        keys = (pair, FACTOR_PAIR_TIMES), (user, FACTOR_USER_TIMES)
+        of_day = cls(counter, ((day, FACTOR_DAY_TIMES),), seconds=DAY)
+        return cls(counter, keys), of_day
 
     @classmethod
     def for_page(cls, counter: Counter, name: str, address: str) -> "LoginThrottle":
@@ -65,7 +87,7 @@ class LoginThrottle:
             RateLimited: when it is one too many.
         """
         found = await asyncio.gather(
-            *(self.counter.hit(key, SECONDS) for key, _ in self.keys)
+            *(self.counter.hit(key, self.seconds) for key, _ in self.keys)
         )
         await self._refuse(found)
 

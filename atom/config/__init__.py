@@ -7,6 +7,7 @@ In reading order:
     resolve  a key as data; the layers merged into one read-only config
     key_account  the keys of accounts
     key_otp  the keys of one-time codes
+    key_mfa  the keys of the second factor
     key_event  the keys of events
     key_stream  the keys of streams
     key_token  the keys of sessions

@@ -1,9 +1,11 @@
 """Problems of config as a whole, which no single value shows."""
 
 from collections.abc import Mapping
+from importlib.util import find_spec
 from typing import Any
 
 from atom.config import table
+from atom.config.key_mfa import PACKAGE as MFA_PACKAGE
 from atom.config.resolve import Config, is_production
 from atom.errors import ConfigError
 from atom.postgres.errors import wordings
@@ -41,6 +43,7 @@ def validate(config: Mapping[str, Any]) -> list[str]:
         )
     if "id" not in config["config_token_key_list"]:
         problems.append("config_token_key_list: must hold id")
+    problems += _second_factor(config)
     secret = set(config["config_column_secret_list"])
     if shown := secret.intersection(config["config_token_key_list"]):
         problems.append(f"config_token_key_list: {', '.join(sorted(shown))} is secret")
@@ -52,6 +55,16 @@ def validate(config: Mapping[str, Any]) -> list[str]:
     table.parse(config, problems)
     if is_production(config["config_env"]):
         problems += unfit_for_production(config)
+    return problems
+
+
+def _second_factor(config: Mapping[str, Any]) -> list[str]:
+    problems = []
+    parts = [part.strip() for part in (config["config_key_mfa"] or "").split(",")]
+    if config["config_key_mfa"] and min(len(part.encode()) for part in parts) < 32:
+        problems.append("config_key_mfa: set it to 32 bytes or more")
+    if config["config_mfa"] != "off" and find_spec("cryptography") is None:
+        problems.append(f"config_mfa: needs a package: pip install {MFA_PACKAGE}")
     return problems
 
 

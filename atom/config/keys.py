@@ -14,6 +14,7 @@ from atom.config.key_audit import AUDIT
 from atom.config.key_event import EVENT
 from atom.config.key_file import FILE
 from atom.config.key_mail import MAIL
+from atom.config.key_mfa import MFA
 from atom.config.key_otp import OTP
 from atom.config.key_queue import QUEUE
 from atom.config.key_stream import STREAM
@@ -152,6 +153,7 @@ KEYS = (
         "Accounts",
         *ACCOUNT,
         *OTP,
+        *MFA,
         Key("config_root_username", text, "root", "Name of the root user made once."),
         Key(
             "config_root_password",

@@ -27,6 +27,7 @@ API: Mapping[str, Mapping[str, Any]] = {
             "/auth/email-verify",
             "/auth/invitation-accept",
             "/auth/login-google",
+            "/auth/login-mfa",
             "/auth/login-oidc",
             "/auth/login-otp-email",
             "/auth/login-otp-mobile",

@@ -14,6 +14,11 @@ FILE = {"file": ("rows.csv", b"title\r\nfrom an example\r\n", "text/csv")}
 EXPECTED = {
     "/auth/token-refresh": 401,
     "/auth/login-oidc": 401,
+    "/auth/login-mfa": 401,
+    "/my/totp-create": 403,  # config_mfa is off
+    "/my/totp-confirm": 403,
+    "/my/totp-delete": 401,  # not the password
+    "/my/recovery-code-create": 401,
     "/auth/email-verify": 401,
     "/auth/password-reset": 401,
     "/auth/invitation-accept": 401,

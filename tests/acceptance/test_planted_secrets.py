@@ -4,6 +4,7 @@ import secrets
 
 import pytest
 
+from tests.acceptance.authenticator import App
 from tests.acceptance.mailing import mailing
 from tests.acceptance.operations import eventually
 
@@ -17,7 +18,7 @@ order by 1
 
 @pytest.fixture(scope="module")
 def shop(tmp_path_factory):
-    with mailing(tmp_path_factory.mktemp("planted")) as made:
+    with mailing(tmp_path_factory.mktemp("planted"), config_mfa="optional") as made:
         yield made
 
 
@@ -53,6 +54,7 @@ def planted(shop):
     found |= {"third token": pair["message"], "third refresh": pair["refresh_token"]}
     headers = {"authorization": f"Bearer {pair['message']}"}
 
+    found |= second_factor(shop, ada, found["new"])
     for query in (
         f"token={pair['message']}",
         f"password={found['new']}",
@@ -76,6 +78,23 @@ def planted(shop):
         for name, value in api.config.items()
         if name in ("config_key_root", "config_key_jwt", "config_root_password")
     }
+    return found
+
+
+def second_factor(shop, ada, password):
+    """Walk through setting an app up and logging in with it. Return its secrets."""
+    ada.token = shop.login(email=ada.email, password=password).json()["message"]
+    given = shop.done("/my/totp-create", ada, password=password)["message"]
+    app = App(given["secret"])
+    found = {"app": given["secret"], "app in hex": app.key.hex(), "uri": given["uri"]}
+    codes = shop.done("/my/totp-confirm", ada, code=app.code())["message"]
+    step = shop.login(email=ada.email, password=password).json()["message"]
+    found |= {"mfa_token": step["mfa_token"]}
+    shop.post("/auth/login-mfa", mfa_token=step["mfa_token"], recovery_code=[codes[1]])
+    body = {"mfa_token": step["mfa_token"], "recovery_code": codes[0]}
+    found["token after it"] = shop.done("/auth/login-mfa", **body)["message"]
+    for place, one in enumerate(codes):
+        found |= {f"recovery {place}": one, f"bare {place}": one.replace("-", "")}
     return found
 
 
