@@ -136,7 +136,6 @@ class KafkaBroker:
             }
             consumer = self._consumer(**options)
             consumer.subscribe([channel], listener=listener)
-            await _started(consumer)
             return consumer
 
         async def bury(delivery: Delivery, reason: str, attempts: int) -> None:

@@ -25,6 +25,7 @@ log = logging.getLogger(__name__)
 POLL_MS = 1000
 COMMIT_SECONDS = 0.05  # between two commits
 CLOSE_SECONDS = 5.0
+LEAVE_SECONDS = 1.0
 MESSAGE_ID = "message_id"
 
 
@@ -93,11 +94,13 @@ class KafkaSubscription:
                 await self._commit()
         except Exception as error:
             log.warning("kafka: settled messages will be delivered again: %s", error)
-        try:
-            async with asyncio.timeout(CLOSE_SECONDS):
-                await self._consumer.stop()
-        except Exception as error:
-            log.info("kafka: the group will miss this consumer: %s", error)
+        leaving = (LEAVE_SECONDS, left(self._consumer))
+        for seconds, work in (leaving, (CLOSE_SECONDS, self._consumer.stop())):
+            try:
+                async with asyncio.timeout(seconds):
+                    await work
+            except Exception as error:
+                log.info("kafka: the group will miss this consumer: %s", error)
 
     async def __aiter__(self) -> AsyncIterator[Delivery]:
         """Yield messages as they come."""
@@ -118,8 +121,7 @@ class KafkaSubscription:
         while True:
             try:
                 if self._consumer is None:
-                    listener = _listener(self._assigned, self._revoked)
-                    self._consumer = await self._open_consumer(listener)
+                    await self._start()
                 await self._is_assigned.wait()
                 room = self._prefetch - sum(
                     len(one.held) for one in self._hands.values()
@@ -142,6 +144,17 @@ class KafkaSubscription:
             for partition, records in found.items():
                 if (hand := self._hands.get(partition)) is not None:
                     self._take(partition, hand, records)
+
+    async def _start(self) -> None:
+        """Start a consumer. One that waits to join is left to `close`."""
+        listener = _listener(self._assigned, self._revoked)
+        self._consumer = await self._open_consumer(listener)
+        try:
+            await self._consumer.start()
+        except Exception:
+            failed, self._consumer = self._consumer, None
+            await failed.stop()
+            raise
 
     def _take(self, partition: Any, hand: Hand, records: Sequence[Any]) -> None:
         for record in records:
@@ -259,6 +272,21 @@ class KafkaSubscription:
                 return
             for partition, hand in moved.items():
                 hand.committed = places[partition]
+
+
+async def left(consumer: Any) -> None:
+    """Leave the group, also where Kafka has not answered yet who joins it.
+
+    The driver would wait for that answer, for as long as others have messages in hand,
+    or go without a word: then they wait for this consumer until its lease ends. A
+    connection answers in order, so another one than that of the group is asked.
+    """
+    from aiokafka.protocol.group import LeaveGroupRequest
+
+    group = consumer._coordinator
+    if group is not None and group.coordinator_id is not None and group.member_id:
+        request = LeaveGroupRequest(group.group_id, group.member_id)
+        await consumer._client.send(group.coordinator_id, request)
 
 
 def is_lost(error: BaseException) -> bool:

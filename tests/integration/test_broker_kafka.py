@@ -6,9 +6,10 @@ import warnings
 from contextlib import AsyncExitStack
 
 import pytest
+from aiokafka.admin import AIOKafkaAdminClient
 
 from atom.client.kafka import KAFKA
-from atom.queue.kafka import broker
+from atom.queue.kafka import GROUP, broker
 from tests import machine
 from tests.integration.broker_contract import BrokerContract, Place, nothing, sent, take
 from tests.service.fixture import own
@@ -27,6 +28,17 @@ def place(tmp_path_factory):
             kill=server.kill,
             start=server.start,
         )
+
+
+async def members(place):
+    """Return how many consumers the group waits for."""
+    admin = AIOKafkaAdminClient(bootstrap_servers=place.config["config_kafka_url"])
+    await admin.start()
+    try:
+        (answer,) = await admin.describe_consumer_groups([GROUP])
+        return len(answer.groups[0][5])
+    finally:
+        await admin.close()
 
 
 @pytest.fixture(autouse=True)
@@ -126,6 +138,20 @@ class TestKafka(BrokerContract):
                     task.cancel()
         both = came["one"][1:] + came["other"]
         assert sorted(ids) == sorted(both)
+
+    async def test_consumer_that_has_not_joined_yet_is_not_missed(
+        self, place, broker, channel
+    ):
+        """It leaves while the others still finish what they have in hand."""
+        await sent(broker, channel, 1)
+        async with broker.subscribe(channel, prefetch=1) as one:
+            held = await take(aiter(one), 1)
+            async with broker.subscribe(channel, prefetch=1):
+                async with asyncio.timeout(30):
+                    while await members(place) < 2:
+                        await asyncio.sleep(0.05)
+            assert 1 == await members(place)
+            await one.accept(held)
 
     async def test_reject_waits_for_a_broker_that_is_away(self, place, broker, channel):
         """It is not lost between the channel and the dead letters."""

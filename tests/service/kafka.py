@@ -4,8 +4,7 @@ Without Java and Maven librdkafka's mock cluster stands in: it knows neither top
 are made by hand nor a second member of a group, and keeps nothing.
 """
 
-import base64
-import os
+import shutil
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -17,6 +16,9 @@ from tests.service.server import AbsentError, Server
 from tests.web import KEY
 
 VERSION = "4.1.0"
+JAVA = ("java", "-Xms64m", "-Xmx384m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1")
+CLASSES, DATA, SETTINGS_FILE = "classes.jsa", "data", "server.properties"
+CLUSTER = "MkU3OEVBNTcwNTJENDM2Qg"
 SASL = "sasl"  # a file: where the broker asks who it is, of which it knows me
 POM = f"""\
 <project xmlns="http://maven.apache.org/POM/4.0.0">
@@ -45,7 +47,7 @@ listener.security.protocol.map=PLAINTEXT:PLAINTEXT,SASL:SASL_PLAINTEXT,\
   CONTROLLER:PLAINTEXT
 listener.name.sasl.sasl.enabled.mechanisms=PLAIN
 listener.name.sasl.plain.sasl.jaas.config={login} required user_me="{key}";
-log.dirs={folder}/data
+log.dirs={folder}
 num.partitions=4
 offsets.topic.replication.factor=1
 offsets.topic.num.partitions=4
@@ -53,6 +55,8 @@ transaction.state.log.replication.factor=1
 transaction.state.log.min.isr=1
 transaction.state.log.num.partitions=4
 group.initial.rebalance.delay.ms=0
+broker.heartbeat.interval.ms=200
+broker.session.timeout.ms=1000
 """
 LOGIN = "org.apache.kafka.common.security.plain.PlainLoginModule"
 LOGGING = """\
@@ -83,42 +87,60 @@ def make(folder: Path) -> None:
     run(*words, "-DincludeScope=runtime", cwd=folder)
 
 
+def made() -> tuple[Path, Path]:
+    """Return the folder of jars, and that of a broker that was started once.
+
+    It left its classes as the JVM maps them, which is a third of a start, and its
+    formatted data, which is another one.
+    """
+    need("java")
+    jars = built(f"kafka-{VERSION}", make) / "lib"
+    version = run("java", "--version", cwd=jars).split()[1]
+
+    def start_once(folder: Path) -> None:
+        dump = f"-XX:ArchiveClassesAtExit={folder / CLASSES}"
+        server, storage = broker(folder, jars), ("format", "-t", CLUSTER, "-c")
+        words = [*server.command[:-2], "kafka.tools.StorageTool", *storage]
+        run(*words, folder / SETTINGS_FILE, cwd=folder)
+        shutil.copytree(folder / DATA, folder / "formatted")
+        server.command = ["java", dump, *server.command[1:]]
+        server.start()
+        server.stop()
+        shutil.rmtree(folder / DATA)
+        (folder / "formatted").rename(folder / DATA)
+
+    return jars, built(f"kafka-{VERSION}-java-{version}", start_once)
+
+
+def broker(folder: Path, jars: Path, *options: str) -> Server:
+    """Write the settings of a broker, on ports of its own."""
+    port, sasl = free_port(), free_port()
+    settings, logging = folder / SETTINGS_FILE, folder / "log4j2.properties"
+    ports = {"port": port, "sasl": sasl, "controller": free_port()}
+    place = {"at": "127.0.0.1", "folder": folder / DATA}
+    settings.write_text(SETTINGS.format(login=LOGIN, key=KEY, **place, **ports))
+    (folder / SASL).write_text(f"127.0.0.1:{sasl}")
+    logging.write_text(LOGGING)
+    words = [*JAVA, *options, f"-Dlog4j2.configurationFile={logging}"]
+    return Server(
+        what=f"Kafka {VERSION}",
+        url=f"127.0.0.1:{port}",
+        command=[*words, "-cp", f"{jars}/*", "kafka.Kafka", settings],
+        folder=folder,
+        port=port,
+    )
+
+
 @contextmanager
 def kafka(folder: Path) -> Iterator[Server]:
     """Build a broker on a formatted folder."""
     try:
-        need("java")
-        jars = built(f"kafka-{VERSION}", make) / "lib"
+        jars, first = made()
     except AbsentError as error:
         yield mock(folder, str(error))
         return
-    folder.mkdir(parents=True, exist_ok=True)
-    port, sasl = free_port(), free_port()
-    settings, logging = folder / "server.properties", folder / "log4j2.properties"
-    ports = {"port": port, "sasl": sasl, "controller": free_port()}
-    settings.write_text(
-        SETTINGS.format(at="127.0.0.1", login=LOGIN, key=KEY, folder=folder, **ports)
-    )
-    (folder / SASL).write_text(f"127.0.0.1:{sasl}")
-    logging.write_text(LOGGING)
-    java = [
-        "java",
-        "-Xms64m",
-        "-Xmx384m",
-        "-XX:+UseSerialGC",
-        "-XX:TieredStopAtLevel=1",
-    ]
-    java += [f"-Dlog4j2.configurationFile={logging}", "-cp", f"{jars}/*"]
-    cluster = base64.urlsafe_b64encode(os.urandom(16)).decode().rstrip("=")
-    words = ("kafka.tools.StorageTool", "format", "-t", cluster, "-c", settings)
-    run(*java, *words, cwd=folder)
-    yield Server(
-        what=f"Kafka {VERSION}",
-        url=f"127.0.0.1:{port}",
-        command=[*java, "kafka.Kafka", settings],
-        folder=folder,
-        port=port,
-    )
+    shutil.copytree(first / DATA, folder / DATA)
+    yield broker(folder, jars, f"-XX:SharedArchiveFile={first / CLASSES}")
 
 
 def mock(folder: Path, why: str) -> Server:
