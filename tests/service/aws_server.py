@@ -1,7 +1,8 @@
 """Moto's server, in which a FIFO queue keeps the order that SQS promises.
 
 A poll of moto looks once, at its beginning, which groups are in hand, and two polls
-look at the same time: so both are delivered messages of one group.
+look at the same time: so both are delivered messages of one group. Here none waits for
+longer than a moment: a consumer that ends, and a look at the dead, wait for the answer.
 """
 
 import sys
@@ -11,6 +12,7 @@ import time
 from moto.server import main
 from moto.sqs.models import SQSBackend
 
+WAIT_SECONDS = 0.25
 ONE_AT_A_TIME = threading.Lock()
 receive_now = SQSBackend.receive_message
 
@@ -19,7 +21,7 @@ def receive_message(
     self, queue_name, count, wait_seconds_timeout, visibility_timeout, names=None
 ):
     """Look again and again, each time at what is in hand by then."""
-    until = time.monotonic() + (wait_seconds_timeout or 0)
+    until = time.monotonic() + min(wait_seconds_timeout or 0, WAIT_SECONDS)
     while True:
         with ONE_AT_A_TIME:
             found = receive_now(self, queue_name, count, 0, visibility_timeout, names)

@@ -4,8 +4,15 @@ import subprocess
 import sys
 import time
 from contextlib import contextmanager
+from functools import partial
 
+from anyio.from_thread import start_blocking_portal
+
+from atom.client import opened
+from atom.config.keys import KEYS
 from tests.served import environment, stop
+
+DEFAULTS = {key.name: key.default for key in KEYS}
 
 
 def until(question, seconds=30.0):
@@ -40,3 +47,22 @@ def consuming(name, folder, config, *words, log=None):
         yield process
     finally:
         stop(process)
+
+
+@contextmanager
+def asking(clients, factory, config):
+    """Open a broker in this process; yield what calls it: `ask("dead", channel, 9)`.
+
+    A command of `main.py queue` answers the same, a second later.
+    """
+    config = DEFAULTS | config
+    with (
+        start_blocking_portal() as portal,
+        portal.wrap_async_context_manager(opened(clients, config)) as live,
+    ):
+        broker = factory(live, config)
+
+        def ask(name, *words, **named):
+            return portal.call(partial(getattr(broker, name), *words, **named))
+
+        yield ask

@@ -1,7 +1,6 @@
 """A broker of each kind, to be killed and started again on what it kept."""
 
 import signal
-import subprocess
 from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
@@ -15,6 +14,7 @@ from atom.client.rabbitmq import CHANNEL, RABBITMQ
 from atom.client.redis import PRODUCER
 from atom.queue import celery, kafka, rabbitmq, redis, sqs
 from embedded.run_as import choose
+from embedded.server import environment
 from tests import machine
 from tests.database import BIN, free_port
 from tests.integration.broker_contract import Place
@@ -22,6 +22,7 @@ from tests.service.aws import keys
 from tests.service.fixture import own
 from tests.service.server import Server
 from tests.soak import IS_SOAK
+from tests.template import cluster
 
 LEASE = 3.0
 
@@ -32,13 +33,8 @@ class Database:
     def __init__(self, folder):
         data, port = folder / "data", free_port()
         way = choose(folder, (BIN / "initdb", BIN / "postgres"))
+        cluster(data, BIN, way, environment(BIN))
         way.own(data)
-        make = [BIN / "initdb", "-D", data, "-U", "near", "--auth=trust", "-N"]
-        subprocess.run(
-            way.command(make, folder=data, signal=signal.SIGKILL),
-            check=True,
-            capture_output=True,
-        )
         words = [BIN / "postgres", "-D", data, "-p", str(port), "-k", ""]
         words += ["-h", "127.0.0.1", "-c", "fsync=off"]
         self.server = Server(

@@ -9,8 +9,10 @@ import sys
 import confluent_kafka
 import pytest
 
+from atom.client.kafka import KAFKA
+from atom.queue.kafka import broker
 from tests.acceptance.conftest import serving
-from tests.acceptance.consumer.consuming import consuming, until
+from tests.acceptance.consumer.consuming import asking, consuming, until
 from tests.served import environment, free_port
 
 CONFIG = """
@@ -61,11 +63,18 @@ def producer(real_kafka_url):
     yield confluent_kafka.Producer({"bootstrap.servers": real_kafka_url})
 
 
+@pytest.fixture(scope="module")
+def kafka(real_kafka_url):
+    """The broker, as this process sees it."""
+    with asking((KAFKA,), broker, {"config_kafka_url": real_kafka_url}) as ask:
+        yield ask
+
+
 @pytest.fixture
-def channel(shop):
+def channel(kafka):
     """A channel of this test's own."""
     name = f"c_{secrets.token_hex(4)}"
-    command(shop, "setup", "kafka", "--channel", name)
+    kafka("setup", name)
     return name
 
 
@@ -83,11 +92,10 @@ def command(shop, *words):
     return done.stdout.splitlines()
 
 
-def state(shop, channel):
+def state(kafka, channel):
     """Return how many messages wait, and how many are dead."""
-    (line,) = command(shop, "list", "--channel", channel, "--json")
-    found = json.loads(line)
-    return found["waiting"], found["dead"]
+    found = kafka("state", channel)
+    return found.waiting, found.dead
 
 
 def ask(producer, channel, function, key=None, **arguments):
@@ -113,7 +121,9 @@ def test_row_of_a_route_is_written_by_the_consumer(shop):
     assert eve.id == found["created_by_id"]
 
 
-def test_order_of_a_key_is_kept_and_the_poisoned_are_dead(shop, producer, channel):
+def test_order_of_a_key_is_kept_and_the_poisoned_are_dead(
+    shop, producer, kafka, channel
+):
     """A message of another program: its key is the record's, its id in the body."""
     for place in range(60):
         for key in ("a", "b", "c"):
@@ -125,12 +135,12 @@ def test_order_of_a_key_is_kept_and_the_poisoned_are_dead(shop, producer, channe
     producer.flush(30)
     with consuming("kafka", shop.folder, shop.config, "--channel", channel):
         until(lambda: all(59 in texts(shop, channel + key) for key in ("a", "b", "c")))
-        until(lambda: state(shop, channel) == (0, 3))
+        until(lambda: state(kafka, channel) == (0, 3))
     for key in ("a", "b", "c"):
         assert list(range(60)) == texts(shop, channel + key)
 
 
-def test_sigterm_finishes_what_is_in_hand(shop, producer, channel):
+def test_sigterm_finishes_what_is_in_hand(shop, producer, kafka, channel):
     """The one being handled is done and settled; the process ends with 0."""
     with consuming("kafka", shop.folder, shop.config, "--channel", channel) as own:
         ask(producer, channel, "function_slow", text=channel, seconds=2)
@@ -139,7 +149,7 @@ def test_sigterm_finishes_what_is_in_hand(shop, producer, channel):
         own.send_signal(signal.SIGTERM)
         assert 0 == own.wait(20)
     assert 1 == len(texts(shop, channel))
-    assert (0, 0) == state(shop, channel)
+    assert (0, 0) == state(kafka, channel)
 
 
 def in_transaction(shop):
@@ -150,7 +160,7 @@ def in_transaction(shop):
 
 
 @pytest.mark.parametrize("is_frozen", [False, True], ids=["killed", "frozen"])
-def test_partition_of_a_lost_consumer_moves(shop, producer, channel, is_frozen):
+def test_partition_of_a_lost_consumer_moves(shop, producer, kafka, channel, is_frozen):
     """To one that is alive; the effect is there once, also when the lost one thaws."""
     options = ("--channel", channel)
     with consuming("kafka", shop.folder, shop.config, *options) as own:
@@ -166,15 +176,15 @@ def test_partition_of_a_lost_consumer_moves(shop, producer, channel, is_frozen):
         with consuming("kafka", shop.folder, shop.config, *options, log=log):
             until(lambda: texts(shop, channel), seconds=60)
             own.send_signal(signal.SIGCONT)
-            until(lambda: state(shop, channel) == (0, 0))
+            until(lambda: state(kafka, channel) == (0, 0))
             ask(producer, channel, "function_slow", text=channel, seconds=0)
             producer.flush(30)
             until(lambda: 2 == len(texts(shop, channel)), seconds=60)
-            until(lambda: state(shop, channel) == (0, 0))
+            until(lambda: state(kafka, channel) == (0, 0))
     assert 2 == len(texts(shop, channel))
 
 
-def test_commands(shop, producer, channel):
+def test_commands(shop, producer, kafka, channel):
     """Dead letters are listed, replayed and deleted; setup is done once."""
     own = ("--channel", channel)
     assert ["nothing to create"] == command(shop, "setup", "kafka", *own)
@@ -182,17 +192,19 @@ def test_commands(shop, producer, channel):
         ask(producer, channel, "gone")
     producer.flush(30)
     with consuming("kafka", shop.folder, shop.config, *own):
-        until(lambda: (0, 3) == state(shop, channel))
+        until(lambda: (0, 3) == state(kafka, channel))
+    (line,) = command(shop, "list", *own, "--json")
+    assert (0, 3) == (json.loads(line)["waiting"], json.loads(line)["dead"])
     lines = command(shop, "dead", "kafka", *own, "--json")
     letters = [json.loads(line) for line in lines]
     assert 3 == len(letters)
     assert "no function 'gone'" in letters[0]["reason"]
     again = command(shop, "replay", "kafka", letters[1]["id"], *own)
     assert ["1 sent again"] == again
-    assert (1, 2) == state(shop, channel)
+    assert (1, 2) == state(kafka, channel)
     assert ["2 sent again"] == command(shop, "replay", "kafka", "--all", *own)
     assert ["3 deleted"] == command(shop, "purge", "kafka", *own, "--yes")
-    assert (0, 0) == state(shop, channel)
+    assert (0, 0) == state(kafka, channel)
 
 
 def test_lag_is_what_the_group_has_not_settled(shop, producer, channel):
