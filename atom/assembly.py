@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from atom import coherence, operation
+from atom.account.api_key import ApiKeys
 from atom.account.claim import followed
 from atom.account.config import AccountConfig
 from atom.account.password import set_cost
@@ -144,6 +145,7 @@ async def connected(
         lock_seconds=given.postgres_lock_timeout_sec,
     )
     bus = Bus(pooler.direct_url(config), speak=primary.run)
+    tasks = Tasks()
     sandbox = open_sandbox(primary, config, given.postgres_url)
     rules = RowConfig(config)
     services = Aws(clients, view(AwsConfig, config))
@@ -154,12 +156,13 @@ async def connected(
         http=view(HttpConfig, config),
         account=accounts,
         clients=clients,
-        tasks=Tasks(),
+        tasks=tasks,
         counter=counter,
         stores=stores,
         users=users,
         sockets=OpenSockets(),
         tokens=Decoder([key.strip() for key in given.key_jwt.split(",")]),
+        api_keys=ApiKeys(primary, tasks),
         journal=journal,
         database=primary,
         database_read=primary,

@@ -105,6 +105,18 @@ CALLER = (
         "Log in again.",
     ),
     Code(
+        "key.route",
+        403,
+        "The API key was not made for this route.",
+        "Make one with the route in `route`, or send an access token.",
+    ),
+    Code(
+        "key.refused",
+        403,
+        "The route, or writing `users`, takes no API key: it needs the user themself.",
+        "Log in, and send an access token.",
+    ),
+    Code(
         "token.root_mismatch",
         401,
         "`/root/…` needs the root key as bearer.",

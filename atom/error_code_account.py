@@ -24,6 +24,19 @@ ACCOUNT = (
         "Go on with the pair that its first use got.",
     ),
     Code("session.missing", 404, "You have no open session with this id."),
+    Code("key.missing", 404, "You have no API key with this id."),
+    Code(
+        "key.limit",
+        409,
+        "You have as many API keys as `config_api_key_limit` allows.",
+        "Delete one that is not used any more.",
+    ),
+    Code(
+        "key.unknown_route",
+        400,
+        "A path or verb in `route` is not of a route that takes API keys.",
+        "Write the path as `/docs` has it, `GET /my/rows/{table}`; see the hint.",
+    ),
     Code(
         "account.unconfirmed",
         403,

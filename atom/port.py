@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
+    from atom.account.api_key import ApiKeys
     from atom.account.config import AccountConfig
     from atom.account.role import Roles
     from atom.account.token import Decoder
@@ -92,7 +93,8 @@ class UserState:
     is_active: bool
     api_access: frozenset[int]
     token_version: int
-    # Sessions that are alive, and when each ends in Unix seconds; None: not kept here.
+    # Sessions that are alive, and API keys, and when each ends in Unix seconds; None:
+    # not kept here.
     sessions: Mapping[str, float] | None = field(default=None, hash=False)
     claims: Mapping[str, Any] = field(default_factory=dict, hash=False)  # of the row
     # Sessions of tokens that were sent, and were not alive when this was read.
@@ -153,6 +155,7 @@ class Ports:
     users: Users
     sockets: "OpenSockets"
     tokens: "Decoder"
+    api_keys: "ApiKeys"
     journal: Journal
     database: "Database"  # on the primary
     database_read: "Database"  # on the replica, or the primary

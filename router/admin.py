@@ -7,7 +7,7 @@ from fastapi import Response
 from pydantic import BaseModel, ConfigDict, Field
 
 from atom import account, openapi, realtime, reply, row
-from atom.http import also_at, raw_query
+from atom.http import also_at, raw_query, require_key_too
 from atom.openapi import answers, documented
 
 router = APIRouter(tags=["Admin rows"])
@@ -27,6 +27,7 @@ async def require_too(request, method, path):
     """Refuse a caller without the id of another route."""
     other = request.app.state.policies.match("http", method, path)
     ports, user = request.app.state.ports, request.state.user
+    require_key_too(request, method, other.route)
     await account.require_too(ports, user, other.policy.id)
 
 

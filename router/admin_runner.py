@@ -3,7 +3,7 @@
 from extend import *
 from pydantic import BaseModel, Field
 
-from atom import openapi, reply, sandbox
+from atom import http, openapi, reply, sandbox
 from atom.openapi import answers
 
 router = APIRouter(tags=["Admin runner"])
@@ -37,14 +37,15 @@ async def route_admin_db_runner(
 ) -> responses.Response:
     """Run one statement that reads tables and views of schema public.
 
-    User 1 may also insert, update and delete. Secret columns, files, settings, other
-    schemas, functions with effects and every other statement are refused for all. With
-    more rows than the limit, `is_cut` is true, with the first of them.
+    User 1 may also insert, update and delete, but not by an API key. Secret columns,
+    files, settings, other schemas, functions with effects and every other statement
+    are refused for all. With more rows than the limit, `is_cut` is true, with the
+    first of them.
     """
     answer = await sandbox.run_statement(
         request.app.state.ports.sandbox,
         body.query,
-        writes=request.state.user["id"] == OWNER,
+        writes=request.state.user["id"] == OWNER and not http.is_by_key(request),
         limits=LIMITS,
     )
     if answer.rows is None:

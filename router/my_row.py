@@ -4,7 +4,7 @@ from extend import *
 from fastapi import Response
 
 from atom import account, openapi, realtime, reply, row
-from atom.http import also_at, raw_query
+from atom.http import also_at, raw_query, require_person
 from atom.openapi import answers, documented
 
 router = APIRouter(tags=["My rows"])
@@ -85,6 +85,7 @@ async def route_my_object_update(request: Request) -> Response:
     asked = row.parse_parameters(raw_query(request.scope), UPDATE)
     body = row.parse_body(await request.body())
     if asked.get("table") == "users":
+        require_person(request)
         user, otp = request.state.user, asked.get("otp")
         return reply.success(await account.update_account(ports, user, body, otp))
     as_row = row.wants_row(row.preferred(request), asked)

@@ -12,6 +12,7 @@ from types import MappingProxyType
 import asyncpg
 import pytest
 
+from atom.account.api_key import ApiKeys
 from atom.account.config import AccountConfig
 from atom.account.role import Roles
 from atom.account.token import Decoder
@@ -114,6 +115,7 @@ async def ports(database_url: str):
         database=database,
         database_read=database,
         tokens=Decoder([KEY]),
+        api_keys=ApiKeys(database, tasks),
         users=CachedUsers(database, 1000),
         sockets=OpenSockets(),
         journal=PostgresJournal(pool, COLUMNS, batch=10, seconds=1.0),

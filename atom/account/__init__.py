@@ -33,6 +33,7 @@ In reading order:
     google        the login by an ID token of Google
     oidc          the login by any service that speaks OpenID Connect
     profile       one's own row, and the time of the visit
+    api_key       API keys of a user's programs
     root          the root user
     upgrade       rows that an older version wrote
     reset         a new password by a mailed link
@@ -46,6 +47,7 @@ In reading order:
 
 from atom.account.access import require_too
 from atom.account.answer import Challenged, Tokens, Waits, device, entered
+from atom.account.api_key import create_key, delete_key, read_keys
 from atom.account.deletion import delete_account
 from atom.account.factor import (
     Me,
@@ -111,9 +113,11 @@ __all__ = [
     "confirm",
     "confirm_totp",
     "create_group",
+    "create_key",
     "create_totp",
     "delete_account",
     "delete_group",
+    "delete_key",
     "delete_totp",
     "device",
     "end_sessions",
@@ -129,6 +133,7 @@ __all__ = [
     "read_code",
     "read_factors",
     "read_groups",
+    "read_keys",
     "read_members",
     "read_profile",
     "read_sessions",

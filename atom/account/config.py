@@ -37,6 +37,8 @@ class AccountConfig:
     token_expire_sec: int
     token_refresh_expire_sec: int
     token_refresh_grace_sec: int
+    api_key_limit: int
+    api_key_expire_sec: int
     token_key_list: tuple[str, ...]
     mode_check_api_access: str
     mode_check_is_active: str

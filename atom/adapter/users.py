@@ -9,6 +9,7 @@ from typing import Any
 
 import orjson
 
+from atom.account.api_key import SESSION
 from atom.account.claim import TRIGGER
 from atom.port import UserState
 from atom.postgres.catalog import Catalog
@@ -28,15 +29,20 @@ select u.* from
                   api_access::text as api_access, {CLAIMS}
            from public.users where id = $1) as u
 """
-USER_AND_SESSIONS = f"""
+KEYS = f"""
+         union all
+         (select '{SESSION}' || id, extract(epoch from expires_at)
+          from atom.api_key where user_id = $1 and expires_at > now()
+          order by id desc limit $3)"""
+WITHOUT_KEYS = f"""
 select u.*,
   (select version from atom.token_version where user_id = $1) as version,
-  (select jsonb_object_agg(s.family, s.ends)::text
-   from (select family, extract(epoch from max(expires_at)) as ends
-         from atom.session where user_id = $1
-         group by family
-         having bool_and(revoked_at is null) and max(expires_at) > now()
-         order by max(created_at) desc limit $3) as s) as sessions
+  (select jsonb_object_agg(s.name, s.ends)::text
+   from ((select family::text as name, extract(epoch from max(expires_at)) as ends
+          from atom.session where user_id = $1
+          group by family
+          having bool_and(revoked_at is null) and max(expires_at) > now()
+          order by max(created_at) desc limit $3)) as s) as sessions
 from
   (select null::text as is_active, null::text as is_deleted, null::text as api_access)
     as absent,
@@ -44,10 +50,12 @@ from
                   api_access::text as api_access, {CLAIMS}
            from public.users where id = $1) as u
 """
+USER_AND_SESSIONS = WITHOUT_KEYS.replace(") as s)", f"{KEYS}) as s)")
 # Claims are followed where the trigger of exactly these columns notifies of them.
 HAS = """
 select to_regclass('atom.token_version') is not null
      and to_regclass('atom.session') is not null as sessions,
+   to_regclass('atom.api_key') is not null as keys,
    exists (select from pg_trigger
            where tgrelid = to_regclass('public.users') and tgname = $1
              and tgenabled in ('O', 'A') and tgargs = $2::bytea) as claims
@@ -80,6 +88,7 @@ class UserSource:
         self._claims = list(claims)
         self._catalog: Catalog | None = None
         self._sessions = False  # whether schema atom was seen with this catalog
+        self._statement = USER  # that fits schema atom
         self._followed = list[str]()  # the claims that may be relied on
 
     async def read(self, user_id: int) -> UserState | None:
@@ -98,10 +107,11 @@ class UserSource:
             (has,) = await self._database.rows(HAS, TRIGGER, arguments)
             self._followed = self._claims if has["claims"] else []
             self._sessions = has["sessions"]
+            self._statement = USER_AND_SESSIONS if has["keys"] else WITHOUT_KEYS
         followed = self._followed
         if self._sessions:
             row = await self._database.row(
-                USER_AND_SESSIONS, user_id, followed, SESSIONS_MAX
+                self._statement, user_id, followed, SESSIONS_MAX
             )
         else:
             row = await self._database.row(USER, user_id, followed)

@@ -1,7 +1,9 @@
-"""The keys of sessions."""
+"""The keys of sessions and API keys."""
 
 from atom.config.parse import whole
 from atom.config.resolve import Key
+
+YEAR = 365 * 86_400
 
 TOKEN = (
     Key(
@@ -9,5 +11,18 @@ TOKEN = (
         whole(0, 300),
         10,
         "Seconds in which a second use of a refresh token is another tab, not a theft.",
+    ),
+    Key(
+        "config_api_key_limit",
+        whole(0, 1000),
+        20,
+        "API keys that a user may have. With 0 none are made.",
+    ),
+    Key(
+        "config_api_key_expire_sec",
+        whole(60, 10 * YEAR),
+        YEAR,
+        "Seconds that an API key is good for at most, and where its maker leaves "
+        "`expire_sec` out.",
     ),
 )

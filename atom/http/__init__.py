@@ -13,6 +13,7 @@ Each line needs only the lines above it:
     wire          a whole answer, written at once to a connection of uvicorn
     exchange      one request and its response, as the steps see them
     step/         the pipeline, one `config_api` key to a file
+    key_scope     which routes an API key opens, and what none does
     parameter     the parameters of a request, read by their types
     dependency    the caller, the database and rights, as dependencies of FastAPI
     override      which routes may replace others
@@ -29,6 +30,12 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from atom.http.docs_pass import DocsPass, is_docs_closed
     from atom.http.explain import explain as explain_route
+    from atom.http.key_scope import (
+        is_by_key,
+        read_key_routes,
+        require_key_too,
+        require_person,
+    )
     from atom.http.parameter import caller_address, raw_query
     from atom.http.route import also_at
 
@@ -37,8 +44,12 @@ __all__ = [
     "also_at",
     "caller_address",
     "explain_route",
+    "is_by_key",
     "is_docs_closed",
     "raw_query",
+    "read_key_routes",
+    "require_key_too",
+    "require_person",
 ]
 
 
@@ -46,9 +57,9 @@ def __getattr__(name: str) -> Any:
     """Import what needs FastAPI once it is used: a script does without."""
     if name not in __all__:
         raise AttributeError(name)
-    from atom.http import docs_pass, explain, parameter, route
+    from atom.http import docs_pass, explain, key_scope, parameter, route
 
     if name == "explain_route":
         return explain.explain
-    places = (docs_pass, route, parameter)
+    places = (docs_pass, key_scope, route, parameter)
     return next(getattr(each, name) for each in places if hasattr(each, name))

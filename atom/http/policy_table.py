@@ -6,7 +6,7 @@ start.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -272,6 +272,11 @@ class PolicyTable:
             if route.same_as and route.path == path and verb == method:
                 return policy
         return None
+
+    def each(self) -> Iterator[tuple[Route, str, RoutePolicy]]:
+        """Yield every route with each of its methods, and what holds for it."""
+        for (index, method), policy in self._policies.items():
+            yield self.table.routes[index], method, policy
 
     def policies(self) -> list[RoutePolicy]:
         """Return every policy, in the order of the routes, each once."""

@@ -8,6 +8,7 @@ from typing import Any
 
 # What holds for the shipped routes. The api ids 1 to 8 are Atom's.
 LOGIN: Mapping[str, Any] = {"ratelimiter_times_sec": (300, 60)}  # right ones count too
+PERSON = {"is_api_key": 0}  # the user themself, and not a program by a key
 LATER = {"is_background": 1}  # an answer that its caller can do without
 API: Mapping[str, Mapping[str, Any]] = {
     "/admin/object-create": {"id": 1, **LATER},
@@ -16,8 +17,25 @@ API: Mapping[str, Mapping[str, Any]] = {
     "/admin/ids-delete": {"id": 4, **LATER},
     "/admin/object-read": {"id": 5, "cache_sec": ["inmemory", 100]},
     "/admin/db-runner": {"id": 6, "concurrency_max": 4},
-    "/admin/user-rights-update": {"id": 8},
-    "/auth/logout": {"is_token": 1},
+    "/admin/user-rights-update": {"id": 8, **PERSON},
+    **dict.fromkeys(
+        (
+            "/my/account-delete",
+            "/my/api-key-create",
+            "/my/api-key-delete",
+            "/my/api-key-read",
+            "/my/mfa-read",
+            "/my/recovery-code-create",
+            "/my/session-delete",
+            "/my/session-read",
+            "/my/token-refresh",
+            "/my/totp-confirm",
+            "/my/totp-create",
+            "/my/totp-delete",
+        ),
+        PERSON,
+    ),
+    "/auth/logout": {"is_token": 1, **PERSON},
     "/auth/signup": {"ratelimiter_times_sec": [120, 60]},
     "/auth/signup-bigint": {"ratelimiter_times_sec": [120, 60]},
     "/auth/signup-email": {"ratelimiter_times_sec": [120, 60]},

@@ -38,8 +38,11 @@ def prefers_text(request: Request) -> bool:
 
 
 def preferring(scope: RowScope, request: Request) -> RowScope:
-    """Return the scope with what its caller prefers of the answer."""
-    return replace(scope, bigint_text=True) if prefers_text(request) else scope
+    """Return the scope with what its caller prefers of the answer, and came by."""
+    by_key = "api_key" in request.scope["state"]
+    if not by_key and not prefers_text(request):
+        return scope
+    return replace(scope, bigint_text=prefers_text(request), by_key=by_key)
 
 
 def answer(scope: RowScope, body: bytes, **fields: Any) -> Response:

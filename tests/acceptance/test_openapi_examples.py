@@ -27,6 +27,7 @@ EXPECTED = {
     "/admin/group-delete": 404,
     "/admin/group-member-create": 404,
     "/admin/group-member-delete": 404,
+    "/my/api-key-delete": 404,
     "/auth/signup-email": 400,  # its code was not sent
     "/auth/signup-mobile": 400,
     "/auth/login-otp-email": 401,

@@ -33,6 +33,13 @@ def planted(shop):
     found |= {"second token": pair["message"], "second refresh": pair["refresh_token"]}
     headers = {"authorization": f"Bearer {pair['message']}"}
 
+    body = {"name": "x", "route": ["GET /my/profile"]}
+    answer = api.call("POST", "/my/api-key-create", json=body, headers=headers)
+    key = found["API key"] = answer.json()["message"]
+    for asked in ("/my/profile", f"/public/info?key={key}", f"/my/profile?token={key}"):
+        api.call("GET", asked, headers={"authorization": f"Bearer {key}"})
+    api.call("GET", "/my/profile", headers={"authorization": f"Bearer {key}x"})
+
     mistyped = found["mistyped"] = f"mistyped {secrets.token_hex(8)}"
     shop.post("/auth/login-password", username=ada.username, password=mistyped)
     shop.post("/auth/login-password", username=ada.username, password=[mistyped])

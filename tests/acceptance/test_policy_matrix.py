@@ -66,9 +66,13 @@ config_is_prometheus = 1
 """
 ENTRIES = {**API, **config_api, **DROPPED}
 SOCKETS = ("/shop/live", "/my/live", "/admin/live", "/root/live", "/shop/live/token")
+# Those that /root/explain does not list, as they have the policy of another.
+SAME = re.compile(r"/admin/(audit-read|(invitation|group)-[a-z-]+)")
+OF = "/admin/user-rights-update"
 # What may not be tried here: it ends the session it is asked with.
 ENDS = {"POST /auth/logout", "DELETE /my/account-delete"}
 # A typed row route has the policy of the route that does the same.
+METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
 ROWS = {
     "GET": "object-read",
     "POST": "object-create",
@@ -86,6 +90,18 @@ REFUSED = {  # by a step that decides by the caller
     "access.denied": 403,
     "active.inactive": 403,
     "role.denied": 403,
+    "key.route": 403,
+    "key.refused": 403,
+}
+# API keys: the first one opens one public route, the others all there are.
+ELSEWHERE = "key for elsewhere"
+KEYS = {
+    ELSEWHERE: "admin",
+    "key": "user",
+    "key of an admin": "admin",
+    "key of the inactive": "inactive",
+    "key that has expired": "",
+    "key of the deleted": "",
 }
 
 
@@ -139,7 +155,42 @@ def callers(shop):
         )
     )
     found["unsigned"] = bearer(jwt.encode(claims(found["admin"]), None, "none"))
+    return found | with_keys(shop, ids)
+
+
+def with_keys(shop, ids):
+    """Return the headers of callers who come by an API key, by what they are."""
+    found = {}
+    for who, holder in KEYS.items():
+        person = newcomer(shop, api_access=None if holder == "user" else ids)
+        routes = ["/shop/open"] if who == ELSEWHERE else sorted(keyed(shop))
+        body = {"name": who, "route": routes}
+        found[who] = bearer(shop.message("POST", KEY_CREATE, person, json=body))
+        if end := ENDING.get(who):
+            shop.sql(end, person.id)
     return found
+
+
+def keyed(api):
+    """Return every route that an API key may be made for, as it is written there."""
+    for tier in ("my", "admin", "public"):
+        yield f"GET /{tier}/rows/{{table}}/stream"
+        yield f"/{tier}/rows/{{table}}"
+        yield f"/{tier}/rows/{{table}}/{{id}}"
+    yield from (path for path in SOCKETS if not path.startswith("/root/"))
+    for method, path in listed(api):
+        tier, entry = rules(method, path)
+        if tier != "root" and entry.get("is_api_key") != 0:
+            yield f"{method} {path}"
+
+
+KEY_CREATE = "/my/api-key-create"
+ENDING = {
+    "key of the inactive": "update users set is_active = 0 where id = $1",
+    "key of the deleted": "update users set is_deleted = 1 where id = $1",
+    "key that has expired": "update atom.api_key set expires_at = now()"
+    " where user_id = $1",
+}
 
 
 def claims(headers):
@@ -157,6 +208,7 @@ def rules(method, path):
     tier = path.split("/")[1]
     if path.startswith(f"/{tier}/rows/"):
         path = f"/{tier}/{ROWS[method]}"
+    path = OF if SAME.fullmatch(path) else path
     return tier, ENTRIES.get(path, {}) | ENTRIES.get(f"{method} {path}", {})
 
 
@@ -176,6 +228,15 @@ def expected(method, path, who):
         return {"token.invalid"}
     if who in ("revoked", "deleted"):
         return {"token.revoked" if who == "revoked" else "account.missing"}
+    if who in KEYS:
+        if not KEYS[who]:
+            ended = who == "key that has expired"
+            return {"token.expired" if ended else "account.missing"}
+        if entry.get("is_api_key") == 0:
+            return {"key.refused"}
+        if who == ELSEWHERE:
+            return {"key.route"}
+        who = KEYS[who]
     refused = set()
     if who == "inactive" and entry.get("is_active_check") != 0:
         refused.add("active.inactive")
@@ -188,14 +249,21 @@ def expected(method, path, who):
     return refused
 
 
-def routes(api):
-    """Return the routes the server has, each with a method."""
+def listed(api):
+    """Return the routes the server has, each with a method, but typed row routes."""
     names = [row["name"] for row in api.message("GET", "/root/explain", "root")]
-    found = []
-    for name in names:
-        method, path = name.split(" ", 1)
-        if method in ("GET", "POST", "PUT", "PATCH", "DELETE") and name not in ENDS:
-            found.append((method, path))
+    found = [tuple(name.split(" ", 1)) for name in names]
+    paths = api.call("GET", "/openapi.json").json()["paths"]
+    for path in filter(SAME.fullmatch, paths):
+        found += [(method.upper(), path) for method in paths[path]]
+    known = {path for _, path in found}
+    assert not [path for path in paths if path not in known and "/rows/" not in path]
+    return [one for one in found if one[0] in METHODS]
+
+
+def routes(api):
+    """Return what is asked: each route with a method, the row routes of one table."""
+    found = [one for one in listed(api) if " ".join(one) not in ENDS]
     for tier in ("my", "admin", "public"):
         found.append(("GET", f"/{tier}/rows/test/stream"))
         one = f"/{tier}/rows/test/1"
@@ -221,6 +289,24 @@ def ask(url, method, path, headers):
     except (ValueError, AttributeError):
         code = ""
     return answer.status, code
+
+
+def test_what_a_login_is_made_of_takes_no_key(shop):
+    """Of any such route, also one that comes later: `"is_api_key": 0`."""
+    word = r"/(my|auth)/(account|api-key|logout|mfa|passkey|recov|session|token|totp)"
+    found = [
+        (method, path)
+        for method, path in listed(shop)
+        if re.match(word, path) or path.startswith((OF, "/admin/invitation-"))
+    ]
+    open_to_all = {"/auth/token-refresh"}
+
+    assert len(found) > 14
+    assert not [
+        (method, path)
+        for method, path in found
+        if path not in open_to_all and rules(method, path)[1].get("is_api_key") != 0
+    ]
 
 
 def test_every_route_refuses_whom_its_policy_refuses(shop, callers):

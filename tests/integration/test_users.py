@@ -44,8 +44,8 @@ class Counting(Database):
     slow = None
 
     async def row(self, text, *values):
-        self.asked += 1
         found = await super().row(text, *values)
+        self.asked += 1
         if self.slow is not None:
             await self.slow.wait()
         return found

@@ -33,6 +33,7 @@ WITH_DATABASE = (
     ),
     "aws",
     "files",
+    "api_keys",
 )
 
 

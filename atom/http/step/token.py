@@ -6,11 +6,13 @@ from hmac import compare_digest
 from typing import Any
 from urllib.parse import parse_qs
 
-from atom.account import session
+from atom.account import api_key, session
+from atom.account.token import invalid
 from atom.errors import ApiError, Forbidden, Unauthenticated, Unavailable
 from atom.http.docs_pass import DOCS, LOGIN, PAGES, DocsPass, sent
 from atom.http.exchange import Exchange
 from atom.http.policy import Key, RoutePolicy, flag
+from atom.http.route import Route
 from atom.http.step import Caller, Check, Proceed, Step
 
 IS_TOKEN: Key[bool] = Key(
@@ -21,6 +23,17 @@ IS_TOKEN: Key[bool] = Key(
     form="0 or 1",
     help="A valid user token is needed. Always so on `/my`, `/private` and `/admin`.",
     example=1,
+)
+
+IS_API_KEY: Key[bool] = Key(
+    "is_api_key",
+    "api_key_allowed",
+    flag,
+    True,
+    form="0 or 1, default 1",
+    help="Whether API keys of users open the route, if they were made for it. 0: it "
+    "needs the user themself.",
+    example=0,
 )
 
 
@@ -79,22 +92,80 @@ async def _verify(exchange: Exchange, proceed: Proceed) -> None:
                 hint="Log in, and send the header Authorization: Bearer <token>.",
             )
         return await proceed(exchange)
+    key = None
     try:
-        claims = ports.tokens.decode(token, int(time.time()))
+        if token.startswith(api_key.PREFIX):
+            key = await _key(exchange, token)
+            claims = key.claims
+        else:
+            claims = ports.tokens.decode(token, int(time.time()))
         state = await ports.users.state(claims.subject)
         if state is None or not session.is_alive(state, claims):
             state = await session.look_again(ports, state, claims)
+        if key is not None:
+            _require_opened(exchange, key)
         exchange.state = state
     except (Unauthenticated, Forbidden, Unavailable):
         if policy.token_required:
             raise
         return await proceed(exchange)
-    exchange.user.update(claims.user, id=claims.subject)
-    if state.claims:
-        exchange.user.update(state.claims)
+    if key is not None:
+        exchange.user.update(api_key.user_of(claims, state))
+        exchange.scope["state"]["api_key"] = key
+        ports.api_keys.note_use(key)
+    else:
+        exchange.user.update(claims.user, id=claims.subject)
+        if state.claims:
+            exchange.user.update(state.claims)
     exchange.claims = claims
     exchange.scope["state"]["session"] = claims.session
     await proceed(exchange)
+
+
+async def _key(exchange: Exchange, text: str) -> api_key.ApiKey:
+    """Return the API key of a request; in a URL, where it would be kept, none is taken.
+
+    Raises:
+        Unauthenticated: `token.invalid`, `token.expired`.
+    """
+    if not exchange.authorization:
+        raise invalid()
+    return await exchange.ports.api_keys.find(text)
+
+
+def _require_opened(exchange: Exchange, key: api_key.ApiKey) -> None:
+    """Refuse a key where the user themself is needed, and on routes of others.
+
+    Raises:
+        Forbidden: `key.refused`, `key.route`.
+    """
+    if not IS_API_KEY.of(exchange.policy):
+        raise key_refused()
+    require_route(key, exchange.method, exchange.matched.route)
+
+
+def key_refused() -> Forbidden:
+    """Return the error of a key where the user themself is needed."""
+    return Forbidden(
+        "an API key does not open this",
+        code="key.refused",
+        hint="Log in, and send an access token.",
+    )
+
+
+def require_route(key: api_key.ApiKey, method: str, route: Route | None) -> None:
+    """Refuse a key that was not made for a route.
+
+    Raises:
+        Forbidden: `key.route`.
+    """
+    verb = "GET" if method in ("HEAD", "WEBSOCKET") else method
+    if route is None or f"{verb} {route.path}" not in key.routes:
+        raise Forbidden(
+            "the API key is not for this route",
+            code="key.route",
+            hint="Make one with this path and verb in its list `route`.",
+        )
 
 
 def _has_docs_pass(exchange: Exchange) -> bool:
@@ -133,6 +204,9 @@ def _follow(exchange: Exchange) -> None:
     """Have what is open go on with the claims of now, streams read again."""
     assert exchange.state is not None
     user, claims = exchange.user, exchange.state.claims
+    if "api_key" in exchange.scope["state"]:
+        assert exchange.claims is not None
+        claims = api_key.user_of(exchange.claims, exchange.state)
     if any(user.get(name) != value for name, value in claims.items()):
         user.update(claims)
         exchange.ports.feed.refit(user["id"])
@@ -148,12 +222,14 @@ def _explain(policy: RoutePolicy, caller: Caller) -> Check:
 STEP = Step(
     authenticate,
     "the root key, or a valid user token",
-    keys=(IS_TOKEN,),
+    keys=(IS_TOKEN, IS_API_KEY),
     codes=(
         "token.missing",
         "token.invalid",
         "token.expired",
         "token.revoked",
+        "key.route",
+        "key.refused",
         "token.root_mismatch",
     ),
     refuses=lambda policy: policy.token_required or policy.tier == "root",
