@@ -178,6 +178,13 @@ ACCOUNT = (
         "`/my/totp-create`.",
     ),
     Code(
+        "mfa.required",
+        (401, 403),
+        "`config_mfa` demands a second factor: a session without one does not go on, "
+        "and the last one is not taken away.",
+        "Log in again, and set one up.",
+    ),
+    Code(
         "mfa.unreadable",
         503,
         "The key that encrypted the secret of the app is not in config any more.",

@@ -1,20 +1,32 @@
-"""The second step of a login: /auth/login-mfa."""
+"""The second step of a login: /auth/login-mfa, and /auth/totp-… to set it up."""
 
 from extend import *
 from fastapi import Depends
 from pydantic import BaseModel, ConfigDict, Field
 
-from atom import account, http, openapi
+from atom import account, http, openapi, reply
 
 router = APIRouter(tags=["Auth"], dependencies=[Depends(account.device)])
 
 
-class Second(BaseModel):
-    """The token of the first step, and one factor."""
+APP = {
+    "type": "object",
+    "required": ["secret", "uri"],
+    "properties": {"secret": openapi.TEXT, "uri": openapi.TEXT},
+}
+
+
+class Body(BaseModel):
+    """The token of the first step."""
 
     model_config = ConfigDict(strict=True, extra="forbid")
 
     mfa_token: str = Field(min_length=1, max_length=200, examples=["kz3v…"])
+
+
+class Second(Body):
+    """The token of the first step, and one factor."""
+
     code: account.Code | None = Field(None, description="Of the authenticator app.")
     recovery_code: str | None = Field(None, min_length=1, max_length=100)
 
@@ -34,3 +46,36 @@ async def route_auth_login_mfa(request: Request, body: Second):
         ports, mfa_token=body.mfa_token, given=given, caller=caller
     )
     return account.entered(pair)
+
+
+class First(Body):
+    """The token of the first step, and the first code of the app."""
+
+    code: account.Code
+
+
+class Enrolled(account.Tokens):
+    """Tokens, and the recovery codes, this once."""
+
+    recovery_code: list[str] = Field(examples=[["k3vz-…"]])
+
+
+@router.post(
+    "/auth/totp-create", responses=openapi.answers(APP, 400, 401, 403, 429, 503)
+)
+async def route_auth_totp_create(request: Request, body: Body):
+    """Return a secret for an authenticator app, where a login answered `enrol`."""
+    ports = request.app.state.ports
+    return reply.success(await account.begin_totp(ports, body.mfa_token))
+
+
+@router.post(
+    "/auth/totp-confirm",
+    response_model=Enrolled,
+    responses=openapi.failures(400, 401, 403, 404, 429, 503),
+)
+async def route_auth_totp_confirm(request: Request, body: First):
+    """Set the app up by its first code; answers tokens and the recovery codes."""
+    ports, code = request.app.state.ports, account.read_code(body.code)
+    pair, codes = await account.end_totp(ports, mfa_token=body.mfa_token, code=code)
+    return account.entered(pair, recovery_code=codes)

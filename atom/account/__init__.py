@@ -15,6 +15,7 @@ In reading order:
     access        the api ids a user holds
     claim         columns of users that rules take, as they are now
     role          `config_role`: questions to the database
+    demand        who has to have a second factor, and has none
     session       refresh tokens, renewal, revocation
     session_list  the open ones, listed and ended
     mailed_token  tokens that are mailed, good once
@@ -40,6 +41,8 @@ In reading order:
     rights        rights and status of other users
     group         groups of users, which rules read
     factor        one's own second factors
+    enrol         a second factor set up in the middle of a login
+    factor_admin  those of another user, taken away
     invitation    users whom an admin invites
     deletion      the end of an account
     answer        what the routes of /auth answer
@@ -49,6 +52,7 @@ from atom.account.access import require_too
 from atom.account.answer import Challenged, Tokens, Waits, device, entered
 from atom.account.api_key import create_key, delete_key, read_keys
 from atom.account.deletion import delete_account
+from atom.account.enrol import begin_totp, end_totp
 from atom.account.factor import (
     Me,
     confirm_totp,
@@ -57,6 +61,7 @@ from atom.account.factor import (
     read_factors,
     renew_codes,
 )
+from atom.account.factor_admin import take_factors
 from atom.account.google import log_in_with_google
 from atom.account.group import (
     add_member,
@@ -105,6 +110,7 @@ __all__ = [
     "add_member",
     "ask_reset",
     "begin_oidc",
+    "begin_totp",
     "by_fast2sms",
     "by_resend",
     "by_ses",
@@ -121,6 +127,7 @@ __all__ = [
     "delete_totp",
     "device",
     "end_sessions",
+    "end_totp",
     "entered",
     "invitations",
     "invite",
@@ -147,6 +154,7 @@ __all__ = [
     "send_otp",
     "sign_up",
     "sign_up_bigint",
+    "take_factors",
     "update_account",
     "update_group",
     "update_rights",

@@ -40,6 +40,10 @@ class SecondStep(BaseModel):
     method: list[str] = Field(
         description="What the second step may be.", examples=[["totp", "recovery"]]
     )
+    enrol: list[str] = Field(
+        description="Without a method: what has to be set up first, by the same token.",
+        examples=[[]],
+    )
     expires_in: int = Field(description="Seconds.", examples=[300])
 
 
@@ -64,6 +68,7 @@ def entered(made: Entry | Waiting, **more: Any) -> Response:
         message = {
             "mfa_token": made.token,
             "method": made.methods,
+            "enrol": made.enrol,
             "expires_in": made.seconds,
         }
         return reply.success(message)

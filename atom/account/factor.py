@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from atom.account import recovery, session_list, totp, vault
+from atom.account.demand import is_lacking
 from atom.account.letter import notify
 from atom.account.login import check_password
 from atom.account.mfa import (
@@ -186,15 +187,31 @@ async def accept(ports: Ports, connection: Any, user_id: int, code: str) -> list
 async def delete_totp(
     ports: Ports, me: Me, *, password: str | None, given: Given
 ) -> None:
-    """Take the app and the recovery codes away. Raises as `prove`; `mfa.missing`."""
+    """Take the app and the recovery codes away. Raises as `prove`;
+    `mfa.missing`; `mfa.required` where it is the last one that is demanded."""
     row = await prove(ports, me, password, given)
     if not row["totp"]:
         raise missing()
     async with ports.database.transaction() as connection:
         if not await connection.run(DELETE, me.id):
             raise missing()
+        await require_another(ports, connection, me.id)
         await connection.run(recovery.REMOVE, me.id)
         await note(ports, connection, me.id, "totp-delete")
+
+
+async def require_another(ports: Ports, connection: Any, user_id: int) -> None:
+    """Check that a user still has the factor they need, after one was taken away.
+
+    Raises:
+        Forbidden: `mfa.required`.
+    """
+    if await is_lacking(connection, ports.account, user_id):
+        raise Forbidden(
+            "a second factor is required",
+            code="mfa.required",
+            hint="Set another one up first; /my/totp-create replaces the app.",
+        )
 
 
 async def renew_codes(

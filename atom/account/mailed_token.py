@@ -16,6 +16,7 @@ PASSWORD_RESET = "password-reset"
 EMAIL_VERIFY = "email-verify"
 INVITATION = "invitation-accept"
 SECOND_STEP = "login-mfa"  # of a login, answered and not mailed
+ENROL = "login-enrol"  # instead of it, for who has no second factor yet
 
 PRUNE = "delete from atom.account_token where expires_at < now()"
 ISSUE = """

@@ -12,6 +12,7 @@ from typing import Any
 
 from atom.account import mailed_token as tokens
 from atom.account import recovery, session, totp, vault
+from atom.account.demand import is_lacking
 from atom.account.session import Person, TokenPair
 from atom.account.session_list import has_session_near
 from atom.account.throttle import LoginThrottle
@@ -21,6 +22,8 @@ from atom.port import Ports
 log = logging.getLogger(__name__)
 
 SECONDS = 300  # that a challenge is good for
+ENROL_SECONDS = 900
+ENROLLED = ("totp",)  # what may be set up in the middle of a login
 
 FACTORS = """
 select exists (select from atom.totp
@@ -51,7 +54,12 @@ class Challenge:
 
     token: str
     methods: tuple[str, ...]
-    seconds: int = SECONDS
+    enrol: tuple[str, ...] = ()  # what has to be set up first; then there is no method
+
+    @property
+    def seconds(self) -> int:
+        """How long the token is good."""
+        return ENROL_SECONDS if self.enrol else SECONDS
 
 
 Entry = TokenPair | Challenge
@@ -104,18 +112,22 @@ async def enter(ports: Ports, database: Any, person: Person) -> Entry:
     if ports.account.mfa == "off":
         return await session.open_session(database, person, ports.account)
     methods = await methods_of(database, person.id)
+    enrol: tuple[str, ...] = ()
     if not methods:
-        return await session.open_session(database, person, ports.account)
+        if not await is_lacking(database, ports.account, person.id):
+            return await session.open_session(database, person, ports.account)
+        enrol = ENROLLED
+    made = Challenge("", methods, enrol)
     _, token = await tokens.issue(
         database,
-        tokens.SECOND_STEP,
-        seconds=SECONDS,
+        tokens.ENROL if enrol else tokens.SECOND_STEP,
+        seconds=made.seconds,
         type=0,
         email="",
         user_id=person.id,
         detail={"version": person.version},
     )
-    return Challenge(token, methods)
+    return replace(made, token=token)
 
 
 async def log_in_with_factor(

@@ -20,6 +20,7 @@ import orjson
 
 from atom.account import token
 from atom.account.config import AccountConfig
+from atom.account.demand import require_factor
 from atom.errors import Conflict, Forbidden, Unauthenticated
 from atom.port import Ports, UserState
 
@@ -265,7 +266,8 @@ async def rotate(ports: Ports, refresh: str) -> TokenPair:
     and the session ends for both. So does a change of the password.
 
     Raises:
-        Unauthenticated: `token.invalid`, `token.expired`, `account.missing`.
+        Unauthenticated: `token.invalid`, `token.expired`, `account.missing`;
+            `mfa.required`, and the token is not used up.
         Conflict: `token.used` within the grace.
         Forbidden: `active.inactive`; the token is not used up.
     """
@@ -275,6 +277,7 @@ async def rotate(ports: Ports, refresh: str) -> TokenPair:
         if taken is not None:
             found = await person_now(connection, taken["user_id"], config)
             person = require_usable(found)
+            await require_factor(connection, config, person.id)
             if str(person.version) == refresh.partition(".")[0]:
                 return await _issue(connection, person, taken["family"], config)
     await _refuse(ports, digest)
@@ -307,11 +310,12 @@ async def renew(ports: Ports, user_id: int, session_id: str) -> tuple[str, int]:
     The session stays the same, so that logging out ends this token as well.
 
     Raises:
-        Unauthenticated: `account.missing`.
+        Unauthenticated: `account.missing`, `mfa.required`.
         Forbidden: `active.inactive`.
     """
     found = await person_now(ports.database, user_id, ports.account)
     person = require_usable(found)
+    await require_factor(ports.database, ports.account, person.id)
     seconds = ports.account.token_expire_sec
     return access_token(person, session_id, ports.account), seconds
 

@@ -4,14 +4,14 @@ from atom.config.parse import one_of, text
 from atom.config.resolve import Key
 
 PACKAGE = "cryptography==50.0.2"
-MODES = ("off", "optional")
+MODES = ("off", "optional", "required_for_admin", "required")
 MFA = (
     Key(
         "config_mfa",
         one_of(*MODES),
         "off",
-        "Whether a login asks for a second factor: never, or of users who have set one "
-        "up.",
+        "Whether a login asks for a second factor: never; of users who have set one up;"
+        " of these and of every user with api_access; of everyone.",
     ),
     Key(
         "config_key_mfa",

@@ -56,6 +56,8 @@ API: Mapping[str, Mapping[str, Any]] = {
             "/auth/oidc-begin",
             "/auth/password-reset",
             "/auth/token-refresh",
+            "/auth/totp-confirm",
+            "/auth/totp-create",
         ),
         LOGIN,
     ),

@@ -8,7 +8,16 @@ import pytest
 from argon2 import PasswordHasher
 
 from atom.account.otp import hash_code
-from tests.acceptance.authenticator import App
+from tests.acceptance.authenticator import (
+    BACK,
+    App,
+    code,
+    enrolled,
+    first_step,
+    profile,
+    second_step,
+    with_app,
+)
 from tests.acceptance.mailing import far, mailing
 from tests.acceptance.operations import at_once
 from tests.service import fixture
@@ -16,7 +25,6 @@ from tests.service.oidc_provider import CLIENT, SECRET, oidc_provider
 from tests.service.web import Space
 
 CODE = re.compile(r"([a-z2-7]{4}-){5}[a-z2-7]{4}")
-BACK = "update atom.totp set last_step = 0 where user_id = $1"
 
 
 PAGE = "https://shop.example/back"
@@ -45,43 +53,6 @@ def shop(tmp_path_factory, service, google):
     }
     with mailing(tmp_path_factory.mktemp("mfa"), **config) as made:
         yield made
-
-
-def code(answer, status):
-    assert status == answer.status_code, answer.text
-    return answer.json()["code"]
-
-
-def enrolled(shop, **columns):
-    """Make a user with an app; return them, and the recovery codes."""
-    ada = shop.user(**columns)
-    return ada, with_app(shop, ada)
-
-
-def with_app(shop, ada):
-    """Set an app up for a user. Return the recovery codes."""
-    given = shop.done("/my/totp-create", ada, password=ada.password)["message"]
-    ada.app = App(given["secret"])
-    codes = shop.done("/my/totp-confirm", ada, code=ada.app.code())["message"]
-    shop.api.sql(BACK, ada.id)  # time goes on
-    return codes
-
-
-def first_step(shop, ada, **more):
-    answer = shop.login(username=ada.username, password=ada.password, **more)
-    assert 200 == answer.status_code, answer.text
-    return answer.json()["message"]
-
-
-def second_step(shop, token, headers=None, **factor):
-    body = {"mfa_token": token, **factor}
-    headers = headers or far()
-    return shop.api.call("POST", "/auth/login-mfa", json=body, headers=headers)
-
-
-def profile(shop, token):
-    headers = {"authorization": f"Bearer {token}"}
-    return shop.api.call("GET", "/my/profile", headers=headers)
 
 
 def test_a_person_sets_an_app_up_and_logs_in_with_it(shop):

@@ -15,6 +15,9 @@ EXPECTED = {
     "/auth/token-refresh": 401,
     "/auth/login-oidc": 401,
     "/auth/login-mfa": 401,
+    "/auth/totp-create": 401,
+    "/auth/totp-confirm": 401,
+    "/admin/user-mfa-delete": 404,
     "/my/totp-create": 403,  # config_mfa is off
     "/my/totp-confirm": 403,
     "/my/totp-delete": 401,  # not the password
