@@ -74,6 +74,8 @@ async def relayed_by_server(app: Any) -> AsyncIterator[None]:
 
 def run_outbox(runtime: "Runtime", words: Sequence[str] | None = None) -> NoReturn:
     """Deliver events until the process is asked to stop, and exit."""
+    import uvloop
+
     parser = argparse.ArgumentParser(
         prog="python consumer_outbox.py",
         description="Delivers the events of the outbox to their targets.",
@@ -87,7 +89,7 @@ def run_outbox(runtime: "Runtime", words: Sequence[str] | None = None) -> NoRetu
     try:
         if asked.metrics_port is not None:
             metrics.serve(asked.metrics_host, asked.metrics_port)
-        asyncio.run(_serve(runtime, asked.health_file))
+        uvloop.run(_serve(runtime, asked.health_file))
     except ConfigError as error:
         sys.stderr.write(f"{error}\n")
         raise SystemExit(1) from None

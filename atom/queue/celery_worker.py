@@ -65,11 +65,13 @@ class Host:
 
     def open(self, **_: Any) -> None:
         """Start the thread, once; the runtime opens while tasks wait for it."""
+        import uvloop
+
         with self._lock:
             if self._thread is None:
                 has_begun = threading.Event()
                 self._thread = threading.Thread(
-                    target=lambda: asyncio.run(self._serve(has_begun)),
+                    target=lambda: uvloop.run(self._serve(has_begun)),
                     name="atom",
                     daemon=True,
                 )

@@ -49,6 +49,8 @@ def run_consumer(
     name: str, runtime: "Runtime", words: Sequence[str] | None = None
 ) -> NoReturn:
     """Take messages of one broker until the process is asked to stop, and exit."""
+    import uvloop
+
     given = view(RunConfig, runtime.config)
     asked = _parser(name, given).parse_args(words)
     logs.configure(given.log_level)
@@ -57,7 +59,7 @@ def run_consumer(
     try:
         if asked.metrics_port is not None:
             metrics.serve(asked.metrics_host, asked.metrics_port)
-        asyncio.run(_serve(name, runtime, config, asked))
+        uvloop.run(_serve(name, runtime, config, asked))
     except ConfigError as error:
         sys.stderr.write(f"{error}\n")
         raise SystemExit(1) from None
