@@ -162,7 +162,7 @@ async def connected(
         users=users,
         sockets=OpenSockets(),
         tokens=Decoder([key.strip() for key in given.key_jwt.split(",")]),
-        api_keys=ApiKeys(primary, tasks),
+        api_keys=ApiKeys(primary, counter, tasks),
         journal=journal,
         database=primary,
         database_read=primary,

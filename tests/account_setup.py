@@ -103,19 +103,19 @@ async def ports(database_url: str):
         "config_table": owned(),
         "config_postgres_schema": {},
     }
-    tasks = Tasks()
+    tasks, counter = Tasks(), MemoryCounter()
     yield Ports(
         config=config,
         http=view(HttpConfig, config),
         account=view(AccountConfig, config),
         clients=MappingProxyType({}),
         tasks=tasks,
-        counter=MemoryCounter(),
+        counter=counter,
         stores={},
         database=database,
         database_read=database,
         tokens=Decoder([KEY]),
-        api_keys=ApiKeys(database, tasks),
+        api_keys=ApiKeys(database, counter, tasks),
         users=CachedUsers(database, 1000),
         sockets=OpenSockets(),
         journal=PostgresJournal(pool, COLUMNS, batch=10, seconds=1.0),

@@ -18,10 +18,10 @@ from typing import TYPE_CHECKING, Any
 from atom.account import token
 from atom.account.letter import notify
 from atom.account.profile import TOUCH_SECONDS, Touches
-from atom.errors import Conflict, NotFound, Unauthenticated
+from atom.errors import Conflict, NotFound, RateLimited, Unauthenticated
 
 if TYPE_CHECKING:
-    from atom.port import Ports, UserState
+    from atom.port import Counter, Ports, UserState
     from atom.postgres.database import Database
     from atom.task import Tasks
 
@@ -31,6 +31,8 @@ RANDOM, CHECK = 43, 6  # digits: 62 ** 43 > 2 ** 256, 62 ** 6 > 2 ** 32
 FORM = re.compile(rf"{PREFIX}[0-9A-Za-z]{{{RANDOM + CHECK}}}")
 SESSION = "key:"  # before the id of a key, where a token has the id of its session
 KNOWN_MAX = 2000
+# Keys that are looked up for one network in a minute; those that are known are not.
+FIND_TIMES, FIND_SECONDS = 300, 60
 
 FIND = """
 select id, user_id, route, version,
@@ -112,23 +114,30 @@ class ApiKeys:
     of its user, which is coherent across workers.
     """
 
-    def __init__(self, database: "Database", tasks: "Tasks") -> None:
+    def __init__(
+        self, database: "Database", counter: "Counter", tasks: "Tasks"
+    ) -> None:
         self._database = database
+        self._counter = counter
         self._tasks = tasks
         self._known: OrderedDict[bytes, ApiKey] = OrderedDict()
         self._touches = Touches()
 
-    async def find(self, text: str) -> ApiKey:
+    async def find(self, text: str, caller: str) -> ApiKey:
         """Return a key by what its caller sent. The database is asked once for each.
 
         Raises:
             Unauthenticated: `token.invalid`, `token.expired`.
+            RateLimited: to a caller who makes keys up, which costs a query each.
         """
         if not is_form(text):
             raise token.invalid()
         digest = _digest(text)
         key = self._known.get(digest)
         if key is None:
+            hits, left = await self._counter.hit(f"key:{caller}", FIND_SECONDS)
+            if hits > FIND_TIMES:
+                raise RateLimited(seconds=max(left, 1))
             row = await self._database.row(FIND, digest)
             if row is None:
                 raise token.invalid()

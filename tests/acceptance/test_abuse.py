@@ -8,6 +8,7 @@ import pytest
 from websockets.exceptions import InvalidStatus
 from websockets.sync.client import connect
 
+from atom.account.api_key import FIND_TIMES, made_key
 from tests.acceptance.checkout import copied
 from tests.acceptance.conftest import opened
 from tests.acceptance.people import newcomer
@@ -114,6 +115,23 @@ def test_strangers_keep_no_one_out(shop):
     assert 401 == log_in(wrong, home)
     assert 200 == log_in(right, home)
     assert [401] * 10 + [429] == [log_in(wrong, home) for _ in range(11)]
+
+
+def test_who_makes_up_api_keys_is_refused_before_the_database_is_asked(shop):
+    """A key that is known costs no query and goes on, from the same address too."""
+    person, here = newcomer(shop), place()
+    body = {"name": "report", "route": ["GET /my/profile"]}
+    made = shop.call("POST", "/my/api-key-create", person, json=body).json()["message"]
+
+    def ask(key, path="/my/profile"):
+        headers = {"authorization": f"Bearer {key}", **here}
+        return shop.call("GET", path, headers=headers).status_code
+
+    assert 200 == ask(made)
+    assert [401] * (FIND_TIMES - 1) == [ask(made_key()) for _ in range(FIND_TIMES - 1)]
+    assert 429 == ask(made_key())
+    assert 401 == ask("atom_of_another_form")
+    assert (200, 200) == (ask(made), ask(made_key(), "/public/info"))
 
 
 def test_an_ipv6_caller_is_their_network(shop):

@@ -8,7 +8,13 @@ from urllib.parse import parse_qs
 
 from atom.account import api_key, session
 from atom.account.token import invalid
-from atom.errors import ApiError, Forbidden, Unauthenticated, Unavailable
+from atom.errors import (
+    ApiError,
+    Forbidden,
+    RateLimited,
+    Unauthenticated,
+    Unavailable,
+)
 from atom.http.docs_pass import DOCS, LOGIN, PAGES, DocsPass, sent
 from atom.http.exchange import Exchange
 from atom.http.policy import Key, RoutePolicy, flag
@@ -105,7 +111,7 @@ async def _verify(exchange: Exchange, proceed: Proceed) -> None:
         if key is not None:
             _require_opened(exchange, key)
         exchange.state = state
-    except (Unauthenticated, Forbidden, Unavailable):
+    except (Unauthenticated, Forbidden, RateLimited, Unavailable):
         if policy.token_required:
             raise
         return await proceed(exchange)
@@ -127,10 +133,11 @@ async def _key(exchange: Exchange, text: str) -> api_key.ApiKey:
 
     Raises:
         Unauthenticated: `token.invalid`, `token.expired`.
+        RateLimited: as `ApiKeys.find`.
     """
     if not exchange.authorization:
         raise invalid()
-    return await exchange.ports.api_keys.find(text)
+    return await exchange.ports.api_keys.find(text, exchange.caller)
 
 
 def _require_opened(exchange: Exchange, key: api_key.ApiKey) -> None:
