@@ -1,8 +1,11 @@
 """The application, top to bottom: config, clients, one middleware, routers, server."""
 
+import gc
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+
+gc.disable()  # what is loaded stays: a search for garbage in it is a part of each start
 
 from fastapi import FastAPI
 
@@ -109,6 +112,8 @@ app.add_middleware(
 )
 
 problems = config.problems + validate(config)
+gc.freeze()
+gc.enable()
 if __name__ == "__main__":
     command.run(sys.argv[1:], app, app.state.runtime, problems, commands)
 serve.refuse(problems, config.remarks)
