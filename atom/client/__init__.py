@@ -16,9 +16,11 @@ Here the recipe, `Client`, and the functions that open and close all of them. Th
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from contextlib import asynccontextmanager
+import re
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
+from importlib import import_module
 from typing import Any
 
 from atom.backoff import Backoff
@@ -144,9 +146,22 @@ async def _open_all(clients: tuple[Client, ...], config: Config, live: Live) -> 
         if client.required:
             await _open(client, config, live)
     others = [client for client in clients if not client.required]
+    _load([client for client in others if client.wanted(config)])
     for children in (False, True):
         layer = [client for client in others if bool(client.after) is children]
         await asyncio.gather(*(_open(client, config, live) for client in layer))
+
+
+def _load(clients: Iterable[Client]) -> None:
+    """Import their packages before the first of them is timed.
+
+    An import keeps the event loop for a second and more on a busy machine; another
+    client, which waits for an answer meanwhile, would be taken for silent.
+    """
+    for client in clients:
+        # What fails here fails again when the client is opened, which reports it.
+        with suppress(Exception):
+            import_module(re.split(r"[^\w-]", client.package)[0].replace("-", "_"))
 
 
 async def _open(client: Client, config: Config, live: Live) -> None:

@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import sys
 
 import pytest
 
@@ -91,6 +92,28 @@ async def test_one_that_closes_badly_leaves_no_other_open(service, caplog):
 
     assert "close a" == service.diary[-1]
     assert ["b did not close cleanly: OSError"] == [r.message for r in caplog.records]
+
+
+async def test_packages_are_imported_before_any_client_is_opened(tmp_path, monkeypatch):
+    """An import keeps the loop busy: who waits for an answer would seem silent."""
+    (tmp_path / "slow_driver.py").write_text("")
+    monkeypatch.syspath_prepend(tmp_path)
+    imported = []
+
+    async def open(config, live):
+        imported.append("slow_driver" in sys.modules)
+        return config["url"]
+
+    clients = (
+        Client("a", ("url",), "", open),
+        Client("b", ("url",), "slow-driver[fast]==1.2", open),
+        Client("c", ("other",), "json.tool", open),
+    )
+    async with opened(clients, {"url": URL}) as live:
+        assert {"a": URL, "b": URL, "c": None} == live
+    del sys.modules["slow_driver"]
+
+    assert [True, True] == imported
 
 
 async def test_client_without_its_keys_is_none(service):
