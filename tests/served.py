@@ -25,6 +25,8 @@ from atom.config.part import POSTGRES, REDIS
 ROOT = Path(__file__).parents[1]
 DEADLINE_SECONDS = 60.0
 STOP_SECONDS = 30.0
+# A hash of a password as cheap as config allows: of what is not measured in tests.
+CHEAP = {"config_password_memory_kib": "1024", "config_password_rounds": "1"}
 OWN_DATA = {"config_postgres_url", "config_atom_folder"}
 
 
@@ -132,10 +134,12 @@ def serve(
 
     `folder` keeps the data beyond the block; without it everything is thrown away.
     `code` is where the command is run, for a copy of the checkout. In a run of tests
-    the fresh database is a copy of an empty one; with `first` the server makes it.
+    the fresh database is a copy of an empty one, and passwords are hashed cheaply;
+    with `first` everything is as a newcomer has it.
     """
-    from tests.template import embed
+    from tests.template import embed, is_run
 
+    is_copy = is_run() and not first
     own = Path(tempfile.mkdtemp(prefix="atom-"))
     port = port or free_port()
     keys = {
@@ -146,9 +150,10 @@ def serve(
         "config_host": "127.0.0.1",
         "config_port": str(port),
         "config_atom_folder": str(folder or own / "atom"),
+        **(CHEAP if is_copy else {}),
         **(values or {}),
     }
-    if not (first or folder or OWN_DATA & {*(values or {})}):
+    if is_copy and not (folder or OWN_DATA & {*(values or {})}):
         embed(own / "atom")
     log = own / "server.log"
     url = f"http://127.0.0.1:{port}"

@@ -14,9 +14,14 @@ from tests.service.shared import RUN, alone, home
 EMBEDDED = ("postgres", "postgres.json")  # what `.atom` keeps of its database
 
 
+def is_run() -> bool:
+    """Whether this process is part of a run of tests."""
+    return RUN in os.environ
+
+
 def once(name: str, make: Callable[[Path], None]) -> Path | None:
     """Return what this run made under a name, by then or now; None outside of a run."""
-    if RUN not in os.environ:
+    if not is_run():
         return None
     found = home(f"template-{name}")
     with alone(found.with_suffix(".lock")):

@@ -1,6 +1,7 @@
 """One running server for the acceptance tests, on an embedded database of its own."""
 
 import secrets
+import ssl
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -14,6 +15,7 @@ from tests.acceptance.checkout import copied
 from tests.rules import config_file
 from tests.served import serve
 
+TLS = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)  # making one for each client is slow
 BY_HAND = ("coded", "entry", "exact", "ledger", "shelf", "written", "came")
 
 
@@ -100,7 +102,7 @@ def opened(served):
         served.config.get("config_postgres_url")
         or (urls(served.config["config_atom_folder"])["config_postgres_url"])
     )
-    client = httpx2.Client(timeout=60)
+    client = httpx2.Client(timeout=60, verify=TLS)
     return Api(
         served.url, dict(served.config), client, found, served.log, served.process
     )

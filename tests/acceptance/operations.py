@@ -2,7 +2,6 @@
 
 import asyncio
 import os
-import ssl
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -13,7 +12,7 @@ import httpx2
 
 from tests import machine
 from tests.acceptance.checkout import copied
-from tests.acceptance.conftest import opened
+from tests.acceptance.conftest import TLS, opened
 from tests.served import serve
 
 DROP_IN = """
@@ -113,9 +112,6 @@ def running(code, values=None, *, config=CONFIG, folder=None, **how):
             yield api
         finally:
             api.http.close()
-
-
-TLS = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)  # making one for each client is slow
 
 
 def connected(url):

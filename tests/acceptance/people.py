@@ -6,6 +6,7 @@ from functools import cache
 from argon2 import PasswordHasher
 
 from tests.acceptance.conftest import Person
+from tests.served import CHEAP
 
 PASSWORD = "correct horse battery staple"
 
@@ -13,7 +14,9 @@ PASSWORD = "correct horse battery staple"
 @cache
 def hashed():
     """Hash the one password of all of them, once, as the server would."""
-    return PasswordHasher(time_cost=4, memory_cost=19_456, parallelism=1).hash(PASSWORD)
+    memory, rounds = (int(value) for value in CHEAP.values())
+    hasher = PasswordHasher(time_cost=rounds, memory_cost=memory, parallelism=1)
+    return hasher.hash(PASSWORD)
 
 
 def newcomer(api, **columns):

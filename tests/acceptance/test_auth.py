@@ -10,6 +10,7 @@ import jwt
 import pytest
 from websockets.sync.client import connect
 
+from atom.account.password import MEMORY_KIB, ROUNDS
 from tests import machine
 from tests.acceptance.conftest import opened
 from tests.acceptance.people import newcomer
@@ -168,15 +169,6 @@ def test_new_user_reaches_no_admin_route(api):
     assert "api access denied" == refused(answer, 403)["message"]
 
 
-@pytest.fixture(scope="module")
-def closed():
-    """A server that takes no new users, and whose root key was not set."""
-    with serve({"config_is_signup": "0", "config_key_root": ""}) as served:
-        running = opened(served)
-        yield running
-        running.http.close()
-
-
 def test_closed_signup_is_told(closed):
     """403 on both ways in, and nobody is made."""
     number = {"type": 1, "username_bigint": 5, "password_bigint": 12345678}
@@ -236,15 +228,27 @@ def test_whatever_is_wrong_with_a_login_the_answer_is_the_same(api, bob, changes
     } == told
 
 
-def test_a_clock_does_not_tell_who_exists(api):
+@pytest.fixture(scope="module")
+def closed():
+    """A server that takes no new users, whose root key was not set; hashes are real."""
+    values = {"config_is_signup": "0", "config_key_root": ""}
+    values["config_password_memory_kib"] = str(MEMORY_KIB)
+    values["config_password_rounds"] = str(ROUNDS)
+    with serve(values) as served:
+        running = opened(served)
+        yield running
+        running.http.close()
+
+
+def test_a_clock_does_not_tell_who_exists(closed):
     """An unknown name is as much work for the server as a wrong password."""
-    bob, server = newcomer(api), machine.process(api.process.pid)
+    bob, server = newcomer(closed), machine.process(closed.process.pid)
 
     def worked(**changes):
         """Return the seconds of processor that two logins cost: no busy machine."""
         before = server.cpu_times()
         for _ in range(2):
-            answer = api.call("POST", LOGIN, json=body_of(bob, **changes))
+            answer = closed.call("POST", LOGIN, json=body_of(bob, **changes))
             assert 401 == answer.status_code
         after = server.cpu_times()
         return after.user - before.user + after.system - before.system

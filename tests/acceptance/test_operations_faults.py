@@ -166,11 +166,11 @@ class TestPostgres:
     def test_work_in_the_background_waits_for_the_database(self, api, workers):
         """What was acknowledged while the database was away is done once it is back."""
         read = "/public/object-read?table=test"
+        os.kill(postmaster(api), signal.SIGSTOP)  # it makes no more processes
         before = family(postmaster(api))
         os.kill(postmaster(api), signal.SIGKILL)
-        eventually(
-            lambda: not still(before)
-        )  # what a process began may be lost with it
+        # What a process began may be lost with it.
+        eventually(lambda: not still(before))
         for number in range(20):
             answer = workers[number % WORKERS].ask(
                 "/public/object-create?table=test&is_background=1",
@@ -183,8 +183,16 @@ class TestPostgres:
             text = "select count(*) n from test where title like 'away %'"
             return api.sql(text)[0]["n"]
 
+        def done():
+            text = (
+                "select description from log_api where api = '/public/object-create'"
+                " and type = 1"
+            )
+            return [row["description"] for row in api.sql(text)]
+
         eventually(lambda: {h.ask(read).status_code for h in workers} == {200}, 60)
-        eventually(lambda: rows() == 20, 60)
+        eventually(lambda: len(done()) == 20, 60)
+        assert 20 == rows(), done()
 
     def test_everything_works_again(self, api, workers):
         """After the deaths: reset, revocation and caches, on every worker."""

@@ -14,8 +14,9 @@ from tests.acceptance.people import newcomer
 from tests.account_setup import execute
 from tests.expensive import FILL, READ, reads, writes
 from tests.served import serve
+from tests.soak import size
 
-SECONDS = 12.0
+SECONDS = float(size(4, 12))
 CROWD = 16  # connections of the caller who asks for much
 
 
