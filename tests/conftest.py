@@ -1,5 +1,6 @@
 """Atom's own tests: found by Atom's settings alone, with a list of what was absent."""
 
+import gc
 import os
 import tempfile
 from pathlib import Path
@@ -36,9 +37,16 @@ def pytest_configure(config):
 
         settings.register_profile("atom", deadline=None)
         settings.load_profile("atom")
+        gc.disable()  # ten thousand tests are collected, and none of them is garbage
         if "TMPDIR" not in os.environ and (place := machine.memory()):
             os.environ["TMPDIR"] = tempfile.tempdir = str(place)
         config.stash[RUN] = shared.begin()
+
+
+def pytest_collection_finish(session):
+    """Look for garbage from now on, in what is made from now on."""
+    gc.freeze()
+    gc.enable()
 
 
 def pytest_unconfigure(config):
