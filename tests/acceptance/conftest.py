@@ -6,12 +6,12 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
-import asyncpg
 import httpx2
 import jwt
 import pytest
 
 from tests.acceptance.checkout import copied
+from tests.acceptance.line import Line
 from tests.rules import config_file
 from tests.served import serve
 
@@ -45,6 +45,7 @@ class Api:
     log: Any
     process: Any
     people: dict[str, Person] = field(default_factory=dict)
+    lines: dict[str, Line] = field(default_factory=dict)  # by database
 
     @property
     def root(self):
@@ -82,16 +83,9 @@ class Api:
 
     def sql(self, text, *values):
         """Run one statement past the server; return its rows as dicts."""
-        import asyncio
-
-        async def run():
-            connection = await asyncpg.connect(self.database)
-            try:
-                return [dict(row) for row in await connection.fetch(text, *values)]
-            finally:
-                await connection.close()
-
-        return asyncio.run(run())
+        if self.database not in self.lines:
+            self.lines[self.database] = Line(self.database)
+        return self.lines[self.database].fetch(text, *values)
 
 
 def opened(served):

@@ -269,6 +269,7 @@ class TestOutside:
             assert 0 == api.process.wait(20)
             open_lines = (
                 "select count(*) n from pg_stat_activity where usename = 'atom'"
+                " and application_name <> 'tests'"
             )
             eventually(lambda: run_sql(outside[1], open_lines)[0]["n"] == 1)
 
