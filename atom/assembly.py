@@ -23,7 +23,7 @@ from atom.config.resolve import Config
 from atom.config.view import view
 from atom.errors import ConfigError
 from atom.event.declaration import Events
-from atom.file import FileConfig, Files
+from atom.file import FileConfig, Files, columns
 from atom.http.config import HttpConfig
 from atom.http.socket import OpenSockets
 from atom.mail.publish import Mailer
@@ -150,7 +150,10 @@ async def connected(
     rules = RowConfig(config)
     services = Aws(clients, view(AwsConfig, config))
     files = Files(view(FileConfig, config), root, services, primary)
-    rules.evented = events.tables | rules.policy.declared.audited
+    rules.policy.files = columns(config)
+    rules.evented = (
+        events.tables | rules.policy.declared.audited | rules.policy.files.keys()
+    )
     ports = Ports(
         config=config,
         http=view(HttpConfig, config),

@@ -36,7 +36,7 @@ FILE = (
     Code(
         "file.too_large",
         413,
-        "One file is larger than `config_s3_upload_max_kb`.",
+        "One file is larger than `config_s3_upload_max_kb`, or `max_kb` of its column.",
         "Send a smaller one.",
     ),
     Code(
@@ -66,6 +66,18 @@ FILE = (
         "Ask for a new one.",
     ),
     Code("file.missing", 404, "There is no such file."),
+    Code(
+        "file.not_yours",
+        422,
+        "A column of files takes an upload of the caller that no row has had yet.",
+        "Upload the file again, by /private/file-upload.",
+    ),
+    Code(
+        "file.type_not_allowed",
+        422,
+        "The column does not take files of this type.",
+        "`media` of the column lists those that it takes.",
+    ),
     Code(
         "file.exists",
         409,

@@ -11,6 +11,7 @@ from atom.account.upgrade import upgrade_users
 from atom.client import Client
 from atom.client.doctor import Finding, examine
 from atom.event.row_event import triggers
+from atom.file import triggers as file_triggers
 from atom.own.declaration import API
 from atom.port import Ports, UserState
 from atom.postgres import catalog
@@ -45,6 +46,7 @@ def declaration(ports: Ports) -> Declaration:
             *stream_triggers(ports.config),
             *claim_triggers(ports.config),
             *audit_triggers(ports.config),
+            *file_triggers(ports.config),
         ),
     )
 

@@ -6,7 +6,7 @@ from extend import *
 from fastapi import Response
 from pydantic import BaseModel, ConfigDict, Field
 
-from atom import account, openapi, realtime, reply, row
+from atom import account, file, openapi, realtime, reply, row
 from atom.http import also_at, raw_query, require_key_too
 from atom.openapi import answers, documented
 
@@ -175,6 +175,20 @@ async def follow_admin_rows(request: Request) -> Response:
     _, scope = all_rows(request)
     return await realtime.stream(request, scope)
 
+
+async def link_any_file(request: Request) -> Response:
+    """Return a link of the file that a column of one row holds."""
+    ports, scope = all_rows(request)
+    return await file.answer_link(request, ports.files, ports.database, scope)
+
+
+also_at(
+    router,
+    "GET",
+    "/admin/rows/{table}/{id}/file/{column}",
+    link_any_file,
+    of="/admin/object-read",
+)
 
 also_at(
     router,

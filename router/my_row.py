@@ -3,7 +3,7 @@
 from extend import *
 from fastapi import Response
 
-from atom import account, openapi, realtime, reply, row
+from atom import account, file, openapi, realtime, reply, row
 from atom.http import also_at, raw_query, require_person
 from atom.openapi import answers, documented
 
@@ -161,6 +161,20 @@ async def follow_my_rows(request: Request) -> Response:
     _, scope = mine(request)
     return await realtime.stream(request, scope)
 
+
+async def link_my_file(request: Request) -> Response:
+    """Return a link of the file that a column of one row holds."""
+    ports, scope = mine(request)
+    return await file.answer_link(request, ports.files, ports.database, scope)
+
+
+also_at(
+    router,
+    "GET",
+    "/my/rows/{table}/{id}/file/{column}",
+    link_my_file,
+    of="/my/object-read",
+)
 
 also_at(
     router,

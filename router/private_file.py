@@ -4,7 +4,7 @@ from extend import *
 from fastapi import Response
 from pydantic import BaseModel, ConfigDict, Field
 
-from atom import aws, openapi, reply
+from atom import aws, file, openapi, reply
 
 router = APIRouter(tags=["Private files"])
 
@@ -57,9 +57,45 @@ LINK = {
 }
 
 
-def own_address(request):
-    """Return the address of this server as the caller knows it."""
-    return str(request.base_url).rstrip("/")
+LOOSE = {
+    "type": "object",
+    "required": ["file"],
+    "properties": {"file": FORM["properties"]["file"]},
+}
+UPLOADED = {
+    "type": "array",
+    "items": {
+        "type": "object",
+        "required": ["id", "name", "media_type", "size"],
+        "properties": {
+            "id": {"type": "string", "format": "uuid"},
+            "name": openapi.TEXT,
+            "media_type": openapi.TEXT,
+            "size": openapi.COUNT,
+        },
+    },
+}
+
+
+@router.post(
+    "/private/file-upload",
+    responses=openapi.answers(UPLOADED, 400, 413, 422, 502, 503),
+    openapi_extra={
+        "requestBody": {
+            "required": True,
+            "content": {"multipart/form-data": {"schema": LOOSE}},
+        }
+    },
+)
+async def route_private_file_upload(request: Request) -> Response:
+    """Store files for columns of rows. Return the id of each, in order.
+
+    Write the id into a column of datatype `file`; a file that no row holds is deleted
+    after `config_file_orphan_sec`.
+    """
+    ports, me = request.app.state.ports, request.state.user["id"]
+    async with aws.read_form(request, ports.aws.config, only=()) as form:
+        return reply.success(await ports.files.upload_loose(me, form.files))
 
 
 @router.post(
@@ -79,7 +115,7 @@ async def route_private_file_upload_s3_direct(request: Request) -> Response:
     """
     ports, me = request.app.state.ports, request.state.user["id"]
     async with aws.read_form(request, ports.aws.config) as form:
-        base, bucket = own_address(request), form.fields["bucket"]
+        base, bucket = file.address(request), form.fields["bucket"]
         keys = form.fields["key"]
         found = await ports.files.upload(base, me, bucket, form.files, keys)
     return reply.success(found)
@@ -113,7 +149,7 @@ async def route_private_file_upload_s3_presigned(
     if files.config.store == "s3":
         form = await aws.presign(files.aws, me, bucket, body.key)
     else:
-        form = files.presign(own_address(request), me, bucket, body.key)
+        form = files.presign(file.address(request), me, bucket, body.key)
     return reply.success(form)
 
 
@@ -137,7 +173,7 @@ async def route_private_file_link(request: Request, body: Named) -> Response:
     It opens the file to who has it, until `expires_at`.
     """
     files, me = request.app.state.ports.files, request.state.user["id"]
-    return reply.success(await files.own_link(own_address(request), me, body.url))
+    return reply.success(await files.own_link(file.address(request), me, body.url))
 
 
 @router.post(

@@ -3,7 +3,7 @@
 from extend import *
 from fastapi import Response
 
-from atom import openapi, realtime, reply, row
+from atom import file, openapi, realtime, reply, row
 from atom.http import also_at, raw_query
 from atom.openapi import documented
 
@@ -85,6 +85,13 @@ async def follow_public_rows(request: Request) -> Response:
     return await realtime.stream(request, scope)
 
 
+async def link_public_file(request: Request) -> Response:
+    """Return a link of the file that a column of one row holds."""
+    ports = request.app.state.ports
+    scope = ports.rules.public()
+    return await file.answer_link(request, ports.files, ports.database, scope)
+
+
 def is_open(verb):
     """Whether config_table opens a verb to anybody, on any table."""
     entries = (config.get("config_table") or {}).values()
@@ -98,6 +105,14 @@ for method, verb, endpoint in (
 ):
     if is_open(verb):
         router.add_api_route(ONE, endpoint, methods=[method], include_in_schema=False)
+
+also_at(
+    router,
+    "GET",
+    "/public/rows/{table}/{id}/file/{column}",
+    link_public_file,
+    of="/public/object-read",
+)
 
 also_at(
     router,

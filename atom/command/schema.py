@@ -17,6 +17,7 @@ from atom.config.resolve import Config
 from atom.config.view import view
 from atom.event.declaration import declared
 from atom.event.row_event import triggers
+from atom.file import triggers as file_triggers
 from atom.operation import admin_api_ids
 from atom.postgres import catalog
 from atom.realtime.config import triggers as stream_triggers
@@ -86,6 +87,7 @@ def _wanted(config: Config) -> Declaration:
         *stream_triggers(config),
         *claim_triggers(config),
         *audit_triggers(config),
+        *file_triggers(config),
     )
     return replace(found, row_triggers=(*events, *more))
 

@@ -19,6 +19,13 @@ FILE = (
         "The folder of local. Unset: file in config_atom_folder.",
     ),
     Key(
+        "config_file_bucket",
+        text,
+        None,
+        "The bucket of files that rows hold; one that is public would open them. "
+        "Unset: the first of config_s3_bucket_list.",
+    ),
+    Key(
         "config_file_link_sec",
         whole(1, 604_800),
         300,

@@ -18,6 +18,7 @@ class FileConfig:
     key_jwt: str
     file_store: str | None
     file_folder: str | None
+    file_bucket: str | None
     file_link_sec: int
     file_quota_mb: int
     file_orphan_sec: int

@@ -10,7 +10,11 @@ from atom.postgres.database import Database
 
 # One user's uploads are counted one after the other.
 TURN = "select pg_advisory_xact_lock(hashtextextended('atom.file', $1))"
-USED = "select coalesce(sum(size), 0)::bigint from atom.file where user_id = $1"
+# A small file costs a place on the disk and a row here.
+LEAST_BYTES = 4096
+USED = """
+select coalesce(sum(greatest(size, $2)), 0)::bigint from atom.file where user_id = $1
+"""
 RESERVE = """
 insert into atom.file (id, user_id, store, bucket, key, name, media_type, size)
 select n.id, $1, $2, $3, n.key, n.name, n.media_type, n.size
@@ -36,6 +40,11 @@ MARK_ONE = """
 update atom.file set deleting_at = now(), orphaned_at = now()
 where store = $1 and bucket = $2 and key = $3 and table_name is null
 returning id, store, bucket, key
+"""
+HELD = """
+select store, bucket, key, name, media_type, size from atom.file
+where id = $1 and table_name = $2 and column_name = $3 and row_key = $4
+  and orphaned_at is null
 """
 IS_THERE = "select to_regclass('atom.file') is not null"
 
@@ -69,8 +78,9 @@ async def reserve(
     async with database.transaction() as connection:
         if most_mb:
             await connection.value(TURN, user_id)
-            used: int = await connection.value(USED, user_id)
-            if used + sum(each.size for each in files) > most_mb * 1024 * 1024:
+            used: int = await connection.value(USED, user_id, LEAST_BYTES)
+            used += sum(max(each.size, LEAST_BYTES) for each in files)
+            if used > most_mb * 1024 * 1024:
                 raise TooLarge(
                     f"Your files would be more than {most_mb} MiB together.",
                     code="file.quota_exceeded",
@@ -89,6 +99,13 @@ async def stored(database: Database, ids: Sequence[UUID], *, is_kept: bool) -> b
 async def forget(database: Database, ids: Sequence[UUID]) -> None:
     """Delete the records of files that are not in their store any more."""
     await database.run(FORGET, list(ids))
+
+
+async def held(
+    database: Database, file_id: UUID, table: str, column: str, key: str
+) -> Any:
+    """Return a file where exactly this row holds it by this column, else None."""
+    return await database.row(HELD, file_id, table, column, key)
 
 
 async def mark_orphans(database: Database, seconds: int, most: int) -> list[Any]:

@@ -4,11 +4,12 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 from typing import Any
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 from starlette.datastructures import UploadFile
 
@@ -95,6 +96,58 @@ class Files:
             file.filename or "": self._signed(base, bucket, each.key, each.name)["url"]
             for file, each in zip(files, made, strict=True)
         }
+
+    async def upload_loose(
+        self, user_id: int, files: Sequence[UploadFile]
+    ) -> list[dict[str, Any]]:
+        """Store files that a row may hold from now on. Return id, name, type and size.
+
+        Raises:
+            ApiError: as `aws.placed`.
+            TooLarge: `file.quota_exceeded`.
+        """
+        bucket = LOCAL
+        if self._require_store() == S3:
+            listed = (self.config.file_bucket, *self.config.s3_bucket_list)
+            bucket = next(filter(None, listed), "")
+            if not bucket:
+                raise Unavailable(
+                    "There is no bucket for files that rows hold.",
+                    hint="Set config_file_bucket.",
+                )
+        # In a folder that no key of a user leads to.
+        places = [
+            replace(each, key=f"held_{each.key.removeprefix('user_')}")
+            for each in aws.placed(self.aws.config, user_id, files)
+        ]
+        made = await self.put(user_id, bucket, files, places, is_kept=False)
+        names = ("id", "name", "media_type", "size")
+        return [{name: getattr(each, name) for name in names} for each in made]
+
+    async def held(
+        self, value: Any, table: str, column: str, key: str
+    ) -> Mapping[str, Any]:
+        """Return the record of a file that exactly this row holds by this column.
+
+        Raises:
+            NotFound: `file.missing`.
+        """
+        try:
+            file_id = UUID(value)
+        except (TypeError, ValueError):  # null, or a column that is not a uuid yet
+            raise missing() from None
+        found: Mapping[str, Any] | None = await record.held(
+            self.database, file_id, table, column, key
+        )
+        if found is None:
+            raise missing()
+        return found
+
+    async def link_of(self, base: str, held: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the link of a file that a row holds, with what the file is."""
+        place = (held["store"], held["bucket"], held["key"])
+        link = await self.link(base, *place, held["name"])
+        return {**link, **{name: held[name] for name in ("name", "media_type", "size")}}
 
     async def put(
         self,

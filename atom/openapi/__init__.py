@@ -5,6 +5,7 @@ In this order; each module needs only those above it:
     parameter  parameters and bodies of the row routes
     route      what a route documents that reads the request itself
     shape      a column as JSON Schema
+    file       columns that hold files, and their links
     rows       the row routes of each table, typed by the catalog
     rpc        the answers of config_rpc, typed by their statements
     operation  who may call each route, its refusals, its name

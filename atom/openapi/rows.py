@@ -14,7 +14,7 @@ from urllib.parse import quote
 
 from atom.datatype.datatype import PLACES
 from atom.errors import ApiError
-from atom.openapi import shape
+from atom.openapi import file, shape
 from atom.openapi.route import EXTRA, success
 from atom.postgres.catalog import Catalog, LiveColumn, Table
 from atom.reply import JSON
@@ -93,6 +93,10 @@ def expanded(
                 paths[path] = typed
                 if one := dict(_on_one(place, catalog, paths, taken)):
                     paths[path + "/{id}"] = one
+                for column in rules.policy.files.get(name, ()) if "get" in one else ():
+                    if column in place.view.columns:
+                        linked = file.operation(one["get"], column)
+                        paths[f"{path}/{{id}}/file/{column}"] = {"get": linked}
                 if name in streamed and "get" in typed and place.shows_key:
                     written = _stream(place, typed["get"], paths)
                     paths[path + "/stream"] = {"get": written}
@@ -247,6 +251,7 @@ class _Place:
     def shown(self, column: LiveColumn) -> dict[str, Any]:
         """Describe a column as it is read, and whether no tier can write it."""
         read = shape.response_schema(column)
+        read = file.described(read, self.scope.rules, self.name, column.name)
         admin = self.scope.rules.admin(0)
         if any(self._takes(admin, column, create=way) for way in (True, False)):
             return read
@@ -356,7 +361,11 @@ def _body(place: _Place, kind: str) -> dict[str, Any]:
     """Describe a row as it is written; an admin may write more, so has its own."""
     create = kind == "create"
     columns = list(place.writable(create=create))
-    properties = {each.name: shape.request_schema(each) for each in columns}
+    rules, name = place.scope.rules, place.name
+    properties = {
+        each.name: file.described(shape.request_schema(each), rules, name, each.name)
+        for each in columns
+    }
     required = [
         each.name for each in columns if create and each.not_null and not each.default
     ]

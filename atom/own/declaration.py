@@ -74,6 +74,7 @@ API: Mapping[str, Mapping[str, Any]] = {
         ),
         LATER,
     ),
+    "/private/file-upload": {"body_max_kb": 102_400, "concurrency_max": 16},
     "/private/file-upload-s3-direct": {
         "body_max_kb": 102_400,
         "concurrency_max": 16,

@@ -12,6 +12,7 @@ from atom.errors import (
     Conflict,
     Forbidden,
     TimedOut,
+    TooLarge,
     Unavailable,
     Unexpected,
     Unprocessable,
@@ -240,9 +241,19 @@ def _by_state(error: Any, state: str) -> ApiError:
 
 def _raised(error: Any, state: str) -> ApiError:
     text = str(error.message).split("\n", 1)[0][:200]
+    if state in FILE:
+        return FILE[state](text)
     if state == "42501":
         return Forbidden(text, code="row.refused")
     return Conflict(text, code="row.refused")
+
+
+# What `atom.hold_file` raises.
+FILE: dict[str, Callable[[str], ApiError]] = {
+    "ATF01": lambda text: Unprocessable(text, code="file.not_yours"),
+    "ATF02": lambda text: TooLarge(text, code="file.too_large"),
+    "ATF03": lambda text: Unprocessable(text, code="file.type_not_allowed"),
+}
 
 
 class BrokenRule(Unprocessable):

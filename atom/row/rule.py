@@ -22,6 +22,7 @@ from atom.own.declaration import NO_MORE_ROLES
 from atom.postgres.catalog import Table
 from atom.postgres.condition import Bind, Condition, Reader, UnreadableCondition, both
 from atom.row.sql.statement import EVERY_ROW, RowSet, Rule
+from atom.schema.entry_file import FileRule
 
 # How a row is marked as deleted, and how one is recognised that is not, by datatype.
 SOFT = {
@@ -49,6 +50,7 @@ class Policy:
 
     def __init__(self, config: Mapping[str, Any]) -> None:
         self.declared: TableRules = parse(config, [])
+        self.files: Mapping[str, Mapping[str, FileRule]] = {}  # columns that hold one
         self.reader = Reader(self.declared.scopes, self.declared.roles)
         self.compile = lru_cache(4096)(self._compile)
         self.every = lru_cache(1024)(self._every)

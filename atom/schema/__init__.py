@@ -5,6 +5,7 @@ Only `apply` runs anything. Read in this order:
     literal      defaults and choices, as SQL constants
     reading      keys of one dict of `config_postgres_schema`, each read in one way
     entry_index  an index of a table's list, or what excludes rows that overlap
+    entry_file   a column that holds a file
     entry        one entry of a table's list, in either of its spellings
     form         views, functions, triggers and data migrations
     declaration  the whole of `config_postgres_schema`

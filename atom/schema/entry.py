@@ -10,7 +10,8 @@ from typing import Any, Self
 from atom.datatype.datatype import datatype as known
 from atom.datatype.declared import INDEX_METHODS, canonical
 from atom.errors import nearest
-from atom.schema import entry_index, reading
+from atom.schema import entry_file, entry_index, reading
+from atom.schema.entry_file import FileRule
 from atom.schema.entry_index import Composite, Exclusion
 from atom.schema.literal import NULL, default, literal
 
@@ -53,6 +54,7 @@ class Column:
     reference: Reference | None = None
     generated: str = ""  # the SQL it is computed with
     keep: bool = False  # whether the old name stays, computed from the new
+    file: FileRule | None = None  # of a column that holds a file
 
     @classmethod
     def parse(cls, line: str) -> Self:
@@ -71,10 +73,12 @@ class Column:
             raise ValueError("expected name-datatype-mandatory-index, joined by -")
         datatype, mandatory, index = (part.strip() for part in parts)
         name = reading.column_name(name)
-        spelled = canonical(datatype)
+        is_file = datatype == entry_file.DATATYPE
+        spelled = canonical(entry_file.KEPT_AS if is_file else datatype)
         if mandatory not in {"0", "1"}:
             raise ValueError(f"mandatory is 0 or 1, not {mandatory!r}")
-        return cls(name, spelled, mandatory == "1", methods(index))
+        file = FileRule() if is_file else None
+        return cls(name, spelled, mandatory == "1", methods(index), file=file)
 
 
 Entry = Column | Composite | Exclusion | Reference
@@ -124,11 +128,15 @@ def methods(text: str) -> tuple[str, ...]:
 
 
 def _column(entry: Mapping[str, Any]) -> Column:
+    file, kept_as = None, entry.get("datatype")
+    if kept_as == entry_file.DATATYPE:
+        file, kept_as = entry_file.rule(entry), entry_file.KEPT_AS
+        entry = {key: entry[key] for key in entry if key in COLUMN}
     reading.known(entry, COLUMN)
     name = reading.column_name(reading.word(entry, "name"))
     if "datatype" not in entry:
         raise ValueError("'datatype' is missing")
-    datatype = canonical(reading.word(entry, "datatype"))
+    datatype = canonical(reading.word({"datatype": kept_as}, "datatype"))
     index = entry.get("index", "0")
     if isinstance(index, list | tuple):
         index = ",".join(map(str, index))
@@ -149,6 +157,7 @@ def _column(entry: Mapping[str, Any]) -> Column:
         _reference(entry, (name,)),
         reading.expression(entry, "generated"),
         reading.bit(entry, "keep"),
+        file,
     )
     _agree(column)
     return column

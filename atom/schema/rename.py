@@ -52,6 +52,11 @@ def _rename(draft: Draft, state: TableState, old: str, new: str) -> None:
     table, live = state.name, draft.live
     target = f"alter table {public(table)}"
     sql = f"{target} rename column {quote(old)} to {quote(new)}"
+    if draft.declared_columns(table)[new].file is not None and "file" in live.own:
+        sql += (  # in one transaction: files stay with their rows
+            f";\nupdate atom.file set column_name = '{new}'"
+            f" where table_name = '{table}' and column_name = '{old}'"
+        )
     draft.add(sql, "column", table, lock=EXCLUSIVE)
     columns = {
         new if name == old else name: replace(column, name=new)

@@ -2,6 +2,7 @@
 
 import base64
 import json
+import time
 from urllib.parse import quote, unquote, urlsplit
 
 import httpx2
@@ -16,6 +17,14 @@ DIRECT, PRESIGNED = (
     "/private/file-upload-s3-presigned",
 )
 BUCKET, OTHER = "atom-files", "atom-other"
+
+
+PAPER = """
+config_postgres_schema = {
+    "table": {"paper": ["created_by_id-bigint-0-btree", "scan-file-0-0"]}
+}
+config_table = {"paper": {"my": "owner"}}
+"""
 
 
 @pytest.fixture(scope="module")
@@ -44,8 +53,10 @@ def api(tmp_path_factory, s3, aws_url):
         "config_s3_bucket_list": f"{BUCKET},{OTHER}",
         "config_s3_upload_max_kb": "64",
         "config_s3_upload_max_files": "3",
+        "config_file_orphan_sec": "20",
     }
-    with serving(tmp_path_factory.mktemp("files"), config=config) as running:
+    folder, paper = tmp_path_factory.mktemp("files"), PAPER
+    with serving(folder, config=config, config_paper=paper) as running:
         yield running
 
 
@@ -242,6 +253,49 @@ class TestDirect:
         answers = [sent(api, None, ("a.png", PNG)), presigned(api, None, "a.png")]
 
         assert [401, 401] == [answer.status_code for answer in answers]
+
+
+class TestHeld:
+    """Files of rows, on S3."""
+
+    def test_row_has_a_file_that_no_key_of_a_user_leads_to(self, api, ada, s3):
+        """The link is signed by S3, and saves the file under its name."""
+        form = {"file": ("t\u00e4.csv", b"a,b\n")}
+        (made,) = api.message("POST", "/private/file-upload", ada, files=form)
+        body = {"scan": made["id"]}
+        row_id = api.message("POST", "/my/rows/paper", ada, json=body)
+        found = api.message("GET", f"/my/rows/paper/{row_id}/file/scan", ada)
+        answer = httpx2.get(found["url"])
+
+        assert (200, b"a,b\n") == (answer.status_code, answer.content)
+        saved = "attachment; filename*=UTF-8''t%C3%A4.csv"
+        assert saved == answer.headers["content-disposition"]
+        assert "text/csv" == answer.headers["content-type"]
+        (key,) = keys_in(s3, BUCKET, f"held_{ada.id}/")
+        assert f"user_{ada.id}/{key}" in sent(api, ada, ("a.csv", b"x"), key=key).text
+        assert b"a,b\n" == httpx2.get(found["url"]).content
+        api.message("DELETE", f"/my/rows/paper/{row_id}", ada)
+        back = "orphaned_at = orphaned_at - interval '1 day'"
+        api.sql(f"update atom.file set {back} where id = $1", made["id"])
+        until = time.monotonic() + 30
+        while keys_in(s3, BUCKET, f"held_{ada.id}/") and time.monotonic() < until:
+            time.sleep(0.2)
+        assert set() == keys_in(s3, BUCKET, f"held_{ada.id}/")
+        assert [] == api.sql("select 1 from atom.file where id = $1", made["id"])
+
+    def test_link_and_deletion_of_a_file_in_a_folder(self, api, ada, s3):
+        """By its URL, of the caller's own folder alone."""
+        found = sent(api, ada, ("a.txt", b"own")).json()["message"]
+        body = {"url": found["a.txt"]}
+        other = api.person()
+        for path in ("/private/file-link", "/private/file-delete"):
+            answer = api.call("POST", path, other, json=body)
+            assert (403, "file.key_not_allowed") == refusal(answer)
+        link = api.message("POST", "/private/file-link", ada, json=body)
+        assert b"own" == httpx2.get(link["url"]).content
+        assert "done" == api.message("POST", "/private/file-delete", ada, json=body)
+        key = body["url"].partition(f"/{BUCKET}/")[2]
+        assert key.startswith("user_") and not keys_in(s3, BUCKET, key)
 
 
 class TestPresigned:
