@@ -117,6 +117,13 @@ CALLER = (
         "Log in, and send an access token.",
     ),
     Code(
+        "csrf.refused",
+        403,
+        "A request that came by a cookie is not from a page of this server.",
+        "Add the origin of the page to `config_cors_origin_list`. A program sends "
+        "`Authorization`.",
+    ),
+    Code(
         "token.root_mismatch",
         401,
         "`/root/…` needs the root key as bearer.",

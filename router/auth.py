@@ -13,6 +13,7 @@ router = APIRouter(tags=["Auth"], dependencies=[Depends(account.device)])
 
 DEFAULT = config["config_type_default"]
 FLOW = config["config_user_approval_flow"]
+COOKIE = config["config_is_token_cookie"]  # a page has it as a cookie
 CONFIRMED = "email_verification"
 Type = Annotated[int, Field(ge=-32768, le=32767, description="Kind of user.")]
 Username = Annotated[str, Field(min_length=1, max_length=200, examples=["ada"])]
@@ -150,7 +151,12 @@ class ByOidc(Body):
 
 
 class Refresh(Body):
-    refresh_token: str = Field(min_length=1, max_length=200, examples=["0.Zx3…"])
+    refresh_token: str | None if COOKIE else str = Field(
+        None if COOKIE else ...,
+        min_length=1,
+        max_length=200,
+        examples=["0.Zx3…"],
+    )
 
 
 IS_MFA = config["config_mfa"] != "off"
@@ -343,9 +349,11 @@ async def route_auth_token_refresh(request: Request, body: Refresh):
     Within `config_token_refresh_grace_sec` its second use is 409 `token.used`: another
     tab was faster. After that it ends the session for all who hold a token of it.
     """
-    ports = request.app.state.ports
-    pair = await account.rotate(ports, body.refresh_token)
-    return account.entered(pair)
+    given = body.refresh_token
+    if given is None:
+        given = http.refresh_token(request)
+        account.BY_COOKIE.set(request)
+    return account.entered(await account.rotate(request.app.state.ports, given))
 
 
 @router.post("/auth/logout", response_model=Done, responses=refused(401))
@@ -355,4 +363,4 @@ async def route_auth_logout(request: Request):
     if not state.user:
         raise Unauthenticated("token missing", code="token.missing")
     await account.logout(ports, state.user["id"], state.session)
-    return reply.success("done")
+    return http.clear(reply.success("done"), request)

@@ -5,7 +5,7 @@ from typing import Annotated
 from extend import *
 from fastapi import Query, Response
 
-from atom import account, openapi, reply, row
+from atom import account, http, openapi, reply, row
 
 router = APIRouter(tags=["My account"])
 
@@ -33,7 +33,11 @@ async def route_my_token_refresh(request: Request):
     """Return a token made from the row as it is now; the session stays the same."""
     ports, state = request.app.state.ports, request.state
     access, seconds = await account.renew(ports, state.user["id"], state.session)
-    return reply.success(access, expires_in=seconds)
+    if not http.is_by_cookie(request):
+        return reply.success(access, expires_in=seconds)
+    answer = reply.success("done", expires_in=seconds)
+    http.keep_access(answer, access, seconds)
+    return answer
 
 
 @router.delete(
@@ -58,4 +62,4 @@ async def route_my_account_delete(
     """Delete one's own account."""
     user_id = request.state.user["id"]
     await account.delete_account(request.app.state.ports, user_id, mode)
-    return reply.success("done")
+    return http.clear(reply.success("done"), request)

@@ -49,7 +49,7 @@ In reading order:
 """
 
 from atom.account.access import require_too
-from atom.account.answer import Challenged, Tokens, Waits, device, entered
+from atom.account.answer import BY_COOKIE, Challenged, Tokens, Waits, device, entered
 from atom.account.api_key import create_key, delete_key, read_keys
 from atom.account.deletion import delete_account
 from atom.account.enrol import begin_totp, end_totp
@@ -98,6 +98,7 @@ from atom.account.throttle import LoginThrottle
 from atom.account.update import update_account
 
 __all__ = [
+    "BY_COOKIE",
     "Challenged",
     "Code",
     "Given",

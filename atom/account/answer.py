@@ -1,5 +1,6 @@
 """What the routes of /auth answer to who comes in, and who gets it."""
 
+from contextvars import ContextVar
 from typing import Any
 
 from pydantic import BaseModel, Field
@@ -10,8 +11,12 @@ from atom import http, reply
 from atom.account.mfa import Challenge, Entry
 from atom.account.pending import Waiting
 from atom.account.session import DEVICE
+from atom.row.prefer import preferred, words
 
 AGENT_MAX = 300
+COOKIE = "token=cookie"  # what a page prefers
+# The request that is answered with cookies, and not with tokens in the body.
+BY_COOKIE: ContextVar[Request | None] = ContextVar("by_cookie", default=None)
 
 
 class Tokens(BaseModel):
@@ -58,6 +63,8 @@ async def device(request: Request) -> None:
     """Note who gets tokens, for the list of their sessions."""
     agent = request.headers.get("user-agent", "")[:AGENT_MAX]
     DEVICE.set((http.caller_address(request), agent or None))
+    is_on = request.app.state.ports.account.is_token_cookie
+    BY_COOKIE.set(request if is_on and COOKIE in words(preferred(request)) else None)
 
 
 def entered(made: Entry | Waiting, **more: Any) -> Response:
@@ -72,6 +79,11 @@ def entered(made: Entry | Waiting, **more: Any) -> Response:
             "expires_in": made.seconds,
         }
         return reply.success(message)
-    return reply.success(
-        made.access, refresh_token=made.refresh, expires_in=made.expires_in, **more
-    )
+    if (request := BY_COOKIE.get()) is None:
+        return reply.success(
+            made.access, refresh_token=made.refresh, expires_in=made.expires_in, **more
+        )
+    answer = reply.success("done", expires_in=made.expires_in, **more)
+    http.keep_access(answer, made.access, made.expires_in)
+    http.keep_refresh(answer, request, made.refresh, request.app.state.ports.account)
+    return answer

@@ -1,6 +1,6 @@
 """The keys of sessions and API keys."""
 
-from atom.config.parse import whole
+from atom.config.parse import flag, whole
 from atom.config.resolve import Key
 
 YEAR = 365 * 86_400
@@ -11,6 +11,13 @@ TOKEN = (
         whole(0, 300),
         10,
         "Seconds in which a second use of a refresh token is another tab, not a theft.",
+    ),
+    Key(
+        "config_is_token_cookie",
+        flag,
+        False,
+        "Whether a browser that sends `Prefer: token=cookie` to `/auth` gets tokens "
+        "as HttpOnly cookies, which requests may then come by.",
     ),
     Key(
         "config_api_key_limit",

@@ -4,6 +4,7 @@ Each line needs only the lines above it:
 
     config        the keys of the steps, typed
     address       the address of the client; what trusted proxies report
+    cookie        tokens in cookies, and which pages may use them
     docs_pass     the cookie that opens the documentation in production
     tier          what the first segment of a path requires
     route         the routes of the application, as a table
@@ -28,6 +29,13 @@ Each line needs only the lines above it:
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from atom.http.cookie import (
+        clear,
+        is_by_cookie,
+        keep_access,
+        keep_refresh,
+        refresh_token,
+    )
     from atom.http.docs_pass import DocsPass, is_docs_closed
     from atom.http.explain import explain as explain_route
     from atom.http.key_scope import (
@@ -43,11 +51,16 @@ __all__ = [
     "DocsPass",
     "also_at",
     "caller_address",
+    "clear",
     "explain_route",
+    "is_by_cookie",
     "is_by_key",
     "is_docs_closed",
+    "keep_access",
+    "keep_refresh",
     "raw_query",
     "read_key_routes",
+    "refresh_token",
     "require_key_too",
     "require_person",
 ]
@@ -57,9 +70,9 @@ def __getattr__(name: str) -> Any:
     """Import what needs FastAPI once it is used: a script does without."""
     if name not in __all__:
         raise AttributeError(name)
-    from atom.http import docs_pass, explain, key_scope, parameter, route
+    from atom.http import cookie, docs_pass, explain, key_scope, parameter, route
 
     if name == "explain_route":
         return explain.explain
-    places = (docs_pass, key_scope, route, parameter)
+    places = (cookie, docs_pass, key_scope, route, parameter)
     return next(getattr(each, name) for each in places if hasattr(each, name))

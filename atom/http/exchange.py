@@ -43,6 +43,7 @@ class Exchange:
     content_length = b""
     chunked = False
     has_cookie = False
+    is_cookie_ours = False  # whether Atom has verified all that its cookies hold
     state: UserState | None = None
     claims: Claims | None = None
     outcome = "executed"

@@ -63,6 +63,7 @@ CONFIG = f"""
 config_api = {DROPPED!r}
 config_role = {{"keeper": "select 1 from users where id = :me and name = 'keeper'"}}
 config_is_prometheus = 1
+config_is_token_cookie = 1
 """
 ENTRIES = {**API, **config_api, **DROPPED}
 SOCKETS = ("/shop/live", "/my/live", "/admin/live", "/root/live", "/shop/live/token")
@@ -92,6 +93,13 @@ REFUSED = {  # by a step that decides by the caller
     "role.denied": 403,
     "key.route": 403,
     "key.refused": 403,
+    "csrf.refused": 403,
+}
+# Users who come by a cookie, by what their browser reports of the page.
+COOKIES = {
+    "cookie with": {"sec-fetch-site": "same-origin"},
+    "cookie without CSRF": {},
+    "cookie on the page of another": {"sec-fetch-site": "cross-site"},
 }
 # API keys: the first one opens one public route, the others all there are.
 ELSEWHERE = "key for elsewhere"
@@ -155,6 +163,9 @@ def callers(shop):
         )
     )
     found["unsigned"] = bearer(jwt.encode(claims(found["admin"]), None, "none"))
+    for who, reported in COOKIES.items():
+        token = newcomer(shop).token
+        found[who] = {"cookie": f"__Host-atom_token={token}", **reported}
     return found | with_keys(shop, ids)
 
 
@@ -228,6 +239,11 @@ def expected(method, path, who):
         return {"token.invalid"}
     if who in ("revoked", "deleted"):
         return {"token.revoked" if who == "revoked" else "account.missing"}
+    if who in COOKIES:
+        reads = method == "GET" and who == "cookie without CSRF"
+        if who != "cookie with" and not reads:
+            return {"csrf.refused"}
+        who = "user"
     if who in KEYS:
         if not KEYS[who]:
             ended = who == "key that has expired"
@@ -340,7 +356,7 @@ def test_a_websocket_refuses_whom_its_policy_refuses(shop, callers, path):
             code = json.loads(refused.response.body)["code"]
         except ConnectionClosed as closed:
             status, code = closed.rcvd.code, "closed"
-        refusing = expected("GET", path, who)
+        refusing = expected("WEBSOCKET", path, who)
         if refusing != set() and (code not in refusing or status != REFUSED[code]):
             wrong.append((who, status, code, refusing))
         if not refusing and status != 101:

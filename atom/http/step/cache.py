@@ -167,7 +167,9 @@ async def answer_from_cache(exchange: Exchange, proceed: Proceed) -> None:
 def _is_unverified(exchange: Exchange) -> bool:
     """Whether the caller sent credentials that Atom has not verified."""
     is_verified = bool(exchange.user) or exchange.policy.tier == "root"
-    return exchange.has_cookie or (bool(exchange.authorization) and not is_verified)
+    if exchange.has_cookie and not exchange.is_cookie_ours:
+        return True
+    return bool(exchange.authorization) and not is_verified
 
 
 def _varied(exchange: Exchange, key: str, kept: bytes) -> str:

@@ -6,9 +6,9 @@ reports the page is the header Origin. Source: RFC 6455 section 10.2.
 
 from collections.abc import Coroutine
 from typing import Any
-from urllib.parse import urlsplit
 
 from atom.errors import Forbidden
+from atom.http.cookie import own_origins
 from atom.http.exchange import Exchange
 from atom.http.step import Proceed, Step
 
@@ -23,28 +23,13 @@ def check_origin(exchange: Exchange, proceed: Proceed) -> Coroutine[Any, Any, No
         origins = {
             value.decode("latin-1") for key, value in headers if key == b"origin"
         }
-        if not origins <= {*allowed} | _own(headers, origins):
+        if not origins <= {*allowed} | own_origins(headers, origins):
             raise Forbidden(
                 "origin refused",
                 code="origin.refused",
                 hint="Add the origin of the page to config_cors_origin_list.",
             )
     return proceed(exchange)
-
-
-def _own(headers: list[tuple[bytes, bytes]], origins: set[str]) -> set[str]:
-    """Return which origins are those of the server itself, as the caller reaches it.
-
-    >>> own = _own([(b"host", b"a.example:80")], {"http://a.example:80", "null"})
-    >>> own == {"http://a.example:80"}
-    True
-    """
-    hosts = {
-        value.decode("latin-1").lower() for key, value in headers if key == b"host"
-    }
-    if len(hosts) != 1:
-        return set()
-    return {each for each in origins if urlsplit(each).netloc.lower() in hosts}
 
 
 STEP = Step(

@@ -15,6 +15,7 @@ from atom.errors import (
     Unauthenticated,
     Unavailable,
 )
+from atom.http import cookie
 from atom.http.docs_pass import DOCS, LOGIN, PAGES, DocsPass, sent
 from atom.http.exchange import Exchange
 from atom.http.policy import Key, RoutePolicy, flag
@@ -70,6 +71,7 @@ def authenticate(exchange: Exchange, proceed: Proceed) -> Coroutine[Any, Any, No
         or policy.token_required
         or policy.tier == "root"
         or exchange.scope["type"] == "websocket"
+        or (exchange.has_cookie and exchange.ports.account.is_token_cookie)
     ):
         return _verify(exchange, proceed)
     return proceed(exchange)
@@ -90,6 +92,9 @@ async def _verify(exchange: Exchange, proceed: Proceed) -> None:
             _require_root(token, ports.key_root)
         return await proceed(exchange)
     token = token or handshake_token(exchange)
+    by_cookie = not token and _may_come_by_cookie(exchange)
+    if by_cookie:
+        token = cookie.sent(exchange.scope["headers"], cookie.ACCESS)
     if not token:
         if policy.token_required:
             raise Unauthenticated(
@@ -105,6 +110,8 @@ async def _verify(exchange: Exchange, proceed: Proceed) -> None:
             claims = key.claims
         else:
             claims = ports.tokens.decode(token, int(time.time()))
+        if by_cookie:
+            _require_own_page(exchange)
         state = await ports.users.state(claims.subject)
         if state is None or not session.is_alive(state, claims):
             state = await session.look_again(ports, state, claims)
@@ -123,9 +130,29 @@ async def _verify(exchange: Exchange, proceed: Proceed) -> None:
         exchange.user.update(claims.user, id=claims.subject)
         if state.claims:
             exchange.user.update(state.claims)
+    if by_cookie:
+        exchange.scope["state"]["by_cookie"] = True
+        exchange.is_cookie_ours = cookie.is_ours_alone(exchange.scope["headers"])
     exchange.claims = claims
     exchange.scope["state"]["session"] = claims.session
     await proceed(exchange)
+
+
+def _may_come_by_cookie(exchange: Exchange) -> bool:
+    """Whether a cookie counts. One next to any Authorization does not."""
+    has = exchange.has_cookie and not exchange.authorization
+    return has and exchange.ports.account.is_token_cookie
+
+
+def _require_own_page(exchange: Exchange) -> None:
+    """Refuse the page of another site.
+
+    Raises:
+        Forbidden: `csrf.refused`.
+    """
+    listed = exchange.ports.http.cors_origin_list
+    reads = exchange.method in cookie.READS
+    cookie.require_own_page(exchange.scope["headers"], listed, reads=reads)
 
 
 async def _key(exchange: Exchange, text: str) -> api_key.ApiKey:
@@ -237,6 +264,7 @@ STEP = Step(
         "token.revoked",
         "key.route",
         "key.refused",
+        "csrf.refused",
         "token.root_mismatch",
     ),
     refuses=lambda policy: policy.token_required or policy.tier == "root",
