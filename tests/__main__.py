@@ -30,9 +30,17 @@ CHECKS = {
 }
 PYTEST = ("pytest", "-q", "-c", "tests/pytest.ini")
 PLACES = ("tests", "atom", "embedded", "tools", "bench")
-# In the order of the folders: what starts servers first, what is quick at the end,
-# so that no process is left alone with a long file.
-SPREAD = ("-n", "3", "--dist", "loadfile", "--no-loadscope-reorder")
+# In the order of the folders: what starts servers first, what is quick at the end, so
+# that no process is left alone with a long file; what waits is spread between them.
+SPREAD = (
+    "-n",
+    "3",
+    "--dist",
+    "loadfile",
+    "--no-loadscope-reorder",
+    "-p",
+    "tests.order",
+)
 QUICK = ("tests/unit", "tests/acceptance/test_smoke.py", "-n", "2")
 SOAK = ("tests", "-m", "soak")
 AGAIN = (*PYTEST, *PLACES, "--last-failed", "--last-failed-no-failures", "none")

@@ -23,6 +23,7 @@ from atom.errors import ConfigError
 from embedded import binaries, keys, provided
 from embedded.leftover import processes_in
 from tests import machine
+from tests.template import embed
 
 ROOT = Path(__file__).resolve().parents[2]
 URL = "config_postgres_url"
@@ -96,6 +97,13 @@ class App:
         if self.process.poll() is None:
             self.process.send_signal(signal_number)
         return self.process.communicate(timeout=60)
+
+
+@pytest.fixture
+def made(tmp_path):
+    """A project with a database that an earlier start made."""
+    embed(tmp_path / ".atom")
+    return tmp_path
 
 
 @pytest.fixture
@@ -196,11 +204,11 @@ class TestStart:
             assert {} == urls
         assert [] == os.listdir(tmp_path)
 
-    def test_works_inside_an_event_loop(self, tmp_path):
+    def test_works_inside_an_event_loop(self, made):
         """`uvicorn main:app` imports the application while a loop runs."""
 
         async def start():
-            with running(tmp_path) as urls:
+            with running(made) as urls:
                 connection = await asyncpg.connect(urls[URL])
                 try:
                     return await connection.fetchval("select 1")
@@ -268,14 +276,14 @@ class TestStart:
         with running(tmp_path) as urls:
             assert 1 == ask(urls[URL], "select 1")
 
-    def test_a_server_that_cannot_start_shows_its_log(self, tmp_path):
+    def test_a_server_that_cannot_start_shows_its_log(self, made):
         """A broken database stops the start with PostgreSQL's own words."""
-        with running(tmp_path):
+        with running(made):
             pass
-        (tmp_path / ".atom/postgres/global/pg_control").unlink()
-        with pytest.raises(ConfigError, match="pg_control"), running(tmp_path):
+        (made / ".atom/postgres/global/pg_control").unlink()
+        with pytest.raises(ConfigError, match="pg_control"), running(made):
             pass
-        assert gone(tmp_path, 1)
+        assert gone(made, 1)
 
     def test_the_log_does_not_grow_for_ever(self, tmp_path):
         """A log beyond 10 MB is emptied at the next start."""
@@ -379,21 +387,21 @@ class TestAccess:
 
 
 class TestHolder:
-    def test_a_second_application_is_told_who_holds_it(self, tmp_path, app):
+    def test_a_second_application_is_told_who_holds_it(self, made, app):
         """The message names process, command and time, and what to do."""
-        first = app(tmp_path)
+        first = app(made)
         first.ready()
-        second = app(tmp_path).ready()
+        second = app(made).ready()
 
         assert f"process {first.process.pid}" in second["error"]
         assert "running since 20" in second["error"]
         assert f"kill {first.process.pid}" in second["error"]
         assert "config_postgres_url" in second["error"]
 
-    def test_others_join(self, tmp_path, app):
+    def test_others_join(self, made, app):
         """Workers and consumers of the project use the server that runs."""
-        with running(tmp_path) as urls:
-            joined = app(tmp_path, join=True)
+        with running(made) as urls:
+            joined = app(made, join=True)
             assert urls[URL] == joined.ready()[URL]
             joined.end()
             assert 1 == ask(urls[URL], "select 1")
@@ -408,89 +416,89 @@ class TestHolder:
         assert ["atom"] * 4 == [each.said["user"] for each in apps]
 
     def test_a_worker_that_replaces_a_killed_holder_serves_the_same_url(
-        self, tmp_path, app
+        self, made, app
     ):
         """The pools of the other workers heal: nothing they know has changed."""
-        holder = app(tmp_path, join=True, workers=2)
+        holder = app(made, join=True, workers=2)
         holder.ready()
-        other = app(tmp_path, join=True, workers=2)
+        other = app(made, join=True, workers=2)
         other.ready()
         holder.end(signal.SIGKILL)
 
-        assert other.said == app(tmp_path, join=True, workers=2).ready()
+        assert other.said == app(made, join=True, workers=2).ready()
         assert 1 == ask(other.said[URL], "select 1")
 
-    def test_a_holder_that_stops_makes_room(self, tmp_path, app):
+    def test_a_holder_that_stops_makes_room(self, made, app):
         """An application started while the old one stops waits for it."""
-        first = app(tmp_path)
+        first = app(made)
         first.ready()
         first.process.terminate()
-        assert "error" not in app(tmp_path).ready()
+        assert "error" not in app(made).ready()
 
 
 class TestEnd:
     @pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGINT, signal.SIGKILL])
-    def test_the_server_ends_with_the_application(self, tmp_path, app, how):
+    def test_the_server_ends_with_the_application(self, made, app, how):
         """However the application ends, PostgreSQL shuts down and writes its log."""
-        each = app(tmp_path)
+        each = app(made)
         each.ready()
 
         each.end(how)
 
-        assert gone(tmp_path, 30)
-        journal = (tmp_path / ".atom/postgres.log").read_text()
+        assert gone(made, 30)
+        journal = (made / ".atom/postgres.log").read_text()
         assert journal.strip().endswith("database system is shut down")
 
-    def test_an_exception_ends_the_server(self, tmp_path):
+    def test_an_exception_ends_the_server(self, made):
         """An application that fails leaves nothing running."""
-        with pytest.raises(ZeroDivisionError), running(tmp_path):
+        with pytest.raises(ZeroDivisionError), running(made):
             raise ZeroDivisionError
-        assert [] == postgres_of(tmp_path)
-        assert not (tmp_path / ".atom/run.json").exists()
+        assert [] == postgres_of(made)
+        assert not (made / ".atom/run.json").exists()
 
     @pytest.mark.parametrize("kill", ["application", "postmaster", "both"])
-    def test_no_acknowledged_row_is_lost(self, tmp_path, app, kill):
+    def test_no_acknowledged_row_is_lost(self, made, app, kill):
         """Whatever is killed in the middle of writing: what was answered is there."""
-        writer = app(tmp_path, write=True)
+        writer = app(made, write=True)
         writer.ready()
         for _ in range(200):
             last = writer.process.stdout.readline()
         if kill != "application":
-            os.kill(postmaster(tmp_path), signal.SIGKILL)
+            os.kill(postmaster(made), signal.SIGKILL)
         if kill != "postmaster":
             writer.process.kill()
         rest, _ = writer.process.communicate(timeout=60)
         acknowledged = int((last + rest).split()[-1])
 
-        with running(tmp_path) as urls:
+        with running(made) as urls:
             assert acknowledged + 1 <= ask(urls[URL], "select count(*) from t")
             assert acknowledged <= ask(urls[URL], "select max(id) from t")
 
-    def test_a_killed_postmaster_comes_back_on_the_same_url(self, tmp_path):
+    def test_a_killed_postmaster_comes_back_on_the_same_url(self, made):
         """The application goes on; its next query within seconds is answered."""
-        with running(tmp_path) as urls:
+        with running(made) as urls:
             ask(urls[URL], "create table t as select 7 as a")
             for _ in range(2):
-                old = postmaster(tmp_path)
+                old = postmaster(made)
                 os.kill(old, signal.SIGKILL)
                 begun = time.monotonic()
                 assert 7 == ask_until(urls[URL], "select a from t", 30)
                 assert time.monotonic() - begun < 10
-                assert old != postmaster(tmp_path)
-        assert [] == postgres_of(tmp_path)
+                assert old != postmaster(made)
+        assert [] == postgres_of(made)
 
-    def test_a_server_that_came_back_ends_with_the_application(self, tmp_path, app):
+    def test_a_server_that_came_back_ends_with_the_application(self, made, app):
         """The tie to the application holds for every start, not for the first only."""
-        each = app(tmp_path)
+        each = app(made)
         url = each.ready()[URL]
-        os.kill(postmaster(tmp_path), signal.SIGKILL)
+        os.kill(postmaster(made), signal.SIGKILL)
         assert 1 == ask_until(url, "select 1", 30)
 
         each.end(signal.SIGKILL)
 
-        assert gone(tmp_path, 30)
+        assert gone(made, 30)
 
-    def test_a_busy_backend_does_not_hold_up_the_return(self, tmp_path):
+    def test_a_busy_backend_does_not_hold_up_the_return(self, made):
         """A query that runs on after its postmaster died is ended."""
         machine.proc()
 
@@ -500,60 +508,60 @@ class TestEnd:
                 connection.execute("select count(*) from generate_series(1, 1e10)")
             )
             await asyncio.sleep(0.3)
-            os.kill(postmaster(tmp_path), signal.SIGKILL)
+            os.kill(postmaster(made), signal.SIGKILL)
             with pytest.raises((asyncpg.PostgresError, OSError)):
                 await asyncio.wait_for(task, 30)
 
-        with running(tmp_path) as urls:
+        with running(made) as urls:
             asyncio.run(compute(urls[URL]))
             assert 1 == ask_until(urls[URL], "select 1", 30)
 
-    def test_the_kill_of_a_backend_is_healed_by_postgres(self, tmp_path):
+    def test_the_kill_of_a_backend_is_healed_by_postgres(self, made):
         """One killed connection restarts the server, not its master."""
-        with running(tmp_path) as urls:
-            old = postmaster(tmp_path)
-            victim = (set(postgres_of(tmp_path)) - {old}).pop()
+        with running(made) as urls:
+            old = postmaster(made)
+            victim = (set(postgres_of(made)) - {old}).pop()
             os.kill(victim, signal.SIGKILL)
             assert 1 == ask_until(urls[URL], "select 1", 30)
-            assert old == postmaster(tmp_path)
+            assert old == postmaster(made)
 
 
 class TestOldTraces:
-    def test_a_number_given_to_another_process_is_no_postmaster(self, tmp_path):
+    def test_a_number_given_to_another_process_is_no_postmaster(self, made):
         """A pid file that names a living stranger does not stop the start."""
-        with running(tmp_path):
-            state = (tmp_path / ".atom/postgres/postmaster.pid").read_text()
-            socket = socket_folder(tmp_path)
+        with running(made):
+            state = (made / ".atom/postgres/postmaster.pid").read_text()
+            socket = socket_folder(made)
         lines = [str(os.getpid()), *state.split("\n")[1:]]
-        (tmp_path / ".atom/postgres/postmaster.pid").write_text("\n".join(lines))
+        (made / ".atom/postgres/postmaster.pid").write_text("\n".join(lines))
         if socket.is_dir():  # one beside a long path is taken away at the end
             (socket / ".s.PGSQL.5432.lock").write_text("\n".join(lines))
 
-        with running(tmp_path) as urls:
+        with running(made) as urls:
             assert 1 == ask(urls[URL], "select 1")
 
-    def test_an_old_note_misleads_nobody(self, tmp_path, app):
+    def test_an_old_note_misleads_nobody(self, made, app):
         """A `run.json` a killed holder left is not taken for a running server."""
-        first = app(tmp_path)
+        first = app(made)
         first.ready()
         first.end(signal.SIGKILL)
-        assert (tmp_path / ".atom/run.json").exists()
+        assert (made / ".atom/run.json").exists()
 
-        assert "atom" == app(tmp_path, join=True).ready()["user"]
+        assert "atom" == app(made, join=True).ready()["user"]
 
-    def test_a_server_started_by_hand_is_left_alone(self, tmp_path):
+    def test_a_server_started_by_hand_is_left_alone(self, made):
         """A PostgreSQL that is not Atom's is named, not ended."""
         machine.proc()
-        with running(tmp_path):
+        with running(made):
             pass
-        place = tmp_path / ".atom/postgres"
-        program = tmp_path / "postgres"
+        place = made / ".atom/postgres"
+        program = made / "postgres"
         shutil.copy(shutil.which("sleep"), program)
         stranger = subprocess.Popen([program, "30"], cwd=place)
         try:
             (place / "postmaster.pid").write_text(f"{stranger.pid}\n")
             told = f"Process {stranger.pid}, not"
-            with pytest.raises(ConfigError, match=told), running(tmp_path):
+            with pytest.raises(ConfigError, match=told), running(made):
                 pass
             assert stranger.poll() is None
         finally:
@@ -689,15 +697,15 @@ class TestProduction:
 
 
 class TestValkey:
-    def test_several_workers_get_a_redis(self, tmp_path):
+    def test_several_workers_get_a_redis(self, made):
         """Limits, cache and messages share one server when there are workers."""
-        with running(tmp_path, workers=2) as urls:
+        with running(made, workers=2) as urls:
             assert {URL, *REDIS} == set(urls)
             assert redis.from_url(urls[REDIS[1]]).ping()
 
-    def test_one_worker_needs_none(self, tmp_path):
+    def test_one_worker_needs_none(self, made):
         """A single worker keeps limits in its own memory."""
-        with running(tmp_path) as urls:
+        with running(made) as urls:
             assert {URL} == set(urls)
 
     def test_a_redis_that_is_set_is_not_replaced(self, tmp_path):
@@ -737,21 +745,22 @@ class TestValkey:
             assert b"1" == redis.from_url(second[REDIS[0]]).get("a")
         assert first == second
 
-    def test_it_ends_with_a_killed_application(self, tmp_path, app):
+    def test_it_ends_with_a_killed_application(self, made, app):
         """kill -9 of the application leaves no Valkey behind, and loses nothing."""
-        each = app(tmp_path, workers=2)
+        each = app(made, workers=2)
         each.ready()
         redis.from_url(each.said[REDIS[0]]).set("a", "1")
         each.end(signal.SIGKILL)
-        with running(tmp_path, workers=2) as urls:
+        with running(made, workers=2) as urls:
             assert b"1" == redis.from_url(urls[REDIS[0]]).get("a")
-        assert [] == processes_in(tmp_path / ".atom/valkey", "valkey-server")
+        assert [] == processes_in(made / ".atom/valkey", "valkey-server")
 
-    def test_those_who_join_get_it_too(self, tmp_path, app):
+    def test_those_who_join_get_it_too(self, made, app):
         """A consumer beside several workers hears of their Redis."""
-        with running(tmp_path, workers=2) as urls:
-            joined = app(tmp_path, join=True).ready()
-            assert urls[REDIS[2]] == joined[REDIS[2]]
+        with running(made, workers=2) as urls:
+            joined = app(made, join=True)
+            assert urls[REDIS[2]] == joined.ready()[REDIS[2]]
+            joined.end()
 
 
 def test_keys_survive_the_servers(tmp_path):

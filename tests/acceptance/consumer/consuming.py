@@ -16,11 +16,15 @@ DEFAULTS = {key.name: key.default for key in KEYS}
 
 
 def until(question, seconds=30.0):
-    """Ask until the answer is true; return it, or fail."""
-    deadline = time.monotonic() + seconds
+    """Ask until the answer is true; return it, or fail.
+
+    Ever less often, up to five times a second: an answer may cost a connection.
+    """
+    deadline, pause = time.monotonic() + seconds, 0.02
     while not (found := question()):
         assert time.monotonic() < deadline, "it did not become true in time"
-        time.sleep(0.05)
+        time.sleep(pause)
+        pause = min(pause * 1.3, 0.2)
     return found
 
 

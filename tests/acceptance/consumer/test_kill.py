@@ -8,6 +8,7 @@ import asyncio
 import json
 import os
 import random
+import re
 import secrets
 import shutil
 import signal
@@ -103,10 +104,15 @@ class World:
         self.consumers.append(process)
         return process
 
-    def logs(self):
-        """What the consumers of the channel logged."""
-        paths = self.folder.glob(f"{self.channel}_*.log")
-        return "".join(path.read_text(errors="replace") for path in paths)
+    def log(self, number):
+        """What a consumer of the channel logged."""
+        path = self.folder / f"{self.channel}_{number}.log"
+        return path.read_text(errors="replace")
+
+    def are_ready(self):
+        """Whether all consumers that live work: without a database none can begin."""
+        alive = [n for n, one in enumerate(self.consumers) if one.poll() is None]
+        return all(re.search(r"\bready\b", self.log(number)) for number in alive)
 
     def rows(self, query, *values):
         """Run a query once the database answers."""
@@ -249,6 +255,7 @@ async def disturb(world, what):
         world.consume()
         return
     if what == "database":
+        await asyncio.to_thread(until, world.are_ready, 120)
         await asyncio.to_thread(world.database.kill)
         await asyncio.sleep(1)
         world.database.start()  # in this thread: it ends with the one that started it
@@ -365,7 +372,7 @@ if IS_SOAK:  # it takes the seconds that such a process is left
         until(world.is_at_work)
         world.consumers[0].send_signal(signal.SIGTERM)
         assert 1 == world.consumers[0].wait(60)
-        assert "it does not end" in world.logs()
-        assert "function_step" in world.logs()
+        assert "it does not end" in world.log(0)
+        assert "function_step" in world.log(0)
         assert [] == world.done()
         assert 1 == world.state()[0].in_hand
