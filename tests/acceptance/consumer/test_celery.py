@@ -46,10 +46,11 @@ async def function_fail(connection, app, text: str):
     await insert(connection, text)
     raise RuntimeError("out of ink")
 
-async def function_slow(connection, text: str, seconds: float):
+async def function_slow(connection, text: str):
     await insert(connection, text)
     open(text, "w").close()
-    await asyncio.sleep(seconds)
+    while not os.path.exists(text + ".go"):
+        await asyncio.sleep(0.05)
 
 async def function_die(connection, text: str):
     await insert(connection, text)
@@ -108,6 +109,7 @@ def working(shop, channel=None):
     try:
         until(lambda: "ready." in log.read_text() or process.poll() is not None, 60)
         assert process.poll() is None, log.read_text()
+        process.log = log
         yield process
     finally:
         stop(process)
@@ -263,9 +265,11 @@ def test_sigterm_finishes_what_is_in_hand(shop):
     """Warm shutdown: the task is done, the worker ends with 0."""
     text = channel = f"slow_{secrets.token_hex(4)}"
     with working(shop, channel) as own:
-        ask(shop, "function_slow", channel=channel, text=text, seconds=3)
+        ask(shop, "function_slow", channel=channel, text=text)
         until((shop.folder / text).exists)
         own.send_signal(signal.SIGTERM)
+        until(lambda: "Warm shutdown" in own.log.read_text())
+        (shop.folder / f"{text}.go").touch()
         assert 0 == own.wait(20)
     assert 1 == count(shop, text)
 
@@ -311,15 +315,14 @@ def test_worker_that_is_killed_loses_nothing(shop):
     """With all of its processes; the next worker takes over, after the lease."""
     text = channel = f"kill_{secrets.token_hex(4)}"
     with working(shop, channel) as own:
-        ask(shop, "function_slow", channel=channel, text=text, seconds=4)
+        ask(shop, "function_slow", channel=channel, text=text)
         until((shop.folder / text).exists)
         for each in [*psutil.Process(own.pid).children(recursive=True), own]:
             os.kill(each.pid, signal.SIGKILL)
         own.wait()
-    (shop.folder / text).unlink()
     assert 0 == count(shop, text)
+    (shop.folder / f"{text}.go").touch()
     with working(shop, channel):
-        until((shop.folder / text).exists)
         until(lambda: count(shop, text))
         time.sleep(1)
     assert 1 == count(shop, text)

@@ -5,7 +5,7 @@ import secrets
 import signal
 import subprocess
 import sys
-import time
+from functools import cache
 
 import boto3
 import pytest
@@ -18,6 +18,7 @@ from tests.service.aws import REGION, keys
 CONFIG = """
 config_postgres_schema = {"table": {"note": ["text-text-1-0"]}}
 """
+OTHERS = ("config_s3_region_name", "config_ses_region_name")
 HANDLER = """
 import asyncio
 from extend import *
@@ -37,7 +38,7 @@ def shop(tmp_path_factory, aws_url):
     """A server, and the folder its consumers run in."""
     folder = tmp_path_factory.mktemp("shop")
     config = {
-        **keys(aws_url),
+        **{key: value for key, value in keys(aws_url).items() if key not in OTHERS},
         "config_channel": f"c_{secrets.token_hex(6)}",
         "config_queue_retry_sec": "0.1,0.2",
         "config_queue_lease_sec": "2",
@@ -51,8 +52,9 @@ def shop(tmp_path_factory, aws_url):
 
 @pytest.fixture(scope="module")
 def aws(aws_url):
-    """Makes a client of a service, as another program would."""
+    """Returns a client of a service, as another program would have."""
 
+    @cache
     def client(service):
         return boto3.session.Session().client(
             service,
@@ -109,6 +111,13 @@ def count(shop, text):
     return row["count"]
 
 
+def in_transaction(shop):
+    """Whether a handler is at work."""
+    query = """select 1 from pg_stat_activity
+               where state = 'idle in transaction' and pid <> pg_backend_pid()"""
+    return shop.sql(query)
+
+
 def is_settled(aws, channel):
     """Whether nothing waits, and nothing is in hand."""
     sqs = aws("sqs")
@@ -130,11 +139,7 @@ def test_message_has_one_effect_and_a_bad_one_is_dead(shop, aws, channel):
         assert process.poll() is None
     assert 1 == count(shop, "once")
     (line,) = command(shop, "dead", "sqs", "--channel", channel, "--json")
-    letter = json.loads(line)
-    assert "Did you mean" in letter["reason"]
-    assert ["1 sent again"] == command(
-        shop, "replay", "sqs", letter["id"], "--channel", channel
-    )
+    assert "Did you mean" in json.loads(line)["reason"]
 
 
 def test_event_of_a_topic_is_handled(shop, aws):
@@ -184,7 +189,7 @@ def test_message_that_takes_longer_than_its_lease_is_done_once(shop, aws, channe
     with consuming("sqs", shop.folder, shop.config, *own):
         other = shop.folder / "other.log"
         with consuming("sqs", shop.folder, shop.config, *own, log=other):
-            send(aws, channel, note(channel, seconds=5))
+            send(aws, channel, note(channel, seconds=4))
             until(lambda: is_settled(aws, channel))
     assert 1 == count(shop, channel)
 
@@ -194,7 +199,7 @@ def test_what_a_killed_consumer_held_is_done_by_the_next(shop, aws, channel):
     own = ("--channel", channel)
     with consuming("sqs", shop.folder, shop.config, *own) as process:
         send(aws, channel, note(channel, seconds=1))
-        time.sleep(0.7)
+        until(lambda: in_transaction(shop))
         process.kill()
         process.wait()
     assert 0 == count(shop, channel)
@@ -206,8 +211,8 @@ def test_what_a_killed_consumer_held_is_done_by_the_next(shop, aws, channel):
 def test_sigterm_finishes_what_is_in_hand(shop, aws, channel):
     """And ends with 0."""
     with consuming("sqs", shop.folder, shop.config, "--channel", channel) as process:
-        send(aws, channel, note(channel, seconds=2))
-        time.sleep(0.7)
+        send(aws, channel, note(channel, seconds=1))
+        until(lambda: in_transaction(shop))
         process.send_signal(signal.SIGTERM)
         assert 0 == process.wait(20)
     assert (1, True) == (count(shop, channel), is_settled(aws, channel))
