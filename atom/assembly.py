@@ -13,6 +13,7 @@ from atom.account.claim import followed
 from atom.account.config import AccountConfig
 from atom.account.password import set_cost
 from atom.account.role import Roles
+from atom.account.security_event import SecurityLog
 from atom.account.token import Decoder
 from atom.adapter.memory import MemoryCounter, MemoryStore
 from atom.adapter.redis import RedisCounter, RedisStore
@@ -167,6 +168,7 @@ async def connected(
         tokens=Decoder([key.strip() for key in given.key_jwt.split(",")]),
         api_keys=ApiKeys(primary, counter, tasks),
         journal=journal,
+        security=SecurityLog(primary),
         database=primary,
         database_read=primary,
         rules=rules,
@@ -198,12 +200,14 @@ async def connected(
         ending.callback(ports.topics.stop)
         ending.push_async_callback(sandbox.close)
         ending.push_async_callback(journal.close, WRITE_SECONDS)
+        ending.push_async_callback(ports.security.close, WRITE_SECONDS)
         ending.push_async_callback(batches.close, DRAIN_SECONDS)
         ending.push_async_callback(ports.tasks.drain, seconds=DRAIN_SECONDS)
         await ending.enter_async_context(usage.watched(ports))
         await ending.enter_async_context(kept_short(primary, config))
         await ending.enter_async_context(files.swept())
         journal.start()
+        ports.security.start()
         await bus.start()
         if not bus.is_receiving:
             raise ConfigError([pooler.DEAF])

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from atom.account.api_key import ApiKeys
     from atom.account.config import AccountConfig
     from atom.account.role import Roles
+    from atom.account.security_event import SecurityLog
     from atom.account.token import Decoder
     from atom.aws.call import Aws
     from atom.event.declaration import Events
@@ -157,6 +158,7 @@ class Ports:
     tokens: "Decoder"
     api_keys: "ApiKeys"
     journal: Journal
+    security: "SecurityLog"
     database: "Database"  # on the primary
     database_read: "Database"  # on the replica, or the primary
     rules: "RowConfig"

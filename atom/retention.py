@@ -14,7 +14,11 @@ from atom.task import ended
 
 log = logging.getLogger(__name__)
 
-TABLES = ("row_audit", "notification")  # in the order of the keys below
+TABLES = (
+    "row_audit",
+    "notification",
+    "security_event",
+)  # in the order of the keys below
 # Before `schema apply`, at the first start of all, there is no such table yet.
 IS_KEPT = "select to_regclass('atom.' || $1::text) is not null"
 PRUNE = """
@@ -33,6 +37,7 @@ class RetentionConfig:
 
     audit_retention_day: int
     notification_retention_day: int
+    security_event_retention_day: int
 
 
 @asynccontextmanager

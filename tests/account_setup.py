@@ -15,6 +15,7 @@ import pytest
 from atom.account.api_key import ApiKeys
 from atom.account.config import AccountConfig
 from atom.account.role import Roles
+from atom.account.security_event import SecurityLog
 from atom.account.token import Decoder
 from atom.adapter.memory import MemoryCounter
 from atom.adapter.users import CachedUsers
@@ -119,6 +120,7 @@ async def ports(database_url: str):
         users=CachedUsers(database, 1000),
         sockets=OpenSockets(),
         journal=PostgresJournal(pool, COLUMNS, batch=10, seconds=1.0),
+        security=SecurityLog(database),
         rules=RowConfig(config),
         roles=Roles({}, database),
         bus=Bus(database_url, speak=database.run),

@@ -12,6 +12,7 @@ In reading order:
     otp           one-time codes
     otp_send      the same, sent to their address
     otp_provider  what carries them
+    security_event  logins, refusals and changes of rights, as they are kept
     access        the api ids a user holds
     claim         columns of users that rules take, as they are now
     role          `config_role`: questions to the database
@@ -91,6 +92,7 @@ from atom.account.pending import confirm, resend
 from atom.account.profile import read_profile
 from atom.account.reset import ask_reset, reset_password
 from atom.account.rights import update_rights
+from atom.account.security_event import read_events, read_own_events
 from atom.account.session import logout, renew, rotate
 from atom.account.session_list import end_sessions, read_sessions
 from atom.account.signup import sign_up, sign_up_bigint
@@ -139,10 +141,12 @@ __all__ = [
     "log_in_with_otp",
     "logout",
     "read_code",
+    "read_events",
     "read_factors",
     "read_groups",
     "read_keys",
     "read_members",
+    "read_own_events",
     "read_profile",
     "read_sessions",
     "remove_member",

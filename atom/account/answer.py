@@ -1,5 +1,6 @@
 """What the routes of /auth answer to who comes in, and who gets it."""
 
+from collections.abc import AsyncIterator
 from contextvars import ContextVar
 from typing import Any
 
@@ -10,6 +11,7 @@ from starlette.responses import Response
 from atom import http, reply
 from atom.account.mfa import Challenge, Entry
 from atom.account.pending import Waiting
+from atom.account.security_event import attempted
 from atom.account.session import DEVICE
 from atom.row.prefer import preferred, words
 
@@ -59,12 +61,14 @@ class Challenged(BaseModel):
     message: SecondStep
 
 
-async def device(request: Request) -> None:
-    """Note who gets tokens, for the list of their sessions."""
-    agent = request.headers.get("user-agent", "")[:AGENT_MAX]
-    DEVICE.set((http.caller_address(request), agent or None))
+async def device(request: Request) -> AsyncIterator[None]:
+    """Note who gets tokens, for the list of their sessions, and who does not."""
+    agent, address = request.headers.get("user-agent", ""), http.caller_address(request)
+    DEVICE.set((address, agent[:AGENT_MAX] or None))
     is_on = request.app.state.ports.account.is_token_cookie
     BY_COOKIE.set(request if is_on and COOKIE in words(preferred(request)) else None)
+    with attempted(request.app.state.ports, request.url.path, address):
+        yield
 
 
 def entered(made: Entry | Waiting, **more: Any) -> Response:

@@ -1,6 +1,7 @@
 """Deleting one's own account: marked as deleted (soft), or gone (hard)."""
 
 from atom.account import session
+from atom.account.security_event import record
 from atom.account.update import forget
 from atom.errors import ApiError, Forbidden, Unauthenticated
 from atom.event.envelope import note_caller
@@ -49,5 +50,6 @@ async def delete_account(ports: Ports, user_id: int, mode: str) -> None:
             await connection.run(SOFT if soft else HARD, user_id)
         ended = session.revoke_all if soft else session.remove_all
         await ended(connection, user_id)
+        await record(ports, "account.deleted", user_id, mode=mode)
     ports.database.written("users")
     forget(ports, user_id)

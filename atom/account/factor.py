@@ -22,6 +22,7 @@ from atom.account.mfa import (
     verify,
 )
 from atom.account.rights import AUDIT
+from atom.account.security_event import record
 from atom.account.throttle import LoginThrottle
 from atom.errors import Forbidden, NotFound, Unauthenticated
 from atom.port import Ports
@@ -62,6 +63,11 @@ WORDS = {
     "totp-create": "An authenticator app was added to your account",
     "totp-delete": "The authenticator app of your account was taken away",
     "recovery-code-create": "Your account has new recovery codes",
+}
+KINDS = {  # of the security events
+    "totp-create": "factor.added",
+    "totp-delete": "factor.removed",
+    "recovery-code-create": "factor.renewed",
 }
 TEXT = (
     "If it was not you, set a new password at once, look through your sessions, and ask"
@@ -235,7 +241,8 @@ def missing() -> NotFound:
 
 
 async def note(ports: Ports, connection: Any, user_id: int, action: str) -> None:
-    """Note a change in the audit, and mail a notice, on the caller's transaction."""
+    """Note a change where it is kept, and mail a notice, on the caller's transaction."""
     await connection.run(AUDIT, user_id, user_id, "{}", "{}", action)
+    await record(ports, KINDS[action], user_id)
     email = await connection.value("select email from users where id = $1", user_id)
     await notify(ports, user_id, email, WORDS[action], TEXT)

@@ -12,6 +12,7 @@ from typing import Any
 import orjson
 
 from atom.account.rights import FIRST, HELD, require_held
+from atom.account.security_event import record
 from atom.errors import Conflict, Forbidden, NotFound
 from atom.event.envelope import note_caller
 from atom.port import Ports
@@ -148,7 +149,8 @@ async def add_member(
     me = int(user["id"])
     async with ports.database.transaction() as connection:
         await _require_may(connection, me, group_id, user_id)
-        await connection.run(ADD, group_id, user_id, me)
+        if await connection.run(ADD, group_id, user_id, me):
+            await record(ports, "group.joined", user_id, group_id=group_id)
     _written(ports)
     return user_id
 
@@ -166,6 +168,7 @@ async def remove_member(
         await _require_may(connection, int(user["id"]), group_id, user_id)
         if not await connection.run(REMOVE, group_id, user_id):
             raise NotFound("This user is not in the group.", code="row.missing")
+        await record(ports, "group.left", user_id, group_id=group_id)
     _written(ports)
     return user_id
 

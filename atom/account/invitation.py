@@ -16,6 +16,7 @@ from atom.account.name import validate
 from atom.account.password import hash_password
 from atom.account.password_rule import require_fit
 from atom.account.rights import AUDIT, FIRST, parse, require_held
+from atom.account.security_event import record
 from atom.account.signup import create_user, let_in, prove, read_columns
 from atom.errors import Conflict, Forbidden, NotFound
 from atom.port import Ports
@@ -144,11 +145,15 @@ async def accept(
         if made is None:
             raise _exists()
         pair = let_in(made)
+        user_id = await connection.value(NEWEST, taken.type, found.email)
+        await record(
+            ports, "account.invited", user_id, by=taken.created_by_id, **granted
+        )
         if granted:
             await connection.run(
                 AUDIT,
                 taken.created_by_id,
-                await connection.value(NEWEST, taken.type, found.email),
+                user_id,
                 "{}",
                 orjson.dumps(taken.detail).decode(),
                 tokens.INVITATION,

@@ -10,6 +10,7 @@ from typing import Any
 from atom.account.mfa import Entry, enter
 from atom.account.name import is_storable, normalize
 from atom.account.password import hash_password, verify_password
+from atom.account.security_event import ABOUT
 from atom.account.session import Person, inactive
 from atom.account.session_list import has_session_near
 from atom.account.throttle import LoginThrottle
@@ -120,6 +121,7 @@ async def log_in(
         row = None
     stored = row[column] if row is not None else None
     user_id = row["id"] if row is not None else 0
+    ABOUT.set(user_id or None)
 
     async def is_known() -> bool:
         return await has_session_near(ports, user_id, address)

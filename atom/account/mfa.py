@@ -13,6 +13,7 @@ from typing import Any
 from atom.account import mailed_token as tokens
 from atom.account import recovery, session, totp, vault
 from atom.account.demand import is_lacking
+from atom.account.security_event import ABOUT
 from atom.account.session import Person, TokenPair
 from atom.account.session_list import has_session_near
 from atom.account.throttle import LoginThrottle
@@ -144,6 +145,7 @@ async def log_in_with_factor(
     """
     found = await tokens.find(ports.database, tokens.SECOND_STEP, mfa_token)
     user_id = int(found.user_id or 0)
+    ABOUT.set(user_id)
     throttle = await count_try(ports, user_id, caller)
     async with ports.database.transaction() as connection:
         taken = await tokens.take(connection, tokens.SECOND_STEP, mfa_token)

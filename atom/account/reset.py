@@ -5,6 +5,7 @@ from atom.account import session
 from atom.account.letter import asked_for, notify, send_link
 from atom.account.password import hash_password
 from atom.account.password_rule import require_fit
+from atom.account.security_event import record
 from atom.account.update import forget
 from atom.port import Ports
 
@@ -71,6 +72,7 @@ async def reset_password(ports: Ports, *, token: str, password: str) -> None:
             raise tokens.invalid()
         await connection.run(tokens.VOID, user_id, tokens.PASSWORD_RESET)
         await session.revoke_all(connection, user_id)
+        await record(ports, "password.reset", user_id)
         await notify(ports, user_id, found.email, CHANGED, CHANGED_TEXT)
     ports.database.written("users")
     forget(ports, user_id)

@@ -12,6 +12,7 @@ import orjson
 from atom.account.access import listed
 from atom.account.config import AccountConfig
 from atom.account.pending import settle
+from atom.account.security_event import record
 from atom.account.update import forget
 from atom.datatype.value import from_json
 from atom.errors import ApiError, Forbidden, NotFound, nearest
@@ -84,6 +85,7 @@ async def update_rights(
         if before != after:
             shown_values = (orjson.dumps(each).decode() for each in (before, after))
             await connection.run(AUDIT, me, user_id, *shown_values, UPDATE)
+            await record(ports, "rights.changed", user_id, before=before, after=after)
         changed = {name for name in after if before[name] != after[name]}
         if changed & claimed(ports.account):
             await connection.run(END_TOKENS, user_id)

@@ -21,6 +21,7 @@ import orjson
 from atom.account import token
 from atom.account.config import AccountConfig
 from atom.account.demand import require_factor
+from atom.account.security_event import ABOUT, ENTERED, record
 from atom.errors import Conflict, Forbidden, Unauthenticated
 from atom.port import Ports, UserState
 
@@ -240,7 +241,9 @@ async def _issue(
     """Add a token to a family, or begin one. The token carries the user's version."""
     await database.run(PRUNE, person.id, float(config.token_expire_sec))
     made = uuid.uuid4()
-    family = family or made
+    if family is None:
+        family = made
+        ENTERED.set(person.id)
     refresh = f"{person.version}.{secrets.token_urlsafe(32)}"
     await database.run(
         OPEN,
@@ -289,6 +292,7 @@ async def _refuse(ports: Ports, digest: bytes) -> None:
     known = await ports.database.row(FIND, digest, grace)
     if known is None:
         return
+    ABOUT.set(known["user_id"])
     if known["lately"]:
         raise Conflict(
             "refresh token was used a moment ago",
@@ -297,7 +301,9 @@ async def _refuse(ports: Ports, digest: bytes) -> None:
         )
     if known["used"]:
         log.warning("a used refresh token of user %s came back", known["user_id"])
-        await revoke(ports.database, known["family"], known["user_id"])
+        async with ports.database.transaction() as connection:
+            await revoke(connection, known["family"], known["user_id"])
+            await record(ports, "session.reused", known["user_id"])
         ports.users.forget(known["user_id"])  # here before the bus brings it
         return
     if known["late"]:
@@ -322,7 +328,9 @@ async def renew(ports: Ports, user_id: int, session_id: str) -> tuple[str, int]:
 
 async def logout(ports: Ports, user_id: int, session_id: str) -> None:
     """End a session of a user, for its access and its refresh tokens."""
-    await revoke(ports.database, session_id, user_id)
+    async with ports.database.transaction() as connection:
+        await revoke(connection, session_id, user_id)
+        await record(ports, "session.ended", user_id, which="this")
     ports.users.forget(user_id)
 
 

@@ -2,6 +2,7 @@
 
 import uuid
 
+from atom.account.security_event import record
 from atom.account.session import revoke
 from atom.errors import NotFound
 from atom.http.address import network
@@ -51,14 +52,16 @@ async def end_sessions(ports: Ports, user_id: int, session: str, which: str) -> 
     Raises:
         NotFound: `session.missing`.
     """
-    if which in ("others", "all"):
-        count = await end_but(ports, user_id, session if which == "others" else "")
-    else:
-        family = _family(which)
-        if not await ports.database.value(IS_OPEN, family, user_id):
-            raise missing()
-        await revoke(ports.database, family, user_id)
-        count = 1
+    async with ports.database.transaction() as connection:
+        if which in ("others", "all"):
+            count = await end_but(ports, user_id, session if which == "others" else "")
+        else:
+            family = _family(which)
+            if not await connection.value(IS_OPEN, family, user_id):
+                raise missing()
+            await revoke(connection, family, user_id)
+            count, which = 1, "one"
+        await record(ports, "session.ended", user_id, which=which, sessions=count)
     ports.users.forget(user_id)  # here before the bus brings it
     return count
 

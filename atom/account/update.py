@@ -13,6 +13,7 @@ from atom.account.name import validate
 from atom.account.otp import require_proof
 from atom.account.password import hash_password, require_length
 from atom.account.password_rule import require_fit
+from atom.account.security_event import record
 from atom.account.session import revoke_all
 from atom.account.throttle import LoginThrottle
 from atom.datatype.value import from_json
@@ -96,6 +97,7 @@ async def update_account(
     async with ports.database.transaction():
         await _write(ports, table, me, columns)
         for kind in changed:
+            await record(ports, "address.changed", me, which=kind)
             await notify(ports, me, row["email"], CHANGED[kind], CHANGED_TEXT)
     return me
 
@@ -221,6 +223,7 @@ async def _change_password(
         if not await connection.run(SET_PASSWORD[column], row["id"], made, *proven):
             raise wrong_old()
         await revoke_all(connection, row["id"])
+        await record(ports, "password.changed", row["id"])
         subject = CHANGED["password"]
         await notify(ports, row["id"], row["email"], subject, CHANGED_TEXT)
     ports.database.written("users")

@@ -16,4 +16,10 @@ AUDIT = (
         90,
         "Days that notifications are kept, read or not. 0: for ever.",
     ),
+    Key(
+        "config_security_event_retention_day",
+        whole(0, 36_500),
+        365,
+        "Days that logins, refusals and changes of rights are kept. 0: for ever.",
+    ),
 )

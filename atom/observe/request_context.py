@@ -10,6 +10,9 @@ from typing import Any
 # The request this work belongs to, for the log.
 REQUEST_ID: ContextVar[str] = ContextVar("request_id", default="")
 
+# The address of the client of this request, for events of security.
+ADDRESS: ContextVar[str] = ContextVar("address", default="")
+
 # The trace that the caller of this request is part of (W3C Trace Context), for events.
 TRACEPARENT: ContextVar[str] = ContextVar("traceparent", default="")
 

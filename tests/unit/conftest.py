@@ -5,6 +5,7 @@ from types import SimpleNamespace
 import pytest
 
 from atom.account.config import AccountConfig
+from atom.account.security_event import SecurityLog
 from atom.account.token import Decoder
 from atom.adapter.memory import MemoryCounter, MemoryStore
 from atom.config import keys
@@ -109,6 +110,7 @@ def exchange(clock):
             users=KnownUsers(),
             sockets=OpenSockets(),
             journal=Rows(),
+            security=SecurityLog(None, clock),
             key_root="r" * 16,
             tokens=Decoder(["j" * 32]),
             wrote=lambda caller: None,

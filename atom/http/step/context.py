@@ -11,7 +11,7 @@ from atom.config.resolve import is_production
 from atom.http.address import FORWARDED, reported_client
 from atom.http.exchange import Exchange
 from atom.http.step import Proceed, Step
-from atom.observe.request_context import CALLER, REQUEST_ID, TRACEPARENT
+from atom.observe.request_context import ADDRESS, CALLER, REQUEST_ID, TRACEPARENT
 
 if TYPE_CHECKING:
     from starlette.types import Scope
@@ -79,6 +79,7 @@ def open_context(exchange: Exchange, proceed: Proceed) -> Coroutine[Any, Any, No
     state["client_address"] = address
     REQUEST_ID.set(exchange.request_id)
     CALLER.set(exchange.user)
+    ADDRESS.set(address)
     return proceed(exchange)
 
 

@@ -14,6 +14,7 @@ from atom.errors import ApiError, Unexpected
 from atom.http.exchange import Exchange
 from atom.http.step import Proceed, Step
 from atom.observe.request_context import HANDSHAKE_REFUSED
+from atom.port import Ports
 from atom.postgres.errors import is_of_driver, translate
 
 log = logging.getLogger(__name__)
@@ -84,12 +85,36 @@ def _unreadable(
     )
 
 
+# Refusals that are events of security: a user or a program tried what is not theirs.
+REFUSED = frozenset(
+    {
+        *("access.denied", "role.denied", "rights.exceeded", "rights.own"),
+        *("token.invalid", "token.root_mismatch"),
+    }
+)
+LIMITED = 429
+
+
+def _note(ports: Ports, error: ApiError, state: Mapping[str, Any]) -> None:
+    """Count a refusal that is an event of security."""
+    is_limit = error.status == LIMITED
+    if is_limit or error.code in REFUSED:
+        kind = "limit.reached" if is_limit else "access.refused"
+        user_id, address = state["user"].get("id"), state["client_address"]
+        ports.security.note(kind, error.code or "", user_id=user_id, address=address)
+
+
 async def answer_http(request: object, error: Exception) -> Response:
     """Answer for FastAPI, which handles its own errors before the step sees them."""
     scope = getattr(request, "scope", {})
     state = scope.get("state") or {}
-    is_open = "app" in scope and _is_development(scope["app"].state.ports.config)
-    return reply.failure(shown(error, is_open=is_open), state.get("request_id", ""))
+    if "app" not in scope:
+        return reply.failure(shown(error), state.get("request_id", ""))
+    ports = scope["app"].state.ports
+    answer = shown(error, is_open=_is_development(ports.config))
+    if "user" in state:
+        _note(ports, answer, state)
+    return reply.failure(answer, state.get("request_id", ""))
 
 
 def _is_development(config: Mapping[str, Any]) -> bool:
@@ -114,6 +139,8 @@ async def answer_errors(exchange: Exchange, proceed: Proceed) -> None:
         is_open = _is_development(exchange.ports.config)
         answer = shown(error, is_open=is_open)
         exchange.description = answer.code
+        if (state := exchange.scope.get("state")) and "user" in state:
+            _note(exchange.ports, answer, state)
         if exchange.started and isinstance(error, WebSocketDisconnect):
             return
         if answer.status >= 500 and not isinstance(error, ApiError):
