@@ -241,7 +241,7 @@ def missing() -> NotFound:
 
 
 async def note(ports: Ports, connection: Any, user_id: int, action: str) -> None:
-    """Note a change where it is kept, and mail a notice, on the caller's transaction."""
+    """Note a change where it is kept, and mail a notice, on the transaction."""
     await connection.run(AUDIT, user_id, user_id, "{}", "{}", action)
     await record(ports, KINDS[action], user_id)
     email = await connection.value("select email from users where id = $1", user_id)
