@@ -2,6 +2,7 @@
 
 import json
 import re
+from collections import Counter
 from urllib.parse import parse_qs, unquote, urlsplit
 
 import pytest
@@ -19,7 +20,7 @@ from tests.acceptance.authenticator import (
     with_app,
 )
 from tests.acceptance.mailing import far, mailing
-from tests.acceptance.operations import at_once
+from tests.acceptance.operations import at_once, eventually
 from tests.service import fixture
 from tests.service.oidc_provider import CLIENT, SECRET, oidc_provider
 from tests.service.web import Space
@@ -96,6 +97,20 @@ def test_a_person_sets_an_app_up_and_logs_in_with_it(shop):
     assert "authenticator app was added" in mail["subject"]
     audit = shop.api.sql("select action from atom.audit where user_id = $1", ada.id)
     assert [{"action": "totp-create"}] == audit
+
+    def events():
+        counts = Counter()
+        for one in shop.api.message("GET", "/my/security-event-read", ada):
+            counts[one["kind"], one["reason"]] += one["count"]
+        return counts
+
+    expected = {
+        ("signup.ok", ""): 1,
+        ("factor.added", ""): 1,
+        ("login.ok", ""): 2,  # the first step alone is not one
+        ("login.refused", "mfa.invalid"): 1,
+    }
+    eventually(lambda: expected == events())
 
 
 def has_otp(shop, kind, value):
