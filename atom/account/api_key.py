@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 from atom.account import token
 from atom.account.letter import notify
 from atom.account.profile import TOUCH_SECONDS, Touches
+from atom.account.security_event import record
 from atom.errors import Conflict, NotFound, RateLimited, Unauthenticated
 
 if TYPE_CHECKING:
@@ -192,6 +193,8 @@ async def create_key(
         (made,) = await connection.rows(
             MAKE, user_id, name, _digest(text), list(routes), float(seconds)
         )
+        about = {"key_id": made["id"], "route": list(routes)}
+        await record(ports, "key.created", user_id, **about)
         await notify(ports, user_id, owner["email"], MADE, MADE_TEXT.format(name))
     return {
         "message": text,
@@ -212,8 +215,10 @@ async def delete_key(ports: "Ports", user_id: int, key_id: int) -> int:
     Raises:
         NotFound: `key.missing`.
     """
-    if not await ports.database.run(DELETE, key_id, user_id):
-        raise NotFound("API key not found", code="key.missing")
+    async with ports.database.transaction() as connection:
+        if not await connection.run(DELETE, key_id, user_id):
+            raise NotFound("API key not found", code="key.missing")
+        await record(ports, "key.deleted", user_id, key_id=key_id)
     ports.users.forget(user_id)  # here before the bus brings it
     return key_id
 

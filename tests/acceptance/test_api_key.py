@@ -44,7 +44,9 @@ def test_a_key_opens_what_it_was_made_for_and_nothing_else(api):
     headers = key(api, person, "GET /my/rows/{table}/{id}", "/my/object-read", PROFILE)
 
     profile = api.call("GET", "/my/profile", headers=headers)
+    events = api.message("GET", "/my/security-event-read?kind=key.created", person)
 
+    assert [3] == [len(one["detail"]["route"]) for one in events]
     assert (200, person.id) == (profile.status_code, profile.json()["message"]["id"])
     assert 200 == asked(api, headers, path="/my/object-read?table=test")
     assert 200 == asked(api, headers, "HEAD", "/my/object-read?table=test")

@@ -89,7 +89,7 @@ def _unreadable(
 REFUSED = frozenset(
     {
         *("access.denied", "role.denied", "rights.exceeded", "rights.own"),
-        *("token.invalid", "token.root_mismatch"),
+        *("key.refused", "key.route", "token.invalid", "token.root_mismatch"),
     }
 )
 LIMITED = 429
