@@ -10,6 +10,7 @@ from atom.account import session
 from atom.account.factor import missing
 from atom.account.letter import notify
 from atom.account.rights import AUDIT, FIRST, HELD, require_held
+from atom.account.security_event import record
 from atom.errors import Forbidden, NotFound
 from atom.event.envelope import note_caller
 from atom.port import Ports
@@ -59,6 +60,7 @@ async def take_factors(ports: Ports, user: Mapping[str, Any], user_id: int) -> i
             await connection.run(tokens.VOID, user_id, purpose)
         before = orjson.dumps(dict(gone)).decode()
         await connection.run(AUDIT, me, user_id, before, "{}", ACTION)
+        await record(ports, "factor.removed", user_id)
         await session.revoke_all(connection, user_id)
         await notify(ports, user_id, was.get("email"), SUBJECT, TEXT)
     ports.users.forget(user_id)
