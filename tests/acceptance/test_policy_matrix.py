@@ -68,7 +68,9 @@ config_is_token_cookie = 1
 ENTRIES = {**API, **config_api, **DROPPED}
 SOCKETS = ("/shop/live", "/my/live", "/admin/live", "/root/live", "/shop/live/token")
 # Those that /root/explain does not list, as they have the policy of another.
-SAME = re.compile(r"/admin/(audit-read|security-event-read|(invitation|group)-[a-z-]+)")
+SAME = re.compile(
+    r"/admin/(audit-read|security-event-read|user-mfa-delete|(invitation|group)-[a-z-]+)"
+)
 OF = "/admin/user-rights-update"
 # What may not be tried here: it ends the session it is asked with.
 ENDS = {"POST /auth/logout", "DELETE /my/account-delete"}
