@@ -37,6 +37,7 @@ class AccountConfig:
     token_expire_sec: int
     token_refresh_expire_sec: int
     token_refresh_grace_sec: int
+    session_expire_sec: int
     is_token_cookie: bool
     api_key_limit: int
     api_key_expire_sec: int

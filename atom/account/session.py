@@ -43,29 +43,34 @@ from users u left join atom.token_version v on v.user_id = u.id
 where u.id = $1
 """
 
+# However often it is renewed, a session ends so long after its first token.
 OPEN = """
 insert into atom.session
   (id, user_id, family, token_hash, expires_at, address, user_agent)
-values ($1, $2, $3, $4, now() + make_interval(secs => $5), $6, $7)
+values ($1, $2, $3, $4, least(now() + make_interval(secs => $5),
+  coalesce((select o.created_at from atom.session o where o.id = $3), now())
+  + make_interval(secs => $6)), $7, $8)
 """
+ENDS = """coalesce((select o.created_at from atom.session o where o.id = s.family),
+    s.created_at) + make_interval(secs => $2)"""
 
-TAKE = """
+TAKE = f"""
 update atom.session s set used_at = now()
 where s.token_hash = $1 and s.used_at is null and s.revoked_at is null
-  and s.expires_at > now()
+  and s.expires_at > now() and {ENDS} > now()
   and not exists (select from atom.session o
                   where o.family = s.family and o.revoked_at is not null)
 returning s.user_id, s.family
-"""
+"""  # noqa: S608 - constants alone
 
-FIND = """
+FIND = f"""
 select s.user_id, s.family, s.used_at is not null as used,
-  s.expires_at <= now() as late,
-  s.used_at > now() - make_interval(secs => $2)
+  s.expires_at <= now() or {ENDS} <= now() as late,
+  s.used_at > now() - make_interval(secs => $3)
     and not exists (select from atom.session o
                     where o.family = s.family and o.revoked_at is not null) as lately
 from atom.session s where s.token_hash = $1
-"""
+"""  # noqa: S608 - constants alone
 
 REVOKE_FAMILY = """
 update atom.session set revoked_at = now()
@@ -252,6 +257,7 @@ async def _issue(
         family,
         _digest(refresh),
         float(config.token_refresh_expire_sec),
+        float(config.session_expire_sec),
         *DEVICE.get(),
     )
     return TokenPair(
@@ -276,7 +282,7 @@ async def rotate(ports: Ports, refresh: str) -> TokenPair:
     """
     digest, config = _digest(refresh), ports.account
     async with ports.database.transaction() as connection:
-        taken = await connection.row(TAKE, digest)
+        taken = await connection.row(TAKE, digest, float(config.session_expire_sec))
         if taken is not None:
             found = await person_now(connection, taken["user_id"], config)
             person = require_usable(found)
@@ -288,8 +294,9 @@ async def rotate(ports: Ports, refresh: str) -> TokenPair:
 
 
 async def _refuse(ports: Ports, digest: bytes) -> None:
+    most = float(ports.account.session_expire_sec)
     grace = float(ports.account.token_refresh_grace_sec)
-    known = await ports.database.row(FIND, digest, grace)
+    known = await ports.database.row(FIND, digest, most, grace)
     if known is None:
         return
     ABOUT.set(known["user_id"])

@@ -13,6 +13,12 @@ TOKEN = (
         "Seconds in which a second use of a refresh token is another tab, not a theft.",
     ),
     Key(
+        "config_session_expire_sec",
+        whole(60, 10 * YEAR),
+        90 * 86_400,
+        "Seconds after its login that a session ends, however often it is renewed.",
+    ),
+    Key(
         "config_is_token_cookie",
         flag,
         False,

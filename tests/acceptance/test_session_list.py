@@ -2,12 +2,14 @@
 
 import time
 import uuid
+from datetime import timedelta
 
 import pytest
 from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import connect
 
 from tests.acceptance.conftest import Person, opened
+from tests.acceptance.operations import eventually
 from tests.acceptance.people import PASSWORD, newcomer
 from tests.served import serve
 
@@ -191,3 +193,47 @@ def test_a_renewed_token_ends_with_its_session():
                 assert 401 == answer.status_code, answer.text
         finally:
             api.http.close()
+
+
+def test_a_session_ends_however_often_it_is_renewed(api):
+    """90 days after its login; its last tokens, access and refresh, end with it."""
+    person = newcomer(api)
+    begin = (
+        "update atom.session set created_at = now() - $2::interval where user_id = $1"
+    )
+    api.sql(begin, person.id, timedelta(days=90) - timedelta(minutes=10))
+    body = {"refresh_token": person.refresh}
+
+    pair = api.call("POST", "/auth/token-refresh", json=body).json()
+
+    left = api.sql(
+        "select max(expires_at) - now() as left from atom.session"
+        " where user_id = $1 and used_at is null",
+        person.id,
+    )[0]["left"]
+    assert timedelta(0) < left <= timedelta(minutes=10)
+    api.sql(
+        "update atom.session set created_at = created_at - interval '10 minutes',"
+        " expires_at = least(expires_at, now()) where user_id = $1",
+        person.id,
+    )
+    body = {"refresh_token": pair["refresh_token"]}
+    late = api.call("POST", "/auth/token-refresh", json=body)
+    assert (401, "token.expired") == (late.status_code, code(late))
+    headers = {"authorization": f"Bearer {pair['message']}"}
+    eventually(lambda: api.call("GET", PROFILE, headers=headers).status_code == 401)
+
+
+def test_a_shorter_lifetime_holds_at_the_next_renewal(api):
+    """Also for a session whose tokens were given a longer time."""
+    person = newcomer(api)
+    begin = (
+        "update atom.session set created_at = now() - $2::interval where user_id = $1"
+    )
+    api.sql(begin, person.id, timedelta(days=91))
+
+    late = api.call(
+        "POST", "/auth/token-refresh", json={"refresh_token": person.refresh}
+    )
+
+    assert (401, "token.expired") == (late.status_code, code(late))
