@@ -14,6 +14,7 @@ from tests.acceptance.checkout import copied
 from tests.acceptance.conftest import opened, serving
 from tests.acceptance.shop import CONFIG, DROP_IN
 from tests.served import environment, free_port, serve
+from tests.template import embed
 
 
 @pytest.fixture(scope="module")
@@ -247,6 +248,7 @@ def started(code, **values):
         "config_port": str(free_port()),
         "config_atom_folder": str(code / "data"),
     } | values
+    embed(code / "data")
     done = subprocess.run(
         [sys.executable, "main.py"],
         cwd=code,
