@@ -134,12 +134,17 @@ async def upload(
 
 
 def placed(
-    config: AwsConfig, user_id: int, files: Sequence[UploadFile], keys: str = ""
+    config: AwsConfig,
+    user_id: int,
+    files: Sequence[UploadFile],
+    keys: str = "",
+    *,
+    by_name: bool = True,
 ) -> list[Place]:
     """Return where each of the files of a user goes, once all are checked.
 
     `keys` are where they go, one for each, joined by `---`; without any, new keys are
-    made.
+    made. Answered `by_name`, no two have the same.
 
     Raises:
         ApiError: `file.twice`, `file.wrong_content`, or as `place`.
@@ -158,7 +163,7 @@ def placed(
         places = [place(user_id, key, config.s3_extension_list) for key in wanted]
     else:
         places = [made_place(user_id, name, config.s3_extension_list) for name in names]
-    _require_distinct(names, [each.key for each in places])
+    _require_distinct(names if by_name else (), [each.key for each in places])
     for name, file, target in zip(names, files, places, strict=True):
         _check(config, name, file, target)
     return places

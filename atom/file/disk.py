@@ -72,10 +72,13 @@ class Disk:
                     file.flush()
                     os.fsync(file.fileno())
                 with self._opened(parts, make=True) as folder:
-                    os.link(temporary, name, src_dir_fd=new, dst_dir_fd=folder)
+                    # Of several, one makes the name; not each disk has hard links.
+                    os.close(os.open(name, flags, MODE, dir_fd=folder))
+                    os.replace(temporary, name, src_dir_fd=new, dst_dir_fd=folder)
                     os.fsync(folder)
-            finally:
+            except BaseException:
                 os.unlink(temporary, dir_fd=new)
+                raise
 
     def open(self, bucket: str, key: str) -> int:
         """Open a file to read. Return its descriptor.

@@ -88,7 +88,12 @@ async def reserve(
                 )
         made = await connection.run(RESERVE, user_id, *place, *map(list, columns))
         if made != len(files):
-            raise Conflict("There is a file with this key.", code="file.exists")
+            raise taken()
+
+
+def taken() -> Conflict:
+    """Return the error for a key that a file has."""
+    return Conflict("There is a file with this key.", code="file.exists")
 
 
 async def stored(database: Database, ids: Sequence[UUID], *, is_kept: bool) -> bool:

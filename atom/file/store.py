@@ -118,7 +118,7 @@ class Files:
         # In a folder that no key of a user leads to.
         places = [
             replace(each, key=f"held_{each.key.removeprefix('user_')}")
-            for each in aws.placed(self.aws.config, user_id, files)
+            for each in aws.placed(self.aws.config, user_id, files, by_name=False)
         ]
         made = await self.put(user_id, bucket, files, places, is_kept=False)
         names = ("id", "name", "media_type", "size")
@@ -186,7 +186,18 @@ class Files:
                     await aws.store(self.aws, bucket, file.file, place)
                     continue
                 work = partial(self.disk.write, bucket, place.key, file.file)
-                await asyncio.to_thread(work)
+                try:
+                    await asyncio.to_thread(work)
+                except FileExistsError:  # that file is not ours to undo
+                    done.pop()
+                    raise record.taken() from None
+                except OSError as error:  # no place left, no right to write
+                    log.exception("files: %s does not take a file", self.disk.folder)
+                    raise Unavailable(
+                        "The store of files does not take any at the moment.",
+                        code="client.silent",
+                        hint="The log has the cause; see config_file_folder.",
+                    ) from error
             if await record.stored(self.database, ids, is_kept=is_kept):
                 return found
             raise Unavailable("The upload took too long.", code="client.silent")

@@ -149,6 +149,15 @@ class TestHeld:
         assert (404, "file.missing") == refusal(link(api, ada, row_id))
         assert 400 == link(api, ada, "x", column="note").status_code
 
+    def test_files_of_one_name_are_two(self, api, ada):
+        """A phone calls each picture the same."""
+        files = [("file", ("a.png", PNG)), ("file", ("a.png", PNG + b"2"))]
+        made = api.message("POST", UPLOAD, ada, files=files)
+
+        second = written(api, ada, scan=made[1]["id"])
+        assert PNG + b"2" == content(api, ada, second)
+        assert PNG == content(api, ada, written(api, ada, scan=made[0]["id"]))
+
     def test_file_is_held_by_one_column_of_one_row_once(self, api, ada):
         """Another row, another column, and never again after it was let go."""
         file_id = uploaded(api, ada)

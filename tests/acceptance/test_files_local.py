@@ -228,6 +228,31 @@ class TestUpload:
         assert (413, "file.too_large") == refusal(answer)
         assert before == len(kept(api))
 
+    def test_file_that_no_record_knows_is_left_alone(self, api, ada):
+        """As after the database was restored: it is neither replaced nor deleted."""
+        url = url_of(api, ada, key="lost.png")
+        key = f"user_{ada.id}/lost.png"
+        api.sql("delete from atom.file where key = $1", key)
+        again = sent(api, ada, ("a.png", PNG + b"2"), key="lost.png")
+
+        assert (409, "file.exists") == refusal(again)
+        assert PNG == api.http.get(url).content
+        assert [] == api.sql("select 1 from atom.file where key = $1", key)
+
+    def test_folder_that_takes_nothing_is_503_and_leaves_no_record(self, api, ada):
+        """As a disk that is full: the next upload is whole again."""
+        new = Path(api.config["config_file_folder"]) / "new"
+        new.rmdir()
+        new.write_text("in the way")
+        try:
+            answer = sent(api, ada, ("a.png", PNG), key="full.png")
+        finally:
+            new.unlink()
+
+        assert (503, "client.silent") == refusal(answer)
+        assert PNG == api.http.get(url_of(api, ada, key="full.png")).content
+        assert [] == list(new.iterdir())
+
     def test_names_are_only_shown(self, api, ada):
         """Very long, with folders, with what no one sees: an ordinary file."""
         for name in ("x" * 3000 + ".png", "../../etc/a.png", "a\u202egpj.exe.png"):
