@@ -16,7 +16,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
-from bench import bulk, consume, crowd, growth, report, row, scope, table
+from bench import bulk, consume, crowd, event, growth, report, row, scope, table
 from bench.before import against
 from bench.load import BenchError, wrk
 from bench.measure import Line, Row, compared, measure
@@ -42,8 +42,9 @@ SCOPE = ("scope", "scope-policy")
 BULK = ("bulk", "import", "export")
 CROWD = ("crowd",)
 GROWTH = ("growth", "growth-typed")
+EVENT = ("event", "event-own")
 CONSUME = ("consume", "consume-rows")
-NAMES = (*EVERYDAY, *FLOOR, *READS, *SCOPE, *BULK, *CROWD, *GROWTH, *CONSUME)
+NAMES = (*EVERYDAY, *FLOOR, *READS, *SCOPE, *BULK, *CROWD, *GROWTH, *EVENT, *CONSUME)
 
 
 class Bench:
@@ -118,6 +119,7 @@ def on_one_database(run: Bench, scene: Scene, cores: set[int]) -> None:
     url, many = scene.postgres_url, run.chosen.rows
     before = asyncio.run(table.count(url, "log_api"))
     run.measure(0, row.everyday(scene))
+    run.measure(1, event.rows(scene))
     if run.wants(*READS, *SCOPE, *BULK):
         asyncio.run(table.fill(url, many))
     if run.wants(*READS):

@@ -27,7 +27,7 @@ from tests.service.server import AbsentError
 from tests.service.shared import begin, end, opened
 
 MESSAGES = 3000
-FEW = 300  # of slow brokers
+FEW = 300  # of a slow server
 AT_ONCE = 10  # sent at once
 CONFIG = """
 config_postgres_schema = {"table": {"bench_note": ["text-text-0-0",
@@ -49,7 +49,6 @@ BROKERS: dict[str, tuple[str, Callable[[str], dict[str, str]]]] = {  # server, c
     "sqs": ("aws", keys),
     "celery": ("rabbitmq", lambda url: {"config_celery_broker_url": url}),
 }
-ROW_BY_ROW = {"celery"}  # it hands over one message at a time
 CELERY = ["-m", "celery", "-A"]
 WORKER = ["worker", "-c", "1", "--loglevel=WARNING"]
 SECONDS = 300
@@ -69,7 +68,7 @@ class Stage:
     @property
     def messages(self) -> int:
         """How many are sent."""
-        return FEW if self.name in ("sqs", "celery") else MESSAGES
+        return FEW if self.name == "sqs" else MESSAGES
 
     cores: set[int]
 
@@ -167,8 +166,6 @@ def lines(stage: Stage) -> Iterator[Row]:
         ("consume", f"{stage.name}: a message handled", note, 0.7),
         ("consume-rows", f"{stage.name}: a row written, waiting together", row, 3.0),
     ):
-        if name == "consume-rows" and stage.name in ROW_BY_ROW:
-            continue
         mine = side(stage, message)
         other = "one insert a message"
         yield Row(

@@ -18,7 +18,7 @@ from typing import Any
 import asyncpg
 import psutil
 
-from bench import node, table
+from bench import dropped, node, table
 from bench.load import BenchError, Request
 from tests.served import ROOT, Served, serve
 
@@ -232,9 +232,16 @@ def staged(folder: Path, postgres_url: str, cores: set[int]) -> Iterator[Scene]:
         "config_postgres_url": postgres_url,
         "config_key_jwt": secrets.token_hex(32),
     }
-    own = {**common, "config_is_postgres_init": "1", "config_log_level": "warning"}
+    own = {
+        **common,
+        "config_is_postgres_init": "1",
+        "config_log_level": "warning",
+        "config_is_outbox": "0",
+    }
     by_hand = (sys.executable, "-m", "bench.byhand")
     code = copy(folder / "code", router=DROP_IN_ROUTER, config=table.drop_in())
+    for name, text in dropped.FILES.items():
+        (code / name).write_text(text)
     with serve(own, folder=folder / "atom", code=code) as atom:
         pin(atom.process.pid, cores)
         token = signup(atom.url)

@@ -7,7 +7,7 @@ import asyncio
 
 import pytest
 
-from bench import bulk, growth, row, table, transfer
+from bench import bulk, event, growth, row, table, transfer
 from bench.load import Request
 from bench.scene import ask, database, own_cores, staged
 from tests import machine
@@ -28,12 +28,12 @@ def scene(tmp_path_factory):
 
 def test_both_sides_answer_alike(scene):
     """Every row that wrk measures; the far page by cursor is found on the way."""
-    rows = [*row.everyday(scene), *row.deep(scene, ROWS)]
+    rows = [*row.everyday(scene), *row.deep(scene, ROWS), *event.rows(scene)]
 
     for each in rows:
         each.check()
 
-    there = 13 if scene.fastify is None else 14  # Node, or a registry, may be absent
+    there = 15 if scene.fastify is None else 16  # Node, or a registry, may be absent
     assert there == len({each.name for each in rows})
 
 
