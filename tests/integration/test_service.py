@@ -35,16 +35,6 @@ async def sent(url, queue, body):
         return made.declaration_result.message_count
 
 
-async def test_rabbitmq_keeps_what_it_confirmed(tmp_path):
-    """Killed in the middle, and started again on the same port."""
-    with own("rabbitmq", tmp_path) as server:
-        assert 0 == await sent(server.url, "kept", b"1")
-        server.kill()
-        assert not is_open("127.0.0.1", server.port)
-        await asyncio.to_thread(server.start)
-        assert 1 == await sent(server.url, "kept", b"2")
-
-
 async def test_rabbitmq_is_shared(rabbitmq_url):
     """The fixture's server answers."""
     assert 0 == await sent(rabbitmq_url, "shared", b"1")
@@ -65,33 +55,6 @@ async def test_mongodb_keeps_what_it_acknowledged(tmp_path):
             assert 1 == await rows.count_documents({"name": "a"})
             with pytest.raises(DuplicateKeyError):
                 await rows.insert_one({"name": "a"})
-
-
-async def test_kafka_keeps_what_it_acknowledged(real_kafka_url, tmp_path):
-    """Killed, and started again; a group goes on where it was."""
-    from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
-
-    with own("kafka", tmp_path) as server:
-        for body in (b"1", b"2"):
-            producer = AIOKafkaProducer(bootstrap_servers=server.url, acks="all")
-            await producer.start()
-            await producer.send_and_wait("kept", body, key=b"k")
-            await producer.stop()
-            consumer = AIOKafkaConsumer(
-                "kept",
-                bootstrap_servers=server.url,
-                group_id="atom",
-                enable_auto_commit=False,
-                auto_offset_reset="earliest",
-            )
-            await consumer.start()
-            message = await asyncio.wait_for(consumer.getone(), 60)
-            await consumer.commit()
-            await consumer.stop()
-            assert body == message.value
-            if body == b"1":
-                await asyncio.to_thread(server.kill)
-                await asyncio.to_thread(server.start)
 
 
 def test_aws_keeps_buckets_topics_and_queues(aws_url):
