@@ -185,6 +185,22 @@ ACCOUNT = (
         "Log in again, and set one up.",
     ),
     Code(
+        "passkey.off",
+        403,
+        "There are no passkeys here.",
+        "`config_passkey_origin_list`.",
+    ),
+    Code(
+        "passkey.invalid",
+        401,
+        "What the authenticator answered is for another page, user or challenge, or "
+        "was used.",
+        "Begin again: a challenge is good once, for 5 minutes.",
+    ),
+    Code("passkey.exists", 409, "The passkey is known already."),
+    Code("passkey.too_many", 400, "A user has 20 passkeys at most.", "Delete one."),
+    Code("passkey.missing", 404, "You have no passkey with this id."),
+    Code(
         "mfa.unreadable",
         503,
         "The key that encrypted the secret of the app is not in config any more.",

@@ -1,5 +1,7 @@
 """The second step of a login: /auth/login-mfa, and /auth/totp-… to set it up."""
 
+from typing import Any
+
 from extend import *
 from fastapi import Depends
 from pydantic import BaseModel, ConfigDict, Field
@@ -29,6 +31,9 @@ class Second(Body):
 
     code: account.Code | None = Field(None, description="Of the authenticator app.")
     recovery_code: str | None = Field(None, min_length=1, max_length=100)
+    passkey: dict[str, Any] | None = Field(
+        None, description="What the authenticator signed, as `toJSON()` of it has it."
+    )
 
 
 @router.post(
@@ -37,9 +42,11 @@ class Second(Body):
     responses=openapi.failures(400, 401, 403, 429),
 )
 async def route_auth_login_mfa(request: Request, body: Second):
-    """Pass the second step of a login, by a code of the app or a recovery code."""
+    """Pass the second step of a login, by one factor."""
     given = account.Given(
-        None if body.code is None else account.read_code(body.code), body.recovery_code
+        None if body.code is None else account.read_code(body.code),
+        body.recovery_code,
+        body.passkey,
     )
     ports, caller = request.app.state.ports, http.caller_address(request)
     pair = await account.log_in_with_factor(
@@ -54,12 +61,6 @@ class First(Body):
     code: account.Code
 
 
-class Enrolled(account.Tokens):
-    """Tokens, and the recovery codes, this once."""
-
-    recovery_code: list[str] = Field(examples=[["k3vz-…"]])
-
-
 @router.post(
     "/auth/totp-create", responses=openapi.answers(APP, 400, 401, 403, 429, 503)
 )
@@ -71,7 +72,7 @@ async def route_auth_totp_create(request: Request, body: Body):
 
 @router.post(
     "/auth/totp-confirm",
-    response_model=Enrolled,
+    response_model=account.Enrolled,
     responses=openapi.failures(400, 401, 403, 404, 429, 503),
 )
 async def route_auth_totp_confirm(request: Request, body: First):

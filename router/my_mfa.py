@@ -1,11 +1,9 @@
 """One's own second factors: /my/mfa-read, /my/totp-…, /my/recovery-code-create."""
 
-from typing import Any
-
 from extend import *
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict
 
-from atom import account, http, openapi, reply
+from atom import account, openapi, reply
 
 router = APIRouter(tags=["My account"])
 
@@ -17,36 +15,12 @@ APP = {
 RECOVERY = {"type": "array", "items": openapi.TEXT}
 
 
-class Body(BaseModel):
+class First(BaseModel):
+    """The first code of the app."""
+
     model_config = ConfigDict(strict=True, extra="forbid")
 
-
-class Proof(Body):
-    """What proves that the user asks: the password, or a factor that is there."""
-
-    model_config = ConfigDict(
-        json_schema_extra={"examples": [{"password": "correct horse battery"}]}
-    )
-
-    password: str | None = Field(None, min_length=1, max_length=1000)
-    code: account.Code | None = Field(None, description="Of the authenticator app.")
-    recovery_code: str | None = Field(None, min_length=1, max_length=100)
-
-
-class First(Body):
     code: account.Code
-
-
-def me(request: Request) -> account.Me:
-    state = request.state
-    caller = http.caller_address(request)
-    return account.Me(int(state.user["id"]), state.session, caller)
-
-
-def proof(body: Proof) -> dict[str, Any]:
-    code = None if body.code is None else account.read_code(body.code)
-    given = account.Given(code, body.recovery_code)
-    return {"password": body.password, "given": given}
 
 
 @router.get("/my/mfa-read", responses=openapi.answers(openapi.OBJECT))
@@ -57,13 +31,15 @@ async def route_my_mfa_read(request: Request):
 
 
 @router.post("/my/totp-create", responses=openapi.answers(APP, 400, 401, 403, 429, 503))
-async def route_my_totp_create(request: Request, body: Proof):
+async def route_my_totp_create(request: Request, body: account.Proof):
     """Return a secret for an authenticator app, as text and as `otpauth://` URI.
 
     It counts once `/my/totp-confirm` has got a code of it, within an hour.
     """
     ports = request.app.state.ports
-    return reply.success(await account.create_totp(ports, me(request), **proof(body)))
+    return reply.success(
+        await account.create_totp(ports, account.me(request), **body.given())
+    )
 
 
 @router.post(
@@ -75,17 +51,17 @@ async def route_my_totp_confirm(request: Request, body: First):
     Answers the recovery codes, this once. There are none when one has some already.
     """
     ports, code = request.app.state.ports, account.read_code(body.code)
-    return reply.success(await account.confirm_totp(ports, me(request), code))
+    return reply.success(await account.confirm_totp(ports, account.me(request), code))
 
 
 @router.delete(
     "/my/totp-delete",
     responses=openapi.answers(openapi.DONE, 400, 401, 403, 404, 429, 503),
 )
-async def route_my_totp_delete(request: Request, body: Proof):
+async def route_my_totp_delete(request: Request, body: account.Proof):
     """Take the authenticator app away, and the recovery codes."""
     ports = request.app.state.ports
-    await account.delete_totp(ports, me(request), **proof(body))
+    await account.delete_totp(ports, account.me(request), **body.given())
     return reply.success("done")
 
 
@@ -93,7 +69,9 @@ async def route_my_totp_delete(request: Request, body: Proof):
     "/my/recovery-code-create",
     responses=openapi.answers(RECOVERY, 400, 401, 403, 404, 429, 503),
 )
-async def route_my_recovery_code_create(request: Request, body: Proof):
+async def route_my_recovery_code_create(request: Request, body: account.Proof):
     """Return new recovery codes, this once; the earlier ones are void."""
     ports = request.app.state.ports
-    return reply.success(await account.renew_codes(ports, me(request), **proof(body)))
+    return reply.success(
+        await account.renew_codes(ports, account.me(request), **body.given())
+    )

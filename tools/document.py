@@ -269,6 +269,7 @@ def optional() -> str:
     purposes: dict[str, list[str]] = {
         build.PACKAGE: ["python main.py email build"],
         key_mfa.PACKAGE: ["config_mfa"],
+        key_mfa.PASSKEY_PACKAGE: ["config_passkey_origin_list"],
     }
     for client in CLIENTS:
         if "==" in client.package:

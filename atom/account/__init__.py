@@ -23,6 +23,7 @@ In reading order:
     throttle      how often a password may be guessed
     totp          codes of an authenticator app
     recovery      codes that let a user in who has lost the other factor
+    passkey       challenges, and what an authenticator answers
     vault         secrets, encrypted while they are stored
     mfa           the second step of a login
     login         the logins by password
@@ -42,6 +43,7 @@ In reading order:
     rights        rights and status of other users
     group         groups of users, which rules read
     factor        one's own second factors
+    factor_passkey  one's own passkeys, and the login by one alone
     enrol         a second factor set up in the middle of a login
     factor_admin  those of another user, taken away
     invitation    users whom an admin invites
@@ -50,12 +52,26 @@ In reading order:
 """
 
 from atom.account.access import require_too
-from atom.account.answer import BY_COOKIE, Challenged, Tokens, Waits, device, entered
+from atom.account.answer import (
+    BY_COOKIE,
+    Challenged,
+    Enrolled,
+    Proof,
+    Tokens,
+    Waits,
+    device,
+    entered,
+    me,
+)
 from atom.account.api_key import create_key, delete_key, read_keys
 from atom.account.deletion import delete_account
-from atom.account.enrol import begin_totp, end_totp
+from atom.account.enrol import (
+    begin_first_passkey,
+    begin_totp,
+    end_first_passkey,
+    end_totp,
+)
 from atom.account.factor import (
-    Me,
     confirm_totp,
     create_totp,
     delete_totp,
@@ -63,6 +79,14 @@ from atom.account.factor import (
     renew_codes,
 )
 from atom.account.factor_admin import take_factors
+from atom.account.factor_passkey import (
+    begin_passkey,
+    confirm_passkey,
+    create_passkey,
+    delete_passkey,
+    log_in_with_passkey,
+    read_passkeys,
+)
 from atom.account.google import log_in_with_google
 from atom.account.group import (
     add_member,
@@ -103,16 +127,19 @@ __all__ = [
     "BY_COOKIE",
     "Challenged",
     "Code",
+    "Enrolled",
     "Given",
     "LoginThrottle",
-    "Me",
+    "Proof",
     "Tokens",
     "Waits",
     "Wanted",
     "accept",
     "add_member",
     "ask_reset",
+    "begin_first_passkey",
     "begin_oidc",
+    "begin_passkey",
     "begin_totp",
     "by_fast2sms",
     "by_resend",
@@ -120,15 +147,19 @@ __all__ = [
     "by_sns",
     "by_sns_template",
     "confirm",
+    "confirm_passkey",
     "confirm_totp",
     "create_group",
     "create_key",
+    "create_passkey",
     "create_totp",
     "delete_account",
     "delete_group",
     "delete_key",
+    "delete_passkey",
     "delete_totp",
     "device",
+    "end_first_passkey",
     "end_sessions",
     "end_totp",
     "entered",
@@ -139,7 +170,9 @@ __all__ = [
     "log_in_with_google",
     "log_in_with_oidc",
     "log_in_with_otp",
+    "log_in_with_passkey",
     "logout",
+    "me",
     "read_code",
     "read_events",
     "read_factors",
@@ -147,6 +180,7 @@ __all__ = [
     "read_keys",
     "read_members",
     "read_own_events",
+    "read_passkeys",
     "read_profile",
     "read_sessions",
     "remove_member",

@@ -4,12 +4,14 @@ from collections.abc import AsyncIterator
 from contextvars import ContextVar
 from typing import Any
 
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, ConfigDict, Field
 from starlette.requests import Request
 from starlette.responses import Response
 
 from atom import http, reply
-from atom.account.mfa import Challenge, Entry
+from atom.account.factor import Me
+from atom.account.mfa import Challenge, Entry, Given
+from atom.account.otp import Code, read_code
 from atom.account.pending import Waiting
 from atom.account.security_event import attempted
 from atom.account.session import DEVICE
@@ -40,6 +42,31 @@ class Waits(BaseModel):
     )
 
 
+class Enrolled(Tokens):
+    """Tokens, and the recovery codes, this once."""
+
+    recovery_code: list[str] = Field(examples=[["k3vz-…"]])
+
+
+class Proof(BaseModel):
+    """What proves that the user asks: the password, or a factor that is there."""
+
+    model_config = ConfigDict(
+        strict=True,
+        extra="forbid",
+        json_schema_extra={"examples": [{"password": "correct horse battery"}]},
+    )
+
+    password: str | None = Field(None, min_length=1, max_length=1000)
+    code: Code | None = Field(None, description="Of the authenticator app.")
+    recovery_code: str | None = Field(None, min_length=1, max_length=100)
+
+    def given(self) -> dict[str, Any]:
+        """Return it as functions of factors take it."""
+        code = None if self.code is None else read_code(self.code)
+        return {"password": self.password, "given": Given(code, self.recovery_code)}
+
+
 class SecondStep(BaseModel):
     """A token for the second step of a login, and for nothing else."""
 
@@ -59,6 +86,12 @@ class Challenged(BaseModel):
 
     status: int = Field(1, examples=[1])
     message: SecondStep
+
+
+def me(request: Request) -> Me:
+    """Return who asks."""
+    state, caller = request.state, http.caller_address(request)
+    return Me(int(state.user["id"]), state.session, caller)
 
 
 async def device(request: Request) -> AsyncIterator[None]:

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import urlsplit
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +35,8 @@ class AccountConfig:
     key_jwt: str
     mfa: str
     key_mfa: str | None
+    passkey_origin_list: tuple[str, ...]
+    passkey_rp_id: str | None
     token_expire_sec: int
     token_refresh_expire_sec: int
     token_refresh_grace_sec: int
@@ -48,6 +51,12 @@ class AccountConfig:
     column_secret_list: tuple[str, ...]
     root_username: str
     root_password: str | None
+
+    @property
+    def rp_id(self) -> str:
+        """The domain that passkeys belong to."""
+        first = self.passkey_origin_list[0] if self.passkey_origin_list else ""
+        return self.passkey_rp_id or urlsplit(first).hostname or ""
 
     @property
     def mandatory(self) -> tuple[str, ...]:

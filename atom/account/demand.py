@@ -10,6 +10,7 @@ ADMINS, ALL = "required_for_admin", "required"
 LACKS = """
 select not exists (select from atom.totp
                    where user_id = $1 and secret is not null)
+  and not ($3 and exists (select from atom.passkey where user_id = $1))
   and ($2 or exists (
     select from users u where u.id = $1
       and (u.id = 1 or coalesce(to_jsonb(u) ->> 'api_access', '') <> '')))
@@ -20,7 +21,8 @@ async def is_lacking(database: Any, config: AccountConfig, user_id: int) -> bool
     """Whether a user has to set a second factor up before anything else."""
     if config.mfa not in (ADMINS, ALL):
         return False
-    return bool(await database.value(LACKS, user_id, config.mfa == ALL))
+    takes = config.mfa == ALL, bool(config.passkey_origin_list)
+    return bool(await database.value(LACKS, user_id, *takes))
 
 
 async def require_factor(database: Any, config: AccountConfig, user_id: int) -> None:

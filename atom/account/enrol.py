@@ -1,10 +1,12 @@
 """A second factor set up in the middle of a login, by who may not go on without one."""
 
+from collections.abc import Mapping
 from typing import Any
 
-from atom.account import factor, session
+from atom.account import factor, passkey, session
 from atom.account import mailed_token as tokens
 from atom.account.demand import is_lacking
+from atom.account.factor_passkey import keep
 from atom.account.session import Person, TokenPair
 from atom.port import Ports
 
@@ -68,3 +70,36 @@ async def who(ports: Ports, connection: Any, found: tokens.Mailed) -> Person:
     if not is_theirs or not await is_lacking(connection, ports.account, user_id):
         raise tokens.invalid()
     return person
+
+
+async def begin_first_passkey(ports: Ports, mfa_token: str) -> dict[str, Any]:
+    """Return what the browser makes a passkey of, as `begin_totp` does a secret.
+
+    Raises:
+        Unauthenticated: `account_token.invalid`.
+        Forbidden: `passkey.off`; `active.inactive`.
+    """
+    passkey.require_on(ports.account)
+    found = await tokens.find(ports.database, tokens.ENROL, mfa_token)
+    async with ports.database.transaction() as connection:
+        person = await who(ports, connection, found)
+        (row,) = await connection.rows(factor.OWNER, person.id, "", 0.0)
+        return await passkey.offer(ports, connection, person.id, factor.label(row))
+
+
+async def end_first_passkey(
+    ports: Ports, *, mfa_token: str, credential: Mapping[str, Any], name: str | None
+) -> tuple[TokenPair, list[str]]:
+    """Keep the passkey, and begin a session; the others end.
+
+    Return the tokens, and the recovery codes, once. Raises as `keep` does, and
+    `account_token.invalid`, `active.inactive`.
+    """
+    passkey.require_on(ports.account)
+    async with ports.database.transaction() as connection:
+        taken = await tokens.take(connection, tokens.ENROL, mfa_token)
+        person = await who(ports, connection, taken)
+        made = await keep(ports, connection, person.id, credential, name)
+        pair = await enter_enrolled(ports, connection, person)
+    ports.users.forget(person.id)
+    return pair, made["recovery_code"]

@@ -17,6 +17,7 @@ from atom.account.mfa import (
     Given,
     count_try,
     invalid,
+    methods_of,
     require_on,
     unproven,
     verify,
@@ -42,6 +43,7 @@ from users u where u.id = $1
 STATE = """
 select (select confirmed_at from atom.totp
         where user_id = $1 and secret is not null) as totp_since,
+  (select count(*) from atom.passkey where user_id = $1) as passkey,
   (select count(*) from atom.recovery_code where user_id = $1) as recovery_code
 """
 WAIT = """
@@ -62,11 +64,15 @@ HAS_CODES = "select exists (select from atom.recovery_code where user_id = $1)"
 WORDS = {
     "totp-create": "An authenticator app was added to your account",
     "totp-delete": "The authenticator app of your account was taken away",
+    "passkey-create": "A passkey was added to your account",
+    "passkey-delete": "A passkey of your account was taken away",
     "recovery-code-create": "Your account has new recovery codes",
 }
 KINDS = {  # of the security events
     "totp-create": "factor.added",
     "totp-delete": "factor.removed",
+    "passkey-create": "factor.added",
+    "passkey-delete": "factor.removed",
     "recovery-code-create": "factor.renewed",
 }
 TEXT = (
@@ -124,6 +130,7 @@ async def read_factors(ports: Ports, user_id: int) -> dict[str, Any]:
     return {
         "mode": ports.account.mfa,
         "totp_since": row["totp_since"],
+        "passkey": row["passkey"],
         "recovery_code": row["recovery_code"],
     }
 
@@ -146,9 +153,13 @@ async def offer(ports: Ports, row: Mapping[str, Any]) -> dict[str, str]:
     user_id, secret = int(row["id"]), totp.new_secret()
     sealed = vault.seal(ports.account, user_id, secret)
     await ports.database.run(WAIT, user_id, sealed)
-    name = row["username"] or row["email"] or row["mobile"] or str(user_id)
-    issuer = ports.mailer.config.app_name
-    return {"secret": totp.spelt(secret), "uri": totp.uri(secret, issuer, name)}
+    uri = totp.uri(secret, ports.mailer.config.app_name, label(row))
+    return {"secret": totp.spelt(secret), "uri": uri}
+
+
+def label(row: Mapping[str, Any]) -> str:
+    """Return how a user is named where the account is listed with others."""
+    return str(row["username"] or row["email"] or row["mobile"] or row["id"])
 
 
 async def confirm_totp(ports: Ports, me: Me, code: str) -> list[str]:
@@ -183,11 +194,16 @@ async def accept(ports: Ports, connection: Any, user_id: int, code: str) -> list
         raise invalid()
     if not await connection.run(CONFIRM, user_id, stored, step):
         raise invalid()  # by another one, a moment ago
-    codes = []
-    if not await connection.value(HAS_CODES, user_id):
-        codes = await recovery.renew(connection, user_id)
+    codes = await first_codes(connection, user_id)
     await note(ports, connection, user_id, "totp-create")
     return codes
+
+
+async def first_codes(connection: Any, user_id: int) -> list[str]:
+    """Return recovery codes of a user who has none; else none."""
+    if await connection.value(HAS_CODES, user_id):
+        return []
+    return await recovery.renew(connection, user_id)
 
 
 async def delete_totp(
@@ -202,8 +218,14 @@ async def delete_totp(
         if not await connection.run(DELETE, me.id):
             raise missing()
         await require_another(ports, connection, me.id)
-        await connection.run(recovery.REMOVE, me.id)
+        await remove_codes(ports, connection, me.id)
         await note(ports, connection, me.id, "totp-delete")
+
+
+async def remove_codes(ports: Ports, connection: Any, user_id: int) -> None:
+    """Remove the recovery codes of who has nothing left to recover."""
+    if not await methods_of(connection, ports.account, user_id):
+        await connection.run(recovery.REMOVE, user_id)
 
 
 async def require_another(ports: Ports, connection: Any, user_id: int) -> None:
@@ -224,8 +246,8 @@ async def renew_codes(
     ports: Ports, me: Me, *, password: str | None, given: Given
 ) -> list[str]:
     """Return new recovery codes; the earlier ones are void. Raises as `delete_totp`."""
-    row = await prove(ports, me, password, given)
-    if not row["totp"]:
+    await prove(ports, me, password, given)
+    if not await methods_of(ports.database, ports.account, me.id):
         raise missing()
     async with ports.database.transaction() as connection:
         codes = await recovery.renew(connection, me.id)

@@ -19,8 +19,10 @@ ACTION = "user-mfa-delete"
 DELETE = """
 with gone as (delete from atom.totp where user_id = $1
     returning secret is not null as is_set),
+  keys as (delete from atom.passkey where user_id = $1 returning 1),
   codes as (delete from atom.recovery_code where user_id = $1 returning 1)
 select (select count(*) from gone where is_set) as totp,
+  (select count(*) from keys) as passkey,
   (select count(*) from codes) as recovery_code
 """
 SUBJECT = "The second factors of your account were taken away"

@@ -7,11 +7,13 @@ when it is used, so of two callers with the same one wins.
 
 import logging
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
 from atom.account import mailed_token as tokens
-from atom.account import recovery, session, totp, vault
+from atom.account import passkey, recovery, session, totp, vault
+from atom.account.config import AccountConfig
 from atom.account.demand import is_lacking
 from atom.account.security_event import ABOUT
 from atom.account.session import Person, TokenPair
@@ -24,11 +26,12 @@ log = logging.getLogger(__name__)
 
 SECONDS = 300  # that a challenge is good for
 ENROL_SECONDS = 900
-ENROLLED = ("totp",)  # what may be set up in the middle of a login
+ENROLLED = ("totp", "passkey")  # what may be set up in the middle of a login
 
 FACTORS = """
 select exists (select from atom.totp
                where user_id = $1 and secret is not null) as totp,
+  $2 and exists (select from atom.passkey where user_id = $1) as passkey,
   exists (select from atom.recovery_code where user_id = $1) as recovery
 """
 IS_MADE = "select to_regclass('atom.totp') is not null"
@@ -72,11 +75,12 @@ class Given:
 
     code: str | None = None
     recovery_code: str | None = None
+    passkey: Mapping[str, Any] | None = None
 
     @property
     def is_empty(self) -> bool:
         """Whether nothing is given."""
-        return self.code is None and self.recovery_code is None
+        return self == Given()
 
 
 def invalid() -> Unauthenticated:
@@ -100,24 +104,26 @@ def require_on(ports: Ports) -> None:
         )
 
 
-async def methods_of(database: Any, user_id: int) -> tuple[str, ...]:
+async def methods_of(
+    database: Any, config: AccountConfig, user_id: int
+) -> tuple[str, ...]:
     """Return what the second step of a user may be; a recovery code alone is none."""
-    (row,) = await database.rows(FACTORS, user_id)
-    if not row["totp"]:
-        return ()
-    return ("totp", "recovery") if row["recovery"] else ("totp",)
+    has_passkeys = bool(config.passkey_origin_list)
+    (row,) = await database.rows(FACTORS, user_id, has_passkeys)
+    found = tuple(name for name in ("totp", "passkey", "recovery") if row[name])
+    return found if row["totp"] or row["passkey"] else ()
 
 
 async def enter(ports: Ports, database: Any, person: Person) -> Entry:
     """Begin a session for who has passed the first step, or ask for the second."""
     if ports.account.mfa == "off":
         return await session.open_session(database, person, ports.account)
-    methods = await methods_of(database, person.id)
+    methods = await methods_of(database, ports.account, person.id)
     enrol: tuple[str, ...] = ()
     if not methods:
         if not await is_lacking(database, ports.account, person.id):
             return await session.open_session(database, person, ports.account)
-        enrol = ENROLLED
+        enrol = ENROLLED if ports.account.passkey_origin_list else ENROLLED[:1]
     made = Challenge("", methods, enrol)
     _, token = await tokens.issue(
         database,
@@ -179,15 +185,24 @@ async def verify(ports: Ports, connection: Any, user_id: int, given: Given) -> N
     """Use up what proves the second factor, in the transaction of what it is for.
 
     Raises:
-        Unauthenticated: `mfa.invalid`.
+        Unauthenticated: `mfa.invalid`; `passkey.invalid`.
         ApiError: `mfa.unproven` when nothing is given.
     """
     if given.code is not None:
         right = await _use_code(ports, connection, user_id, given.code)
     elif given.recovery_code is not None:
         right = await recovery.use(connection, user_id, given.recovery_code)
+    elif given.passkey is not None:
+        found = await passkey.take_challenge(connection, passkey.SECOND, given.passkey)
+        right = (
+            found.user_id
+            == user_id
+            == await passkey.use(
+                ports, connection, given.passkey, user_id=user_id, alone=False
+            )
+        )
     else:
-        raise unproven("Send code or recovery_code.")
+        raise unproven("Send code, recovery_code or passkey.")
     if not right:
         raise invalid()
 

@@ -3,8 +3,10 @@
 from collections.abc import Mapping
 from importlib.util import find_spec
 from typing import Any
+from urllib.parse import urlsplit
 
 from atom.config import table
+from atom.config.key_mfa import ANDROID, PASSKEY_PACKAGE
 from atom.config.key_mfa import PACKAGE as MFA_PACKAGE
 from atom.config.resolve import Config, is_production
 from atom.errors import ConfigError
@@ -65,7 +67,25 @@ def _second_factor(config: Mapping[str, Any]) -> list[str]:
         problems.append("config_key_mfa: set it to 32 bytes or more")
     if config["config_mfa"] != "off" and find_spec("cryptography") is None:
         problems.append(f"config_mfa: needs a package: pip install {MFA_PACKAGE}")
+    if pages := config["config_passkey_origin_list"]:
+        name = "config_passkey_origin_list"
+        if find_spec("webauthn") is None:
+            problems.append(f"{name}: needs a package: pip install {PASSKEY_PACKAGE}")
+        hosts = [urlsplit(page).hostname for page in pages if not is_app(page)]
+        domain = config["config_passkey_rp_id"] or (hosts[0] if hosts else None)
+        if domain is None:
+            problems.append(f"{name}: apps need config_passkey_rp_id as well")
+        problems += [
+            f"{name}: {host} is not {domain} or below it: see config_passkey_rp_id"
+            for host in hosts
+            if host != domain and not str(host).endswith(f".{domain}")
+        ]
     return problems
+
+
+def is_app(origin: str) -> bool:
+    """Whether an origin is that of an app, which has no domain."""
+    return origin.startswith(ANDROID)
 
 
 def require_valid(config: Config) -> Config:
@@ -86,7 +106,8 @@ def unfit_for_production(config: Mapping[str, Any]) -> list[str]:
     for name in ("config_postgres_url", "config_root_password"):
         if not config[name]:
             problems.append(f"{name}: must be set when config_env={env}")
-    for name in ("config_key_root", "config_key_jwt", "config_root_password"):
+    secret = ("config_key_root", "config_key_jwt", "config_key_mfa")
+    for name in (*secret, "config_root_password"):
         value = (config[name] or "").lower()
         if any(word in value for word in PLACEHOLDERS):
             problems.append(f"{name}: looks like a placeholder; set a random value")

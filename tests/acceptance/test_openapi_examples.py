@@ -15,6 +15,13 @@ EXPECTED = {
     "/auth/token-refresh": 401,
     "/auth/login-oidc": 401,
     "/auth/login-mfa": 401,
+    "/auth/passkey-begin": 403,  # there are no passkeys
+    "/auth/login-passkey": 403,
+    "/auth/passkey-create": 403,
+    "/auth/passkey-confirm": 403,
+    "/my/passkey-create": 403,
+    "/my/passkey-confirm": 403,
+    "/my/passkey-delete": 401,  # not the password
     "/auth/totp-create": 401,
     "/auth/totp-confirm": 401,
     "/admin/user-mfa-delete": 404,
