@@ -20,6 +20,7 @@ from atom.account.signup import create_user, let_in, require_open
 from atom.client import needed
 from atom.client.identity import GOOGLE, GoogleKeys
 from atom.errors import ApiError, Conflict, Unauthenticated
+from atom.event.envelope import AS_SELF, metadata_text
 from atom.port import Ports
 
 ISSUERS = ("https://accounts.google.com", "accounts.google.com")
@@ -28,12 +29,12 @@ KEPT = ("email", "email_verified", "name", "given_name", "family_name", "picture
 BY_SUBJECT = FOUND + "where u.type = $1 and u.google_id = $2"
 # An address that was not proven here could be a stranger's claim to it. One that is
 # bound already stays with its subject.
-BIND = """
+BIND = f"""
 update users set google_id = $3, google_data = $4::jsonb
 where type = $1 and email = $2 and google_id is null
-  and coalesce(is_deleted, 0) <> 1
+  and coalesce(is_deleted, 0) <> 1 and {AS_SELF.format(place=5)}
 returning id
-"""
+"""  # noqa: S608 - constants alone
 
 
 def invalid() -> Unauthenticated:
@@ -125,7 +126,7 @@ async def _bound(
     if not is_authoritative(email, claims) or not ports.account.is_otp_verify:
         return False
     given = (type, email, claims["sub"], _kept(claims))
-    user_id = await ports.database.value(BIND, *given)
+    user_id = await ports.database.value(BIND, *given, metadata_text())
     if user_id is not None:
         ports.database.written("users")
     return user_id is not None

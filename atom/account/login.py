@@ -15,6 +15,7 @@ from atom.account.session import Person, inactive
 from atom.account.session_list import has_session_near
 from atom.account.throttle import LoginThrottle
 from atom.errors import ApiError, Unauthenticated
+from atom.event.envelope import AS_SELF, metadata_text
 from atom.port import Ports
 
 FOUND = """
@@ -56,10 +57,9 @@ WITH_WAITING = {"email": FOUND + OR_WAITING}
 # know it by this setting, and open sessions stay open.
 SAME_PASSWORD = "select set_config('atom.rehash', 'on', true)"
 REPLACE = {
-    "password": "update users set password = $3 where id = $1 and password = $2",
-    "password_bigint": (
-        "update users set password_bigint = $3 where id = $1 and password_bigint = $2"
-    ),
+    column: f"update users set {column} = $3 where id = $1 and {column} = $2"  # noqa: S608 - constants alone
+    f" and {AS_SELF.format(place=4)}"
+    for column in ("password", "password_bigint")
 }
 
 
@@ -145,5 +145,6 @@ async def replace_hash(
     made = await hash_password(password)
     async with database.transaction() as connection:
         await connection.run(SAME_PASSWORD)
-        await connection.run(REPLACE[column], user_id, stored, made)
+        change = (user_id, stored, made, metadata_text())
+        await connection.run(REPLACE[column], *change)
     database.written("users")

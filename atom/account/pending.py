@@ -14,6 +14,7 @@ from atom.account.letter import asked_for, notify, send_link
 from atom.account.update import forget
 from atom.config.view import view
 from atom.errors import Conflict
+from atom.event.envelope import AS_SELF, metadata_text
 from atom.port import Ports
 
 EMAIL, ADMIN = "email_verification", "admin_approval"  # as config has them
@@ -31,11 +32,11 @@ order by p.created_at desc, p.user_id desc limit 1
 """
 HAS_ADDRESS = "select exists (select from users where type = $1 and email = $2)"
 SETTLE = "delete from atom.pending_user where user_id = $1 returning reason, email"
-CONFIRM = """
+CONFIRM = f"""
 update users set email = $2, is_active = 1, is_verified = 1, updated_by_id = $1
-where id = $1 and is_deleted is distinct from 1
+where id = $1 and is_deleted is distinct from 1 and {AS_SELF.format(place=3)}
 returning id
-"""
+"""  # noqa: S608 - constants alone
 APPROVE = """
 delete from atom.pending_user where user_id = $1 and reason = 'admin_approval'
 returning (select email from users where id = $1)
@@ -116,7 +117,8 @@ async def confirm(ports: Ports, token: str) -> None:
             raise tokens.invalid()
         try:
             async with ports.database.transaction():
-                user_id = await connection.value(CONFIRM, taken.user_id, taken.email)
+                change = (taken.user_id, taken.email, metadata_text())
+                user_id = await connection.value(CONFIRM, *change)
         except Conflict:
             raise _exists() from None
         if user_id is None:

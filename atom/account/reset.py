@@ -7,6 +7,7 @@ from atom.account.password import hash_password
 from atom.account.password_rule import require_fit
 from atom.account.security_event import record
 from atom.account.update import forget
+from atom.event.envelope import AS_SELF, metadata_text
 from atom.port import Ports
 
 OF_ADDRESS = """
@@ -16,12 +17,13 @@ where type = $1 and email = $2 and is_deleted is distinct from 1
 """
 # The address is the one the mail went to: who had it before has no way in. A number as
 # password is gone too, which would open the account as before.
-SET = """
+SET = f"""
 update users set password = $2, password_bigint = null, updated_by_id = $1
 where id = $1 and email = $3
   and is_deleted is distinct from 1 and is_active is distinct from 0
+  and {AS_SELF.format(place=4)}
 returning id
-"""
+"""  # noqa: S608 - constants alone
 USERNAME = "select username from users where id = $1"
 CHANGED = "Your password was changed"
 CHANGED_TEXT = (
@@ -67,7 +69,8 @@ async def reset_password(ports: Ports, *, token: str, password: str) -> None:
     stored = await hash_password(password)
     async with ports.database.transaction() as connection:
         taken = await tokens.take(connection, tokens.PASSWORD_RESET, token)
-        user_id = await connection.value(SET, taken.user_id, stored, found.email)
+        change = (taken.user_id, stored, found.email, metadata_text())
+        user_id = await connection.value(SET, *change)
         if user_id is None:
             raise tokens.invalid()
         await connection.run(tokens.VOID, user_id, tokens.PASSWORD_RESET)

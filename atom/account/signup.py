@@ -24,6 +24,7 @@ from atom.account.pending import (
     notify_admins,
 )
 from atom.errors import ApiError, Conflict, Forbidden, nearest
+from atom.event.envelope import metadata_text
 from atom.port import Ports
 from atom.postgres.catalog import Table, shown
 from atom.postgres.identifier import quote_all
@@ -191,7 +192,7 @@ async def create_user(
     async with ports.database.transaction() as connection:
         if hooked is None:
             text = _insert(users, tuple(row))
-            created = await connection.value(text, *row.values())
+            created = await connection.value(text, metadata_text(), *row.values())
         else:
             created = await _create_with_hooks(ports, hooked, row, unique)
         if created is None:
@@ -299,13 +300,17 @@ async def _require_free(ports: Ports, type: int, unique: Mapping[str, Any]) -> N
 
 @lru_cache(64)
 def _insert(table: Table, columns: tuple[str, ...]) -> str:
-    """Build the insert of one user, nothing when a unique rule is against it."""
+    """Build the insert of one user, nothing when a unique rule is against it.
+
+    $1 is in which request, for the audit.
+    """
     values = ", ".join(
         table.columns[name].kind.cast(f"${place}")
-        for place, name in enumerate(columns, 1)
+        for place, name in enumerate(columns, 2)
     )
     return (
-        f"insert into users ({quote_all(columns)}) values ({values})"  # noqa: S608
+        f"insert into users ({quote_all(columns)}) select {values}"
+        " where set_config('atom.event', $1, true) is not null"
         " on conflict do nothing returning id"
     )
 

@@ -12,6 +12,10 @@ from atom.postgres.database import Connection
 from atom.reply import dump
 
 NOTE = "select set_config('atom.event', $1, true)"  # until the transaction ends
+# The same as a condition, of a statement that changes a user's own row: they asked.
+AS_SELF = """set_config('atom.event',
+  (${place}::text::jsonb || jsonb_build_object('user_id', id))::text, true)
+  is not null"""
 FIELDS = (
     "event_id",
     "event_type",

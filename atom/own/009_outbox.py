@@ -9,7 +9,7 @@ row as deleted. `atom.event` is set by the statement that writes: who asked for 
 
 # ruff: noqa: S608 - SQL is written here, of constants alone.
 
-from atom.own.part import Function
+from atom.own.part import ABOUT, Function
 
 TABLES = {
     "outbox": {
@@ -50,7 +50,7 @@ ROW_EVENT = Function(
     "row_event",
     f"""declare
   hidden text[] := string_to_array(tg_argv[1], ',');
-  about jsonb := coalesce(nullif(current_setting('atom.event', true), ''), '{{}}');
+  about jsonb := {ABOUT};
 begin
   if tg_op = 'INSERT' then
     {INTO}

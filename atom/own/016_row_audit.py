@@ -9,7 +9,7 @@ known.
 
 # ruff: noqa: S608 - SQL is written here, of constants alone.
 
-from atom.own.part import Function
+from atom.own.part import ABOUT, Function
 
 TABLES = {
     "row_audit": {
@@ -41,8 +41,7 @@ AUDIT_ROW = Function(
     f"""declare
   hidden constant text[] := string_to_array(tg_argv[0], ',');
   passed constant text[] := string_to_array(tg_argv[1], ',');
-  about constant jsonb :=
-    coalesce(nullif(current_setting('atom.event', true), ''), '{{}}');
+  about constant jsonb := {ABOUT};
   called constant text :=
     case tg_table_schema when 'atom' then 'atom.' else '' end || tg_table_name;
   key constant text := coalesce((

@@ -16,6 +16,10 @@ from pathlib import Path
 from atom.postgres.identifier import quote
 from atom.schema.declaration import digest
 
+# Who asked, for triggers, as Atom has set it for the transaction. Not of the logins
+# that run SQL of callers (`atom/sandbox/role.py`), which could set it themselves.
+ABOUT = """case when session_user ~ '^atom_(reader|writer|exporter)_' then '{}'
+    else coalesce(nullif(current_setting('atom.event', true), ''), '{}') end"""
 NUMBERED = re.compile(r"\d{3}_[a-z_]+")
 Datatypes = Mapping[str, Mapping[str, str]]  # of each declared table, by column
 

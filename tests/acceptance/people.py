@@ -9,6 +9,11 @@ from tests.acceptance.conftest import Person
 from tests.served import CHEAP
 
 PASSWORD = "correct horse battery staple"
+# Who asked for the last change of a user, by the audit.
+LAST_CHANGE = """
+select created_by_id, request_id from atom.row_audit
+where table_name = 'users' and row_key = $1 order by id desc limit 1
+"""
 
 
 @cache

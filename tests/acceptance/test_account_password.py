@@ -7,7 +7,7 @@ import pytest
 
 from atom.account.otp import hash_code
 from tests.acceptance.mailing import address, far, mailing
-from tests.acceptance.people import PASSWORD, newcomer
+from tests.acceptance.people import LAST_CHANGE, PASSWORD, newcomer
 
 NEW = "a new one, and long"
 
@@ -39,6 +39,8 @@ def test_a_link_sets_a_new_password_and_ends_every_session(shop):
     made = shop.done("/auth/password-reset", token=token, password=NEW)
 
     assert "done" == made["message"]
+    (asked,) = shop.api.sql(LAST_CHANGE, str(ada.id))  # in the audit
+    assert ada.id == asked["created_by_id"] and asked["request_id"]
     assert "token.revoked" == code(shop.api.call("GET", "/my/profile", ada), 401)
     refresh = shop.post("/auth/token-refresh", refresh_token=ada.refresh)
     assert 401 == refresh.status_code

@@ -8,7 +8,7 @@ import pytest
 from atom.account.otp import hash_code
 from tests.acceptance.mailing import address, far, mailing
 from tests.acceptance.operations import eventually
-from tests.acceptance.people import newcomer
+from tests.acceptance.people import LAST_CHANGE, newcomer
 
 PASSWORD = "correct horse battery"
 ME = "/my/profile"
@@ -106,6 +106,10 @@ class TestConfirmed:
             "select is_active, is_verified from users where email = $1", email
         )
         assert {"is_active": 1, "is_verified": 1} == row
+        query = "select id from users where email = $1"
+        user_id = shop.api.sql(query, email)[0]["id"]
+        (asked,) = shop.api.sql(LAST_CHANGE, str(user_id))  # in the audit
+        assert user_id == asked["created_by_id"] and asked["request_id"]
         again = shop.post("/auth/email-verify", token=token)
         assert "account_token.invalid" == code(again, 401)
 

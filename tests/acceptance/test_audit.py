@@ -3,6 +3,7 @@
 import secrets
 
 import pytest
+from argon2 import PasswordHasher
 
 from tests.acceptance.checkout import copied
 from tests.acceptance.conftest import opened
@@ -125,6 +126,54 @@ def test_plain_sql_is_kept_by_the_login_and_a_rollback_is_not(shop, clerk):
         for each in changes(shop, clerk, "shelf", limit=1000)
     ]
     assert "undone" not in titles
+
+
+def test_nobody_forges_who_asked_by_sql_of_their_own(shop, clerk):
+    """User 1 writes by /admin/db-runner, and is known by its login."""
+    (row,) = shop.sql("insert into shelf (title) values ('mine') returning id")
+    body = {"username": "root", "password": shop.config["config_root_password"]}
+    token = shop.message("POST", "/auth/login-password", json=body)
+    forged = """'{"user_id": 77, "request_id": "forged"}'"""
+    query = (
+        f"update shelf set title = 'theirs' where id = {row['id']}"
+        f" and set_config('atom.event', {forged}, true) is not null"
+    )
+    headers = {"Authorization": f"Bearer {token}"}
+    shop.message("POST", "/admin/db-runner", headers=headers, json={"query": query})
+
+    changed = changes(shop, clerk, "shelf", key=row["id"])[-1]
+    assert "theirs" == changed["after"]["title"]
+    assert (None, None) == (changed["created_by_id"], changed["request_id"])
+    assert changed["database_user"].startswith("atom_writer_")
+
+
+def test_a_sign_up_is_kept_with_its_request(shop, clerk):
+    body = {"username": f"s{secrets.token_hex(6)}", "password": secrets.token_hex(8)}
+    answer = shop.call("POST", "/auth/signup", json=body)
+    assert 200 == answer.status_code, answer.text
+    made = changes(shop, clerk, "users", request_id=answer.headers["x-request-id"])
+    assert [("create", None)] == [
+        (each["action"], each["created_by_id"]) for each in made
+    ]
+    assert body["username"] == made[0]["after"]["username"]
+
+
+def test_a_login_that_replaces_a_hash_is_its_users(shop, clerk):
+    weak = PasswordHasher(time_cost=1, memory_cost=8_192, parallelism=1)
+    person = newcomer(shop)
+    password = secrets.token_hex(8)
+    shop.sql(
+        "update users set password = $1 where id = $2", weak.hash(password), person.id
+    )
+    body = {"type": 1, "username": person.username, "password": password}
+    answer = shop.call("POST", "/auth/login-password", json=body)
+    assert 200 == answer.status_code, answer.text
+    changed = changes(shop, clerk, "users", key=person.id)[-1]
+    assert (person.id, ["password"], answer.headers["x-request-id"]) == (
+        changed["created_by_id"],
+        changed["secret_changed"],
+        changed["request_id"],
+    )
 
 
 def test_of_a_secret_column_the_name_is_kept_alone(shop, clerk):

@@ -13,6 +13,7 @@ import pytest
 
 from atom.account.otp import hash_code
 from tests.acceptance.conftest import serving
+from tests.acceptance.people import LAST_CHANGE
 from tests.service import fixture
 from tests.service.web import Space
 
@@ -154,6 +155,8 @@ def test_address_links_only_where_google_vouches_for_it(api, google):
     claim = Person().token(google, email=known.email, email_verified="false")
     assert person.id != profile(api, log_in(api, claim))["id"]
     assert person.id == profile(api, log_in(api, known.token(google)))["id"]
+    (asked,) = api.sql(LAST_CHANGE, str(person.id))  # in the audit
+    assert person.id == asked["created_by_id"] and asked["request_id"]
     # Bound now: another subject with the same address is another person.
     other = Person()
     answer = log_in(api, other.token(google, email=known.email))

@@ -249,7 +249,8 @@ def expected(method, path, who):
     if who in KEYS:
         if not KEYS[who]:
             ended = who == "key that has expired"
-            return {"token.expired" if ended else "account.missing"}
+            # Its row was changed by SQL: who reads the user again finds no such key.
+            return {"token.expired", "token.revoked"} if ended else {"account.missing"}
         if entry.get("is_api_key") == 0:
             return {"key.refused"}
         if who == ELSEWHERE:

@@ -89,6 +89,7 @@ def _unreadable(
 REFUSED = frozenset(
     {
         *("access.denied", "role.denied", "rights.exceeded", "rights.own"),
+        "csrf.refused",
         *("key.refused", "key.route", "token.invalid", "token.root_mismatch"),
     }
 )
