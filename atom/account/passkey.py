@@ -215,6 +215,7 @@ async def use(
         Unauthenticated: `passkey.invalid`.
     """
     from webauthn import base64url_to_bytes, verify_authentication_response
+    from webauthn.helpers import bytes_to_base64url
 
     try:
         key = base64url_to_bytes(str(credential.get("rawId")))
@@ -235,7 +236,7 @@ async def use(
     held = credential["response"].get("userHandle")
     is_theirs = held is None and not alone
     if isinstance(held, str):
-        is_theirs = base64url_to_bytes(held) == handle(row["user_id"])
+        is_theirs = held.rstrip("=") == bytes_to_base64url(handle(row["user_id"]))
     place = (key, row["sign_count"], found.new_sign_count, found.credential_backed_up)
     if not is_theirs or not await connection.run(USE, *place):
         raise invalid()

@@ -331,6 +331,20 @@ def test_as_many_as_config_allows_also_when_asked_at_once(api):
     assert {"key.limit"} == {a.json()["code"] for a in answers if a.status_code != 200}
 
 
+def test_keys_that_a_new_password_has_ended_are_not_counted(api):
+    person = newcomer(api)
+    for _ in range(20):
+        made(api, person)
+    change_password(api, person, None)
+    body = {"type": 1, "username": person.username, "password": "another 12 xx"}
+    again = api.call("POST", "/auth/login-password", json=body).json()["message"]
+
+    body = {"name": "report", "route": [PROFILE]}
+    answer = api.call("POST", CREATE, headers=bearer(again), json=body)
+
+    assert 200 == answer.status_code, answer.text
+
+
 def test_a_time_beyond_the_longest_is_cut(api, ada):
     far = made(api, ada, expire_sec=10**15)["expires_at"]
     left = time.mktime(time.strptime(far[:19], "%Y-%m-%dT%H:%M:%S")) - time.time()

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from atom.file.link import Signer
 from tests.acceptance.conftest import serving
 from tests.served import ROOT
 
@@ -51,6 +52,11 @@ def url_of(api, who, name="a.png", content=PNG, **form):
     answer = sent(api, who, (name, content), **form)
     assert 200 == answer.status_code, answer.text
     return answer.json()["message"][name]
+
+
+def signing(api):
+    """Return what signs the links of a server."""
+    return Signer(api.config["config_key_jwt"])
 
 
 def refusal(answer):
@@ -293,9 +299,14 @@ class TestLink:
     def test_link_ends_and_a_new_one_opens_the_file(self, api, ada, tmp_path_factory):
         """By the user it belongs to."""
         url = url_of(api, ada)
-        asked = {"url": url}
-        new = api.message("POST", LINK, ada, json=asked)
+        signer, (begin, _, word) = signing(api), url.partition("token=")
+        about = {**signer.verify("read", word)}
+        assert about.pop("until") <= time.time() + 60
+        ended, _ = signer.sign("read", 0, **about)
+        asked = {"url": f"{begin}token={ended}"}
 
+        assert (403, "file.link_invalid") == refusal(api.http.get(asked["url"]))
+        new = api.message("POST", LINK, ada, json=asked)
         assert PNG == api.http.get(new["url"]).content
         assert time.time() < _seconds(new["expires_at"]) <= time.time() + 61
         assert (403, "file.key_not_allowed") == refusal(

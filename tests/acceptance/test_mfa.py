@@ -241,6 +241,16 @@ def test_of_twenty_at_once_one_wins(shop, kind, same):
     assert [200] + [401] * 19 == sorted(statuses), statuses
 
 
+def test_the_token_of_the_first_step_is_good_once(shop):
+    """Also with another factor that would be right."""
+    ada, codes = enrolled(shop)
+    token = first_step(shop, ada)["mfa_token"]
+
+    assert 200 == second_step(shop, token, recovery_code=codes[0]).status_code
+    again = second_step(shop, token, recovery_code=codes[1])
+    assert "account_token.invalid" == code(again, 401)
+
+
 def test_a_recovery_code_is_for_its_user_and_once(shop):
     """However it is typed."""
     ada, codes = enrolled(shop)
