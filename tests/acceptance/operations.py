@@ -188,6 +188,23 @@ def eventually(true, seconds=30.0):
     return time.monotonic() - began
 
 
+@contextmanager
+def held(url, *statements):
+    """Run statements in a transaction that stays open during the block."""
+    loop = asyncio.new_event_loop()
+    try:
+        other = loop.run_until_complete(asyncpg.connect(url))
+        try:
+            loop.run_until_complete(other.execute("begin"))
+            for statement in statements:
+                loop.run_until_complete(other.execute(statement))
+            yield
+        finally:
+            loop.run_until_complete(other.close())
+    finally:
+        loop.close()
+
+
 def at_once(count, ask):
     """Ask so many times in parallel; return the answers."""
     gate = threading.Barrier(count)

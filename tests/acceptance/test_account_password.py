@@ -7,6 +7,7 @@ import pytest
 
 from atom.account.otp import hash_code
 from tests.acceptance.mailing import address, far, mailing
+from tests.acceptance.operations import held
 from tests.acceptance.people import LAST_CHANGE, PASSWORD, newcomer
 
 NEW = "a new one, and long"
@@ -164,6 +165,23 @@ def test_a_stranger_gets_the_same_answer(shop):
     assert one == two
     shop.office.wait(ada.email)  # asked later, and written by the same work
     assert [] == shop.office.read(unknown)
+
+
+@pytest.mark.parametrize("what", ["password-forgot", "email-verify-resend"])
+def test_the_answer_is_there_before_anyone_looks_who_it_is(shop, what):
+    """So it takes the same time: while users cannot be read, all get it."""
+    ada, locks = (
+        shop.user(),
+        [
+            f"lock table {each} in access exclusive mode"
+            for each in ("users", "atom.pending_user", "atom.account_token")
+        ],
+    )
+    with held(shop.api.database, *locks):
+        for email in (ada.email, address(), ada.email, address()):
+            shop.done(f"/auth/{what}", email=email)
+    if what == "password-forgot":
+        shop.link(ada.email, "password-reset", 2)
 
 
 def test_mails_are_limited_for_a_caller_and_an_address(shop):

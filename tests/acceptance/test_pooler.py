@@ -21,7 +21,7 @@ from atom.config import resolve as settings
 from atom.errors import ApiError
 from atom.postgres.named import Named
 from tests.acceptance.conftest import opened
-from tests.acceptance.operations import TLS
+from tests.acceptance.operations import TLS, held
 from tests.integration.debian import environment, unpacked
 from tests.integration.near import (
     connected,
@@ -188,22 +188,6 @@ def again(ask, codes, times=20, seconds=90):
     while found < times:
         assert time.monotonic() < until, (found, codes)
         found = found + 1 if ask().status_code in codes else 0
-
-
-@contextmanager
-def held(url, *statements):
-    """Run statements in a transaction that stays open during the block."""
-    loop = asyncio.new_event_loop()
-    try:
-        other = loop.run_until_complete(asyncpg.connect(url))
-        loop.run_until_complete(other.execute("begin"))
-        for statement in statements:
-            loop.run_until_complete(other.execute(statement))
-        yield
-        loop.run_until_complete(other.execute("rollback"))
-        loop.run_until_complete(other.close())
-    finally:
-        loop.close()
 
 
 async def left_behind(url):
