@@ -133,9 +133,12 @@ class RabbitBroker:
                 transport = self._clients[RABBITMQ.name].transport
                 if transport is None:
                     raise ConnectionError("not connected")
-                self._sending = await transport.connection.channel(
-                    publisher_confirms=True, on_return_raises=True
-                )
+                try:
+                    self._sending = await transport.connection.channel(
+                        publisher_confirms=True, on_return_raises=True
+                    )
+                except RuntimeError as error:  # it has just ended
+                    raise ConnectionError("not connected") from error
             return self._sending
 
     @asynccontextmanager

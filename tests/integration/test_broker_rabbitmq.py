@@ -7,6 +7,7 @@ import pytest
 from aio_pika import DeliveryMode, connect
 
 from atom.client.rabbitmq import CHANNEL, RABBITMQ
+from atom.errors import Unavailable
 from atom.queue.broker import dead_of
 from atom.queue.rabbitmq import broker
 from tests.integration.broker_contract import (
@@ -45,6 +46,18 @@ class TestRabbitmq(BrokerContract):
 
         assert await marks(place, dead_of(channel)) == DeliveryMode.PERSISTENT
         assert await marks(place, channel) == DeliveryMode.PERSISTENT
+
+    async def test_send_on_a_connection_that_has_just_ended(self, broker, channel):
+        """It is away, which is tried again, before the driver has noticed it."""
+        await broker.setup(channel)
+        await sent(broker, channel, 1)
+        transport = broker._clients[RABBITMQ.name].transport
+        broker._sending = None
+
+        await transport.connection.close()
+
+        with pytest.raises(Unavailable):
+            await broker.send(channel, b"{}", message_id=uuid4().hex)
 
     @pytest.mark.parametrize("before", [0, 1])
     async def test_queue_stays_as_it_was_made(self, place, caplog, before):
