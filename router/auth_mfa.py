@@ -55,7 +55,7 @@ async def route_auth_login_mfa(request: Request, body: Second):
     return account.entered(pair)
 
 
-class First(Body):
+class EnrolledApp(Body):
     """The token of the first step, and the first code of the app."""
 
     code: account.Code
@@ -75,7 +75,7 @@ async def route_auth_totp_create(request: Request, body: Body):
     response_model=account.Enrolled,
     responses=openapi.failures(400, 401, 403, 404, 429, 503),
 )
-async def route_auth_totp_confirm(request: Request, body: First):
+async def route_auth_totp_confirm(request: Request, body: EnrolledApp):
     """Set the app up by its first code; answers tokens and the recovery codes."""
     ports, code = request.app.state.ports, account.read_code(body.code)
     pair, codes = await account.end_totp(ports, mfa_token=body.mfa_token, code=code)

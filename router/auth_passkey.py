@@ -16,7 +16,7 @@ class Body(BaseModel):
     model_config = ConfigDict(strict=True, extra="forbid")
 
 
-class Begin(Body):
+class BeginPasskey(Body):
     mfa_token: str | None = Field(
         None, max_length=200, description="For the second step of a login."
     )
@@ -30,11 +30,11 @@ class ByPasskey(Body):
     credential: dict[str, Any] = Field(examples=CREDENTIAL)
 
 
-class First(Body):
+class EnrolPasskey(Body):
     mfa_token: str = Field(min_length=1, max_length=200, examples=["kz3v…"])
 
 
-class Made(First):
+class EnrolledPasskey(EnrolPasskey):
     """What the browser made, as `toJSON()` of it has it."""
 
     credential: dict[str, Any] = Field(examples=CREDENTIAL)
@@ -45,7 +45,7 @@ class Made(First):
     "/auth/passkey-begin",
     responses=openapi.answers(openapi.OBJECT, 400, 401, 403, 429),
 )
-async def route_auth_passkey_begin(request: Request, body: Begin):
+async def route_auth_passkey_begin(request: Request, body: BeginPasskey):
     """Return options for `navigator.credentials.get()`, good for 5 minutes.
 
     Without `mfa_token` the person chooses one of the passkeys of this site.
@@ -69,7 +69,7 @@ async def route_auth_login_passkey(request: Request, body: ByPasskey):
     "/auth/passkey-create",
     responses=openapi.answers(openapi.OBJECT, 400, 401, 403, 429),
 )
-async def route_auth_passkey_create(request: Request, body: First):
+async def route_auth_passkey_create(request: Request, body: EnrolPasskey):
     """Return options for a first passkey, where a login answered `enrol`."""
     ports = request.app.state.ports
     return reply.success(await account.begin_first_passkey(ports, body.mfa_token))
@@ -80,7 +80,7 @@ async def route_auth_passkey_create(request: Request, body: First):
     response_model=account.Enrolled,
     responses=openapi.failures(400, 401, 403, 409, 429),
 )
-async def route_auth_passkey_confirm(request: Request, body: Made):
+async def route_auth_passkey_confirm(request: Request, body: EnrolledPasskey):
     """Keep the first passkey; answers tokens and the recovery codes."""
     ports = request.app.state.ports
     pair, codes = await account.end_first_passkey(ports, **body.model_dump())

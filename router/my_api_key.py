@@ -14,7 +14,7 @@ ROUTE = {"type": "array", "items": openapi.TEXT}
 MOMENT = {"type": "string", "format": "date-time"}
 
 
-class Wanted(BaseModel):
+class NewKey(BaseModel):
     """A key to be made."""
 
     model_config = ConfigDict(strict=True, extra="forbid")
@@ -44,7 +44,7 @@ class Wanted(BaseModel):
         409: {"description": "There are as many keys as config_api_key_limit."},
     },
 )
-async def route_my_api_key_create(request: Request, body: Wanted) -> Response:
+async def route_my_api_key_create(request: Request, body: NewKey) -> Response:
     """Make a key for a program. It is in this answer, and is never shown again."""
     state = request.app.state
     routes = http.read_key_routes(state.policies, body.route)

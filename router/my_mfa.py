@@ -15,7 +15,7 @@ APP = {
 RECOVERY = {"type": "array", "items": openapi.TEXT}
 
 
-class First(BaseModel):
+class FirstCode(BaseModel):
     """The first code of the app."""
 
     model_config = ConfigDict(strict=True, extra="forbid")
@@ -45,7 +45,7 @@ async def route_my_totp_create(request: Request, body: account.Proof):
 @router.post(
     "/my/totp-confirm", responses=openapi.answers(RECOVERY, 400, 401, 403, 404, 503)
 )
-async def route_my_totp_confirm(request: Request, body: First):
+async def route_my_totp_confirm(request: Request, body: FirstCode):
     """Set the app up by its first code; one's other sessions end.
 
     Answers the recovery codes, this once. There are none when one has some already.

@@ -19,7 +19,7 @@ MADE = {
 }
 
 
-class Made(BaseModel):
+class MadePasskey(BaseModel):
     """What the browser made, as `toJSON()` of it has it."""
 
     model_config = ConfigDict(strict=True, extra="forbid")
@@ -49,7 +49,7 @@ async def route_my_passkey_create(request: Request, body: account.Proof):
 
 
 @router.post("/my/passkey-confirm", responses=openapi.answers(MADE, 400, 401, 403, 409))
-async def route_my_passkey_confirm(request: Request, body: Made):
+async def route_my_passkey_confirm(request: Request, body: MadePasskey):
     """Keep the passkey that the browser made; one's other sessions end.
 
     Answers its id, and recovery codes, this once, if it is the first second factor.

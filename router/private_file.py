@@ -121,7 +121,7 @@ async def route_private_file_upload_s3_direct(request: Request) -> Response:
     return reply.success(found)
 
 
-class Wanted(BaseModel):
+class Presigned(BaseModel):
     """Body of file-upload-s3-presigned."""
 
     model_config = ConfigDict(extra="forbid")
@@ -137,7 +137,7 @@ class Wanted(BaseModel):
     responses=openapi.answers(POSTED, 400, 403, 502, 503),
 )
 async def route_private_file_upload_s3_presigned(
-    request: Request, body: Wanted
+    request: Request, body: Presigned
 ) -> Response:
     """Return a form by which a browser sends one file straight to its store.
 

@@ -45,7 +45,7 @@ from atom.task import Tasks
 from tests.database import postgres
 from tests.rules import owned
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).resolve().parents[1]
 KEY = "a key for tests of 32 bytes or more"
 
 

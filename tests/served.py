@@ -22,7 +22,7 @@ from pathlib import Path
 from atom.config.keys import KEYS
 from atom.config.part import POSTGRES, REDIS
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).resolve().parents[1]
 DEADLINE_SECONDS = 60.0
 STOP_SECONDS = 30.0
 # A hash of a password as cheap as config allows: of what is not measured in tests.

@@ -2,7 +2,8 @@
 
 What PostgreSQL records of them is followed. It does not record what a trigger function
 does: that may write each table its text names, or the text of a function it names; and
-every table, if it builds statements, or is not written in SQL or PL/pgSQL.
+every table, if it builds statements, or is not written in SQL or PL/pgSQL. Functions of
+Atom qualify what they write.
 """
 
 import re
@@ -62,6 +63,7 @@ where p.oid >= {FIRST_OWN} and p.prokind in ('f', 'p')
 TEXTUAL = frozenset({"sql", "plpgsql"})
 DYNAMIC = re.compile(r'\bexecute\b|u&"', re.IGNORECASE)
 WORD = re.compile(r"\w+")
+OWN = re.compile(r'\b(?:atom|public)\."?(\w+)')  # functions of Atom qualify each name
 
 Graph = dict[int, set[int]]
 
@@ -158,7 +160,9 @@ class _Bodies:
             else:
                 if DYNAMIC.search(row["body"]) and not row["is_own"]:
                     self._names[function] = {EVERY}
-                for word in {*WORD.findall(row["body"].casefold()), ""}:
+                text = row["body"].casefold()
+                found = OWN.findall(text) if row["is_own"] else WORD.findall(text)
+                for word in {*found, ""}:
                     self._names[function] |= self._tables.get(word, set())
                     self._calls[function] |= self._named.get(word, set())
         return self._names[function], self._calls[function]
