@@ -100,7 +100,7 @@ async def device(request: Request) -> AsyncIterator[None]:
     DEVICE.set((address, agent[:AGENT_MAX] or None))
     is_on = request.app.state.ports.account.is_token_cookie
     BY_COOKIE.set(request if is_on and COOKIE in words(preferred(request)) else None)
-    with attempted(request.app.state.ports, request.url.path, address):
+    with attempted(request.app.state.ports, request.scope["route"].path, address):
         yield
 
 

@@ -9,9 +9,9 @@ from atom.account import mailed_token as tokens
 from atom.account import session
 from atom.account.factor import missing
 from atom.account.letter import notify
-from atom.account.rights import AUDIT, FIRST, HELD, require_held
+from atom.account.rights import AUDIT, FIRST, held_by, require_held
 from atom.account.security_event import record
-from atom.errors import Forbidden, NotFound
+from atom.errors import Forbidden
 from atom.event.envelope import note_caller
 from atom.port import Ports
 
@@ -48,13 +48,9 @@ async def take_factors(ports: Ports, user: Mapping[str, Any], user_id: int) -> i
         )
     async with ports.database.transaction() as connection:
         await note_caller(connection)
-        found = await connection.rows(HELD, me, user_id)
-        rows = {row["id"]: orjson.loads(row["row"]) for row in found}
-        if user_id not in rows:
-            raise NotFound("There is no such row.", code="row.missing")
-        was = rows[user_id]
+        mine, was = await held_by(connection, me, user_id)
         if me != FIRST:
-            require_held(rows.get(me, {}), was, {})
+            require_held(mine, was, {})
         (gone,) = await connection.rows(DELETE, user_id)
         if not any(gone):
             raise missing()

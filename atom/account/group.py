@@ -9,9 +9,7 @@ a name opens is known to the rules alone.
 from collections.abc import Mapping
 from typing import Any
 
-import orjson
-
-from atom.account.rights import FIRST, HELD, require_held
+from atom.account.rights import FIRST, held_by, require_held
 from atom.account.security_event import record
 from atom.errors import Conflict, Forbidden, NotFound
 from atom.event.envelope import note_caller
@@ -179,9 +177,8 @@ async def _require_may(
     """Check that a caller may change whether a user is in a group."""
     await note_caller(connection)
     group = await _held(connection, group_id, me)
-    found = await connection.rows(HELD, me, user_id)
-    rows = {row["id"]: orjson.loads(row["row"]) for row in found}
-    if user_id not in rows or rows[user_id].get("is_deleted") == 1:
+    mine, theirs = await held_by(connection, me, user_id)
+    if theirs.get("is_deleted") == 1:
         raise NotFound("There is no such user.", code="row.missing")
     if me == FIRST:
         return
@@ -190,7 +187,7 @@ async def _require_may(
         raise Forbidden(f"No one changes {groups}.", code="rights.own")
     if not group["is_mine"]:
         raise _exceeded("You are not in this group.")
-    require_held(rows.get(me, {}), rows[user_id], {})
+    require_held(mine, theirs, {})
 
 
 async def _held(connection: Connection, group_id: int, me: int) -> Mapping[str, Any]:

@@ -19,6 +19,7 @@ from atom.errors import ApiError, Forbidden, NotFound, nearest
 from atom.event.envelope import note_caller
 from atom.port import Ports
 from atom.postgres.catalog import Table, shown, unknown_column
+from atom.postgres.database import Connection
 from atom.postgres.identifier import quote
 from atom.row.managed import RIGHTS
 
@@ -70,13 +71,9 @@ async def update_rights(
     wanted = parse(table, changes)
     async with ports.database.transaction() as connection:
         await note_caller(connection)
-        found = await connection.rows(HELD, me, user_id)
-        rows = {row["id"]: orjson.loads(row["row"]) for row in found}
-        if user_id not in rows:
-            raise NotFound("There is no such row.", code="row.missing")
-        was = rows[user_id]
+        mine, was = await held_by(connection, me, user_id)
         if me != FIRST:
-            require_held(rows.get(me, {}), was, changes)
+            require_held(mine, was, changes)
         stamps = {"updated_by_id": me} if "updated_by_id" in table.columns else {}
         written = {**wanted, **stamps}
         text = _update(tuple(written), tuple(wanted))
@@ -155,6 +152,19 @@ def _words(raw: Any) -> frozenset[str]:
     """Return the roles of a column: comma-separated text, or a list."""
     parts = raw if isinstance(raw, list) else str(raw or "").split(",")
     return frozenset(str(part).strip() for part in parts) - {""}
+
+
+async def held_by(connection: Connection, me: int, user_id: int) -> tuple[Any, Any]:
+    """Return the row of an admin, {} if it is gone, and that of a user, both locked.
+
+    Raises:
+        NotFound: `row.missing`.
+    """
+    found = await connection.rows(HELD, me, user_id)
+    rows = {row["id"]: orjson.loads(row["row"]) for row in found}
+    if user_id not in rows:
+        raise NotFound("There is no such user.", code="row.missing")
+    return rows.get(me, {}), rows[user_id]
 
 
 def require_held(

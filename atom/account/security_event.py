@@ -267,9 +267,9 @@ class SecurityLog:
 
 
 @contextmanager
-def attempted(ports: Ports, path: str, address: str) -> Iterator[None]:
-    """Count what came of a request of /auth: that a user is let in, or is refused."""
-    word = next((each for each in ATTEMPTS if f"/auth/{each}" in path), "account")
+def attempted(ports: Ports, route: str, address: str) -> Iterator[None]:
+    """Count what came of a route of /auth: that a user is let in, or is refused."""
+    word = next((w for w in ATTEMPTS if route.startswith(f"/auth/{w}")), "account")
     ABOUT.set(None)
     ENTERED.set(None)
     try:

@@ -104,6 +104,17 @@ def test_a_name_that_no_one_has_is_not_kept(shop, clerk):
         assert secret not in shop.log.read_text()
 
 
+@pytest.mark.parametrize("host", ["a/x?", "a/auth/signup?", "a/auth/token-refresh#"])
+def test_what_is_tried_is_the_route_and_not_what_a_header_makes_of_it(
+    shop, clerk, host
+):
+    """Guesses that a Host header renames would be missed by who looks for them."""
+    ada, place = newcomer(shop), {"x-forwarded-for": "192.0.2.20"}
+    refused(wrong(shop, ada, host=host, **place), 401, "account.wrong_password")
+    (one,) = found(shop, clerk, user_id=ada.id, reason="account.wrong_password")
+    assert "login.refused" == one["kind"]
+
+
 def test_a_flood_is_a_bounded_number_of_rows(shop, clerk):
     """Of one network: twenty users a minute, then the network alone."""
     address = "192.0.2.9"
@@ -249,7 +260,7 @@ def test_a_cursor_reads_on(shop, clerk):
 def test_each_is_a_line_of_json_in_the_log(shop, clerk):
     ada = newcomer(shop)
     shop.message("PUT", RIGHTS, clerk, json={"id": ada.id, "api_access": "5"})
-    wrong(shop, ada)
+    wrong(shop, ada, **{"x-forwarded-for": "192.0.2.21"})
 
     def lines():
         texts = (
