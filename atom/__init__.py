@@ -13,8 +13,11 @@ Read in this order; each line needs only the lines above it:
     own/        Atom's own tables and triggers, a numbered file each
     schema/     declared tables, live tables, and the steps from one to the other
     row/        the generic row routes; row/sql/ is pure
-    account/    users, sessions, tokens
-    message/    messages between users
+    account/    users, sessions, tokens, second factors, keys, groups
+    message/    messages between users, notifications
+    rpc/        routes that run a statement of the operator
+    realtime/   rows followed as they change
+    mongodb/    documents, by an insert or an upsert
     transfer/   files to tables, tables to files
     sandbox/    SQL that a caller wrote
     queue/      messages through a broker, each with one effect
@@ -24,6 +27,7 @@ Read in this order; each line needs only the lines above it:
     http/       what happens to any request; http/step/ is the pipeline
     client/     the optional services, one to a file
     aws/        S3, SNS and SES, called in threads
+    file/       files of users, on S3 or in a folder, tied to rows
     operation   the schema applied, read again, caches dropped
     coherence   caches and open WebSockets follow what changes
     runtime     everything a process needs, opened and closed
