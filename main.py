@@ -1,11 +1,16 @@
 """The application, top to bottom: config, clients, one middleware, routers, server."""
 
 import gc
+import signal
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 gc.disable()  # what is loaded stays: a search for garbage in it is a part of each start
+if (
+    __name__ == "__mp_main__"
+):  # a worker that loads is ended by its parent, not by Ctrl+C
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 from fastapi import FastAPI
 

@@ -96,7 +96,7 @@ async def heal(ports: Ports, at_once: bool) -> None:
     live, known = await catalog.read(ports.database), ports.database.catalog
     is_new = _columns(live) != _columns(known) or live.touched != known.touched
     if not is_new and (at_once or ports.rules.broken):
-        is_new = await close_broken(ports.database, ports.rules)
+        is_new = await close_broken(ports.database, ports.rules, known)
     if is_new:
         await _adopt(ports, live)
 
@@ -106,8 +106,9 @@ def _columns(known: Catalog) -> dict[str, dict[str, LiveColumn]]:
 
 
 async def _adopt(ports: Ports, live: Catalog) -> None:
+    # First: a request that meets these tables meets the rules that fit them.
+    await close_broken(ports.database, ports.rules, live)
     ports.database.catalog = live
-    await close_broken(ports.database, ports.rules)
     ports.database_read.catalog = live
     if "log_api" in live.tables:
         ports.journal.enable()

@@ -93,13 +93,13 @@ async def problems(
     return found
 
 
-async def close_broken(database: Database, rules: RowConfig) -> bool:
-    """Close what has a rule that fits the tables no more; open what fits again.
+async def close_broken(database: Database, rules: RowConfig, live: Catalog) -> bool:
+    """Close what has a rule that fits live tables no more; open what fits again.
 
     Returns whether anything was closed or opened.
     """
     before = rules.broken
-    rules.broken = await faults(database, rules.policy, database.catalog)
+    rules.broken = await faults(database, rules.policy, live)
     for (name, tier, verb), fault in rules.broken.items():
         if (name, tier, verb) not in before:
             log.error(

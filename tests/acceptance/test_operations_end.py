@@ -53,6 +53,17 @@ def life(request, tmp_path_factory):
     return begin
 
 
+SLOW = """
+import time
+from multiprocessing import current_process
+from pathlib import Path
+from extend import *
+
+router = APIRouter()
+if current_process().name != "MainProcess":
+    Path(__file__).with_suffix(".began").touch()
+    time.sleep(3)
+"""
 FAILS = """
 from contextlib import asynccontextmanager
 from multiprocessing import parent_process
@@ -223,6 +234,21 @@ def warm(tmp_path_factory):
     with running(code, config=ALONE, folder=code / "own"):
         pass
     return code
+
+
+@machine.with_proc()
+def test_interrupted_while_workers_load(tmp_path):
+    """Ctrl+C in the middle of an import is no fault of it: nothing is traced."""
+    code = copied(tmp_path, router_slow=SLOW)
+    process = start(code, config_workers="2")
+    eventually((code / "router_slow.began").exists, 60)
+    before = family(process.pid)
+    os.killpg(process.pid, signal.SIGINT)
+    told = process.communicate(timeout=90)[0]
+
+    assert 0 == process.returncode
+    eventually(lambda: not still(before))
+    assert "Traceback" not in told, told
 
 
 @machine.with_proc()
