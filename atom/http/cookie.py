@@ -59,6 +59,8 @@ def own_origins(headers: Headers, origins: Iterable[str]) -> set[str]:
     >>> own = own_origins([(b"host", b"a.example:80")], {"http://a.example:80", "null"})
     >>> own == {"http://a.example:80"}
     True
+    >>> own_origins([(b"host", b"a.example"), (b"host", b"b.example")], {"http://b.example"})
+    set()
     """
     hosts = {
         value.decode("latin-1").lower() for key, value in headers if key == b"host"

@@ -168,6 +168,18 @@ def test_of_twenty_with_one_answer_one_wins(shop):
     assert [200] + [401] * 19 == sorted(statuses), statuses
 
 
+def test_of_two_with_one_count_at_once_one_wins(shop):
+    """A copy of the key counts as the key does: it may not come in next to it."""
+    ada = owner(shop, count=10)
+    asked = [begin(shop) for _ in range(8)]
+    signed = [ada.device.sign(asked[0])]
+    signed += [ada.device.sign(one, step=0) for one in asked[1:]]
+
+    answers = at_once(8, lambda number: log_in(shop, signed[number]))
+
+    assert [200] + [401] * 7 == sorted(answer.status_code for answer in answers)
+
+
 def test_a_challenge_ends_with_its_time(shop):
     ada = owner(shop)
     signed = ada.device.sign(begin(shop))
