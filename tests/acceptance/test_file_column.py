@@ -381,6 +381,7 @@ def on_disk(api):
 
 def test_the_page_does_what_it_promises(tmp_path_factory):
     """docs/files.md: its config, an upload, a row, a link."""
+    machine.need("curl")
     text = (ROOT / "docs" / "files.md").read_text()
     config = re.search(r"```python\n# config_claim.py\n(.*?)```", text, re.DOTALL)[1]
     commands = re.search(r"```sh\n# row\n(.*?)```", text, re.DOTALL)[1]

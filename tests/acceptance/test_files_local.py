@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from atom.file.link import Signer
+from tests import machine
 from tests.acceptance.conftest import serving
 from tests.served import ROOT
 
@@ -352,6 +353,7 @@ def _seconds(text):
 
 def test_the_page_does_what_it_promises(api, tmp_path):
     """docs/files.md: a file, a new link, and its end."""
+    machine.need("curl")
     text = (ROOT / "docs" / "files.md").read_text()
     upload, more = re.findall(r"```sh\n# local\n(.*?)```", text, re.DOTALL)
     link, delete = filter(None, re.split(r"(?m)^(?=curl)", more))

@@ -9,6 +9,7 @@ import time
 import httpx2
 import pytest
 
+from tests import machine
 from tests.acceptance.conftest import serving
 from tests.acceptance.operations import Hand, eventually, hands, running
 
@@ -131,6 +132,7 @@ def test_answers_of_the_cache_are_counted(api):
 
 def test_what_is_in_use_is_shown(api):
     """Requests being answered, connections of the pool, the process itself."""
+    machine.proc()
     from concurrent.futures import ThreadPoolExecutor
 
     with ThreadPoolExecutor(2) as pool:

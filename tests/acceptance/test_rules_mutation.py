@@ -10,6 +10,7 @@ import sys
 
 import pytest
 
+from tests import machine
 from tests.served import ROOT
 from tests.soak import IS_SOAK
 
@@ -99,6 +100,7 @@ def test_code_that_does_not_enforce_a_rule_is_noticed(
     tmp_path, file, there, instead, tests
 ):
     """In a copy of the checkout, by the tests of it."""
+    machine.need("git")
     listed = ("git", "ls-files", "--cached", "--others", "--exclude-standard", "-z")
     done = subprocess.run(listed, cwd=ROOT, capture_output=True, check=True, text=True)
     for name in filter(None, done.stdout.split("\0")):

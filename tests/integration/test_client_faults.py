@@ -212,7 +212,9 @@ class TestWrongPassword:
         key, state, text = WRONG[name]
         found = wrong[name]
         if "off" == found["state"]:
-            assert any(each in key for each in ("mongodb", "rabbitmq", "kafka"))
+            assert any(
+                each in key for each in ("mongodb", "rabbitmq", "kafka", "celery")
+            )
             pytest.skip(f"absent: {name}")
 
         assert state == found["state"], found

@@ -43,6 +43,7 @@ def begin() -> Path | None:
     if RUN in os.environ:
         return None
     folder = Path(tempfile.mkdtemp(prefix="atom-tests-"))
+    folder.chmod(0o711)  # root's PostgreSQL is another user, who passes through
     os.environ[RUN] = str(folder)
     return folder
 

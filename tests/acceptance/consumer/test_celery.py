@@ -11,13 +11,13 @@ import sys
 import time
 from contextlib import asynccontextmanager, contextmanager
 
-import psutil
 import pytest
 
 from atom.client import opened
 from atom.client.celery import CELERY
 from atom.config.keys import KEYS
 from atom.queue.celery import TASK, broker, queue_name
+from tests import machine
 from tests.acceptance.conftest import serving
 from tests.acceptance.consumer.consuming import until
 from tests.integration.near import free_port, valkey
@@ -317,7 +317,7 @@ def test_worker_that_is_killed_loses_nothing(shop):
     with working(shop, channel) as own:
         ask(shop, "function_slow", channel=channel, text=text)
         until((shop.folder / text).exists)
-        for each in [*psutil.Process(own.pid).children(recursive=True), own]:
+        for each in [*machine.process(own.pid).children(recursive=True), own]:
             os.kill(each.pid, signal.SIGKILL)
         own.wait()
     assert 0 == count(shop, text)

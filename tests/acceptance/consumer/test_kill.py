@@ -28,6 +28,7 @@ import psutil
 import pytest
 
 from atom.errors import Unavailable
+from tests import machine
 from tests.acceptance.checkout import copied
 from tests.acceptance.consumer.consuming import until
 from tests.acceptance.consumer.kill_place import (
@@ -47,6 +48,7 @@ KEYS = 10
 AHEAD = 40  # messages that may wait: the others are sent when those are done
 POISONED = 29  # every so many
 KILLED = ("consumer", "broker", "database")
+pytestmark = machine.with_proc()
 SEED = secrets.randbelow(1_000_000)
 CONFIG = """
 config_postgres_schema = {"table": {"step": [
