@@ -165,6 +165,7 @@ class TestPostgres:
 
     def test_work_in_the_background_waits_for_the_database(self, api, workers):
         """What was acknowledged while the database was away is done once it is back."""
+        machine.proc()  # before anything is stopped
         read = "/public/object-read?table=test"
         os.kill(postmaster(api), signal.SIGSTOP)  # it makes no more processes
         before = family(postmaster(api))
